@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs what zoqat needs on Debian 12: what the library and the examples are built with, and with --tests also
+# what the tests and benchmarks are. Only what is missing; nothing is asked and no list is fetched if nothing is.
+#
+# usage: install-dependencies.sh [--tests]
+set -eu
+
+packages='g++ cmake ninja-build libfmt-dev libhwy-dev nlohmann-json3-dev libcli11-dev'
+case "${1-}" in
+  '') ;;
+  --tests)
+    packages="$packages doctest-dev libxsimd-dev libbenchmark-dev clang-16 g++-aarch64-linux-gnu qemu-user" ;;
+  *)
+    echo "usage: $0 [--tests]" >&2
+    exit 2 ;;
+esac
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+  echo "$0: this system has no apt-get; install the equivalents of: $packages" >&2
+  exit 1
+fi
+
+missing=
+for package in $packages; do
+  case "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" in
+    installed) ;;
+    *) missing="$missing $package" ;;
+  esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+  as_root=
+elif command -v sudo >/dev/null; then
+  as_root=sudo
+else
+  echo "$0: not root and no sudo; have an administrator run: apt-get install$missing" >&2
+  exit 1
+fi
+
+echo "Installing:$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+quietly() {
+  $as_root env DEBIAN_FRONTEND=noninteractive "$@" >"$log" 2>&1 </dev/null || {
+    cat "$log" >&2
+    echo "$0: failed: $*" >&2
+    exit 1
+  }
+}
+quietly apt-get -o Acquire::Retries=3 update
+# shellcheck disable=SC2086  # a list of words
+quietly apt-get -o Acquire::Retries=3 install -y --no-install-recommends $missing
