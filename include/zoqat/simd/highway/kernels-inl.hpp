@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The kernels on Highway for one target.
+
+#if defined(ZOQAT_SIMD_HIGHWAY_KERNELS_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef ZOQAT_SIMD_HIGHWAY_KERNELS_INL_HPP
+#undef ZOQAT_SIMD_HIGHWAY_KERNELS_INL_HPP
+#else
+#define ZOQAT_SIMD_HIGHWAY_KERNELS_INL_HPP
+#endif
+
+#include <zoqat/random/stream.hpp>
+#include <zoqat/simd/highway/activations-inl.hpp>
+#include <zoqat/simd/highway/gemm-inl.hpp>
+#include <zoqat/simd/highway/integer_gemm-inl.hpp>
+#include <zoqat/simd/highway/packing-inl.hpp>
+#include <zoqat/simd/highway/panels-inl.hpp>
+#include <zoqat/simd/highway/quantize-inl.hpp>
+#include <zoqat/simd/highway/rows-inl.hpp>
+#include <zoqat/simd/highway_directions-inl.hpp>
+#include <zoqat/simd/kernels.hpp>
+
+#include <hwy/targets.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace zoqat::simd::HWY_NAMESPACE {
+
+/// Models `kernels` on Highway. Its namespace names the target, and so does every symbol made from it.
+struct highway_kernels : quantize_kernels,
+                         packing_kernels,
+                         panel_kernels,
+                         gemm_kernels,
+                         integer_gemm_kernels,
+                         row_kernels,
+                         activation_kernels {
+  static const char* name() noexcept { return "highway"; }
+  static const char* target() noexcept { return hwy::TargetName(HWY_TARGET); }
+
+  static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    HWY_NAMESPACE::gaussian(s, first, out, n);
+  }
+  static void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    HWY_NAMESPACE::rademacher(s, first, out, n);
+  }
+  static void add_scaled(const float* x, const float* u, float s, float* out, std::size_t n) noexcept {
+    HWY_NAMESPACE::add_scaled(x, u, s, out, n);
+  }
+
+  using gemm_kernels::gemm_panel;
+  using integer_gemm_kernels::gemm_panel;
+};
+
+}  // namespace zoqat::simd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/random/gaussian.hpp>
+#include <zoqat/random/rademacher.hpp>
+#include <zoqat/simd/kernels.hpp>
+#include <zoqat/simd/packing.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numbers>
+
+namespace zoqat::simd {
+
+/// The kernels in plain scalar C++: the executable specification, and the oracle of every test. Long sums are
+/// in double, so that its float results are the correctly rounded ones to well within the stated bounds.
+struct reference {
+  static const char* name() noexcept { return "reference"; }
+  static const char* target() noexcept { return "scalar"; }
+
+  static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    random::gaussian(s, first, {out, n});
+  }
+  static void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    random::rademacher(s, first, {out, n});
+  }
+  static void add_scaled(const float* x, const float* u, float s, float* out, std::size_t n) noexcept {
+    for (std::size_t i = 0; i != n; ++i) out[i] = add_product(x[i], s, u[i]);
+  }
+
+  static range min_max(const float* x, std::size_t n) noexcept {
+    range r;
+    for (std::size_t i = 0; i != n; ++i) r = {std::min(r.min, x[i]), std::max(r.max, x[i])};
+    return r;
+  }
+  static void quantize(const float* x, std::size_t n, grid g, int bits, std::uint8_t* codes) noexcept {
+    const float inverse = 1.0f / g.scale, top = static_cast<float>((1 << bits) - 1);
+    const auto zero = static_cast<float>(g.zero_point);
+    for (std::size_t i = 0; i != n; ++i) {
+      const float code = round_half_even(x[i] * inverse) + zero;
+      codes[i] = static_cast<std::uint8_t>(code > 0 ? std::min(code, top) : 0.0f);
+    }
+  }
+  static void dequantize(const std::uint8_t* codes, std::size_t n, grid g, float* out) noexcept {
+    for (std::size_t i = 0; i != n; ++i) out[i] = g.scale * static_cast<float>(codes[i] - g.zero_point);
+  }
+  static std::int32_t sum(const std::uint8_t* codes, std::size_t n) noexcept {
+    std::int32_t total = 0;
+    for (std::size_t i = 0; i != n; ++i) total += codes[i];
+    return total;
+  }
+  static quantized_row quantize_row(const float* x, std::size_t n, int bits, bool symmetric,
+                                    std::uint8_t* codes) noexcept {
+    const grid g = grid_of(min_max(x, n), bits, symmetric);
+    quantize(x, n, g, bits, codes);
+    return {g, sum(codes, n)};
+  }
+
+  template <int Bits>
+  static void pack(const std::uint8_t* codes, std::size_t n, std::uint8_t* bytes) noexcept {
+    pack_row<Bits>(codes, n, bytes, pack_block<Bits>);
+  }
+  template <int Bits>
+  static void unpack(const std::uint8_t* bytes, std::size_t n, std::uint8_t* codes) noexcept {
+    unpack_row<Bits>(bytes, n, codes, unpack_block<Bits>);
+  }
+
+  static void pack_panel(matrix_view<const float> rows, float* panel) noexcept {
+    for (std::size_t k = 0; k != rows.cols(); ++k)
+      for (std::size_t j = 0; j != panel_width; ++j) *panel++ = j < rows.rows() ? rows(j, k) : 0.0f;
+  }
+  static void pack_panel(matrix_view<const std::uint8_t> rows, std::uint8_t* panel) noexcept {
+    std::memset(panel, 0, code_panel_size(rows.cols()));
+    for (std::size_t j = 0; j != rows.rows(); ++j)
+      for (std::size_t k = 0; k != rows.cols(); ++k) panel[(k / 4 * panel_width + j) * 4 + k % 4] = rows(j, k);
+  }
+  static void gemm_panel(matrix_view<const float> a, const float* panel, const float* bias, bool accumulate,
+                         matrix_view<float> c) noexcept {
+    for (std::size_t m = 0; m != c.rows(); ++m)
+      for (std::size_t j = 0; j != c.cols(); ++j) {
+        double total = accumulate ? c(m, j) : bias ? bias[j] : 0.0f;
+        for (std::size_t k = 0; k != a.cols(); ++k) total += double{a(m, k)} * panel[k * panel_width + j];
+        c(m, j) = static_cast<float>(total);
+      }
+  }
+  template <int ActivationBits, int WeightBits>
+  static void gemm_panel(matrix_view<const std::uint8_t> a, const std::int32_t*, const std::uint8_t* panel,
+                         std::int32_t* sums) noexcept {
+    for (std::size_t m = 0; m != a.rows(); ++m)
+      for (std::size_t j = 0; j != panel_width; ++j) {
+        std::int32_t total = 0;
+        for (std::size_t k = 0; k != a.cols(); ++k) total += a(m, k) * panel[(k / 4 * panel_width + j) * 4 + k % 4];
+        sums[m * panel_width + j] = total;
+      }
+  }
+
+  static float dot(const float* a, const float* b, std::size_t n) noexcept {
+    double total = 0;
+    for (std::size_t i = 0; i != n; ++i) total += double{a[i]} * b[i];
+    return static_cast<float>(total);
+  }
+  static void add(const float* x, float* y, std::size_t n) noexcept {
+    for (std::size_t i = 0; i != n; ++i) y[i] += x[i];
+  }
+  static void multiply(const float* x, float* y, std::size_t n) noexcept {
+    for (std::size_t i = 0; i != n; ++i) y[i] *= x[i];
+  }
+  static void rms_norm(const float* x, const float* gain, float epsilon, float* out, std::size_t n) noexcept {
+    double squares = 0;
+    for (std::size_t i = 0; i != n; ++i) squares += double{x[i]} * x[i];
+    const auto factor = static_cast<float>(1 / std::sqrt(squares / static_cast<double>(n) + epsilon));
+    for (std::size_t i = 0; i != n; ++i) out[i] = x[i] * factor * gain[i];
+  }
+  static void layer_norm(const float* x, const float* gain, const float* bias, float epsilon, float* out,
+                         std::size_t n) noexcept {
+    double total = 0, squares = 0;
+    for (std::size_t i = 0; i != n; ++i) total += x[i];
+    const double mean = total / static_cast<double>(n);
+    for (std::size_t i = 0; i != n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+    const double factor = 1 / std::sqrt(squares / static_cast<double>(n) + epsilon);
+    for (std::size_t i = 0; i != n; ++i) out[i] = static_cast<float>((x[i] - mean) * factor * gain[i] + bias[i]);
+  }
+  static void softmax(float* x, std::size_t n) noexcept {
+    if (n == 0) return;
+    const float top = *std::max_element(x, x + n);
+    double total = 0;
+    for (std::size_t i = 0; i != n; ++i) total += x[i] = std::exp(x[i] - top);
+    const auto inverse = static_cast<float>(1 / total);
+    for (std::size_t i = 0; i != n; ++i) x[i] *= inverse;
+  }
+  static float log_sum_exp(const float* x, std::size_t n) noexcept {
+    if (n == 0) return -std::numeric_limits<float>::infinity();
+    const float top = *std::max_element(x, x + n);
+    double total = 0;
+    for (std::size_t i = 0; i != n; ++i) total += std::exp(double{x[i]} - top);
+    return static_cast<float>(top + std::log(total));
+  }
+  static void rope_half_split(float* head, const float* cos, const float* sin, std::size_t n) noexcept {
+    for (std::size_t i = 0, half = n / 2; i != half; ++i) rotate(head[i], head[i + half], cos[i], sin[i]);
+  }
+  static void rope_interleaved(float* head, const float* cos, const float* sin, std::size_t n) noexcept {
+    for (std::size_t i = 0; i != n / 2; ++i) rotate(head[2 * i], head[2 * i + 1], cos[i], sin[i]);
+  }
+  static void silu(float* x, std::size_t n) noexcept {
+    for (std::size_t i = 0; i != n; ++i) x[i] = x[i] / (1.0f + std::exp(-x[i]));
+  }
+  static void gelu_tanh(float* x, std::size_t n) noexcept {
+    constexpr double factor = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;  // √(2/π)
+    for (std::size_t i = 0; i != n; ++i) {
+      const double v = x[i];
+      x[i] = static_cast<float>(0.5 * v * (1 + std::tanh(factor * (v + 0.044715 * v * v * v))));
+    }
+  }
+  static void gelu_erf(float* x, std::size_t n) noexcept {
+    for (std::size_t i = 0; i != n; ++i)
+      x[i] = static_cast<float>(0.5 * x[i] * (1 + std::erf(x[i] / std::numbers::sqrt2)));
+  }
+  static void relu(float* x, std::size_t n) noexcept {
+    for (std::size_t i = 0; i != n; ++i) x[i] = std::max(x[i], 0.0f);
+  }
+
+ private:
+  static void rotate(float& x, float& y, float cos, float sin) noexcept {
+    const float a = x, b = y;
+    x = a * cos - b * sin;
+    y = a * sin + b * cos;
+  }
+};
+
+}  // namespace zoqat::simd

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/random/stream.hpp>
+#include <zoqat/simd/kernels.hpp>
+#include <zoqat/simd/xsimd/gemm.hpp>
+#include <zoqat/simd/xsimd/packing.hpp>
+#include <zoqat/simd/xsimd/quantize.hpp>
+#include <zoqat/simd/xsimd/rows.hpp>
+#include <zoqat/simd/xsimd_directions.hpp>
+
+#include <xsimd/xsimd.hpp>
+
+namespace zoqat::simd {
+
+/// The kernels on xsimd (8.1 or later): a second implementation of the same contracts, written apart from that on
+/// Highway. It is the other side of the differential tests, the backend of hosts that have xsimd and link nothing,
+/// and the one that still has vectors (SSE2) where no flags are given. Simple rather than fast.
+template <class Arch>
+struct basic_xsimd_kernels : xsimd_detail::quantize_kernels<Arch>,
+                             xsimd_detail::packing_kernels<Arch>,
+                             xsimd_detail::gemm_kernels<Arch>,
+                             xsimd_detail::row_kernels<Arch> {
+  static const char* name() noexcept { return "xsimd"; }
+  static const char* target() noexcept { return Arch::name(); }
+
+  static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    xsimd_detail::gaussian<Arch>(s, first, out, n);
+  }
+  static void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    xsimd_detail::rademacher<Arch>(s, first, out, n);
+  }
+  static void add_scaled(const float* x, const float* u, float s, float* out, std::size_t n) noexcept {
+    xsimd_detail::add_scaled<Arch>(x, u, s, out, n);
+  }
+};
+
+/// For the best architecture that the flags of the compilation allow. It is part of the type, and so of every symbol.
+using xsimd_kernels = basic_xsimd_kernels<xsimd::default_arch>;
+
+static_assert(kernels<xsimd_kernels>);
+
+}  // namespace zoqat::simd

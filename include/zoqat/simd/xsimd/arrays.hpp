@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <xsimd/xsimd.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace zoqat::simd::xsimd_detail {
+
+/// Access to the next batch of an array. Codes are loaded as integers.
+template <class Arch>
+struct whole {
+  static xsimd::batch<float, Arch> load(const float* from, float = 0) noexcept {
+    return xsimd::batch<float, Arch>::load_unaligned(from);
+  }
+  static xsimd::batch<std::int32_t, Arch> load(const std::uint8_t* from) noexcept {
+    return xsimd::batch<std::int32_t, Arch>::load_unaligned(from);
+  }
+  template <class Batch, class T>
+  static void store(const Batch& v, T* to) noexcept {
+    v.store_unaligned(to);
+  }
+};
+
+/// Access to the last `count` elements of an array, less than a batch, and nothing beyond. The other lanes are loaded
+/// as `fill`.
+template <class Arch>
+struct part {
+  std::size_t count;
+
+  template <class T>
+  auto load(const T* from, T fill = {}) const noexcept {
+    std::array<T, xsimd::batch<float, Arch>::size> copy;
+    std::fill(std::copy_n(from, count, copy.begin()), copy.end(), fill);
+    return whole<Arch>::load(copy.data());
+  }
+  template <class Batch, class T>
+  void store(const Batch& v, T* to) const noexcept {
+    std::array<T, Batch::size> copy;
+    v.store_unaligned(copy.data());
+    std::copy_n(copy.begin(), count, to);
+  }
+};
+
+/// Calls body(at, i) for the batches that cover n elements; `at` is `whole` or the last `part`.
+template <class Arch, class Body>
+void for_each_batch(std::size_t n, Body body) noexcept {
+  constexpr std::size_t lanes = xsimd::batch<float, Arch>::size;
+  std::size_t i = 0;
+  for (; n - i >= lanes; i += lanes) body(whole<Arch>{}, i);
+  if (i != n) body(part<Arch>{n - i}, i);
+}
+
+}  // namespace zoqat::simd::xsimd_detail
