@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/quant/scheme.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace zoqat::quant {
+
+/// A string as a template argument.
+template <std::size_t N>
+struct fixed_string {
+  char characters[N]{};
+  consteval fixed_string(const char (&text)[N]) { std::copy_n(text, N, characters); }
+  [[nodiscard]] constexpr std::string_view view() const noexcept { return {characters, N - 1}; }
+};
+
+/// A scheme with the name by which programs offer it.
+template <fixed_string Name, class Scheme>
+struct named {
+  using scheme = Scheme;
+  static constexpr std::string_view name = Name.view();
+};
+
+/// Schemes to choose from when a program runs.
+template <class... Named>
+struct catalogue {
+  /// The names, separated by commas.
+  [[nodiscard]] static std::string names() {
+    std::string all;
+    ((all += (all.empty() ? "" : ", "), all += Named::name), ...);
+    return all;
+  }
+  /// Returns f.template operator()<Scheme>() for the scheme of that name; all calls return the same type. Throws
+  /// value_error, with the names there are, for another name.
+  template <class F>
+  static decltype(auto) with(std::string_view name, F&& f) {
+    return find<F, Named...>(name, f);
+  }
+
+ private:
+  template <class F, class First, class... Rest>
+  static decltype(auto) find(std::string_view name, F& f) {
+    if (name == First::name) return f.template operator()<typename First::scheme>();
+    if constexpr (sizeof...(Rest) > 0) return find<F, Rest...>(name, f);
+    else fail("scheme '{}' is not among {}", name, names());
+  }
+};
+
+namespace detail {
+template <int Bits, class Granularity = per_channel>
+using trained_weight = weight<Bits, Granularity, asymmetric, clip::codes>;
+}  // namespace detail
+
+/// The schemes of the paper and their neighbours: w<bits>a<bits> with g<group size> for groups (else per output channel)
+/// and kv<bits> where queries, keys and values are quantized too. a16 leaves activations alone.
+using standard_schemes = catalogue<
+    named<"w2a16", scheme<detail::trained_weight<2>>>,
+    named<"w3a16", scheme<detail::trained_weight<3>>>,
+    named<"w4a16", scheme<detail::trained_weight<4>>>,
+    named<"w2a16g32", scheme<detail::trained_weight<2, group<32>>>>,
+    named<"w2a16g64", scheme<detail::trained_weight<2, group<64>>>>,
+    named<"w2a16g128", scheme<detail::trained_weight<2, group<128>>>>,
+    named<"w3a16g32", scheme<detail::trained_weight<3, group<32>>>>,
+    named<"w3a16g128", scheme<detail::trained_weight<3, group<128>>>>,
+    named<"w4a16g32", scheme<detail::trained_weight<4, group<32>>>>,
+    named<"w4a16g128", scheme<detail::trained_weight<4, group<128>>>>,
+    named<"w4a4", scheme<detail::trained_weight<4>, activation<4>>>,
+    named<"w4a4kv4", scheme<detail::trained_weight<4>, activation<4>, attention<4>>>,
+    named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
+    named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,
+    named<"w6a6kv6", scheme<detail::trained_weight<6>, activation<6>, attention<6>>>,
+    named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>>;
+
+}  // namespace zoqat::quant

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/simd/kernels.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+namespace zoqat::quant {
+
+/// A grid and the codes a weight may take on it.
+struct code_grid {
+  simd::grid where;
+  std::uint8_t least = 0, greatest = 0;
+};
+
+namespace detail {
+[[nodiscard]] inline float sigmoid(float x) noexcept { return 1.0f / (1.0f + std::exp(-x)); }
+[[nodiscard]] inline float logit(float p) noexcept { return std::log(p / (1.0f - p)); }
+}  // namespace detail
+
+/// How the grid of a channel or group follows from its weights and from learnable parameters (eq. 5). A policy gives
+/// the number of its parameters per grid, their starting values, and the grid they lead to; every parameter lives in
+/// a space without bounds (logarithm or logit), so that a step can never leave its domain.
+namespace clip {
+
+/// The grid spans the range of the weights. Nothing to learn: round-to-nearest.
+struct none {
+  static constexpr std::size_t parameters = 0;
+  static void start(simd::range, int, bool, float, float, float*) noexcept {}
+  static code_grid grid_of(simd::range r, int bits, bool symmetric, const float*) noexcept {
+    return {simd::grid_of(r, bits, symmetric), 0, static_cast<std::uint8_t>((1 << bits) - 1)};
+  }
+};
+
+/// Two factors in (0, 1) shrink the least and the greatest weight before the grid is derived (OmniQuant's learnable
+/// weight clipping, which the released code uses). Parameters: the logits of the two factors.
+struct range {
+  static constexpr std::size_t parameters = 2;
+  /// The factor of an unclipped side: as near to 1 as a logit that can still move.
+  static constexpr float widest = 0.9999f;
+
+  static void start(simd::range, int, bool, float min_factor, float max_factor, float* p) noexcept {
+    p[0] = detail::logit(std::clamp(min_factor, 1 - widest, widest));
+    p[1] = detail::logit(std::clamp(max_factor, 1 - widest, widest));
+  }
+  static code_grid grid_of(simd::range r, int bits, bool symmetric, const float* p) noexcept {
+    return none::grid_of({detail::sigmoid(p[0]) * r.min, detail::sigmoid(p[1]) * r.max}, bits, symmetric, nullptr);
+  }
+};
+
+/// Equation 5 to the letter: step size Δ, zero point z and the bounds α·Q_P and β·Q_P on the codes are learned, each
+/// on its own, and no longer follow the weights. Parameters: log Δ, z, logit α, logit β.
+struct codes {
+  static constexpr std::size_t parameters = 4;
+
+  /// Logit of a bound at the end of the codes: it rounds to the last code at every width up to 8 bits.
+  static constexpr float unclipped = 8;
+
+  /// The parameters that lead to exactly this grid, up to the rounding of the logarithm.
+  static void hold(const simd::grid& g, float* p) noexcept {
+    p[0] = std::log(g.scale);
+    p[1] = static_cast<float>(g.zero_point);
+    p[2] = -unclipped;
+    p[3] = unclipped;
+  }
+  static void start(simd::range r, int bits, bool symmetric, float min_factor, float max_factor, float* p) noexcept {
+    hold(simd::grid_of({min_factor * r.min, max_factor * r.max}, bits, symmetric), p);
+  }
+  static code_grid grid_of(simd::range, int bits, bool, const float* p) noexcept {
+    const auto top = static_cast<float>((1 << bits) - 1);
+    const auto code = [&](float x) {  // NaN becomes 0, as it does for weights
+      return static_cast<std::uint8_t>(x > 0 ? std::min(round_half_even(x), top) : 0.0f);
+    };
+    const std::uint8_t low = code(detail::sigmoid(p[2]) * top), high = code(detail::sigmoid(p[3]) * top);
+    return {{std::clamp(std::exp(p[0]), simd::minimum_scale, simd::maximum_scale), code(p[1])},
+            std::min(low, high),
+            std::max(low, high)};
+  }
+};
+
+}  // namespace clip
+}  // namespace zoqat::quant

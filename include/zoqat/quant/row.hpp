@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/quant/scheme.hpp>
+#include <zoqat/simd/default_kernels.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace zoqat::quant {
+
+/// The scale as it is stored. Half precision keeps to its normal numbers, so that 1 / scale stays exact to half an ulp.
+template <class ScaleType>
+[[nodiscard]] ScaleType stored_scale(float scale) noexcept {
+  if constexpr (std::same_as<ScaleType, float>) return scale;
+  else return ScaleType(std::clamp(scale, 0x1p-14f, 65504.0f));
+}
+
+/// A scale times a learned factor, as it is stored.
+template <class Weight>
+[[nodiscard]] float scaled(float scale, float factor) noexcept {
+  return static_cast<float>(stored_scale<typename Weight::scale_type>(
+      std::clamp(scale * factor, simd::minimum_scale, simd::maximum_scale)));
+}
+
+/// The grid of weights with range `r`. `clipping` points at the parameters of the clipping policy, if it has any.
+template <class Weight>
+[[nodiscard]] code_grid grid_of(simd::range r, const float* clipping) noexcept {
+  code_grid g = Weight::clipping::grid_of(r, Weight::bits, Weight::symmetric, clipping);
+  if constexpr (!std::same_as<typename Weight::scale_type, float>) {
+    // The zero point follows the scale that is stored, not the one that was asked for.
+    const float asked = g.where.scale;
+    g.where.scale = static_cast<float>(stored_scale<typename Weight::scale_type>(asked));
+    if constexpr (!Weight::symmetric && Weight::clipping::parameters != clip::codes::parameters) {
+      const float least = -static_cast<float>(g.where.zero_point) * asked;
+      g.where.zero_point = -static_cast<std::int32_t>(round_half_even(least * (1.0f / g.where.scale)));
+    }
+  }
+  g.where.zero_point = std::clamp(g.where.zero_point, 0, (1 << Weight::bits) - 1);
+  return g;
+}
+
+/// Codes of weights on a given grid.
+template <class Weight, simd::kernels Kernels = simd::default_kernels>
+void quantize_on(std::span<const float> weights, const code_grid& g, std::uint8_t* codes) noexcept {
+  Kernels::quantize(weights.data(), weights.size(), g.where, Weight::bits, codes);
+  if (g.least == 0 && g.greatest == (1 << Weight::bits) - 1) return;
+  for (std::size_t i = 0; i != weights.size(); ++i) codes[i] = std::clamp(codes[i], g.least, g.greatest);
+}
+
+/// Calls f(group, first, count) for the groups of a row of `in` weights; the last one may be short.
+template <class Weight, class F>
+void for_each_group(std::size_t in, F&& f) {
+  const std::size_t size = Weight::group_size(in);
+  for (std::size_t group = 0, first = 0; first < in; ++group, first += size) f(group, first, std::min(size, in - first));
+}
+
+/// Quantizes one row: derives the grid of each of its groups from the weights and the clipping parameters, then
+/// the codes. Writes `row.size()` codes and `groups(row.size())` grids. `clipping` holds the policy's parameters group
+/// after group. Not for per_tensor weights, whose grid comes from the whole matrix.
+template <class Weight, simd::kernels Kernels = simd::default_kernels>
+void quantize_row(std::span<const float> row, const float* clipping, std::uint8_t* codes, simd::grid* grids) noexcept {
+  static_assert(!Weight::whole_tensor, "quant::quantize_row: a per_tensor grid comes from the whole matrix");
+  for_each_group<Weight>(row.size(), [&](std::size_t group, std::size_t first, std::size_t count) {
+    const std::span<const float> weights = row.subspan(first, count);
+    const auto r = Kernels::min_max(weights.data(), count);
+    const code_grid g = grid_of<Weight>(r, clipping + group * Weight::clipping::parameters);
+    quantize_on<Weight, Kernels>(weights, g, codes + first);
+    grids[group] = g.where;
+  });
+}
+
+/// The weights a row of codes stands for.
+template <class Weight, simd::kernels Kernels = simd::default_kernels>
+void dequantize_row(std::span<const std::uint8_t> codes, const simd::grid* grids, float* out) noexcept {
+  for_each_group<Weight>(codes.size(), [&](std::size_t group, std::size_t first, std::size_t count) {
+    Kernels::dequantize(codes.data() + first, count, grids[group], out + first);
+  });
+}
+
+}  // namespace zoqat::quant

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/numeric.hpp>
+#include <zoqat/quant/clipping.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <type_traits>
+
+namespace zoqat::quant {
+
+// --- Which weights share a grid -------------------------------------------------------------------------------------
+
+/// One grid for the whole matrix.
+struct per_tensor {
+  static constexpr bool whole_tensor = true;
+  static constexpr std::size_t group_size(std::size_t in_features) noexcept { return in_features; }
+};
+/// One grid for each output channel (row): "W4" in the paper.
+struct per_channel {
+  static constexpr bool whole_tensor = false;
+  static constexpr std::size_t group_size(std::size_t in_features) noexcept { return in_features; }
+};
+/// One grid for each `Size` consecutive weights of a row, the last group taking what is left: "W2g128".
+template <std::size_t Size>
+struct group {
+  static_assert(Size > 0, "quant::group: the group size must be positive; for one grid per row use per_channel");
+  static constexpr bool whole_tensor = false;
+  static constexpr std::size_t group_size(std::size_t in_features) noexcept {
+    return in_features < Size ? in_features : Size;
+  }
+};
+/// One grid for each token (row) of an activation, derived when the token is seen.
+struct per_token {};
+
+// --- The shape of a grid --------------------------------------------------------------------------------------------
+
+/// The zero point is free in [0, 2^bits - 1]; the grid spans [min, max], zero included.
+struct asymmetric {
+  static constexpr bool is_symmetric = false;
+};
+/// The zero point is the middle code and takes no storage.
+struct symmetric {
+  static constexpr bool is_symmetric = true;
+};
+
+/// Storage of scales. What is stored is what the forward pass of training uses.
+struct fp32_scale {
+  using type = float;
+};
+struct fp16_scale {
+  using type = fp16;
+};
+
+// --- Parts of a scheme ----------------------------------------------------------------------------------------------
+
+/// Weights of `Bits` bits.
+template <int Bits, class Granularity = per_channel, class Symmetry = asymmetric, class Clipping = clip::none,
+          class ScaleFormat = fp32_scale>
+struct weight {
+  static_assert(Bits >= 2 && Bits <= 8, "quant::weight: weights take 2 to 8 bits; leave them alone with full_precision");
+  static constexpr int bits = Bits;
+  static constexpr bool symmetric = Symmetry::is_symmetric;
+  static constexpr bool whole_tensor = Granularity::whole_tensor;
+  using clipping = Clipping;
+  using scale_type = typename ScaleFormat::type;
+  /// The same weights with another clipping policy.
+  template <class Other>
+  using with_clipping = weight<Bits, Granularity, Symmetry, Other, ScaleFormat>;
+
+  [[nodiscard]] static constexpr std::size_t group_size(std::size_t in) noexcept { return Granularity::group_size(in); }
+  /// Grids in one row of `in` weights.
+  [[nodiscard]] static constexpr std::size_t groups(std::size_t in) noexcept {
+    return in == 0 ? 0 : (in + group_size(in) - 1) / group_size(in);
+  }
+};
+
+/// Inputs of the linear layers of `Bits` bits, quantized token by token as they come.
+template <int Bits, class Granularity = per_token, class Symmetry = asymmetric>
+struct activation {
+  static_assert(Bits >= 2 && Bits <= 8, "quant::activation: activations take 2 to 8 bits; leave the part out for A16");
+  static_assert(std::same_as<Granularity, per_token>, "quant::activation: activations are quantized per_token");
+  static constexpr int bits = Bits;
+  static constexpr bool symmetric = Symmetry::is_symmetric;
+};
+
+/// Queries, keys and values of `Bits` bits, quantized per token and head after the position encoding.
+template <int Bits>
+struct attention {
+  static_assert(Bits >= 2 && Bits <= 8, "quant::attention: queries, keys and values take 2 to 8 bits");
+  static constexpr int bits = Bits;
+};
+
+namespace detail {
+
+template <class T>
+struct is_weight : std::false_type {};
+template <int B, class... P>
+struct is_weight<weight<B, P...>> : std::true_type {};
+template <class T>
+struct is_activation : std::false_type {};
+template <int B, class... P>
+struct is_activation<activation<B, P...>> : std::true_type {};
+template <class T>
+struct is_attention : std::false_type {};
+template <int B>
+struct is_attention<attention<B>> : std::true_type {};
+
+template <template <class> class Is, class... Parts>
+inline constexpr int count = (0 + ... + int{Is<Parts>::value});
+
+template <template <class> class Is, class... Parts>
+struct find {
+  using type = void;
+};
+template <template <class> class Is, class First, class... Rest>
+struct find<Is, First, Rest...> {
+  using type = typename std::conditional_t<Is<First>::value, std::type_identity<First>, find<Is, Rest...>>::type;
+};
+
+}  // namespace detail
+
+/// What is quantized, and how: one `weight`, at most one `activation`, at most one `attention`, in any order.
+///   using w4a4      = scheme<weight<4, per_channel, asymmetric>, activation<4, per_token>>;
+///   using w2a16g128 = scheme<weight<2, group<128>, asymmetric>>;
+template <class... Parts>
+struct scheme {
+  static_assert(((detail::is_weight<Parts>::value || detail::is_activation<Parts>::value ||
+                  detail::is_attention<Parts>::value) && ...),
+                "quant::scheme: a scheme is made of quant::weight, quant::activation and quant::attention only");
+  static_assert(detail::count<detail::is_weight, Parts...> == 1,
+                "quant::scheme: name exactly one quant::weight; a model without quantized weights uses full_precision");
+  static_assert(detail::count<detail::is_activation, Parts...> <= 1, "quant::scheme: name at most one quant::activation");
+  static_assert(detail::count<detail::is_attention, Parts...> <= 1, "quant::scheme: name at most one quant::attention");
+
+  using weight_type = typename detail::find<detail::is_weight, Parts...>::type;
+  using activation_type = typename detail::find<detail::is_activation, Parts...>::type;
+  using attention_type = typename detail::find<detail::is_attention, Parts...>::type;
+
+  static constexpr bool quantizes_weights = true;
+  static constexpr bool quantizes_activations = !std::is_void_v<activation_type>;
+  static constexpr bool quantizes_attention = !std::is_void_v<attention_type>;
+};
+
+/// Nothing is quantized: the model as it was trained, and the teacher of the quantized one.
+struct full_precision {
+  static constexpr bool quantizes_weights = false;
+  static constexpr bool quantizes_activations = false;
+  static constexpr bool quantizes_attention = false;
+};
+
+}  // namespace zoqat::quant
