@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/random/stream.hpp>
+#include <zoqat/simd/default_kernels.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+namespace zoqat::zo {
+
+/// Names a random direction in the space of all parameters. Nobody stores the direction: element i of tensor t
+/// is a pure function of (seed, step, index, t, i).
+struct direction {
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;
+  std::uint32_t index = 0;  ///< which of the q directions of the step
+
+  [[nodiscard]] constexpr random::stream of_tensor(std::uint32_t id) const noexcept {
+    return {seed, step, index, id, random::purpose::direction};
+  }
+  friend bool operator==(const direction&, const direction&) = default;
+};
+
+/// Distribution of a direction's elements: independent, mean 0, variance 1. `fill` writes elements
+/// [first, first + n) of a stream, bit-identical on every target.
+template <class D>
+concept distribution =
+    std::copyable<D> && requires(const D& d, random::stream s, std::uint64_t first, float* out, std::size_t n) {
+      { d.name() } -> std::convertible_to<const char*>;
+      { d.template fill<simd::default_kernels>(s, first, out, n) } noexcept;
+    };
+
+/// u ~ N(0, I): eq. 2 of the paper. E‖ĝ‖² = (d + 2)‖g‖² for one direction on a linear loss.
+struct gaussian {
+  static constexpr const char* name() noexcept { return "gaussian"; }
+  template <class Kernels>
+  static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    Kernels::gaussian(s, first, out, n);
+  }
+};
+
+/// u uniform on {−1, 1}ᵈ: the least variance of all independent directions, E‖ĝ‖² = d‖g‖², at a tenth of the cost.
+struct rademacher {
+  static constexpr const char* name() noexcept { return "rademacher"; }
+  template <class Kernels>
+  static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    Kernels::rademacher(s, first, out, n);
+  }
+};
+
+/// One of the two, chosen when the program runs: for programs whose users choose.
+struct either {
+  bool is_gaussian = true;
+
+  [[nodiscard]] constexpr const char* name() const noexcept {
+    return is_gaussian ? gaussian::name() : rademacher::name();
+  }
+  template <class Kernels>
+  void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
+    if (is_gaussian) gaussian::fill<Kernels>(s, first, out, n);
+    else rademacher::fill<Kernels>(s, first, out, n);
+  }
+};
+
+static_assert(distribution<gaussian> && distribution<rademacher> && distribution<either>);
+
+}  // namespace zoqat::zo

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/executor.hpp>
+#include <zoqat/core/parameter.hpp>
+#include <zoqat/zo/perturbation.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+namespace zoqat::zo {
+
+/// A step of the optimiser as a value: θ ← θ − gain[group] / q · Σ_i slope[i] · unit ⊙ u_i. Applying the same updates
+/// in the same order to the same masters gives the same bits on every target and for any number of threads.
+struct update {
+  std::uint64_t seed = 0;
+  std::uint32_t step = 0;
+  per_group<float> gain;     ///< learning rate over ε; 0 leaves the group alone
+  std::vector<float> slope;  ///< (L⁺ − L⁻) / 2 of each direction, clipped; empty leaves everything alone
+  float agreed_power = 0, power = 0;  ///< of the estimate: what an optimiser with a gauge needs to go on from a log
+
+  friend bool operator==(const update&, const update&) = default;
+};
+
+/// Applies `u` to every parameter of the store. Cost: q directions generated once, one sweep over the masters.
+template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store, class Executor = sequential>
+  requires executor<std::remove_cvref_t<Executor>>
+void apply(const Distribution& elements, const update& u, Store& parameters, Executor&& threads = {}) {
+  if (u.slope.empty()) return;
+  std::vector<parameter> moving;
+  parameters.for_each_parameter([&](const parameter& p) {
+    if (u.gain[p.group] != 0 && !p.values.empty()) moving.push_back(p);
+  });
+  // Pieces are whole superblocks of directions, stay in a core's cache for all q, and never follow the number of threads.
+  constexpr std::size_t piece = 16 * detail::chunk;
+  std::vector<std::size_t> starts{0};
+  for (const parameter& p : moving) starts.push_back(starts.back() + (p.values.size() + piece - 1) / piece);
+  threads.parallel_for(starts.back(), [&](std::size_t task) {
+    const auto which = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), task) - starts.begin()) - 1;
+    const parameter& p = moving[which];
+    const std::size_t first = (task - starts[which]) * piece, n = std::min(piece, p.values.size() - first);
+    for (std::uint32_t i = 0; i != u.slope.size(); ++i) {
+      const float scale = -(u.gain[p.group] / static_cast<float>(u.slope.size())) * u.slope[i];
+      read_perturbed<Kernels>(elements, p, {u.seed, u.step, i}, {&scale, 1}, first, n, p.values.data() + first);
+    }
+  });
+}
+
+}  // namespace zoqat::zo
