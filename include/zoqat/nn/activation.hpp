@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+
+#include <zoqat/simd/default_kernels.hpp>
+
+namespace zoqat::nn {
+
+/// An element-wise non-linearity, in place.
+template <class A>
+concept activation = requires(float* x, std::size_t n) { A::template apply<simd::default_kernels>(x, n); };
+
+struct silu {
+  template <class Kernels>
+  static void apply(float* x, std::size_t n) noexcept {
+    Kernels::silu(x, n);
+  }
+};
+struct relu {
+  template <class Kernels>
+  static void apply(float* x, std::size_t n) noexcept {
+    Kernels::relu(x, n);
+  }
+};
+/// GELU by its tanh approximation (`gelu_new`).
+struct gelu_tanh {
+  template <class Kernels>
+  static void apply(float* x, std::size_t n) noexcept {
+    Kernels::gelu_tanh(x, n);
+  }
+};
+/// GELU by the error function.
+struct gelu_erf {
+  template <class Kernels>
+  static void apply(float* x, std::size_t n) noexcept {
+    Kernels::gelu_erf(x, n);
+  }
+};
+
+}  // namespace zoqat::nn

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/nn/block.hpp>
+#include <zoqat/nn/pass.hpp>
+#include <zoqat/nn/trainable.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace zoqat::nn {
+
+/// Token embedding, a stack of blocks, a final norm and a head, tied to the embedding or not. What a block computes is
+/// a type; how many there are and how wide is in the shape. Embedding, norms and head stay in full precision.
+///
+/// It models `parameter_store`: the masters of the linear layers, and the parameters of clipping, smoothing and norms.
+template <class Block>
+class decoder {
+  static_assert(requires { typename Block::scheme; },
+                "nn::decoder: the argument must be an nn::block<...>, such as nn::llama_block<nn::smoothed_linear<scheme>>");
+
+ public:
+  using block_type = Block;
+  using scheme = typename Block::scheme;
+  using norm_type = typename Block::norm_type;
+  using position_type = typename Block::position_type;
+
+  /// A model of that shape with zero weights. Throws value_error for sizes that do not fit together.
+  explicit decoder(const model_shape& shape)
+      : shape_(checked(shape)),
+        embedding_(ids_, "model.embed_tokens.weight", parameter_group::norm, shape.vocabulary, shape.hidden),
+        position_(std::make_shared<const position_type>(shape)),
+        final_norm_(ids_, "model.norm", shape) {
+    blocks_.reserve(shape.layers);
+    for (std::size_t i = 0; i != shape.layers; ++i)
+      blocks_.emplace_back(ids_, "model.layers." + std::to_string(i) + ".", shape, position_);
+    if (!shape.tied_head) head_ = {ids_, "lm_head.weight", parameter_group::norm, shape.vocabulary, shape.hidden};
+  }
+
+  [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
+  [[nodiscard]] std::vector<Block>& blocks() noexcept { return blocks_; }
+
+  /// Starts the residual stream of every lane from the embeddings. Throws value_error for a token out of range.
+  template <class Pass>
+  void embed(const Pass& pass) const {
+    for (std::size_t i = 0; i != pass.tokens(); ++i)
+      require(pass.batch[i] < shape_.vocabulary, "decoder: token {} is outside the vocabulary of {}", pass.batch[i],
+              shape_.vocabulary);
+    pass.work.stream.reshape(pass.rows(), shape_.hidden);
+    pass.for_each_row([&](std::size_t row) {
+      std::ranges::copy(embedding_.values().row(pass.batch[row % pass.tokens()]), pass.work.stream.row(row).begin());
+    });
+  }
+
+  /// Runs the blocks; leaves the residual stream in `pass.work.stream` and its final norm in `pass.work.normed`.
+  template <class Pass>
+  void forward(const Pass& pass) {
+    embed(pass);
+    for (std::size_t i = 0; i != blocks_.size(); ++i) blocks_[i].forward(pass, i, pass.work.stream);
+    pass.work.normed.reshape(pass.rows(), shape_.hidden);
+    final_norm_.forward(pass, pass.work.stream, pass.work.normed);
+  }
+
+  /// Calls f(row, logits) for the rows of the last `forward` that `wanted(row)` asks for, in parallel. Only a few
+  /// rows of logits [vocabulary] per thread exist at a time.
+  template <class Pass, class Wanted, class F>
+  void for_each_logits(const Pass& pass, Wanted&& wanted, F&& f) const {
+    using kernels = typename Pass::kernels;
+    constexpr std::size_t block = 32;
+    const matrix<float>& head = shape_.tied_head ? embedding_.values() : head_.values();
+    std::vector<std::size_t> rows;
+    for (std::size_t row = 0; row != pass.rows(); ++row)
+      if (wanted(row)) rows.push_back(row);
+    pass.threads.parallel_for((rows.size() + block - 1) / block, [&](std::size_t task) {
+      const std::size_t first = task * block, count = std::min(block, rows.size() - first);
+      thread_local buffer<float> panel, inputs, logits;
+      panel.resize(simd::float_panel_size(shape_.hidden));
+      inputs.resize(count * shape_.hidden);
+      logits.resize(count * shape_.vocabulary);
+      for (std::size_t i = 0; i != count; ++i)
+        std::ranges::copy(pass.work.normed.row(rows[first + i]), inputs.data() + i * shape_.hidden);
+      const matrix_view<const float> x(inputs.data(), count, shape_.hidden);
+      const matrix_view<float> out(logits.data(), count, shape_.vocabulary);
+      for (std::size_t v = 0; v < shape_.vocabulary; v += simd::panel_width) {
+        const std::size_t width = std::min(simd::panel_width, shape_.vocabulary - v);
+        kernels::pack_panel(head.view().row_block(v, width), panel.data());
+        kernels::gemm_panel(x, panel.data(), nullptr, false, out.col_block(v, width));
+      }
+      for (std::size_t i = 0; i != count; ++i) f(rows[first + i], out.row(i));
+    });
+  }
+
+  /// Everything that can train, in a fixed order (`parameter_store`).
+  template <class F>
+  void for_each_parameter(F&& f) {
+    for_each_trainable([&](trainable& t) { f(t.view()); });
+  }
+  template <class F>
+  void for_each_trainable(F&& f) {
+    for_each_layer([&](auto& norm, auto& layer) {
+      norm.for_each_trainable(f);
+      for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_trainable(f); });
+      for_each_layer_smoothing(layer, f);
+    });
+    final_norm_.for_each_trainable(f);
+  }
+  /// The tensors of a full-precision checkpoint, by their Hugging Face names: f(trainable&).
+  template <class F>
+  void for_each_base_tensor(F&& f) {
+    f(embedding_);
+    for_each_layer([&](auto& norm, auto& layer) {
+      norm.for_each_base_tensor(f);
+      for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_base_tensor(f); });
+    });
+    final_norm_.for_each_base_tensor(f);
+    if (!head_.empty()) f(head_);
+  }
+  /// Calls f(site) for every site, in the order in which a pass meets them.
+  template <class F>
+  void for_each_site(F&& f) {
+    for_each_layer([&](auto&, auto& layer) { layer.for_each_site(f); });
+  }
+  /// What a deployed model consists of: f(name, shape, std::span<T>) for each tensor.
+  template <class F>
+  void for_each_stored(F&& f) {
+    const auto whole = [&](trainable& t) { f(t.name(), std::vector<std::size_t>{t.rows(), t.cols()}, t.values().flat()); };
+    whole(embedding_);
+    for_each_layer([&](auto& norm, auto& layer) {
+      norm.for_each_base_tensor(whole);
+      for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_stored(f); });
+      for_each_layer_smoothing(layer, whole);
+    });
+    final_norm_.for_each_base_tensor(whole);
+    if (!head_.empty()) whole(head_);
+  }
+
+  /// Replaces all masters by packed codes. Losses stay the same bit by bit; nothing can train any more.
+  void deploy() {
+    for_each_layer([](auto& norm, auto& layer) {
+      norm.deploy();
+      for_each_linear(layer, [](auto& projection, smoothing& s) { projection.deploy(s); });
+    });
+    final_norm_.deploy();
+  }
+  /// Makes room for the storage of a deployed model, which a file then fills.
+  void prepare_storage() {
+    for_each_layer([](auto&, auto& layer) {
+      for_each_linear(layer, [](auto& projection, smoothing& s) { projection.prepare_storage(s.shifts()); });
+    });
+  }
+  /// Bytes of everything a deployed model stores.
+  [[nodiscard]] std::size_t weight_bytes() {
+    std::size_t bytes = 0;
+    const auto floats = [&](trainable& t) { bytes += t.values().size() * sizeof(float); };
+    floats(embedding_);
+    floats(head_);
+    for_each_layer([&](auto& norm, auto& layer) {
+      norm.for_each_base_tensor(floats);
+      for_each_linear(layer, [&](auto& projection, smoothing&) { bytes += projection.weight_bytes(); });
+      for_each_layer_smoothing(layer, floats);
+    });
+    final_norm_.for_each_base_tensor(floats);
+    return bytes;
+  }
+
+ private:
+  static const model_shape& checked(const model_shape& s) {
+    require(s.hidden > 0 && s.heads > 0 && s.kv_heads > 0 && s.head_size > 0 && s.vocabulary > 0 && s.positions > 0,
+            "decoder: a size of the model is zero (hidden {}, heads {}, kv heads {}, head size {}, vocabulary {}, "
+            "positions {})", s.hidden, s.heads, s.kv_heads, s.head_size, s.vocabulary, s.positions);
+    require(s.heads % s.kv_heads == 0, "decoder: {} query heads cannot share {} key and value heads", s.heads, s.kv_heads);
+    return s;
+  }
+  template <class F>
+  void for_each_layer(F&& f) {
+    for (Block& block : blocks_) block.for_each_residual([&](auto& r) { f(r.norm(), r.layer()); });
+  }
+  template <class Layer, class F>
+  static void for_each_linear(Layer& layer, F&& f) {
+    layer.for_each_site([&](auto&& site) {
+      for (auto* projection : site.layers) f(*projection, *site.smoothing);
+    });
+  }
+  template <class Layer, class F>
+  static void for_each_layer_smoothing(Layer& layer, F& f) {
+    layer.for_each_site([&](auto&& site) { site.smoothing->for_each_trainable(f); });
+    if constexpr (requires { layer.score_scale(); })
+      if (!layer.score_scale().empty()) f(layer.score_scale());
+  }
+
+  model_shape shape_;
+  parameter_ids ids_;
+  trainable embedding_;
+  std::shared_ptr<const position_type> position_;
+  norm_type final_norm_;
+  std::vector<Block> blocks_;
+  trainable head_;
+};
+
+/// Copies a full-precision model's weights into a model of the same shape under any scheme. What the scheme adds
+/// (clipping, smoothing) keeps its values.
+template <class From, class To>
+void copy_base_tensors(From& from, To& to) {
+  require(from.shape() == to.shape(), "copy_base_tensors: the two models differ in shape");
+  std::vector<const trainable*> sources;
+  from.for_each_base_tensor([&](trainable& t) { sources.push_back(&t); });
+  std::size_t i = 0;
+  to.for_each_base_tensor([&](trainable& t) { std::ranges::copy(sources[i++]->values().flat(), t.values().flat().begin()); });
+}
+
+}  // namespace zoqat::nn

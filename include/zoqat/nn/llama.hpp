@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/nn/attention.hpp>
+#include <zoqat/nn/block.hpp>
+#include <zoqat/nn/decoder.hpp>
+#include <zoqat/nn/mlp.hpp>
+#include <zoqat/nn/norm.hpp>
+#include <zoqat/nn/rope.hpp>
+
+namespace zoqat::nn {
+
+/// The block of LLaMA and its descendants.
+template <class Linear>
+using llama_block =
+    block<residual<rms_norm, self_attention<Linear, rope>>, residual<rms_norm, gated_mlp<Linear, silu>>>;
+
+/// A LLaMA model under a quantization scheme.
+template <class Scheme>
+using llama = decoder<llama_block<smoothed_linear<Scheme>>>;
+
+}  // namespace zoqat::nn

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/nn/activation.hpp>
+#include <zoqat/nn/linear.hpp>
+#include <zoqat/nn/site.hpp>
+
+#include <cstddef>
+#include <string>
+
+namespace zoqat::nn {
+
+/// down(act(gate(x)) ⊙ up(x)), as in LLaMA. Gate and up share an input and its smoothing; the input of down is
+/// quantized but not smoothed (as in OmniQuant: its outliers belong to tokens, not channels).
+template <class Linear, activation Activation>
+class gated_mlp {
+ public:
+  using scheme = typename Linear::scheme;
+  using linear_type = Linear;
+
+  template <class Shared>
+  gated_mlp(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared&)
+      : gate_(ids, prefix + "mlp.gate_proj", shape.intermediate, shape.hidden),
+        up_(ids, prefix + "mlp.up_proj", shape.intermediate, shape.hidden),
+        down_(ids, prefix + "mlp.down_proj", shape.hidden, shape.intermediate) {
+    if constexpr (scheme::quantizes_activations) input_smoothing_ = {ids, prefix + "mlp.input", shape.hidden};
+  }
+  static constexpr const char* norm_name = "post_attention_layernorm";
+
+  /// Adds the layer's output to `stream`; `x` is the normed stream. Both [rows, hidden].
+  template <class Pass>
+  void forward(const Pass& pass, std::size_t, matrix_view<const float> x, matrix_view<float> stream) {
+    pass.observer.observe(input_site(), x);
+    matrix<float>&gate = pass.work.gate, &up = pass.work.up;
+    gate.reshape(x.rows(), gate_.out_features());
+    up.reshape(x.rows(), up_.out_features());
+    {
+      const linear_input<scheme> input(pass, x, input_smoothing_);
+      gate_.forward(pass, input, gate, false);
+      up_.forward(pass, input, up, false);
+    }
+    pass.for_each_row([&](std::size_t row) {
+      Activation::template apply<typename Pass::kernels>(gate.row(row).data(), gate.cols());
+      Pass::kernels::multiply(up.row(row).data(), gate.row(row).data(), gate.cols());
+    });
+    pass.observer.observe(hidden_site(), gate);
+    const linear_input<scheme> input(pass, gate, hidden_smoothing_);
+    down_.forward(pass, input, stream, true);
+  }
+
+  /// Calls f(site) in the order of a pass.
+  template <class F>
+  void for_each_site(F&& f) {
+    f(input_site());
+    f(hidden_site());
+  }
+
+ private:
+  [[nodiscard]] site<Linear, 2> input_site() { return {{&gate_, &up_}, &input_smoothing_, false}; }
+  [[nodiscard]] site<Linear, 1> hidden_site() { return {{&down_}, &hidden_smoothing_, true}; }
+  Linear gate_, up_, down_;
+  smoothing input_smoothing_, hidden_smoothing_;
+};
+
+}  // namespace zoqat::nn

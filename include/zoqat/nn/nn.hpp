@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/nn/activation.hpp>
+#include <zoqat/nn/attend.hpp>
+#include <zoqat/nn/attention.hpp>
+#include <zoqat/nn/block.hpp>
+#include <zoqat/nn/decoder.hpp>
+#include <zoqat/nn/generate.hpp>
+#include <zoqat/nn/linear.hpp>
+#include <zoqat/nn/linear_input.hpp>
+#include <zoqat/nn/llama.hpp>
+#include <zoqat/nn/loss.hpp>
+#include <zoqat/nn/mlp.hpp>
+#include <zoqat/nn/norm.hpp>
+#include <zoqat/nn/pass.hpp>
+#include <zoqat/nn/rope.hpp>
+#include <zoqat/nn/site.hpp>
+#include <zoqat/nn/smoothing.hpp>
+#include <zoqat/nn/step_gain.hpp>
+#include <zoqat/nn/trainable.hpp>
