@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/ptq/cholesky.hpp>
+#include <zoqat/ptq/moments.hpp>
+#include <zoqat/ptq/reconstruct.hpp>
+#include <zoqat/ptq/round_to_nearest.hpp>
+#include <zoqat/ptq/row_rounding.hpp>
+#include <zoqat/ptq/smoothquant.hpp>

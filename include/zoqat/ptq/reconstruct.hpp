@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/executor.hpp>
+#include <zoqat/nn/pass.hpp>
+#include <zoqat/nn/site.hpp>
+#include <zoqat/ptq/moments.hpp>
+#include <zoqat/ptq/row_rounding.hpp>
+#include <zoqat/ptq/smoothquant.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace zoqat::ptq {
+
+namespace detail {
+
+/// What one forward pass of a block left at its sites: inputs, and the residual stream before each. Streams end with
+/// that after the block.
+struct block_trace {
+  std::vector<matrix<float>> inputs, streams;
+
+  struct observer_type {
+    block_trace* to;
+    const nn::workspace* work;
+
+    template <class Site>
+    void observe(const Site&, matrix_view<const float> x) const {
+      to->streams.push_back(work->stream);
+      to->inputs.emplace_back(x.rows(), x.cols());
+      for (std::size_t row = 0; row != x.rows(); ++row) std::ranges::copy(x.row(row), to->inputs.back().row(row).begin());
+    }
+  };
+
+  template <simd::kernels Kernels, class Block, executor Executor>
+  static block_trace of(Block& block, const nn::token_batch& batch, const matrix<float>& stream, Executor& threads) {
+    block_trace trace;
+    nn::workspace work;
+    work.stream = stream;
+    constexpr inference_lane lane;
+    const nn::forward_pass<Kernels, inference_lane, Executor, observer_type> pass{lane, threads, batch, work, nullptr,
+                                                                                  {&trace, &work}};
+    block.forward(pass, 0, work.stream);
+    trace.streams.push_back(std::move(work.stream));
+    return trace;
+  }
+};
+
+}  // namespace detail
+
+/// How far `reconstruct` goes.
+enum class reconstruction {
+  ranges,  ///< clipping ranges only; the masters stay (what OmniQuant's LWC learns)
+  codes,   ///< ranges, codes and step sizes
+};
+
+struct reconstruction_options {
+  reconstruction depth = reconstruction::codes;
+  double damping = 0.01;  ///< of the input moments, relative to their mean
+};
+
+/// The start of quantization-aware training (section 5.1: initialisation by reconstruction loss), with forward passes
+/// alone. Goes through the blocks in order and through the sites of each. A site's input moments come from the model
+/// with everything before it quantized; each row of its layers is then found by `row_rounding`, and the next site sees
+/// the result.
+///
+/// With quantized activations a layer keeps its own output. Without, it also makes up for what was lost before it: its
+/// target is the teacher's output, or, for a layer that writes the residual stream, what brings the stream to the
+/// teacher's, and the weights that reach it best in least squares are what is rounded. (Noise in the inputs shrinks such
+/// a solution, so under quantized activations it would do harm.)
+///
+/// `teacher` is the same model in full precision; `model` holds its weights and the smoothing to be used. The masters
+/// become the centres of their cells. Throws value_error where the moments are singular. Cost: four passes of the
+/// blocks over `corpus` for each model, and the rounding.
+template <class Model, class Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
+class reconstructor {
+ public:
+  using scheme = typename Model::scheme;
+  using weight_part = typename scheme::weight_type;
+
+  reconstructor(Model& model, Teacher& teacher, Executor& threads, reconstruction_options options = {})
+      : model_(model), teacher_(teacher), threads_(threads), options_(options) {}
+
+  /// `progress(block, blocks)` is called before each block.
+  template <class Progress>
+  void operator()(std::span<const nn::token_batch> corpus, Progress&& progress) {
+    std::vector<matrix<float>> expected, streams;
+    for (const nn::token_batch& batch : corpus) expected.push_back(embedded(batch));
+    streams = expected;
+    for (std::size_t b = 0; b != model_.blocks().size(); ++b) {
+      progress(b, model_.blocks().size());
+      auto& block = model_.blocks()[b];
+      std::vector<detail::block_trace> ideal;
+      for (std::size_t i = 0; i != corpus.size(); ++i)
+        ideal.push_back(detail::block_trace::of<Kernels>(teacher_.blocks()[b], corpus[i], expected[i], threads_));
+      std::size_t index = 0;
+      block.for_each_residual([&](auto& r) {
+        r.layer().for_each_site([&](auto&& site) { fit(site, index++, block, corpus, streams, ideal); });
+      });
+      for (std::size_t i = 0; i != corpus.size(); ++i) {
+        streams[i] = std::move(detail::block_trace::of<Kernels>(block, corpus[i], streams[i], threads_).streams.back());
+        expected[i] = std::move(ideal[i].streams.back());
+      }
+    }
+  }
+
+ private:
+  matrix<float> embedded(const nn::token_batch& batch) {
+    nn::workspace work;
+    constexpr inference_lane lane;
+    teacher_.embed(nn::forward_pass<Kernels, inference_lane, Executor>{lane, threads_, batch, work});
+    return std::move(work.stream);
+  }
+
+  /// Moments of a site: of its input, and of its target with its input.
+  struct site_moments {
+    matrix<double> input;   ///< E[x xᵀ]: [in, in], x the smoothed input of the quantized model
+    matrix<double> target;  ///< E[y xᵀ]: [outputs or inputs, in]; empty where the layer keeps its own output
+  };
+
+  template <class Site>
+  void fit(const Site& site, std::size_t index, typename Model::block_type& block, std::span<const nn::token_batch> corpus,
+           const std::vector<matrix<float>>& streams, const std::vector<detail::block_trace>& ideal) {
+    const site_moments moments = gather(site, index, block, corpus, streams, ideal);
+    const input_metric metric(moments.input, options_.damping);
+    for (auto* layer : site.layers) fit_layer(*layer, *site.smoothing, metric, moments, site.writes_stream);
+  }
+
+  template <class Site>
+  site_moments gather(const Site& site, std::size_t index, typename Model::block_type& block,
+                      std::span<const nn::token_batch> corpus, const std::vector<matrix<float>>& streams,
+                      const std::vector<detail::block_trace>& ideal) {
+    const std::size_t in = site.layers[0]->in_features(), out = site.layers[0]->out_features();
+    site_moments m{matrix<double>(in, in, 0.0), {}};
+    if constexpr (!scheme::quantizes_activations) m.target = matrix<double>(site.writes_stream ? out : in, in, 0.0);
+    double rows = 0;
+    for (std::size_t i = 0; i != corpus.size(); ++i) {
+      const auto trace = detail::block_trace::of<Kernels>(block, corpus[i], streams[i], threads_);
+      const matrix<float> x = effective_input(trace.inputs[index], corpus[i], *site.smoothing);
+      rows += static_cast<double>(x.rows());
+      add_moments<Kernels>(x, x, m.input, threads_);
+      if (m.target.empty()) continue;
+      if (!site.writes_stream) {
+        add_moments<Kernels>(ideal[i].inputs[index], x, m.target, threads_);
+        continue;
+      }
+      matrix<float> missing = ideal[i].streams[index + 1];
+      for (std::size_t k = 0; k != missing.size(); ++k) missing.flat()[k] -= trace.streams[index].flat()[k];
+      add_moments<Kernels>(missing, x, m.target, threads_);
+    }
+    for (double& v : m.input.flat()) v /= rows;
+    for (double& v : m.target.flat()) v /= rows;
+    return m;
+  }
+
+  /// What the product with the quantized weights sees: smoothed, and on its grid if activations are quantized.
+  matrix<float> effective_input(const matrix<float>& x, const nn::token_batch& batch, const nn::smoothing& smoothing) {
+    nn::workspace work;
+    constexpr inference_lane lane;
+    const nn::forward_pass<Kernels, inference_lane, Executor> pass{lane, threads_, batch, work};
+    const nn::linear_input<scheme> input(pass, x, smoothing);
+    matrix<float> seen(x.rows(), x.cols());
+    for (std::size_t row = 0; row != x.rows(); ++row) {
+      if constexpr (scheme::quantizes_activations)
+        Kernels::dequantize(input.codes.row(row).data(), x.cols(), input.grids[row], seen.row(row).data());
+      else
+        std::ranges::copy(input.values.row(row), seen.row(row).begin());
+    }
+    return seen;
+  }
+
+  template <class Linear>
+  void fit_layer(Linear& layer, const nn::smoothing& smoothing, const input_metric& metric, const site_moments& moments,
+                 bool writes_stream) {
+    const matrix<double> weights = target_weights(layer, smoothing, metric, moments, writes_stream);
+    matrix<float> scales;
+    smoothing.scales(inference_lane{}, scales);
+    threads_.parallel_for(layer.out_features(), [&](std::size_t row) {
+      const row_rounding<weight_part> rounding(metric, weights.row(row));
+      if (options_.depth == reconstruction::ranges) {
+        layer.set_grids(row, rounding.ranges_only().grids);
+      } else {
+        const rounded_row found = rounding();
+        layer.set_row(row, found.codes, found.grids, scales.flat());
+      }
+    });
+  }
+
+  /// The smoothed weights [out, in] to be rounded.
+  template <class Linear>
+  matrix<double> target_weights(const Linear& layer, const nn::smoothing& smoothing, const input_metric& metric,
+                                const site_moments& moments, bool writes_stream) {
+    const std::size_t out = layer.out_features(), in = layer.in_features();
+    matrix<float> scales;
+    smoothing.scales(inference_lane{}, scales);
+    matrix<double> weights(out, in);
+    for (std::size_t r = 0; r != out; ++r)
+      for (std::size_t k = 0; k != in; ++k)
+        weights(r, k) = static_cast<double>(layer.weight().values()(r, k)) * (scales.empty() ? 1.0 : static_cast<double>(scales(0, k)));
+    if (moments.target.empty() || options_.depth == reconstruction::ranges) return weights;
+    threads_.parallel_for(out, [&](std::size_t r) {
+      // w += (E[y x] − w E[x xᵀ]) (E[x xᵀ] + damping)⁻¹
+      const auto w = weights.row(r);
+      std::vector<double> gap(in, 0.0), change(in, 0.0);
+      for (std::size_t k = 0; k != in; ++k) {
+        for (std::size_t j = 0; j != in; ++j) {
+          gap[j] -= w[k] * moments.input(k, j);
+          if (!writes_stream) gap[j] += w[k] * moments.target(k, j);
+        }
+        if (writes_stream) gap[k] += moments.target(r, k);
+      }
+      for (std::size_t k = 0; k != in; ++k)
+        for (std::size_t j = 0; j != in; ++j) change[j] += gap[k] * metric.inverse(k, j);
+      for (std::size_t k = 0; k != in; ++k) w[k] += change[k];
+    });
+    return weights;
+  }
+
+  Model& model_;
+  Teacher& teacher_;
+  Executor& threads_;
+  reconstruction_options options_;
+};
+
+}  // namespace zoqat::ptq
