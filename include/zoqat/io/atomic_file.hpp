@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/io/file_descriptor.hpp>
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <new>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace zoqat::io {
+
+/// Writes a file so that readers see the old content or the new one and never a part (POSIX): the bytes go to
+/// a temporary in the same folder, `commit()` makes them durable and renames. Until then the destination is
+/// untouched; an object destroyed without a commit removes its temporary. A crash can leave one behind, named
+/// `.zoqat-<pid>-<number>.tmp`.
+///
+/// A destination that exists keeps its permissions, and stays a link where it is one. Writes are unbuffered:
+/// hand over large spans.
+class atomic_file {
+ public:
+  /// Throws io_error with the path and the system's reason.
+  explicit atomic_file(std::filesystem::path destination)
+      : path_(std::move(destination)), target_(resolve(path_)), temporary_(create()) {}
+  atomic_file(const atomic_file&) = delete;
+  atomic_file& operator=(const atomic_file&) = delete;
+  ~atomic_file() {
+    if (!committed_) ::unlink(temporary_.c_str());
+  }
+
+  /// The destination as it was given.
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+  /// Appends. Throws io_error when anything less than all of it is written.
+  void write(std::span<const std::byte> bytes) {
+    require<io_error>(static_cast<bool>(file_), "{}: written to after its commit", path_.native());
+    write_all(file_, bytes, path_);
+  }
+  void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+  /// Puts the file in its place. Throws io_error, with the destination untouched, when the data cannot be made
+  /// durable or the rename fails. To be called once.
+  void commit() {
+    require<io_error>(static_cast<bool>(file_), "{}: committed twice", path_.native());
+    if (::fsync(file_.get()) != 0) fail_errno(path_, "sync");
+    if (::close(file_.release()) != 0) fail_errno(path_, "close");  // network file systems report errors here
+    if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail_errno(path_, "rename into place");
+    committed_ = true;
+    sync_folder();
+  }
+
+ private:
+  static std::filesystem::path resolve(const std::filesystem::path& path) {
+    std::error_code absent;
+    auto target = std::filesystem::canonical(path, absent);
+    if (absent) return path;
+    // A rename would put a regular file in the place of a device.
+    require<io_error>(std::filesystem::is_regular_file(target, absent), "{}: not a regular file", path.native());
+    return target;
+  }
+
+  [[nodiscard]] std::filesystem::path folder() const {
+    return target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+  }
+
+  std::filesystem::path create() {
+    static std::atomic<std::uint64_t> counter{0};
+    while (true) {
+      auto name = folder() / fmt::format(".zoqat-{}-{}.tmp", ::getpid(), counter++);
+      file_ = file_descriptor(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      if (file_) return keep_permissions(std::move(name));
+      if (errno != EEXIST) fail_errno(path_, "create a temporary beside it");  // EEXIST: left by a crash
+    }
+  }
+
+  std::filesystem::path keep_permissions(std::filesystem::path name) {
+    struct stat old {};
+    if (::stat(target_.c_str(), &old) == 0 && ::fchmod(file_.get(), old.st_mode & 07777) != 0) {
+      const int code = errno;
+      ::unlink(name.c_str());
+      fail_errno(path_, "set the permissions of", code);
+    }
+    return name;
+  }
+
+  // Makes the rename itself survive a power failure. Some file systems cannot sync a folder, and then the
+  // content is safe all the same: no error.
+  void sync_folder() const noexcept {
+    try {
+      const file_descriptor handle(::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (handle) ::fsync(handle.get());
+    } catch (const std::bad_alloc&) {
+    }
+  }
+
+  std::filesystem::path path_, target_;
+  file_descriptor file_;
+  std::filesystem::path temporary_;  // after file_, which its creation fills in
+  bool committed_ = false;
+};
+
+}  // namespace zoqat::io

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/llama_config.hpp>
+#include <zoqat/io/name_map.hpp>
+#include <zoqat/io/safetensors_folder.hpp>
+#include <zoqat/io/tensor_source.hpp>
+
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+
+namespace zoqat::io {
+
+/// A LLaMA model as Hugging Face stores it: `config.json` and safetensors. A `tensor_source`.
+class hugging_face_folder {
+ public:
+  /// `path` is the folder, or a safetensors file with `config.json` beside it. Throws io_error when anything is
+  /// missing or malformed, is no LLaMA model, or when a tensor is missing or shaped otherwise than the
+  /// configuration says.
+  explicit hugging_face_folder(const std::filesystem::path& path)
+      : shape_(read_llama_config(config_path(path))), tensors_(path) {
+    require_complete(*this);
+  }
+
+  [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return tensors_.path(); }
+  /// The tensor of that canonical name, however the file spells it, or null.
+  [[nodiscard]] const tensor_view* find(std::string_view name) const {
+    return find_by_canonical_name([&](std::string_view exact) { return tensors_.find(exact); }, name,
+                                  shape_.tied_head);
+  }
+  /// All that is stored, under the names of the files.
+  [[nodiscard]] const safetensors_folder& tensors() const noexcept { return tensors_; }
+
+ private:
+  static std::filesystem::path config_path(const std::filesystem::path& path) {
+    std::error_code ignored;
+    return (std::filesystem::is_directory(path, ignored) ? path : path.parent_path()) / "config.json";
+  }
+
+  model_shape shape_;
+  safetensors_folder tensors_;
+};
+
+}  // namespace zoqat::io

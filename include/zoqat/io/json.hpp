@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/io/mapped_file.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <unordered_set>
+#include <vector>
+
+namespace zoqat::io {
+
+/// The only header that includes a JSON library: parsing with limits, and getters that say what is wrong where.
+using json = nlohmann::json;
+
+/// Longest text that is parsed, which bounds the memory that a hostile file can ask for. It is also
+/// safetensors' own limit for its header.
+inline constexpr std::size_t max_json_bytes = 100'000'000;
+/// Deepest nesting that is parsed.
+inline constexpr std::size_t max_json_depth = 64;
+
+namespace detail {
+
+/// The start of a text that comes from a file, for messages.
+inline std::string excerpt(std::string_view text) {
+  constexpr std::size_t longest = 160;
+  return text.size() <= longest ? std::string(text) : std::string(text.substr(0, longest)) + "...";
+}
+
+inline std::string shown(const json& value) {
+  return excerpt(value.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+/// Follows the events of the parser: nesting is limited, and a key may come once in an object. (The library
+/// itself keeps the last of several equal keys, so that two readers of one file could disagree.)
+class json_guard {
+ public:
+  explicit json_guard(std::string_view file) : file_(file) {}
+
+  bool operator()(int, json::parse_event_t event, const json& value) {
+    switch (event) {
+      case json::parse_event_t::object_start:
+      case json::parse_event_t::array_start:
+        require<io_error>(keys_.size() < max_json_depth, "{}: JSON nested deeper than {}", file_, max_json_depth);
+        keys_.emplace_back();
+        break;
+      case json::parse_event_t::object_end:
+      case json::parse_event_t::array_end: keys_.pop_back(); break;
+      case json::parse_event_t::key: {
+        const auto& key = value.get_ref<const std::string&>();
+        if (!keys_.back().insert(key).second)
+          fail<io_error>("{}: JSON key \"{}\" comes twice", file_, excerpt(key));
+        break;
+      }
+      case json::parse_event_t::value: break;
+    }
+    return true;
+  }
+
+ private:
+  std::string_view file_;
+  std::vector<std::unordered_set<std::string>> keys_;  // one for each open object or array
+};
+
+template <class T>
+concept json_size = std::unsigned_integral<T> && !std::same_as<T, bool>;
+
+template <class T>
+constexpr std::string_view wanted() noexcept {
+  if constexpr (std::same_as<T, bool>) return "true or false";
+  else if constexpr (std::same_as<T, std::string>) return "a string";
+  else if constexpr (json_size<T>) return "a non-negative integer";
+  else return "a finite number";
+}
+
+/// `value` as T, or nothing. Numbers are not rounded, wrapped or taken from strings.
+template <class T>
+  requires std::same_as<T, bool> || std::same_as<T, std::string> || json_size<T> || std::floating_point<T>
+std::optional<T> convert(const json& value) {
+  if constexpr (std::same_as<T, bool>) {
+    if (value.is_boolean()) return value.get<bool>();
+  } else if constexpr (std::same_as<T, std::string>) {
+    if (value.is_string()) return value.get<std::string>();
+  } else if constexpr (json_size<T>) {
+    // The parser makes an integer unsigned unless it is negative, but a program need not.
+    if (value.is_number_integer() && (value.is_number_unsigned() || value.get<std::int64_t>() >= 0) &&
+        value.get<std::uint64_t>() <= std::numeric_limits<T>::max())
+      return value.get<T>();
+  } else {
+    if (value.is_number() && std::abs(value.get<double>()) <= std::numeric_limits<T>::max()) return value.get<T>();
+  }
+  return std::nullopt;
+}
+
+}  // namespace detail
+
+/// Parses `text`; `file` is named in messages. Throws io_error on malformed text (with the position), text
+/// longer than `max_json_bytes`, nesting deeper than `max_json_depth`, and keys that come twice.
+[[nodiscard]] inline json parse_json(std::string_view text, std::string_view file) {
+  require<io_error>(text.size() <= max_json_bytes, "{}: {} bytes of JSON, more than the {} that are read", file,
+                    text.size(), max_json_bytes);
+  try {
+    return json::parse(text.begin(), text.end(), detail::json_guard(file));
+  } catch (const json::parse_error& error) {
+    fail<io_error>("{}: not valid JSON at byte {}: {}", file, error.byte, detail::excerpt(error.what()));
+  } catch (const json::exception& error) {
+    fail<io_error>("{}: not valid JSON: {}", file, detail::excerpt(error.what()));
+  }
+}
+
+/// Parses the file `path`; throws as `parse_json` does.
+[[nodiscard]] inline json read_json(const std::filesystem::path& path) {
+  const mapped_file file(path);
+  return parse_json(file.text(), path.native());
+}
+
+/// `value` as text on one line. Throws value_error when a string in it is not UTF-8; `file` is where it goes.
+[[nodiscard]] inline std::string dump_json(const json& value, std::string_view file) {
+  try {
+    return value.dump();
+  } catch (const json::exception& error) {
+    fail("{}: cannot be written as JSON: {}", file, detail::excerpt(error.what()));
+  }
+}
+
+/// What `value`, found in `file` under `key`, is as a T: bool, std::string, an unsigned integer or a floating
+/// type. Throws io_error with the file, the key and the value when it is not one.
+template <class T>
+[[nodiscard]] T as(const json& value, std::string_view key, std::string_view file) {
+  auto converted = detail::convert<T>(value);
+  if (!converted)
+    fail<io_error>("{}: \"{}\" must be {}, but is {}", file, detail::excerpt(key), detail::wanted<T>(),
+                   detail::shown(value));
+  return *std::move(converted);
+}
+
+/// The member `key` of `object`, or nothing when it is absent or null. Throws as `as` does, and when `object`
+/// is no object.
+template <class T>
+[[nodiscard]] std::optional<T> get_if(const json& object, std::string_view key, std::string_view file) {
+  require<io_error>(object.is_object(), "{}: a JSON object with \"{}\" is wanted, but there is {}", file, key,
+                    object.type_name());
+  const auto member = object.find(key);
+  if (member == object.end() || member->is_null()) return std::nullopt;
+  return as<T>(*member, key, file);
+}
+
+/// The member `key` of `object`. Throws io_error as `get_if` does, and when the member is absent or null.
+template <class T>
+[[nodiscard]] T get(const json& object, std::string_view key, std::string_view file) {
+  auto member = get_if<T>(object, key, file);
+  require<io_error>(member.has_value(), "{}: \"{}\" is missing", file, key);
+  return *std::move(member);
+}
+
+}  // namespace zoqat::io

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/io/file_descriptor.hpp>
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace zoqat::io {
+
+/// A regular file mapped read-only into memory (POSIX). Opening costs no reading; pages come as they are
+/// touched and can be dropped again under memory pressure. The bytes stay where they are when the object is
+/// moved. A file that another process shortens while it is mapped raises SIGBUS on access, as with every mmap;
+/// `atomic_file` replaces files instead, which is harmless.
+class mapped_file {
+ public:
+  mapped_file() = default;
+  /// Throws io_error with the path and the system's reason. An empty file is allowed and has no bytes.
+  explicit mapped_file(std::filesystem::path path) : path_(std::move(path)) {
+    // O_NONBLOCK: opening a FIFO by mistake must not wait for its writer. It means nothing to regular files.
+    const file_descriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file) fail_errno(path_, "open");
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) fail_errno(path_, "stat");
+    require<io_error>(S_ISREG(status.st_mode), "{}: not a regular file", path_.native());
+    if (status.st_size > 0) map(file, static_cast<std::uintmax_t>(status.st_size));
+  }
+  mapped_file(mapped_file&& other) noexcept
+      : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+  mapped_file& operator=(mapped_file&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~mapped_file() {
+    if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  }
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  /// The same bytes as characters.
+  [[nodiscard]] std::string_view text() const noexcept {
+    return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
+
+ private:
+  void map(const file_descriptor& file, std::uintmax_t size) {
+    if (size > PTRDIFF_MAX) fail_errno(path_, "map", EFBIG);
+    void* const address = ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (address == MAP_FAILED) fail_errno(path_, "map");
+    bytes_ = {static_cast<const std::byte*>(address), static_cast<std::size_t>(size)};
+  }
+
+  std::filesystem::path path_;
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace zoqat::io

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/hugging_face.hpp>
+#include <zoqat/io/llama2c.hpp>
+#include <zoqat/io/tensor_source.hpp>
+
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+namespace zoqat::io {
+
+/// A model in any of the formats that are read. Itself a `tensor_source`.
+class model_source {
+ public:
+  using formats = std::variant<llama2c_checkpoint, hugging_face_folder>;
+
+  explicit model_source(formats format) noexcept : format_(std::move(format)) {}
+
+  [[nodiscard]] const model_shape& shape() const {
+    return std::visit([](const auto& s) -> const model_shape& { return s.shape(); }, format_);
+  }
+  [[nodiscard]] const std::filesystem::path& path() const {
+    return std::visit([](const auto& s) -> const std::filesystem::path& { return s.path(); }, format_);
+  }
+  [[nodiscard]] const tensor_view* find(std::string_view name) const {
+    return std::visit([&](const auto& s) { return s.find(name); }, format_);
+  }
+  /// The format itself, for `std::visit`.
+  [[nodiscard]] const formats& format() const noexcept { return format_; }
+
+ private:
+  formats format_;
+};
+
+static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_folder> && tensor_source<model_source>);
+
+/// Opens a model by what `path` is: a Hugging Face folder, a `.safetensors` file with `config.json` beside it, or
+/// a llama2.c checkpoint (`.bin`). Throws io_error when it is none of these, missing or malformed.
+[[nodiscard]] inline model_source open_model(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found || status.type() == std::filesystem::file_type::none)
+    fail_errno(path, "open", error.value());
+  const auto extension = path.extension();
+  if (std::filesystem::is_directory(status) || extension == ".safetensors")
+    return model_source(hugging_face_folder(path));
+  if (extension == ".bin") return model_source(llama2c_checkpoint(path));
+  fail<io_error>("{}: not a model: a folder with config.json, a .safetensors file or a llama2.c .bin file is wanted",
+                 path.native());
+}
+
+}  // namespace zoqat::io

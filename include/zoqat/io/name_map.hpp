@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/tensor.hpp>
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace zoqat::io {
+
+/// The tensors of a LLaMA decoder. Matrices are stored [outputs, inputs].
+enum class llama_tensor : std::uint8_t {
+  embedding,
+  attention_norm,
+  query,
+  key,
+  value,
+  attention_output,
+  mlp_norm,
+  gate,
+  up,
+  down,
+  final_norm,
+  head,
+};
+
+/// A size of the model that is an extent of its tensors.
+enum class extent : std::uint8_t { none, vocabulary, hidden, intermediate, queries, keys };
+
+struct llama_entry {
+  llama_tensor tensor;
+  std::string_view name;  ///< as Hugging Face spells it; `{}` stands for the layer
+  extent rows, cols;      ///< a vector has no columns
+};
+
+/// The canonical names, under which every source of tensors answers, in the order of the enumerators.
+inline constexpr std::array<llama_entry, 12> llama_tensors{{
+    {llama_tensor::embedding, "model.embed_tokens.weight", extent::vocabulary, extent::hidden},
+    {llama_tensor::attention_norm, "model.layers.{}.input_layernorm.weight", extent::hidden, extent::none},
+    {llama_tensor::query, "model.layers.{}.self_attn.q_proj.weight", extent::queries, extent::hidden},
+    {llama_tensor::key, "model.layers.{}.self_attn.k_proj.weight", extent::keys, extent::hidden},
+    {llama_tensor::value, "model.layers.{}.self_attn.v_proj.weight", extent::keys, extent::hidden},
+    {llama_tensor::attention_output, "model.layers.{}.self_attn.o_proj.weight", extent::hidden, extent::queries},
+    {llama_tensor::mlp_norm, "model.layers.{}.post_attention_layernorm.weight", extent::hidden, extent::none},
+    {llama_tensor::gate, "model.layers.{}.mlp.gate_proj.weight", extent::intermediate, extent::hidden},
+    {llama_tensor::up, "model.layers.{}.mlp.up_proj.weight", extent::intermediate, extent::hidden},
+    {llama_tensor::down, "model.layers.{}.mlp.down_proj.weight", extent::hidden, extent::intermediate},
+    {llama_tensor::final_norm, "model.norm.weight", extent::hidden, extent::none},
+    {llama_tensor::head, "lm_head.weight", extent::vocabulary, extent::hidden},
+}};
+
+/// Some checkpoints leave this out of their names, or put it before names that have none.
+inline constexpr std::string_view optional_prefix = "model.";
+
+/// Where embedding and head are one matrix: the names under which it may be stored, the one that counts first.
+inline constexpr std::array<std::string_view, 2> tied_names{"model.embed_tokens.weight", "lm_head.weight"};
+
+[[nodiscard]] constexpr const llama_entry& entry_of(llama_tensor tensor) noexcept {
+  return llama_tensors[static_cast<std::size_t>(tensor)];
+}
+
+/// True of a tensor that every layer has.
+[[nodiscard]] constexpr bool is_per_layer(llama_tensor tensor) noexcept {
+  return entry_of(tensor).name.find("{}") != std::string_view::npos;
+}
+
+/// How many of it a model has: one, or one for each layer; no head where it is tied.
+[[nodiscard]] constexpr std::size_t count_of(llama_tensor tensor, const model_shape& shape) noexcept {
+  if (tensor == llama_tensor::head && shape.tied_head) return 0;
+  return is_per_layer(tensor) ? shape.layers : 1;
+}
+
+/// The canonical name; `layer` matters where `is_per_layer`.
+[[nodiscard]] inline std::string name_of(llama_tensor tensor, std::size_t layer = 0) {
+  return fmt::format(fmt::runtime(entry_of(tensor).name), layer);
+}
+
+[[nodiscard]] constexpr std::size_t size_of(extent extent, const model_shape& shape) noexcept {
+  switch (extent) {
+    case extent::vocabulary: return shape.vocabulary;
+    case extent::hidden: return shape.hidden;
+    case extent::intermediate: return shape.intermediate;
+    case extent::queries: return shape.heads * shape.head_size;
+    case extent::keys: return shape.kv_heads * shape.head_size;
+    default: return 1;
+  }
+}
+
+/// The shape that the tensor has in a model: [rows, cols] or [rows].
+[[nodiscard]] inline std::vector<std::size_t> shape_of(llama_tensor tensor, const model_shape& shape) {
+  const llama_entry& entry = entry_of(tensor);
+  std::vector<std::size_t> extents{size_of(entry.rows, shape)};
+  if (entry.cols != extent::none) extents.push_back(size_of(entry.cols, shape));
+  return extents;
+}
+
+namespace detail {
+
+template <class Find>
+const tensor_view* find_with_or_without_prefix(const Find& find, std::string_view name) {
+  if (const tensor_view* tensor = find(name)) return tensor;
+  if (name.starts_with(optional_prefix)) return find(name.substr(optional_prefix.size()));
+  return find(std::string(optional_prefix).append(name));
+}
+
+}  // namespace detail
+
+/// Looks a tensor up by its canonical name whatever the file calls it. `find` is a function from the exact name
+/// to a tensor_view or null. With `tied`, both of `tied_names` lead to the same tensor.
+template <class Find>
+[[nodiscard]] const tensor_view* find_by_canonical_name(const Find& find, std::string_view name, bool tied) {
+  if (!tied || (name != tied_names[0] && name != tied_names[1]))
+    return detail::find_with_or_without_prefix(find, name);
+  for (const std::string_view alias : tied_names)
+    if (const tensor_view* tensor = detail::find_with_or_without_prefix(find, alias)) return tensor;
+  return nullptr;
+}
+
+}  // namespace zoqat::io

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/safetensors.hpp>
+#include <zoqat/io/tensor.hpp>
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace zoqat::io {
+
+/// A trained and deployed model on disk: a safetensors file with the packed codes, scales and zero points of each layer
+/// under the layer's name, everything else as F32, and in the metadata the scheme's name and the model's shape.
+inline constexpr std::string_view quantized_format = "zoqat-quantized-1";
+
+namespace detail {
+
+/// The fields of a shape with their names in the metadata.
+template <class Shape, class F>
+void for_each_size(Shape& s, F&& f) {
+  f("hidden", s.hidden);
+  f("intermediate", s.intermediate);
+  f("layers", s.layers);
+  f("heads", s.heads);
+  f("kv_heads", s.kv_heads);
+  f("head_size", s.head_size);
+  f("vocabulary", s.vocabulary);
+  f("positions", s.positions);
+}
+
+inline const std::string& metadata_at(const safetensors_file& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  require<io_error>(found != file.metadata().end(), "{}: the metadata lacks '{}'", file.path().native(), key);
+  return found->second;
+}
+template <class T>
+T number_at(const safetensors_file& file, const std::string& key) {
+  const std::string& text = metadata_at(file, key);
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  require<io_error>(error == std::errc{} && end == text.data() + text.size(), "{}: metadata '{}': '{}' is not a number",
+                    file.path().native(), key, text);
+  return value;
+}
+
+}  // namespace detail
+
+/// True if the file was written by `save_quantized`.
+[[nodiscard]] inline bool is_quantized_model(const safetensors_file& file) {
+  const auto format = file.metadata().find("format");
+  return format != file.metadata().end() && format->second == quantized_format;
+}
+
+/// Writes a deployed model: beside the destination first, then renamed. Throws io_error.
+template <class Model>
+void save_quantized(const std::filesystem::path& path, Model& model, std::string_view scheme) {
+  model_shape shape = model.shape();
+  safetensors_metadata metadata{{"format", std::string(quantized_format)}, {"scheme", std::string(scheme)}};
+  detail::for_each_size(shape, [&](const char* name, std::size_t value) { metadata[name] = std::to_string(value); });
+  metadata["norm_epsilon"] = fmt::format("{}", shape.norm_epsilon);
+  metadata["rope_theta"] = fmt::format("{}", shape.rope_theta);
+  metadata["rope"] = shape.rope == rope_pairing::half_split ? "half_split" : "interleaved";
+  metadata["head"] = shape.tied_head ? "tied" : "separate";
+  std::vector<tensor_view> tensors;
+  model.for_each_stored([&]<class T>(const std::string& name, std::vector<std::size_t> extents, std::span<T> values) {
+    tensors.push_back({.name = name, .type = dtype_of<std::remove_const_t<T>>::value, .shape = std::move(extents),
+                       .data = std::as_bytes(values), .source = path.native()});
+  });
+  write_safetensors(path, tensors, metadata);
+}
+
+/// The name of the scheme a saved model uses. Throws io_error if the file is not such a model.
+[[nodiscard]] inline std::string scheme_of(const safetensors_file& file) {
+  require<io_error>(is_quantized_model(file), "{}: not a quantized model of this library: the metadata has no format '{}'",
+                    file.path().native(), quantized_format);
+  return detail::metadata_at(file, "scheme");
+}
+
+/// The shape of a saved model. Throws io_error for sizes that are missing or make no sense.
+[[nodiscard]] inline model_shape shape_of_quantized(const safetensors_file& file) {
+  model_shape shape;
+  detail::for_each_size(shape, [&](const char* name, std::size_t& value) {
+    value = detail::number_at<std::size_t>(file, name);
+    constexpr std::size_t largest = std::size_t{1} << 24;
+    require<io_error>(value > 0 && value <= largest, "{}: metadata '{}': {} is out of range", file.path().native(), name,
+                      value);
+  });
+  shape.norm_epsilon = detail::number_at<float>(file, "norm_epsilon");
+  shape.rope_theta = detail::number_at<float>(file, "rope_theta");
+  shape.rope = detail::metadata_at(file, "rope") == "interleaved" ? rope_pairing::interleaved : rope_pairing::half_split;
+  shape.tied_head = detail::metadata_at(file, "head") == "tied";
+  return shape;
+}
+
+namespace detail {
+
+/// Refuses a shape that asks for more weights than the file can hold, before anything of that size is allocated.
+inline void require_plausible(const safetensors_file& file, const model_shape& s) {
+  std::size_t bytes = 0;
+  for (const tensor_view& tensor : file.tensors()) bytes += tensor.data.size();
+  const std::size_t most = 4 * bytes;  // two bits a weight
+  for (const auto& extents : {std::array{s.vocabulary, s.hidden, std::size_t{1}}, std::array{s.layers, s.intermediate, s.hidden},
+                              std::array{s.layers, s.heads * s.head_size, s.hidden}}) {
+    const auto product = checked_product(extents);
+    require<io_error>(product && *product <= most, "{}: the metadata describe a model of more weights than the file holds",
+                      file.path().native());
+  }
+  require<io_error>(s.positions <= (std::size_t{1} << 28) / s.head_size, "{}: metadata 'positions': {} is out of range",
+                    file.path().native(), s.positions);
+}
+
+}  // namespace detail
+
+/// Reads a saved model into a deployed one of type `Model`, whose scheme must be the file's. Throws io_error, with the
+/// file and the tensor, for one that is missing or has another type or size.
+template <class Model>
+[[nodiscard]] Model load_quantized(const safetensors_file& file) {
+  const model_shape shape = shape_of_quantized(file);
+  detail::require_plausible(file, shape);
+  Model model(shape);
+  model.prepare_storage();
+  model.for_each_stored([&]<class T>(const std::string& name, const std::vector<std::size_t>&, std::span<T> values) {
+    copy_to<T>(file.at(name), values);
+  });
+  return model;
+}
+
+}  // namespace zoqat::io

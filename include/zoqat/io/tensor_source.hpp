@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/name_map.hpp>
+#include <zoqat/io/tensor.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace zoqat::io {
+
+/// A model on disk, whatever its format: its shape, and its tensors under their canonical names (`name_map.hpp`).
+/// `find` gives null for a tensor that the model does not have; the view stays valid as long as the source.
+template <class S>
+concept tensor_source = requires(const S& source, std::string_view name) {
+  { source.shape() } -> std::convertible_to<const model_shape&>;
+  { source.find(name) } -> std::convertible_to<const tensor_view*>;
+  { source.path() } -> std::convertible_to<const std::filesystem::path&>;
+};
+
+/// The tensor of that name. Throws io_error, with the file and the tensor, when the source has none or its
+/// shape is not `extents`.
+template <tensor_source Source>
+[[nodiscard]] const tensor_view& at(const Source& source, std::string_view name,
+                                    std::span<const std::size_t> extents) {
+  const tensor_view* tensor = source.find(name);
+  require<io_error>(tensor != nullptr, "{}: no tensor '{}'", source.path().native(), name);
+  require<io_error>(std::ranges::equal(tensor->shape, extents), "{}: tensor '{}': shape [{}], but [{}] is wanted",
+                    tensor->source, tensor->name, fmt::join(tensor->shape, ", "), fmt::join(extents, ", "));
+  return *tensor;
+}
+
+/// A tensor of the LLaMA decoder that the source holds; throws as above.
+template <tensor_source Source>
+[[nodiscard]] const tensor_view& at(const Source& source, llama_tensor tensor, std::size_t layer = 0) {
+  return at(source, name_of(tensor, layer), shape_of(tensor, source.shape()));
+}
+
+/// Throws io_error, with the file and the tensor, unless the source holds every tensor of a LLaMA decoder of its
+/// shape.
+template <tensor_source Source>
+void require_complete(const Source& source) {
+  for (const llama_entry& entry : llama_tensors)
+    for (std::size_t layer = 0; layer != count_of(entry.tensor, source.shape()); ++layer)
+      static_cast<void>(at(source, entry.tensor, layer));
+}
+
+}  // namespace zoqat::io
