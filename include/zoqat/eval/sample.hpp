@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/executor.hpp>
+#include <zoqat/eval/corpus.hpp>
+#include <zoqat/nn/generate.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace zoqat::eval {
+
+/// Chunks of text that a model writes itself, each from the token `begin` on: data for calibration, training and
+/// evaluation where there is none (LLM-QAT, arXiv 2305.17888, section 3.1). Each chunk has random numbers of its own, so
+/// the result does not depend on the number of threads. A model that ends its text early goes on with the next one
+/// after `begin` again.
+template <class Model, executor Executor>
+[[nodiscard]] chunks sample_corpus(Model& model, std::size_t count, std::size_t length, nn::sampling how,
+                                   std::uint32_t begin, std::uint64_t seed, Executor& threads) {
+  chunks corpus(count);
+  threads.parallel_for(count, [&](std::size_t i) {
+    sequential here;
+    nn::generator<Model, sequential> generate(model, here);
+    random::engine random({.seed = seed, .tensor = static_cast<std::uint32_t>(i), .use = random::purpose::sampling});
+    corpus[i].push_back(begin);
+    const auto more = generate(corpus[i], length - 1, how, random, [](auto) { return false; }, [](auto) {});
+    corpus[i].insert(corpus[i].end(), more.begin(), more.end());
+  });
+  return corpus;
+}
+
+}  // namespace zoqat::eval
