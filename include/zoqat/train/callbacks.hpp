@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/train/trainer.hpp>
+#include <zoqat/zo/run_log.hpp>
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace zoqat::train {
+
+/// Appends every update to a run log; to none if it is null.
+struct write_log {
+  zo::run_log* log;
+  void after_step(const step_report& report) {
+    if (log) log->append(*report.update);
+  }
+};
+
+/// Calls `f(step)` after every `every` steps and after the last one.
+template <class F>
+class evaluate_every {
+ public:
+  evaluate_every(std::uint32_t every, F f) : every_(every), f_(std::move(f)) {}
+  void after_step(const step_report& report) {
+    const std::uint32_t done = report.step + 1;
+    if (every_ > 0 && (done % every_ == 0 || done == report.steps)) f_(done);
+  }
+
+ private:
+  std::uint32_t every_;
+  F f_;
+};
+
+/// One line per step in a CSV file: step, loss, slope, agreed power, power, and the gain of each parameter group. A run
+/// that goes on appends. Throws io_error if the file cannot be written.
+class csv_metrics {
+ public:
+  explicit csv_metrics(std::filesystem::path path) : path_(std::move(path)) {}
+
+  void begin(std::uint32_t first, std::uint32_t) {
+    file_.reset(std::fopen(path_.c_str(), first == 0 ? "w" : "a"));
+    check(file_ != nullptr);
+    if (first != 0) return;
+    print("step,loss,slope,agreed_power,power");
+    for (const std::string_view name : parameter_group_names) print(",gain_{}", name);
+    print("\n");
+  }
+  void after_step(const step_report& report) {
+    const zo::update& u = *report.update;
+    print("{},{},{},{},{}", report.step, report.estimate->loss, u.slope.empty() ? 0.0f : u.slope.front(), u.agreed_power,
+          u.power);
+    for (const parameter_group group : all_parameter_groups) print(",{}", u.gain[group]);
+    print("\n");
+  }
+  void end() { check(std::fflush(file_.get()) == 0); }
+
+ private:
+  struct closer {
+    void operator()(std::FILE* f) const noexcept { std::fclose(f); }
+  };
+  template <class... Args>
+  void print(fmt::format_string<Args...> format, Args&&... args) {
+    const std::string line = fmt::format(format, std::forward<Args>(args)...);
+    check(std::fwrite(line.data(), 1, line.size(), file_.get()) == line.size());
+  }
+  void check(bool ok) const {
+    if (!ok) fail<io_error>("{}: cannot write metrics: {}", path_.native(), std::strerror(errno));
+  }
+
+  std::filesystem::path path_;
+  std::unique_ptr<std::FILE, closer> file_;
+};
+
+}  // namespace zoqat::train

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/train/callbacks.hpp>
+#include <zoqat/train/objective.hpp>
+#include <zoqat/train/progress_bar.hpp>
+#include <zoqat/train/results_table.hpp>
+#include <zoqat/train/trainer.hpp>

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/executor.hpp>
+#include <zoqat/zo/estimator.hpp>
+#include <zoqat/zo/run_log.hpp>
+#include <zoqat/zo/update.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace zoqat::train {
+
+/// What a callback sees after a step.
+struct step_report {
+  std::uint32_t step = 0;   ///< that was made, from 0
+  std::uint32_t steps = 0;  ///< of the whole run
+  const zo::estimate* estimate = nullptr;
+  const zo::update* update = nullptr;
+  std::uint32_t rejected = 0;  ///< steps so far whose loss was not finite
+};
+
+namespace detail {
+
+template <class C>
+void call_begin(C& callback, std::uint32_t first, std::uint32_t steps) {
+  if constexpr (requires { callback.begin(first, steps); }) callback.begin(first, steps);
+}
+template <class C>
+void call_step(C& callback, const step_report& report) {
+  if constexpr (requires { callback.after_step(report); }) callback.after_step(report);
+}
+template <class C>
+void call_end(C& callback) {
+  if constexpr (requires { callback.end(); }) callback.end();
+}
+/// A callback that stops the run returns true from `stop()`.
+template <class C>
+bool asks_to_stop(C& callback) {
+  if constexpr (requires { { callback.stop() } -> std::convertible_to<bool>; }) return callback.stop();
+  else return false;
+}
+
+template <class C>
+inline constexpr bool is_callback =
+    requires(C& c) { c.begin(0u, 0u); } || requires(C& c, const step_report& r) { c.after_step(r); } ||
+    requires(C& c) { c.end(); } || requires(C& c) { c.stop(); };
+
+}  // namespace detail
+
+/// Applies the updates of a log that were made before; the optimiser gets back its state. Returns the next step.
+template <zo::distribution Distribution, parameter_store Store, class Optimizer, executor Executor>
+std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::run_log& log, Optimizer& optimizer, Executor& threads) {
+  const std::uint64_t here = zo::fingerprint(parameters);
+  require(here == log.header().start,
+          "{}: the log started from other parameters (fingerprint {:016x}, here {:016x}): use the model, options and "
+          "instruction set it was made with", log.path().native(), log.header().start, here);
+  std::uint32_t next = 0;
+  for (const zo::update& u : log.updates()) {
+    zo::apply(elements, u, parameters, threads);
+    optimizer.replay(u);
+    next = u.step + 1;
+  }
+  return next;
+}
+
+/// Trains from step `first` to `steps`: selects the data, estimates, plans, applies, and calls each callback's
+/// `begin(first, steps)`, `after_step(report)`, `stop()` and `end()`, whichever it has. A step whose loss is not finite is
+/// skipped and counted. Returns the number of such steps.
+template <class Estimator, class Objective, class Optimizer, parameter_store Store, executor Executor, class... Callbacks>
+std::uint32_t run(Store& parameters, Objective& loss, const Estimator& estimator, Optimizer& optimizer,
+                  std::uint32_t first, std::uint32_t steps, Executor& threads, Callbacks&&... callbacks) {
+  static_assert((detail::is_callback<std::remove_reference_t<Callbacks>> && ...),
+                "train::run: a callback has none of begin(first, steps), after_step(report), stop() and end()");
+  (detail::call_begin(callbacks, first, steps), ...);
+  std::uint32_t rejected = 0;
+  for (std::uint32_t step = first; step < steps; ++step) {
+    if constexpr (requires { loss.select(step); }) loss.select(step);
+    const zo::estimate estimate = estimator(step, loss);
+    rejected += estimate.rejected();
+    const zo::update update = optimizer.plan(estimate);
+    zo::apply(estimator.elements, update, parameters, threads);
+    const step_report report{step, steps, &estimate, &update, rejected};
+    (detail::call_step(callbacks, report), ...);
+    if ((detail::asks_to_stop(callbacks) || ...)) break;
+  }
+  (detail::call_end(callbacks), ...);
+  return rejected;
+}
+
+}  // namespace zoqat::train
