@@ -14,21 +14,21 @@
 namespace zoqat::random {
 
 /// Box-Muller (Box and Muller, 1958) from one 32-bit word to two independent N(0, 1) numbers, as arithmetic that
-/// gives the same bits on every IEEE-754 machine: add, subtract, multiply, square root, integer <-> float, and no
-/// product that feeds an addition unrounded. The bits of a word, from the top:
+/// gives the same bits on every IEEE-754 machine: add, subtract, multiply, square root, integer to float, and no
+/// product that feeds an addition unrounded (and so no -ffast-math). The bits of a word, from the top:
 ///
 ///     1   sign of the cosine          16  h, the radius: u = (h + 1/2) / 2^16, radius = sqrt(-2 ln u)
 ///     14  k, the angle in a quadrant  1   sign of the sine
 ///
 /// The angle is pi/4 (1 + x) with x = (2k + 1) / 2^14 - 1, never on an axis. By the addition theorem its cosine and
-/// sine are even(x) - odd(x) and even(x) + odd(x): no swap, no selection. Polynomials are minimax fits that are
-/// exact where two pieces meet: even and odd of degree 4 and 5 (error 7.8e-6), log2 of degree 5 (error 1.6e-5, the
+/// sine are even(x) - odd(x) and even(x) + odd(x): no swap, no selection. The polynomials are minimax fits that are
+/// exact where pieces meet: even and odd of degrees 4 and 5 (error 7.8e-6), log2 of degree 5 (error 1.6e-5, the
 /// resolution of u). `even` and `odd` carry the factor sqrt(2 ln 2 / 2^23) that turns the square root of -log2 u,
-/// scaled by 2^23, into the radius, and a correction of 2.6e-6 that makes the variance exactly one.
+/// scaled by 2^23, into the radius, and a correction of 2.6e-6 that makes the variance one.
 ///
 /// Over all 2^32 words: odd moments and the correlation of a pair vanish by symmetry, E x^2 = 1 within 1e-7,
-/// E x^4 = 3 - 1.8e-4, E x^6 = 15 - 6.8e-3 (the tail ends at 4.855), and the distribution function is that of the
-/// normal distribution within 2e-5.
+/// E x^4 = 3 - 1.8e-4, E x^6 = 15 - 6.8e-3 (the tail ends at 4.855), and the distribution function is the normal one
+/// within 6e-6.
 namespace box_muller {
 
 inline constexpr std::uint32_t sign = 0x80000000u;
@@ -38,8 +38,8 @@ inline constexpr std::int32_t mantissa_bits = 0x007fffff;
 inline constexpr std::uint32_t angle_bits = 0x00007ffeu, angle_base = 0x44000001u;  ///< makes 513 + x
 inline constexpr float angle_center = 513;
 
-/// With u = m 2^-e, m in [1, 2) and y = 2 - m: -log2 u = (e - 1) + y - (y + log2(1 - y / 2)). The last bracket is
-/// y (q0 + q1 y + ...); here y and the result are scaled by 2^23.
+/// With u = m 2^-e, m in [1, 2) and y = 2 - m: -log2 u = (e - 1 + y) - (y + log2(1 - y / 2)). The last bracket is
+/// y (q0 + q1 y + ...) and zero at either end, so that y may be 0 where m is 1. y and the sum are scaled by 2^23.
 inline constexpr float q0 = 0x1.1cb006p-2f, q1 = -0x1.60c068p-26f, q2 = -0x1.7c155p-50f, q3 = 0x1.07887ep-74f,
                        q4 = -0x1.71dc72p-97f;
 inline constexpr float even0 = 0x1.2d6a18p-12f, even2 = -0x1.73a0c2p-14f, even4 = 0x1.283d42p-18f;
@@ -50,7 +50,7 @@ struct pair {
 };
 
 [[nodiscard]] inline pair of(std::uint32_t word) noexcept {
-  // The distance of u's float bits below those of one is (e - 1 + y) 2^23: a piecewise linear -log2 u for free.
+  // How far the bits of the float u are below those of one is (e - 1 + y) 2^23: a piecewise linear -log2 u.
   const auto u = static_cast<float>(static_cast<std::int32_t>((word & radius_bits) | radius_half));
   const auto below = static_cast<std::int32_t>(one - std::bit_cast<std::uint32_t>(u));
   const auto y = static_cast<float>(below & mantissa_bits);

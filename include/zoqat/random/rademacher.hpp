@@ -28,9 +28,9 @@ inline void rademacher(stream s, std::uint64_t first, std::span<float> out) noex
                                     float* to) noexcept {
     superblock_words words = words_of(run, superblock);
     for (std::size_t unit = begin; unit != end; ++unit) {
-      if (unit != 0 && unit % rademacher_units == 0) words = words_of(run, superblock + unit / rademacher_units);
+      if (unit != begin && unit % rademacher_units == 0) words = words_of(run, superblock + unit / rademacher_units);
       for (const std::uint32_t word : words[unit / 32 % 4])
-        *to++ = std::bit_cast<float>(minus_one ^ (word << unit % 32 & 0x80000000u));
+        *to++ = std::bit_cast<float>(minus_one ^ ((word << (unit % 32)) & 0x80000000u));
     }
   };
   for_each_superblock<rademacher_unit, rademacher_units>(first, out.data(), out.size(), emit);

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <numbers>
 
@@ -72,7 +71,7 @@ struct reference {
       for (std::size_t j = 0; j != panel_width; ++j) *panel++ = j < rows.rows() ? rows(j, k) : 0.0f;
   }
   static void pack_panel(matrix_view<const std::uint8_t> rows, std::uint8_t* panel) noexcept {
-    std::memset(panel, 0, code_panel_size(rows.cols()));
+    std::fill_n(panel, code_panel_size(rows.cols()), std::uint8_t{0});
     for (std::size_t j = 0; j != rows.rows(); ++j)
       for (std::size_t k = 0; k != rows.cols(); ++k) panel[(k / 4 * panel_width + j) * 4 + k % 4] = rows(j, k);
   }

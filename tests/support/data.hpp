@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace zoqat::testing {
+
+/// A file of the project's own, given from its root.
+inline std::filesystem::path project_file(std::string_view relative) {
+  return std::filesystem::path(ZOQAT_SOURCE_DIR) / relative;
+}
+
+/// A model, tokenizer or text that tests use but the project does not hold: `relative` to the folder that the
+/// environment variable ZOQAT_DATA names, by default `../shared` beside the checkout. Absent, it says so and
+/// gives nothing, for the test to return.
+inline std::optional<std::filesystem::path> shared_data(std::string_view relative) {
+  const char* const variable = std::getenv("ZOQAT_DATA");
+  const auto root = variable && *variable ? std::filesystem::path(variable) : project_file("../shared");
+  auto path = root / relative;
+  if (std::filesystem::exists(path)) return path;
+  MESSAGE("skipped: there is no ", path.string(), "; set ZOQAT_DATA to the folder with the test data");
+  return std::nullopt;
+}
+
+}  // namespace zoqat::testing
