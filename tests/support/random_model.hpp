@@ -56,13 +56,14 @@ inline model_shape odd_shape(rope_pairing rope = rope_pairing::half_split, bool 
           .tied_head = tied};
 }
 
-/// Weights that keep the size of activations, and norms around 1.
+/// Weights that keep the size of activations, and norms around 1; the same under every scheme.
 template <class Model>
 void fill_randomly(Model& model, std::uint32_t name = 0) {
+  std::uint32_t tensor = 1000 * name;  // not the id, which depends on what the scheme adds
   model.for_each_base_tensor([&](auto& t) {
     const bool norm = t.rows() == 1;
     const float scale = norm ? 0.3f : std::sqrt(3.0f / static_cast<float>(t.cols()));
-    std::ranges::copy(random_floats(t.values().size(), 1000 * name + t.view().id, scale), t.values().data());
+    std::ranges::copy(random_floats(t.values().size(), tensor++, scale), t.values().data());
     if (norm)
       for (float& x : t.values().flat()) x += 1;
   });

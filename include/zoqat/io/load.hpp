@@ -19,8 +19,10 @@ template <class Model, tensor_source Source>
 void load_base_tensors(const Source& source, Model& model) {
   model.for_each_base_tensor([&](auto& tensor) {
     const std::array<std::size_t, 2> extents{tensor.rows(), tensor.cols()};
-    const std::span<const std::size_t> wanted(extents);
-    copy_to_f32(at(source, tensor.name(), tensor.rows() == 1 ? wanted.subspan(1) : wanted), tensor.values().flat());
+    const tensor_view* const stored = source.find(tensor.name());
+    const bool flat = tensor.rows() == 1 && stored && stored->shape.size() == 1;
+    copy_to_f32(at(source, tensor.name(), std::span<const std::size_t>(extents).subspan(flat ? 1 : 0)),
+                tensor.values().flat());
   });
 }
 

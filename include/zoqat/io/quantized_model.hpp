@@ -3,11 +3,14 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/core/numeric.hpp>
 #include <zoqat/io/safetensors.hpp>
+#include <zoqat/io/shape_limits.hpp>
 #include <zoqat/io/tensor.hpp>
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -52,6 +55,13 @@ T number_at(const safetensors_file& file, const std::string& key) {
                     file.path().native(), key, text);
   return value;
 }
+/// Whether the value is `yes`; it must be `yes` or `no`.
+inline bool flag_at(const safetensors_file& file, const std::string& key, std::string_view yes, std::string_view no) {
+  const std::string& text = metadata_at(file, key);
+  require<io_error>(text == yes || text == no, "{}: metadata '{}': '{}' is neither '{}' nor '{}'", file.path().native(),
+                    key, text, yes, no);
+  return text == yes;
+}
 
 }  // namespace detail
 
@@ -86,26 +96,25 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   return detail::metadata_at(file, "scheme");
 }
 
-/// The shape of a saved model. Throws io_error for sizes that are missing or make no sense.
+/// The shape of a saved model. Throws io_error for sizes that are missing or that no model can have.
 [[nodiscard]] inline model_shape shape_of_quantized(const safetensors_file& file) {
   model_shape shape;
   detail::for_each_size(shape, [&](const char* name, std::size_t& value) {
     value = detail::number_at<std::size_t>(file, name);
-    constexpr std::size_t largest = std::size_t{1} << 24;
-    require<io_error>(value > 0 && value <= largest, "{}: metadata '{}': {} is out of range", file.path().native(), name,
-                      value);
   });
   shape.norm_epsilon = detail::number_at<float>(file, "norm_epsilon");
   shape.rope_theta = detail::number_at<float>(file, "rope_theta");
-  shape.rope = detail::metadata_at(file, "rope") == "interleaved" ? rope_pairing::interleaved : rope_pairing::half_split;
-  shape.tied_head = detail::metadata_at(file, "head") == "tied";
+  shape.rope = detail::flag_at(file, "rope", "interleaved", "half_split") ? rope_pairing::interleaved
+                                                                        : rope_pairing::half_split;
+  shape.tied_head = detail::flag_at(file, "head", "tied", "separate");
+  require_plausible(shape, file.path().native());
   return shape;
 }
 
 namespace detail {
 
 /// Refuses a shape that asks for more weights than the file can hold, before anything of that size is allocated.
-inline void require_plausible(const safetensors_file& file, const model_shape& s) {
+inline void require_held(const safetensors_file& file, const model_shape& s) {
   std::size_t bytes = 0;
   for (const tensor_view& tensor : file.tensors()) bytes += tensor.data.size();
   const std::size_t most = 4 * bytes;  // two bits a weight
@@ -119,18 +128,31 @@ inline void require_plausible(const safetensors_file& file, const model_shape& s
                     file.path().native(), s.positions);
 }
 
+/// Refuses scales that no quantizer makes: zero, negative, subnormal, infinite or NaN.
+template <class T>
+void require_scales(const tensor_view& tensor, std::span<const T> scales) {
+  for (const T scale : scales) {
+    const auto value = static_cast<float>(scale);
+    require<io_error>(std::isnormal(value) && value > 0, "{}: tensor '{}': a scale is {}", tensor.source, tensor.name,
+                      value);
+  }
+}
+
 }  // namespace detail
 
 /// Reads a saved model into a deployed one of type `Model`, whose scheme must be the file's. Throws io_error, with the
-/// file and the tensor, for one that is missing or has another type or size.
+/// file and the tensor, for one that is missing or has another type or size, and for scales that make no sense.
 template <class Model>
 [[nodiscard]] Model load_quantized(const safetensors_file& file) {
   const model_shape shape = shape_of_quantized(file);
-  detail::require_plausible(file, shape);
+  detail::require_held(file, shape);
   Model model(shape);
   model.prepare_storage();
   model.for_each_stored([&]<class T>(const std::string& name, const std::vector<std::size_t>&, std::span<T> values) {
-    copy_to<T>(file.at(name), values);
+    const tensor_view& tensor = file.at(name);
+    copy_to<T>(tensor, values);
+    if (name.ends_with(".scales"))
+      if constexpr (std::is_same_v<T, float> || std::is_same_v<T, fp16>) detail::require_scales<T>(tensor, values);
   });
   return model;
 }

@@ -9,6 +9,8 @@
 #include <zoqat/io/tensor.hpp>
 #include <zoqat/io/tensor_index.hpp>
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>

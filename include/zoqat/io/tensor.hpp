@@ -4,6 +4,8 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/numeric.hpp>
 
+#include <fmt/ranges.h>
+
 #include <array>
 #include <bit>
 #include <cstddef>

@@ -6,6 +6,8 @@
 #include <zoqat/io/name_map.hpp>
 #include <zoqat/io/tensor.hpp>
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <concepts>
 #include <cstddef>

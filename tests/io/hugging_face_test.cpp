@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/data.hpp>
+#include <support/errors.hpp>
+#include <support/files.hpp>
+#include <support/tiny_llama.hpp>
+#include <zoqat/io/hugging_face.hpp>
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+namespace {
+
+std::string failure(const std::filesystem::path& path) {
+  return message_of<io_error>([&] { io::hugging_face_folder model(path); });
+}
+
+float first_value(const io::tensor_view* tensor) {
+  REQUIRE(tensor != nullptr);
+  std::vector<float> values(io::element_count(*tensor));
+  io::copy_to_f32(*tensor, values);
+  return values.front();
+}
+
+}  // namespace
+
+TEST_CASE("a folder, or the file in it, is a model") {
+  const temporary_folder folder;
+  auto tensors = tiny_tensors(tiny_shape(false));
+  write_hugging_face(folder.path(), tiny_shape(false), tensors.views());
+  for (const auto& path : {folder.path(), folder / "model.safetensors"}) {
+    const io::hugging_face_folder model(path);
+    CHECK(model.shape() == tiny_shape(false));
+    CHECK(model.path() == path);
+    CHECK(first_value(model.find("model.embed_tokens.weight")) == 0);
+    CHECK(first_value(model.find("lm_head.weight")) == 29'000);
+    CHECK(model.find("model.layers.3.mlp.up_proj.weight") == nullptr);
+    CHECK(model.tensors().files().size() == 1);
+  }
+}
+
+TEST_CASE("a file in the current folder finds its configuration") {
+  const temporary_folder folder;
+  auto tensors = tiny_tensors(tiny_shape(false));
+  write_hugging_face(folder.path(), tiny_shape(false), tensors.views());
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  const bool loaded = succeeds<io_error>([] { io::hugging_face_folder model("model.safetensors"); });
+  std::filesystem::current_path(before);
+  CHECK(loaded);
+}
+
+TEST_CASE("names without the prefix and tied embeddings under the head's name are found") {
+  const temporary_folder folder;
+  auto tensors = tiny_tensors(tiny_shape(true));
+  for (auto& view : tensors.views()) view.name = view.name.substr(std::string("model.").size());
+  tensors.views().front().name = "lm_head.weight";
+  write_hugging_face(folder.path(), tiny_shape(true), tensors.views());
+  io::hugging_face_folder opened(folder.path());
+  const io::hugging_face_folder model(std::move(opened));
+  CHECK(model.find("model.embed_tokens.weight")->name == "lm_head.weight");
+  CHECK(model.find("lm_head.weight")->name == "lm_head.weight");
+  CHECK(model.find("model.layers.1.input_layernorm.weight")->name == "layers.1.input_layernorm.weight");
+}
+
+TEST_CASE("an incomplete or inconsistent folder is refused") {
+  const temporary_folder folder;
+  auto tensors = tiny_tensors(tiny_shape(false));
+  write_hugging_face(folder.path(), tiny_shape(false), std::span(tensors.views()).first(12));
+  check_mentions(failure(folder.path()), folder.path().string(), "no tensor");
+  auto other = tiny_shape(false);
+  other.vocabulary = 6;
+  write_hugging_face(folder.path(), other, tensors.views());
+  check_mentions(failure(folder.path()), "model.safetensors", "model.embed_tokens.weight", "[5, 8]", "[6, 8]");
+  std::filesystem::remove(folder / "config.json");
+  check_mentions(failure(folder.path()), "config.json", "No such file");
+  check_mentions(failure(folder / "model.safetensors"), "config.json", "No such file");
+  check_mentions(failure(folder / "absent"), "No such file");
+}
+
+TEST_CASE("the project's own model") {
+  const io::hugging_face_folder model(project_file("examples/models/tiny-llama"));
+  CHECK(model.shape() == model_shape{.hidden = 128,
+                                     .intermediate = 384,
+                                     .layers = 5,
+                                     .heads = 4,
+                                     .kv_heads = 2,
+                                     .head_size = 32,
+                                     .vocabulary = 1024,
+                                     .positions = 256,
+                                     .norm_epsilon = 1e-5f,
+                                     .rope_theta = 1e4f,
+                                     .rope = rope_pairing::half_split,
+                                     .tied_head = true});
+  CHECK(model.find("lm_head.weight") == model.find("model.embed_tokens.weight"));
+  std::size_t parameters = 0;
+  for (const auto& tensor : model.tensors().files().front().tensors()) {
+    std::vector<float> values(io::element_count(tensor));
+    io::copy_to_f32(tensor, values);
+    for (const float v : values) REQUIRE(std::isfinite(v));
+    parameters += values.size();
+  }
+  CHECK(parameters == 1'115'520);
+}

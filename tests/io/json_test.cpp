@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/errors.hpp>
+#include <support/files.hpp>
+#include <zoqat/io/json.hpp>
+
+#include <cstdint>
+#include <string>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+namespace {
+
+std::string parse_failure(std::string_view text) {
+  return message_of<io_error>([&] { static_cast<void>(io::parse_json(text, "the/file")); });
+}
+
+template <class T>
+std::string get_failure(std::string_view text) {
+  const auto object = io::parse_json(text, "the/file");
+  return message_of<io_error>([&] { static_cast<void>(io::get<T>(object, "key", "the/file")); });
+}
+
+std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+
+}  // namespace
+
+TEST_CASE("members come out as what they are") {
+  const auto object = io::parse_json(
+      R"({"text": "ä\u0041", "yes": true, "size": 18446744073709551615, "zero": 0, "rate": -2.5, "whole": 3,
+          "none": null})",
+      "the/file");
+  CHECK(io::get<std::string>(object, "text", "f") == "äA");
+  CHECK(io::get<bool>(object, "yes", "f"));
+  CHECK(io::get<std::uint64_t>(object, "size", "f") == 18446744073709551615u);
+  CHECK(io::get<std::size_t>(object, "zero", "f") == 0);
+  CHECK(io::get<std::size_t>(io::json{{"signed", int{7}}}, "signed", "f") == 7);
+  CHECK(io::get<float>(object, "rate", "f") == -2.5f);
+  CHECK(io::get<double>(object, "whole", "f") == 3.0);
+  CHECK(io::get_if<bool>(object, "yes", "f") == true);
+  CHECK_FALSE(io::get_if<bool>(object, "absent", "f").has_value());
+  CHECK_FALSE(io::get_if<bool>(object, "none", "f").has_value());
+}
+
+TEST_CASE("malformed JSON is an io_error with the file and the position") {
+  check_mentions(parse_failure(R"({"a": 1, })"), "the/file", "at byte 10");
+  check_mentions(parse_failure(""), "the/file");
+  check_mentions(parse_failure("{} {}"), "the/file", "at byte 4");
+  check_mentions(parse_failure("{\"a\": \"\xff\"}"), "the/file");
+  check_mentions(parse_failure("[1e999]"), "the/file");
+  CHECK(parse_failure("\"" + std::string(100'000, 'x')).size() < 1'000);
+}
+
+TEST_CASE("a key may come once in an object, however it is spelled") {
+  check_mentions(parse_failure(R"({"a": 1, "b": 2, "a": 1})"), "the/file", "\"a\" comes twice");
+  check_mentions(parse_failure(R"({"x": [{"a": 1, "\u0061": 2}]})"), "comes twice");
+  CHECK(io::parse_json(R"({"a": {"a": {"a": 1}}, "b": [{"a": 1}, {"a": 2}]})", "f").size() == 2);
+}
+
+TEST_CASE("nesting is limited") {
+  CHECK(io::parse_json(nested(io::max_json_depth), "f").is_array());
+  check_mentions(parse_failure(nested(io::max_json_depth + 1)), "the/file", "nested deeper");
+  check_mentions(parse_failure(std::string(1'000'000, '[')), "nested deeper");
+}
+
+TEST_CASE("length is limited") {
+  const std::string text(io::max_json_bytes + 1, ' ');
+  check_mentions(parse_failure(text), "the/file", "100000001 bytes");
+}
+
+TEST_CASE("a member of another kind is an io_error with the file, the key and the value") {
+  check_mentions(get_failure<std::size_t>(R"({"key": -1})"), "the/file", "\"key\"", "non-negative integer", "-1");
+  check_mentions(get_failure<std::size_t>(R"({"key": 1.5})"), "1.5");
+  check_mentions(get_failure<std::size_t>(R"({"key": 1e3})"), "1000.0");
+  check_mentions(get_failure<std::size_t>(R"({"key": "12"})"), "\"12\"");
+  check_mentions(get_failure<std::size_t>(R"({"key": true})"), "true");
+  check_mentions(get_failure<std::size_t>(R"({"key": 18446744073709551616})"), "1.84467");
+  check_mentions(get_failure<std::uint8_t>(R"({"key": 256})"), "256");
+  check_mentions(get_failure<bool>(R"({"key": 1})"), "true or false");
+  check_mentions(get_failure<std::string>(R"({"key": ["a"]})"), "a string", "[\"a\"]");
+  check_mentions(get_failure<float>(R"({"key": 1e39})"), "a finite number", "1e+39");
+  check_mentions(get_failure<float>(R"({"key": "1"})"), "a finite number");
+  check_mentions(get_failure<float>(R"({"other": 1})"), "the/file", "\"key\" is missing");
+  check_mentions(get_failure<float>(R"({"key": null})"), "\"key\" is missing");
+  check_mentions(get_failure<float>("[1]"), "the/file", "object", "array");
+  CHECK(get_failure<float>("{\"key\": \"" + std::string(10'000, 'x') + "\"}").size() < 1'000);
+}
+
+TEST_CASE("files are read and named") {
+  const temporary_folder folder;
+  write_file(folder / "good.json", R"({"a": 1})");
+  write_file(folder / "bad.json", "{");
+  CHECK(io::read_json(folder / "good.json").at("a") == 1);
+  check_mentions(message_of<io_error>([&] { static_cast<void>(io::read_json(folder / "bad.json")); }), "bad.json");
+  check_mentions(message_of<io_error>([&] { static_cast<void>(io::read_json(folder / "absent.json")); }),
+                 "absent.json", "No such file");
+}
+
+TEST_CASE("text that is not UTF-8 cannot be written") {
+  CHECK(io::dump_json(io::json{{"b", 1}, {"a", "ä"}}, "f") == R"({"a":"ä","b":1})");
+  check_mentions(message_of<value_error>([] { static_cast<void>(io::dump_json(io::json("\xff"), "the/file")); }),
+                 "the/file", "UTF-8");
+}
