@@ -11,7 +11,7 @@ packages='g++ cmake ninja-build libfmt-dev libhwy-dev nlohmann-json3-dev libcli1
 case "${1-}" in
   '') ;;
   --tests)
-    packages="$packages doctest-dev libxsimd-dev libbenchmark-dev clang-16 g++-aarch64-linux-gnu qemu-user" ;;
+    packages="$packages doctest-dev libxsimd-dev libbenchmark-dev clang-16 libclang-rt-16-dev g++-aarch64-linux-gnu qemu-user" ;;
   *)
     echo "usage: $0 [--tests]" >&2
     exit 2 ;;

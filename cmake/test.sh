@@ -5,7 +5,7 @@
 # line counts the tests that passed and failed over all presets, one failure for each preset that does not configure
 # or build; the status is 0 if and only if none failed.
 #
-# usage: test.sh [PRESET...]      default: release debug clang
+# usage: test.sh [PRESET...]      default: release debug
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -14,7 +14,7 @@ sh cmake/install-dependencies.sh --tests || { echo '0 passed, 1 failed'; exit 1;
 jobs=$(nproc)
 passed=0
 failed=0
-[ $# -gt 0 ] || set -- release debug clang
+[ $# -gt 0 ] || set -- release debug
 for preset in "$@"; do
   echo "=== $preset"
   if ! cmake --preset "$preset" -D ZOQAT_WERROR=ON; then

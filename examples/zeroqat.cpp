@@ -31,7 +31,7 @@ struct settings {
   std::string train = "smoothing,score_scale,step_tensor,step_row,step_column,step_group,norm,norm_scale";
   std::uint64_t seed = 0;
   std::size_t length = 256, calibration = 256, sampled = 512, batch = 4;
-  std::uint32_t steps = 600, micro_batches = 2, directions = 1;
+  std::uint32_t steps = 1000, micro_batches = 2, directions = 1;
   float smoothing_alpha = 0.5f, clip = 0, epsilon = 1e-3f;
   float weight_rate = 5e-7f, smoothing_rate = 5e-6f, clipping_rate = 1e-5f;
   double elevation = 0.05, trust = 0.6;
@@ -54,9 +54,9 @@ struct settings {
     f("loss", s.loss, "teacher: KL from the full-precision model; text: cross-entropy");
     f("optimizer", s.optimizer, "parabolic: epsilon and rate from measured curvature; sgd: from the options below");
     f("direction", s.direction, "rademacher or gaussian");
-    f("seed", s.seed, "of directions, data order and sampled text");
+    f("seed", s.seed, "of directions, calibration and data order, and sampled text");
     f("length", s.length, "tokens in a chunk, at most the model's positions");
-    f("calibration", s.calibration, "chunks for smoothing and reconstruction");
+    f("calibration", s.calibration, "chunks drawn for smoothing and reconstruction");
     f("sampled", s.sampled, "chunks the model writes where there is no --text; an eighth more to evaluate on");
     f("batch", s.batch, "chunks per step (Table C.1: 4)");
     f("steps", s.steps, "steps, with a rate that falls linearly to zero (Table C.1: 10,000 for models of billions)");
@@ -165,7 +165,11 @@ void start(Model& model, workbench& bench, const settings& s, train::results_tab
   const auto note = [&](const char* row) {
     if (results) results->add(row, bench.perplexity(model), model.weight_bytes());
   };
-  const auto calibration = eval::batches_of(std::span(bench.training).first(std::min(s.calibration, bench.training.size())));
+  eval::chunks chosen;
+  constexpr std::uint32_t before_the_first_step = ~0u;
+  for (const std::uint32_t i : train::draw_chunks(bench.training.size(), s.calibration, s.seed, before_the_first_step))
+    chosen.push_back(bench.training[i]);
+  const auto calibration = eval::batches_of(chosen);
   ptq::round_to_nearest(model);
   note("rtn");
   if (s.start == "rtn") return;

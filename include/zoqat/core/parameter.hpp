@@ -33,12 +33,14 @@ inline constexpr std::array<parameter_group, parameter_groups> all_parameter_gro
     parameter_group::step_tensor, parameter_group::step_row, parameter_group::step_column,
     parameter_group::step_group,  parameter_group::norm,     parameter_group::norm_scale};
 inline constexpr std::array<std::string_view, parameter_groups> parameter_group_names{
-    "weight", "smoothing", "score_scale", "clipping", "step_tensor", "step_row", "step_column", "step_group", "norm", "norm_scale"};
+    "weight",   "smoothing",   "score_scale", "clipping", "step_tensor",
+    "step_row", "step_column", "step_group",  "norm",     "norm_scale"};
 
 /// One value for each `parameter_group`; initialised by name: `{.weight = 5e-7f, .smoothing = 5e-6f}`.
 template <class T>
 struct per_group {
-  T weight{}, smoothing{}, score_scale{}, clipping{}, step_tensor{}, step_row{}, step_column{}, step_group{}, norm{}, norm_scale{};
+  T weight{}, smoothing{}, score_scale{}, clipping{}, step_tensor{}, step_row{}, step_column{}, step_group{}, norm{},
+      norm_scale{};
 
   [[nodiscard]] static constexpr per_group all(T value) {
     per_group result;
@@ -52,9 +54,9 @@ struct per_group {
  private:
   static constexpr T per_group::*member(parameter_group group) noexcept {
     constexpr std::array<T per_group::*, parameter_groups> members{
-        &per_group::weight,   &per_group::smoothing,   &per_group::score_scale, &per_group::clipping,   &per_group::step_tensor,
-        &per_group::step_row, &per_group::step_column, &per_group::step_group, &per_group::norm,
-        &per_group::norm_scale};
+        &per_group::weight,      &per_group::smoothing, &per_group::score_scale, &per_group::clipping,
+        &per_group::step_tensor, &per_group::step_row,  &per_group::step_column, &per_group::step_group,
+        &per_group::norm,        &per_group::norm_scale};
     return members[static_cast<std::size_t>(group)];
   }
 };

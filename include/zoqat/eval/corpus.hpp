@@ -21,8 +21,10 @@ struct document_rule {
   std::size_t min_characters = 200;              ///< documents of no more than this are left out
 };
 
-/// The documents of a text, without white space at their ends. The views point into `text`.
+/// The documents of a text, without white space at their ends. The views point into `text`. Throws value_error for an
+/// empty separator.
 [[nodiscard]] inline std::vector<std::string_view> split_documents(std::string_view text, document_rule rule = {}) {
+  require(!rule.separator.empty(), "corpus: the separator between documents is empty");
   constexpr std::string_view white = " \t\r\n";
   std::vector<std::string_view> documents;
   for (std::size_t first = 0; first <= text.size();) {
@@ -39,9 +41,11 @@ struct document_rule {
 
 /// Encodes documents one by one, lines the tokens up and cuts them into chunks of `length`; what is left at the end
 /// is dropped, as the perplexities of the quantization literature are computed. `encode(document)` returns a range
-/// of tokens, BOS included if there is to be one. Throws value_error when not even one chunk comes together.
+/// of tokens, BOS included if there is to be one. Throws value_error for a length of zero and when not even one chunk
+/// comes together.
 template <class Encode>
 [[nodiscard]] chunks chunk_documents(const std::vector<std::string_view>& documents, std::size_t length, Encode&& encode) {
+  require(length > 0, "corpus: chunks of no tokens");
   chunks result;
   std::vector<std::uint32_t> open;
   for (const std::string_view document : documents)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/eval/corpus.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/pass.hpp>
@@ -21,9 +22,10 @@ namespace zoqat::eval {
   return batch;
 }
 
-/// A corpus as batches of at most `size` chunks.
+/// A corpus as batches of at most `size` chunks. Throws value_error for a size of zero.
 [[nodiscard]] inline std::vector<nn::token_batch> batches_of(std::span<const std::vector<std::uint32_t>> corpus,
                                                              std::size_t size = 8) {
+  require(size > 0, "batches_of: batches of no chunks");
   std::vector<nn::token_batch> batches;
   for (; !corpus.empty(); corpus = corpus.subspan(std::min(size, corpus.size())))
     batches.push_back(batch_of(corpus.first(std::min(size, corpus.size()))));

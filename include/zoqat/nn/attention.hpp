@@ -170,6 +170,7 @@ class self_attention {
   template <class Pass>
   void attend_group(const Pass& pass, matrix_view<const float> keys, matrix_view<const float> values, std::size_t first,
                     std::size_t count, std::size_t kv_head) const {
+    if (count == 0) return;
     const std::size_t group = heads_ / kv_heads_ * head_size_;
     grouped_attention<typename Pass::kernels> attention(keys.col_block(kv_head * head_size_, head_size_),
                                                         values.col_block(kv_head * head_size_, head_size_));

@@ -26,6 +26,12 @@ class residual {
   using norm_type = Norm;
   using layer_type = Layer;
 
+  // Out of line for the sake of compile time, as in trainable.
+  [[gnu::noinline]] residual(const residual&) = default;
+  [[gnu::noinline]] residual(residual&&) noexcept = default;
+  [[gnu::noinline]] residual& operator=(const residual&) = default;
+  [[gnu::noinline]] residual& operator=(residual&&) noexcept = default;
+  [[gnu::noinline]] ~residual() = default;
   template <class Shared>
   residual(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared& shared)
       : norm_(ids, prefix + Layer::norm_name, shape), layer_(ids, prefix, shape, shared) {}

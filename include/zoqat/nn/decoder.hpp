@@ -5,6 +5,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/block.hpp>
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/trainable.hpp>
 
 #include <algorithm>

@@ -18,7 +18,7 @@ namespace zoqat::nn {
 /// How the next token is chosen from the logits.
 struct sampling {
   float temperature = 0;  ///< 0: the most likely token
-  float top_p = 1;        ///< keep the fewest tokens whose probabilities reach this
+  float top_p = 1;        ///< keep the fewest tokens whose probabilities reach this, at least one
 };
 
 /// Chooses a token; `logits` is overwritten. The engine is read only at a temperature above 0.
@@ -34,7 +34,8 @@ template <simd::kernels Kernels = simd::default_kernels>
     std::ranges::sort(order, [&](token a, token b) { return std::pair(-logits[a], a) < std::pair(-logits[b], b); });
     kept = 0;
     std::size_t n = 0;
-    while (n != order.size() && kept < static_cast<double>(how.top_p)) kept += static_cast<double>(logits[order[n++]]);
+    do kept += static_cast<double>(logits[order[n++]]);
+    while (n != order.size() && kept < static_cast<double>(how.top_p));
     order.resize(n);
   }
   double left = static_cast<double>(random.uniform()) * kept;

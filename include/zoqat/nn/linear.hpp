@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/nn/linear_input.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/smoothing.hpp>
@@ -11,6 +12,7 @@
 #include <zoqat/quant/scheme.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -84,8 +86,12 @@ class smoothed_linear {
   using weight_part = typename detail::weight_part<Scheme>::type;
   using clipping_policy = typename weight_part::clipping;
 
+  /// Throws value_error where the integer products of a group would not be exact any more.
   smoothed_linear(parameter_ids& ids, const std::string& name, std::size_t out, std::size_t in, bool bias = false)
       : name_(name), out_(out), in_(in), weight_(ids, name + ".weight", parameter_group::weight, out, in) {
+    require(!Scheme::quantizes_activations || weight_part::group_size(in) <= deepest,
+            "{}: {} inputs share a grid, but integer products are exact for {} at most; use quant::group", name,
+            weight_part::group_size(in), deepest);
     if (bias) bias_ = {ids, name + ".bias", parameter_group::norm, 1, out};
     if constexpr (clipping_policy::parameters > 0) {
       const std::size_t grids = weight_part::whole_tensor ? 1 : out * groups();
@@ -116,6 +122,7 @@ class smoothed_linear {
   template <class Pass>
   void forward(const Pass& pass, const linear_input<Scheme>& input, matrix_view<float> out, bool accumulate) const {
     using kernels = typename Pass::kernels;
+    if (out.rows() == 0) return;
     const auto whole = whole_tensor_grids<kernels>(pass.lanes, input.scales);
     for_each_tile(pass.threads, [&](std::size_t first, std::size_t count) {
       auto& scratch = detail::tile_scratch::of_this_thread();
@@ -255,6 +262,7 @@ class smoothed_linear {
 
  private:
   static constexpr std::size_t P = clipping_policy::parameters;
+  static constexpr std::size_t deepest = 32768;  ///< see simd::kernels, gemm_panel of codes
   static constexpr bool learns_steps = Scheme::quantizes_weights && P > 0 && !weight_part::whole_tensor;
 
   template <class Executor, class F>
@@ -296,30 +304,36 @@ class smoothed_linear {
     if constexpr (Scheme::quantizes_weights) {
       scratch.codes.resize(simd::panel_width * in_);
       scratch.grids.resize(simd::panel_width * groups());
+      if (deployed()) return unpack_tile<Kernels>(scratch, first, count);
     }
-    for (std::size_t r = 0; r != count; ++r) {
-      [[maybe_unused]] std::uint8_t* const codes = scratch.codes.data() + r * in_;
-      [[maybe_unused]] simd::grid* const grids = scratch.grids.data() + r * groups();
-      if constexpr (Scheme::quantizes_weights) {
-        if (deployed()) {
-          packed_.template codes<Kernels>(first + r, codes);
-          for (std::size_t g = 0; g != groups(); ++g) grids[g] = packed_.grid(first + r, g);
-          continue;
-        }
-      }
-      const std::span<float> row{scratch.weights.data() + (lane * count + r) * in_, in_};
+    for (std::size_t r = lane * count; r != (lane + 1) * count; ++r) {
+      const std::span<float> row{scratch.weights.data() + r * in_, in_};
       if (!scales.empty()) Kernels::multiply(scales.row(lane).data(), row.data(), in_);
-      if constexpr (weight_part::whole_tensor) {
-        quant::quantize_on<weight_part, Kernels>(row, whole[lane], codes);
-        grids[0] = whole[lane].where;
-      } else if constexpr (Scheme::quantizes_weights) {
-        const float* const clipping = scratch.clipping.data() + (lane * count + r) * groups() * P;
-        quant::quantize_row<weight_part, Kernels>(row, clipping, codes, grids);
-      }
-      if constexpr (learns_steps)
-        for (std::size_t g = 0; g != groups(); ++g)
-          grids[g].scale = quant::scaled<weight_part>(grids[g].scale, scratch.steps(lane * count + r, g));
+      if constexpr (Scheme::quantizes_weights) quantize_row<Kernels>(row, whole, scratch, lane, r, r - lane * count);
     }
+  }
+  template <class Kernels>
+  void unpack_tile(detail::tile_scratch& scratch, std::size_t first, std::size_t count) const {
+    for (std::size_t r = 0; r != count; ++r) {
+      packed_.template codes<Kernels>(first + r, scratch.codes.data() + r * in_);
+      for (std::size_t g = 0; g != groups(); ++g) scratch.grids[r * groups() + g] = packed_.grid(first + r, g);
+    }
+  }
+  /// Row `from` of what the lanes hold becomes row `to` of the codes and grids.
+  template <class Kernels>
+  void quantize_row(std::span<const float> row, std::span<const quant::code_grid> whole, detail::tile_scratch& scratch,
+                    std::size_t lane, std::size_t from, std::size_t to) const {
+    std::uint8_t* const codes = scratch.codes.data() + to * in_;
+    simd::grid* const grids = scratch.grids.data() + to * groups();
+    if constexpr (weight_part::whole_tensor) {
+      quant::quantize_on<weight_part, Kernels>(row, whole[lane], codes);
+      grids[0] = whole[lane].where;
+    } else {
+      quant::quantize_row<weight_part, Kernels>(row, scratch.clipping.data() + from * groups() * P, codes, grids);
+    }
+    if constexpr (learns_steps)
+      for (std::size_t g = 0; g != groups(); ++g)
+        grids[g].scale = quant::scaled<weight_part>(grids[g].scale, scratch.steps(from, g));
   }
 
   /// Every output starts from the bias, or from what it is added to.

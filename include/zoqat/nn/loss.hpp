@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/nn/pass.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -35,9 +37,14 @@ void reduce_scored(Model& model, const Pass& pass, std::span<token_loss> losses,
 
 }  // namespace detail
 
-/// −log p(target) summed over the scored tokens of the batch, for each lane. `losses` has one place per lane.
+/// −log p(target) summed over the scored tokens of the batch, for each lane. `losses` has one place per lane. Throws
+/// value_error for a target outside the vocabulary.
 template <class Model, class Pass>
 void cross_entropy(Model& model, const Pass& pass, std::span<token_loss> losses) {
+  const auto vocabulary = static_cast<std::int64_t>(model.shape().vocabulary);
+  for (std::size_t i = 0; i != pass.tokens(); ++i)
+    require(pass.batch.target(i) < vocabulary, "cross_entropy: target {} is outside the vocabulary of {}",
+            pass.batch.target(i), vocabulary);
   detail::reduce_scored(model, pass, losses, [&](std::size_t row, std::span<float> logits) {
     const auto target = static_cast<std::size_t>(pass.batch.target(row % pass.tokens()));
     return Pass::kernels::log_sum_exp(logits.data(), logits.size()) - logits[target];

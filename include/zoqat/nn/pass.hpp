@@ -30,9 +30,12 @@ class token_batch {
     tokens_.insert(tokens_.end(), sequence.begin(), sequence.end());
     starts_.push_back(tokens_.size());
   }
-  /// Appends a sequence with targets of its own (`not_scored`: none), as for losses on an answer only.
+  /// Appends a sequence with targets of its own (`not_scored`: none), as for losses on an answer only. Throws
+  /// value_error unless there is one for each token, and none below `not_scored`.
   void add(std::span<const token> sequence, std::span<const std::int64_t> targets) {
     require(sequence.size() == targets.size(), "token_batch: {} tokens but {} targets", sequence.size(), targets.size());
+    for (const std::int64_t target : targets)
+      require(target >= not_scored, "token_batch: target {}; {} marks a token that is not scored", target, not_scored);
     tokens_.insert(tokens_.end(), sequence.begin(), sequence.end());
     targets_.insert(targets_.end(), targets.begin(), targets.end());
     starts_.push_back(tokens_.size());

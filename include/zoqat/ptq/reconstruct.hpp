@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/executor.hpp>
+#include <zoqat/nn/linear.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/site.hpp>
 #include <zoqat/ptq/moments.hpp>
@@ -9,6 +10,7 @@
 #include <zoqat/ptq/smoothquant.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <utility>
@@ -73,13 +75,18 @@ struct reconstruction_options {
 /// a solution, so under quantized activations it would do harm.)
 ///
 /// `teacher` is the same model in full precision; `model` holds its weights and the smoothing to be used. The masters
-/// become the centres of their cells. Throws value_error where the moments are singular. Cost: four passes of the
-/// blocks over `corpus` for each model, and the rounding.
+/// become the centres of their cells. Throws value_error where the moments are singular. Cost: one pass of the teacher
+/// over `corpus`, one of the model for each site of a block and one more, and the rounding; in memory, the inputs of one
+/// block's sites over the whole corpus.
 template <class Model, class Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
 class reconstructor {
  public:
   using scheme = typename Model::scheme;
-  using weight_part = typename scheme::weight_type;
+  static_assert(scheme::quantizes_weights, "ptq::reconstructor: a model in full precision has nothing to reconstruct");
+  using weight_part = typename nn::detail::weight_part<scheme>::type;
+  static_assert(std::same_as<typename weight_part::clipping, quant::clip::codes> && !weight_part::whole_tensor,
+                "ptq::reconstructor: the grids it finds need a place of their own: give quant::weight the clipping policy "
+                "quant::clip::codes, and a granularity other than per_tensor");
 
   reconstructor(Model& model, Teacher& teacher, Executor& threads, reconstruction_options options = {})
       : model_(model), teacher_(teacher), threads_(threads), options_(options) {}

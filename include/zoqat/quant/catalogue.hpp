@@ -56,8 +56,8 @@ template <int Bits, class Granularity = per_channel>
 using trained_weight = weight<Bits, Granularity, asymmetric, clip::codes>;
 }  // namespace detail
 
-/// The schemes of the paper and their neighbours: w<bits>a<bits> with g<group size> for groups (else per output channel)
-/// and kv<bits> where queries, keys and values are quantized too. a16 leaves activations alone.
+/// The schemes of the paper and their neighbours: w<bits>a<bits> with g<group size> for groups (else per output
+/// channel) and kv<bits> where queries, keys and values are quantized too. a16 leaves activations alone.
 using standard_schemes = catalogue<
     named<"w2a16", scheme<detail::trained_weight<2>>>,
     named<"w3a16", scheme<detail::trained_weight<3>>>,

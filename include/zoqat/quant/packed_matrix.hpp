@@ -82,8 +82,8 @@ class packed_matrix {
   buffer<std::uint8_t> zero_points_;
 };
 
-/// Quantizes a matrix [out, in]. `clipping` holds the parameters of the clipping policy, row after row and group after
-/// group (one set for a per_tensor grid): none for `clip::none`. Throws value_error for another number of them.
+/// Quantizes a matrix [out, in]. `clipping` holds the parameters of the clipping policy, row after row and group
+/// after group (one set for a per_tensor grid): none for `clip::none`. Throws value_error for another number of them.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 [[nodiscard]] packed_matrix<Weight> quantize(matrix_view<const float> weights, std::span<const float> clipping = {}) {
   packed_matrix<Weight> result(weights.rows(), weights.cols());
@@ -129,7 +129,8 @@ void dequantize_row(const packed_matrix<Weight>& packed, std::size_t row, std::s
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 [[nodiscard]] matrix<float> dequantize(const packed_matrix<Weight>& packed) {
   matrix<float> result(packed.rows(), packed.cols());
-  for (std::size_t row = 0; row != packed.rows(); ++row) dequantize_row<Weight, Kernels>(packed, row, result.row(row));
+  for (std::size_t row = 0; row != packed.rows(); ++row)
+    dequantize_row<Weight, Kernels>(packed, row, result.row(row));
   return result;
 }
 

@@ -12,7 +12,8 @@
 
 namespace zoqat::quant {
 
-/// The scale as it is stored. Half precision keeps to its normal numbers, so that 1 / scale stays exact to half an ulp.
+/// The scale as it is stored. Half precision keeps to its normal numbers, so that 1 / scale stays exact to half an
+/// ulp.
 template <class ScaleType>
 [[nodiscard]] ScaleType stored_scale(float scale) noexcept {
   if constexpr (std::same_as<ScaleType, float>) return scale;
@@ -35,8 +36,9 @@ template <class Weight>
     const float asked = g.where.scale;
     g.where.scale = static_cast<float>(stored_scale<typename Weight::scale_type>(asked));
     if constexpr (!Weight::symmetric && Weight::clipping::parameters != clip::codes::parameters) {
-      const float least = -static_cast<float>(g.where.zero_point) * asked;
-      g.where.zero_point = -static_cast<std::int32_t>(round_half_even(least * (1.0f / g.where.scale)));
+      const float below = static_cast<float>(g.where.zero_point) * asked;  // infinite for the widest grids
+      const auto top = static_cast<float>((1 << Weight::bits) - 1);
+      g.where.zero_point = static_cast<std::int32_t>(std::min(round_half_even(below * (1.0f / g.where.scale)), top));
     }
   }
   g.where.zero_point = std::clamp(g.where.zero_point, 0, (1 << Weight::bits) - 1);
@@ -55,14 +57,16 @@ void quantize_on(std::span<const float> weights, const code_grid& g, std::uint8_
 template <class Weight, class F>
 void for_each_group(std::size_t in, F&& f) {
   const std::size_t size = Weight::group_size(in);
-  for (std::size_t group = 0, first = 0; first < in; ++group, first += size) f(group, first, std::min(size, in - first));
+  for (std::size_t group = 0, first = 0; first < in; ++group, first += size)
+    f(group, first, std::min(size, in - first));
 }
 
 /// Quantizes one row: derives the grid of each of its groups from the weights and the clipping parameters, then
-/// the codes. Writes `row.size()` codes and `groups(row.size())` grids. `clipping` holds the policy's parameters group
-/// after group. Not for per_tensor weights, whose grid comes from the whole matrix.
+/// the codes. Writes `row.size()` codes and `groups(row.size())` grids. `clipping` holds the policy's parameters
+/// group after group. Not for per_tensor weights, whose grid comes from the whole matrix.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
-void quantize_row(std::span<const float> row, const float* clipping, std::uint8_t* codes, simd::grid* grids) noexcept {
+void quantize_row(std::span<const float> row, const float* clipping, std::uint8_t* codes,
+                  simd::grid* grids) noexcept {
   static_assert(!Weight::whole_tensor, "quant::quantize_row: a per_tensor grid comes from the whole matrix");
   for_each_group<Weight>(row.size(), [&](std::size_t group, std::size_t first, std::size_t count) {
     const std::span<const float> weights = row.subspan(first, count);

@@ -11,7 +11,7 @@
 
 namespace zoqat::quant {
 
-// --- Which weights share a grid -------------------------------------------------------------------------------------
+// --- Which weights share a grid ------------------------------------------------------------------------------------
 
 /// One grid for the whole matrix.
 struct per_tensor {
@@ -35,7 +35,7 @@ struct group {
 /// One grid for each token (row) of an activation, derived when the token is seen.
 struct per_token {};
 
-// --- The shape of a grid --------------------------------------------------------------------------------------------
+// --- The shape of a grid -------------------------------------------------------------------------------------------
 
 /// The zero point is free in [0, 2^bits - 1]; the grid spans [min, max], zero included.
 struct asymmetric {
@@ -54,13 +54,14 @@ struct fp16_scale {
   using type = fp16;
 };
 
-// --- Parts of a scheme ----------------------------------------------------------------------------------------------
+// --- Parts of a scheme ---------------------------------------------------------------------------------------------
 
 /// Weights of `Bits` bits.
 template <int Bits, class Granularity = per_channel, class Symmetry = asymmetric, class Clipping = clip::none,
           class ScaleFormat = fp32_scale>
 struct weight {
-  static_assert(Bits >= 2 && Bits <= 8, "quant::weight: weights take 2 to 8 bits; leave them alone with full_precision");
+  static_assert(Bits >= 2 && Bits <= 8,
+                "quant::weight: weights take 2 to 8 bits; leave them alone with full_precision");
   static constexpr int bits = Bits;
   static constexpr bool symmetric = Symmetry::is_symmetric;
   static constexpr bool whole_tensor = Granularity::whole_tensor;
@@ -70,7 +71,9 @@ struct weight {
   template <class Other>
   using with_clipping = weight<Bits, Granularity, Symmetry, Other, ScaleFormat>;
 
-  [[nodiscard]] static constexpr std::size_t group_size(std::size_t in) noexcept { return Granularity::group_size(in); }
+  [[nodiscard]] static constexpr std::size_t group_size(std::size_t in) noexcept {
+    return Granularity::group_size(in);
+  }
   /// Grids in one row of `in` weights.
   [[nodiscard]] static constexpr std::size_t groups(std::size_t in) noexcept {
     return in == 0 ? 0 : (in + group_size(in) - 1) / group_size(in);
@@ -80,7 +83,8 @@ struct weight {
 /// Inputs of the linear layers of `Bits` bits, quantized token by token as they come.
 template <int Bits, class Granularity = per_token, class Symmetry = asymmetric>
 struct activation {
-  static_assert(Bits >= 2 && Bits <= 8, "quant::activation: activations take 2 to 8 bits; leave the part out for A16");
+  static_assert(Bits >= 2 && Bits <= 8,
+                "quant::activation: activations take 2 to 8 bits; leave the part out for A16");
   static_assert(std::same_as<Granularity, per_token>, "quant::activation: activations are quantized per_token");
   static constexpr int bits = Bits;
   static constexpr bool symmetric = Symmetry::is_symmetric;
@@ -130,10 +134,13 @@ struct scheme {
   static_assert(((detail::is_weight<Parts>::value || detail::is_activation<Parts>::value ||
                   detail::is_attention<Parts>::value) && ...),
                 "quant::scheme: a scheme is made of quant::weight, quant::activation and quant::attention only");
-  static_assert(detail::count<detail::is_weight, Parts...> == 1,
-                "quant::scheme: name exactly one quant::weight; a model without quantized weights uses full_precision");
-  static_assert(detail::count<detail::is_activation, Parts...> <= 1, "quant::scheme: name at most one quant::activation");
-  static_assert(detail::count<detail::is_attention, Parts...> <= 1, "quant::scheme: name at most one quant::attention");
+  static_assert(
+      detail::count<detail::is_weight, Parts...> == 1,
+      "quant::scheme: name exactly one quant::weight; a model without quantized weights uses full_precision");
+  static_assert(detail::count<detail::is_activation, Parts...> <= 1,
+                "quant::scheme: name at most one quant::activation");
+  static_assert(detail::count<detail::is_attention, Parts...> <= 1,
+                "quant::scheme: name at most one quant::attention");
 
   using weight_type = typename detail::find<detail::is_weight, Parts...>::type;
   using activation_type = typename detail::find<detail::is_activation, Parts...>::type;

@@ -27,7 +27,7 @@ struct write_log {
   }
 };
 
-/// Calls `f(step)` after every `every` steps and after the last one.
+/// Calls `f(steps made)` after every `every` steps and after the last one; never for an `every` of 0.
 template <class F>
 class evaluate_every {
  public:
@@ -43,7 +43,8 @@ class evaluate_every {
 };
 
 /// One line per step in a CSV file: step, loss, slope, agreed power, power, and the gain of each parameter group. A run
-/// that goes on appends. Throws io_error if the file cannot be written.
+/// that goes on appends. A line is written whole after its step, so that a run that is killed leaves no part of one.
+/// Throws io_error if the file cannot be written.
 class csv_metrics {
  public:
   explicit csv_metrics(std::filesystem::path path) : path_(std::move(path)) {}
@@ -62,8 +63,8 @@ class csv_metrics {
           u.power);
     for (const parameter_group group : all_parameter_groups) print(",{}", u.gain[group]);
     print("\n");
+    check(std::fflush(file_.get()) == 0);
   }
-  void end() { check(std::fflush(file_.get()) == 0); }
 
  private:
   struct closer {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/eval/corpus.hpp>
 #include <zoqat/eval/perplexity.hpp>
 #include <zoqat/nn/loss.hpp>
@@ -44,10 +45,12 @@ class language_model_loss {
     [[no_unique_address]] Distribution elements{};
   };
 
+  /// Throws value_error for an empty corpus and for micro-batches that would be empty.
   language_model_loss(Model& model, Teacher& teacher, const eval::chunks& corpus, Executor& threads, options how)
       : model_(model), teacher_(teacher), corpus_(corpus), threads_(threads), how_(how) {
-    require(how.micro_batches > 0 && how.micro_batches <= how.batch, "a batch of {} chunks cannot fall into {} micro-batches",
-            how.batch, how.micro_batches);
+    require(!corpus.empty(), "language_model_loss: the corpus has no chunks");
+    require(how.micro_batches > 0 && how.micro_batches <= how.batch,
+            "language_model_loss: a batch of {} chunks cannot fall into {} micro-batches", how.batch, how.micro_batches);
     select(0);
   }
 
@@ -68,6 +71,8 @@ class language_model_loss {
   }
 
   void operator()(std::span<const zo::perturbation> points, std::size_t micro, std::span<double> losses) {
+    require(micro < selected_.size(), "language_model_loss: micro-batch {} was asked for, but a step has {}; give the "
+            "estimator as many", micro, selected_.size());
     const nn::token_batch& batch = selected_[micro];
     const zo::lanes<Distribution, Kernels> lanes(points, how_.elements);
     const nn::forward_pass<Kernels, zo::lanes<Distribution, Kernels>, Executor> pass{lanes, threads_, batch, work_};

@@ -40,16 +40,16 @@ template <class Difference = central, distribution Distribution = gaussian>
 struct estimator {
   per_group<float> epsilon = per_group<float>::all(1e-3f);  ///< in units of the parameters (see parameter::unit)
   std::uint32_t directions = 1;                             ///< q: directions averaged per step
-  std::uint32_t micro_batches = 1;  ///< losses are averaged over so many, with the same directions: gradient accumulation
+  std::uint32_t micro_batches = 1;  ///< losses are averaged over so many, along the same directions
   float clip = 0;                   ///< if positive, bounds |L⁺ − L⁻| / 2 (the released code uses 0.2)
   std::uint64_t seed = 0;
-  [[no_unique_address]] Distribution elements{};            ///< of a direction; what applies the updates must use the same
+  [[no_unique_address]] Distribution elements{};  ///< of a direction; what applies the updates must use the same
 
   /// Evaluates 2q lanes at step `step` on every micro-batch. Never moves a parameter.
   template <objective Objective>
   [[nodiscard]] estimate operator()(std::uint32_t step, Objective&& loss) const {
-    require(directions > 0 && micro_batches > 0, "estimator: {} directions on {} micro-batches; both must be at least 1",
-            directions, micro_batches);
+    require(directions > 0 && micro_batches > 0,
+            "estimator: {} directions on {} micro-batches; both must be at least 1", directions, micro_batches);
     std::vector<perturbation> lanes(directions * Difference::lanes_per_direction);
     for (std::uint32_t i = 0; i != directions; ++i)
       Difference::place({{seed, step, i}, epsilon}, of_direction(std::span(lanes), i));
@@ -58,7 +58,8 @@ struct estimator {
     double total = 0;
     for (std::uint32_t m = 0; m != micro_batches; ++m) {
       loss(std::span<const perturbation>(lanes), m, std::span(losses));
-      if (!std::ranges::all_of(losses, [](double value) { return std::isfinite(static_cast<float>(value)); })) return result;
+      if (!std::ranges::all_of(losses, [](double value) { return std::isfinite(static_cast<float>(value)); }))
+        return result;
       for (const double value : losses) total += value;
       for (std::uint32_t i = 0; i != directions; ++i)
         slopes[i * micro_batches + m] = Difference::slope(of_direction(std::span<const double>(losses), i));

@@ -12,10 +12,10 @@
 
 namespace zoqat::zo {
 
-/// The objective of an engine that reads its own buffers: writes each lane's point into the buffers, calls `loss()` or
-/// `loss(micro_batch)`, and puts the masters back, bit by bit, even when `loss` throws. Adding and subtracting εu does not (MeZO's
-/// weights drift by it), so this keeps a copy of the trainable tensors for the time of an evaluation; an engine
-/// that can read through `zo::lanes` instead needs none.
+/// The objective of an engine that reads its own buffers: writes each lane's point into the buffers, calls `loss()`
+/// or `loss(micro_batch)`, and puts the masters back, bit by bit, even when `loss` throws. Adding and subtracting εu
+/// does not (MeZO's weights drift by it), so this keeps a copy of the trainable tensors for the time of an
+/// evaluation; an engine that can read through `zo::lanes` instead needs none.
 template <distribution Distribution, parameter_store Store, class Loss>
   requires(std::invocable<Loss&> || std::invocable<Loss&, std::size_t>)
 class in_place_objective {
@@ -46,7 +46,9 @@ class in_place_objective {
     restore_on_exit(const restore_on_exit&) = delete;
     restore_on_exit& operator=(const restore_on_exit&) = delete;
     ~restore_on_exit() {
-      write([](const parameter& master, float* values) { std::copy(master.values.begin(), master.values.end(), values); });
+      write([](const parameter& master, float* values) {
+        std::copy(master.values.begin(), master.values.end(), values);
+      });
     }
     /// Calls f(master, values): the parameter as it was, and where the engine reads it.
     template <class F>

@@ -23,7 +23,8 @@ struct balanced_scales {
   double elevation = 0;      ///< of each group
   double loss = 0;           ///< L⁰, at the masters
   [[nodiscard]] std::size_t groups() const noexcept {
-    return static_cast<std::size_t>(std::ranges::count_if(all_parameter_groups, [&](auto g) { return epsilon[g] > 0; }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(all_parameter_groups, [&](auto g) { return epsilon[g] > 0; }));
   }
 };
 
@@ -31,7 +32,7 @@ struct balance_options {
   double relative_elevation = 0.05;  ///< of all groups together, relative to the loss at the start
   per_group<bool> groups = per_group<bool>::all(true);  ///< which groups take part
   std::uint32_t probes = 8;        ///< directions per measurement
-  std::uint32_t rounds = 3;        ///< measurements, each correcting ε by a square root, at most to a quarter or twice
+  std::uint32_t rounds = 3;  ///< measurements, each correcting ε by a square root, at most to a quarter or twice
   float first_epsilon = 0.02f;
   float largest_epsilon = 0.1f;    ///< a measurement lost in noise must not send a group far away
   std::uint64_t seed = 0;
@@ -61,8 +62,8 @@ template <parameter_store Store, objective Objective>
   for (; step != options.probes; ++step) result.loss += probe({}, step).second / options.probes;
   for (const parameter_group group : all_parameter_groups) groups += present[group] && options.groups[group];
   result.elevation = options.relative_elevation * std::abs(result.loss) / std::max(groups, 1u);
-  require(result.elevation > 0, "balance: {} times a loss of {} is no elevation to aim at", options.relative_elevation,
-          result.loss);
+  require(result.elevation > 0, "balance: {} times a loss of {} is no elevation to aim at",
+          options.relative_elevation, result.loss);
   for (const parameter_group group : all_parameter_groups) {
     if (!present[group] || !options.groups[group]) continue;
     float epsilon = options.first_epsilon;
@@ -80,9 +81,9 @@ template <parameter_store Store, objective Objective>
   return result;
 }
 
-/// How much of the measured slopes' power is signal, as running means over about a hundred steps. What the micro-batches
-/// of a step agree on is signal; the rest is noise of the data and of rounding, and a step in proportion to it is a
-/// random walk.
+/// How much of the measured slopes' power is signal, as running means over about a hundred steps. What the
+/// micro-batches of a step agree on is signal; the rest is noise of the data and of rounding, and a step in
+/// proportion to it is a random walk.
 class signal_gauge {
  public:
   void observe(float agreed_power, float power) noexcept {
@@ -105,10 +106,10 @@ class signal_gauge {
   double agreed_ = 0, power_ = 0;
 };
 
-/// The step to the bottom of the parabola through the points of an antithetic pair: along v = Σ ε_k u_k the loss rises by
-/// slope · t + elevation · t², so the best t is −slope / (2 · elevation). A fraction `trust` of it, times the schedule and
-/// the part of the slope that is signal, is taken. Free of units: balanced ε and the measured elevation take the place
-/// of a learning rate for each group.
+/// The step to the bottom of the parabola through the points of an antithetic pair: along v = Σ ε_k u_k the loss
+/// rises by slope · t + elevation · t², so the best t is −slope / (2 · elevation). A fraction `trust` of it, times
+/// the schedule and the part of the slope that is signal, is taken. Free of units: balanced ε and the measured
+/// elevation take the place of a learning rate for each group.
 template <schedule Schedule = linear_decay>
 struct parabolic {
   balanced_scales scales;
@@ -120,7 +121,12 @@ struct parabolic {
 
   /// The update an estimate leads to, and its mark on the gauge.
   [[nodiscard]] update plan(const estimate& e) {
-    update u{.seed = e.seed, .step = e.step, .gain = {}, .slope = e.slope, .agreed_power = e.agreed_power, .power = e.power};
+    update u{.seed = e.seed,
+             .step = e.step,
+             .gain = {},
+             .slope = e.slope,
+             .agreed_power = e.agreed_power,
+             .power = e.power};
     if (e.rejected()) return u;
     const double elevation = scales.elevation * static_cast<double>(scales.groups());
     require(elevation > 0, "parabolic: no group moves; `scales` is what zo::balance measures");

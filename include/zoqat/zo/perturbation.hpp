@@ -87,9 +87,11 @@ class lanes {
       std::array<float, 2> scales;
       std::size_t shared = 0;
       for (const direction& along = perturbations_[lane].along;
-           shared != scales.size() && lane + shared != count() && perturbations_[lane + shared].along == along; ++shared)
+           shared != scales.size() && lane + shared != count() && perturbations_[lane + shared].along == along;
+           ++shared)
         scales[shared] = perturbations_[lane + shared].scale[p.group];
-      read_perturbed<Kernels>(elements_, p, perturbations_[lane].along, {scales.data(), shared}, first, n, out + lane * n);
+      read_perturbed<Kernels>(elements_, p, perturbations_[lane].along, {scales.data(), shared}, first, n,
+                              out + lane * n);
       lane += shared;
     }
   }

@@ -17,7 +17,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <span>
 #include <string>
 #include <utility>
@@ -45,12 +44,13 @@ struct run_header {
   friend bool operator==(const run_header&, const run_header&) = default;
 };
 
-/// A run as the updates it made, in a file to which each step appends a record of its own: start + log = trained model,
-/// bit for bit. It is the checkpoint and the crash recovery: a record that a crash cut short is found by its checksum
-/// and dropped.
+/// A run as the updates it made, in a file to which each step appends a record of its own: start + log = trained
+/// model, bit for bit. It is the checkpoint and the crash recovery: a record that a crash cut short is found by its
+/// checksum and dropped.
 ///
-/// Little-endian. Header: "zoqatlog", u32 version, u32 length of the settings, u64 seed, u64 start, settings, u64 hash.
-/// Record: u32 step, u32 q, f32 gain of each parameter group, f32 agreed power, f32 power, q × f32 slope, u32 hash.
+/// Little-endian, without padding:
+///   header  "zoqatlog", u32 version, u32 length of the settings, u64 seed, u64 start, settings, u64 hash
+///   record  u32 step, u32 q, f32 gain of each parameter group, f32 agreed power, f32 power, q × f32 slope, u32 hash
 class run_log {
  public:
   static constexpr std::uint32_t version = 1;
@@ -78,7 +78,10 @@ class run_log {
   [[nodiscard]] static run_log read(const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
     require<io_error>(in.good(), "{}: cannot open the run log: {}", path.native(), std::strerror(errno));
-    const std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
+    std::vector<char> bytes;
+    for (std::array<char, 1 << 16> part; in.read(part.data(), part.size()), in.gcount() > 0;)
+      bytes.insert(bytes.end(), part.data(), part.data() + in.gcount());
+    require<io_error>(!in.bad(), "{}: cannot read the run log: {}", path.native(), std::strerror(errno));
     run_log log(path, {});
     log.parse(std::as_bytes(std::span(bytes)));
     return log;
@@ -105,8 +108,8 @@ class run_log {
     return sizeof(std::uint32_t) * (5 + parameter_groups + directions);
   }
 
-  /// Appends an update in one write, so that a crash of the program loses nothing. Throws value_error for an update of
-  /// another seed, which would not replay, and io_error, after which the log is as long as it was.
+  /// Appends an update in one write, so that a crash of the program loses nothing. Throws value_error for an update
+  /// of another seed, which would not replay, and io_error, after which the log is as long as it was.
   void append(const update& u) {
     require(u.seed == header_.seed, "{}: an update of seed {} in a run log of seed {}", path_.native(), u.seed,
             header_.seed);
@@ -166,7 +169,8 @@ class run_log {
     require<io_error>(take(rest, found) && found == magic, "{}: not a run log", path_.native());
     require<io_error>(take(rest, number) && number == version, "{}: run log of version {}, but version {} is wanted",
                       path_.native(), number, version);
-    const bool whole = take(rest, length) && take(rest, header_.seed) && take(rest, header_.start) && rest.size() >= length;
+    const bool whole =
+        take(rest, length) && take(rest, header_.seed) && take(rest, header_.start) && rest.size() >= length;
     require<io_error>(whole, "{}: the file ends within the header of the run log", path_.native());
     header_.settings.assign(reinterpret_cast<const char*>(rest.data()), length);
     rest = rest.subspan(length);

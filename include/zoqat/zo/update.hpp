@@ -26,7 +26,8 @@ struct update {
 };
 
 /// Applies `u` to every parameter of the store. Cost: q directions generated once, one sweep over the masters.
-template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store, class Executor = sequential>
+template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store,
+          class Executor = sequential>
   requires executor<std::remove_cvref_t<Executor>>
 void apply(const Distribution& elements, const update& u, Store& parameters, Executor&& threads = {}) {
   if (u.slope.empty()) return;
@@ -34,12 +35,14 @@ void apply(const Distribution& elements, const update& u, Store& parameters, Exe
   parameters.for_each_parameter([&](const parameter& p) {
     if (u.gain[p.group] != 0 && !p.values.empty()) moving.push_back(p);
   });
-  // Pieces are whole superblocks of directions, stay in a core's cache for all q, and never follow the number of threads.
+  // Pieces are whole superblocks of directions, stay in a core's cache for all q, and never follow the number of
+  // threads.
   constexpr std::size_t piece = 16 * detail::chunk;
   std::vector<std::size_t> starts{0};
   for (const parameter& p : moving) starts.push_back(starts.back() + (p.values.size() + piece - 1) / piece);
   threads.parallel_for(starts.back(), [&](std::size_t task) {
-    const auto which = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), task) - starts.begin()) - 1;
+    const auto which =
+        static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), task) - starts.begin()) - 1;
     const parameter& p = moving[which];
     const std::size_t first = (task - starts[which]) * piece, n = std::min(piece, p.values.size() - first);
     for (std::uint32_t i = 0; i != u.slope.size(); ++i) {

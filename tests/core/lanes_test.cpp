@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <zoqat/core/lanes.hpp>
+
+#include <cstddef>
+#include <vector>
+
+using namespace zoqat;
+
+TEST_CASE("an inference lane reads the masters") {
+  std::vector<float> masters{1, -2, 3, -4, 5};
+  const parameter p{.id = 3, .name = "w", .values = masters};
+  CHECK(inference_lane::count() == 1);
+  for (std::size_t first = 0; first <= masters.size(); ++first)
+    for (std::size_t n = 0; n <= masters.size() - first; ++n) {
+      std::vector<float> out(n + 1, 77);
+      inference_lane::read(p, first, n, out.data());
+      for (std::size_t i = 0; i != n; ++i) CHECK(out[i] == masters[first + i]);
+      CHECK(out[n] == 77);
+    }
+}

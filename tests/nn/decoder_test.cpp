@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/errors.hpp>
+#include <support/random_model.hpp>
+#include <support/reference_llama.hpp>
+#include <zoqat/nn/llama.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+namespace {
+
+using teacher = nn::llama<quant::full_precision>;
+using student = nn::llama<quant::scheme<quant::weight<3, quant::group<8>, quant::asymmetric, quant::clip::codes>>>;
+
+constexpr std::array<std::size_t, 5> lengths{7, 1, 70, 0, 2};  // 70: more than a block of queries
+
+template <class Model>
+double largest_difference(Model& model, const reference_llama& expected) {
+  const nn::token_batch batch = random_batch(lengths, model.shape().vocabulary, 10);
+  const matrix<float> logits = logits_of(model, batch);
+  double largest = 0;
+  for (std::size_t s = 0; s != batch.sequences(); ++s) {
+    std::vector<nn::token> tokens;
+    for (std::size_t i = 0; i != batch.length(s); ++i) tokens.push_back(batch[batch.start(s) + i]);
+    const auto wanted = expected.logits(tokens);
+    for (std::size_t i = 0; i != tokens.size(); ++i)
+      for (std::size_t v = 0; v != wanted[i].size(); ++v)
+        largest = std::max(largest, std::abs(wanted[i][v] - static_cast<double>(logits(batch.start(s) + i, v))));
+  }
+  return largest;
+}
+
+template <class Model>
+std::string refusal(model_shape shape) {
+  return message_of<value_error>([&] { Model model(shape); });
+}
+
+}  // namespace
+
+TEST_CASE("a decoder computes LLaMA's forward pass") {
+  for (const rope_pairing rope : {rope_pairing::half_split, rope_pairing::interleaved})
+    for (const bool tied : {true, false}) {
+      CAPTURE(tied);
+      auto model = random_model<teacher>(odd_shape(rope, tied), 1);
+      reference_llama reference(model);
+      CHECK(largest_difference(model, reference) < 1e-4);
+
+      // The check can fail: one weight of the second layer, a little off.
+      model.for_each_base_tensor([](nn::trainable& t) {
+        if (t.name() == "model.layers.1.self_attn.v_proj.weight") t.values()(3, 5) += 0.05f;
+      });
+      CHECK(largest_difference(model, reference) > 1e-4);
+    }
+}
+
+TEST_CASE("a decoder without blocks, and one of a single head and position") {
+  model_shape shape = odd_shape();
+  shape.layers = 0;
+  auto model = random_model<teacher>(shape, 2);
+  CHECK(largest_difference(model, reference_llama(model)) < 1e-4);
+
+  model = random_model<teacher>({.hidden = 1, .intermediate = 1, .layers = 1, .heads = 1, .kv_heads = 1, .head_size = 2,
+                                 .vocabulary = 2, .positions = 1}, 3);
+  nn::token_batch batch;
+  batch.add(std::array<nn::token, 1>{1});
+  const auto logits = logits_of(model, batch);
+  const auto wanted = reference_llama(model).logits(std::array<nn::token, 1>{1});
+  for (std::size_t v = 0; v != 2; ++v) CHECK(static_cast<double>(logits(0, v)) == doctest::Approx(wanted[0][v]).epsilon(1e-5));
+}
+
+TEST_CASE("a decoder with quantized weights computes with the weights its codes stand for") {
+  auto model = random_model<student>(odd_shape(), 4);
+  reference_llama reference(model);
+  model.for_each_site([](auto&& site) {
+    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+  });
+  CHECK(largest_difference(model, reference) > 1e-2);
+
+  using weight = student::scheme::weight_type;
+  model.for_each_site([&](auto&& site) {
+    for (auto* layer : site.layers) {
+      matrix<float> values(layer->out_features(), layer->in_features());
+      layer->quantize(*site.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
+        quant::dequantize_row<weight>({codes, values.cols()}, grids, values.row(row).data());
+      });
+      reference.set(layer->name() + ".weight", values.flat());
+    }
+  });
+  CHECK(largest_difference(model, reference) < 1e-4);
+
+  // Deployed, it gives the same bits, and its storage is what it says.
+  const nn::token_batch batch = random_batch(lengths, model.shape().vocabulary, 20);
+  const auto before = logits_of(model, batch);
+  const std::size_t bytes = model.weight_bytes();
+  model.deploy();
+  CHECK(std::ranges::equal(logits_of(model, batch).flat(), before.flat()));
+  std::size_t stored = 0;
+  std::set<std::string> names;
+  model.for_each_stored([&]<class T>(const std::string& name, const std::vector<std::size_t>& extents, std::span<T> values) {
+    stored += values.size_bytes();
+    std::size_t elements = 1;
+    for (const std::size_t extent : extents) elements *= extent;
+    CHECK_MESSAGE(elements == values.size(), name);
+    CHECK_MESSAGE(names.insert(name).second, name);
+  });
+  CHECK(stored == bytes);
+  CHECK(model.weight_bytes() == bytes);
+
+  // What is stored is all there is: another model of that shape, given it, computes the same.
+  student copy(model.shape());
+  copy.prepare_storage();
+  std::vector<std::vector<std::byte>> contents;
+  model.for_each_stored([&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
+    const auto from = std::as_bytes(values);
+    contents.emplace_back(from.begin(), from.end());
+  });
+  std::size_t next = 0;
+  copy.for_each_stored([&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
+    const auto to = std::as_writable_bytes(values);
+    REQUIRE(to.size() == contents[next].size());
+    std::ranges::copy(contents[next++], to.begin());
+  });
+  CHECK(next == contents.size());
+  CHECK(std::ranges::equal(logits_of(copy, batch).flat(), before.flat()));
+}
+
+TEST_CASE("parameters come in one order, with unique ids, and only once") {
+  auto model = random_model<student>(odd_shape(), 5);
+  std::set<std::uint32_t> ids;
+  std::set<std::string> names;
+  std::vector<std::uint32_t> order;
+  model.for_each_parameter([&](const parameter& p) {
+    CHECK_MESSAGE(ids.insert(p.id).second, std::string(p.name));
+    CHECK_MESSAGE(names.insert(std::string(p.name)).second, std::string(p.name));
+    order.push_back(p.id);
+    CHECK_FALSE(p.values.empty());
+  });
+  // Per layer: 2 norms of gain and log scale, 7 matrices with clipping and 4 levels of step; and the final norm.
+  CHECK(order.size() == 2 * (2 * 2 + 7 * 6) + 2);
+  std::vector<std::uint32_t> again;
+  student(odd_shape()).for_each_parameter([&](const parameter& p) { again.push_back(p.id); });
+  CHECK(order == again);
+}
+
+TEST_CASE("weights are copied between schemes of one shape only") {
+  auto from = random_model<teacher>(odd_shape(rope_pairing::half_split, false), 6);
+  student to(from.shape());
+  nn::copy_base_tensors(from, to);
+  std::vector<std::vector<float>> wanted, copied;
+  const auto collect = [](auto& all) {
+    return [&](nn::trainable& t) { all.emplace_back(t.values().flat().begin(), t.values().flat().end()); };
+  };
+  from.for_each_base_tensor(collect(wanted));
+  to.for_each_base_tensor(collect(copied));
+  CHECK(wanted == copied);
+  CHECK(wanted.size() == 2 * 9 + 3);
+  student other(odd_shape());
+  check_mentions(message_of<value_error>([&] { nn::copy_base_tensors(from, other); }), "differ in shape");
+}
+
+TEST_CASE("shapes and tokens that make no sense are refused with the number") {
+  for (std::size_t model_shape::*size : {&model_shape::hidden, &model_shape::heads, &model_shape::kv_heads,
+                                         &model_shape::head_size, &model_shape::vocabulary, &model_shape::positions}) {
+    model_shape shape = odd_shape();
+    shape.*size = 0;
+    check_mentions(refusal<teacher>(shape), "a size of the model is zero");
+  }
+  model_shape shape = odd_shape();
+  shape.kv_heads = 4;
+  check_mentions(refusal<teacher>(shape), "6 query heads", "4 key and value heads");
+  shape = odd_shape();
+  shape.head_size = 3;
+  check_mentions(refusal<teacher>(shape), "head size is 3");
+
+  auto model = random_model<teacher>(odd_shape(), 7);
+  nn::token_batch batch;
+  batch.add(std::array<nn::token, 2>{36, 37});
+  check_mentions(message_of<value_error>([&] { static_cast<void>(logits_of(model, batch)); }), "token 37",
+                 "vocabulary of 37");
+}
+
+TEST_CASE("an empty batch is a pass over nothing") {
+  auto model = random_model<teacher>(odd_shape(), 8);
+  nn::token_batch batch;
+  CHECK(logits_of(model, batch).empty());
+  batch.add(std::span<const nn::token>());
+  CHECK(logits_of(model, batch).empty());
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/random_model.hpp>
+#include <zoqat/nn/linear_input.hpp>
+#include <zoqat/simd/reference.hpp>
+#include <zoqat/zo/perturbation.hpp>
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+using namespace zoqat::quant;
+
+namespace {
+
+constexpr std::size_t tokens = 35, in = 21;  // more than a block of rows
+
+template <class Lanes>
+auto pass_over(const Lanes& lanes, const nn::token_batch& batch, nn::workspace& work, sequential& threads) {
+  return nn::forward_pass<simd::default_kernels, Lanes, sequential>{lanes, threads, batch, work};
+}
+
+struct fixture {
+  nn::token_batch batch;
+  nn::workspace work;
+  sequential threads;
+  nn::parameter_ids ids;
+  matrix<float> x = random_matrix(tokens, in, 1, 3);
+  fixture() { batch.add(std::vector<nn::token>(tokens)); }
+};
+
+}  // namespace
+
+TEST_CASE("without smoothing and quantization the input is passed on as it is") {
+  fixture f;
+  const nn::linear_input<full_precision> input(pass_over(at_masters, f.batch, f.work, f.threads), f.x, {});
+  CHECK(input.values.data() == f.x.data());
+  CHECK(input.scales.empty());
+  CHECK(input.shifts.empty());
+}
+
+TEST_CASE("each lane is smoothed by its own s and shift") {
+  fixture f;
+  nn::smoothing site(f.ids, "site", in, true);
+  std::ranges::copy(random_floats(in, 2), site.log_scale().values().data());
+  std::ranges::copy(random_floats(in, 3), site.shift().values().data());
+  per_group<float> scale = per_group<float>::all(0.5f);
+  std::array<zo::perturbation, 2> points{{{{7, 0, 0}, scale}, {}}};
+  points[1] = -points[0];
+  const zo::lanes<zo::rademacher> lanes(points);
+  matrix<float> both(2 * tokens, in);
+  for (std::size_t row = 0; row != both.rows(); ++row) std::ranges::copy(f.x.row(row % tokens), both.row(row).begin());
+
+  const nn::linear_input<full_precision> input(pass_over(lanes, f.batch, f.work, f.threads), both, site);
+  for (std::size_t lane = 0; lane != 2; ++lane)
+    for (std::size_t k = 0; k != in; ++k) {
+      const float log_scale = site.log_scale().values()(0, k), s = input.scales(lane, k);
+      CHECK(std::abs(std::log(s) - log_scale) == doctest::Approx(0.5).epsilon(1e-4));
+      CHECK(std::abs(input.shifts(lane, k) - site.shift().values()(0, k)) == doctest::Approx(0.5).epsilon(1e-4));
+      for (std::size_t i = 0; i != tokens; ++i)
+        CHECK(input.values(lane * tokens + i, k) == doctest::Approx((f.x(i, k) - input.shifts(lane, k)) / s));
+    }
+  for (std::size_t k = 0; k != in; ++k)
+    CHECK(std::log(input.scales(0, k)) + std::log(input.scales(1, k)) ==
+          doctest::Approx(2 * site.log_scale().values()(0, k)).epsilon(1e-4));
+}
+
+TEST_CASE("tokens are quantized one by one; sums of codes go by groups of weights") {
+  using w4g8a5 = scheme<weight<4, group<8>>, activation<5>>;
+  fixture f;
+  const nn::linear_input<w4g8a5> input(pass_over(at_masters, f.batch, f.work, f.threads), f.x, {});
+  REQUIRE(input.sums.rows() == 3);
+  for (std::size_t i = 0; i != tokens; ++i) {
+    std::array<std::uint8_t, in> codes;
+    const auto made = simd::reference::quantize_row(f.x.row(i).data(), in, 5, false, codes.data());
+    CHECK(made.where == input.grids[i]);
+    CHECK(std::ranges::equal(codes, input.codes.row(i)));
+    std::array<std::int32_t, 3> sums{};
+    for (std::size_t k = 0; k != in; ++k) sums[k / 8] += codes[k];
+    for (std::size_t g = 0; g != 3; ++g) CHECK(input.sums(g, i) == sums[g]);
+  }
+  using w4a5 = scheme<weight<4>, activation<5>>;
+  const nn::linear_input<w4a5> whole(pass_over(at_masters, f.batch, f.work, f.threads), f.x, {});
+  REQUIRE(whole.sums.rows() == 1);
+  for (std::size_t i = 0; i != tokens; ++i)
+    CHECK(whole.sums(0, i) == input.sums(0, i) + input.sums(1, i) + input.sums(2, i));
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/random_model.hpp>
+#include <zoqat/nn/linear.hpp>
+#include <zoqat/nn/mlp.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+namespace {
+
+double activate(double x, const nn::silu&) { return x / (1 + std::exp(-x)); }
+double activate(double x, const nn::relu&) { return std::max(x, 0.0); }
+double activate(double x, const nn::gelu_erf&) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
+double activate(double x, const nn::gelu_tanh&) {
+  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("down(act(gate(x)) * up(x)) is added to the stream", Activation, nn::silu, nn::relu, nn::gelu_tanh,
+                   nn::gelu_erf) {
+  constexpr std::size_t tokens = 34, hidden = 5, wide = 18;
+  nn::parameter_ids ids;
+  nn::gated_mlp<nn::linear, Activation> mlp(ids, "b.", {.hidden = hidden, .intermediate = wide}, 0);
+  std::vector<matrix<float>> weights;
+  mlp.for_each_site([&](auto&& site) {
+    for (auto* layer : site.layers) {
+      std::ranges::copy(random_floats(layer->weight().values().size(), layer->weight().view().id), layer->weight().values().data());
+      weights.push_back(layer->weight().values());
+    }
+  });
+  REQUIRE(weights.size() == 3);  // gate, up, down
+
+  nn::token_batch batch;
+  batch.add(std::vector<nn::token>(tokens));
+  nn::workspace work;
+  sequential threads;
+  const auto x = random_matrix(tokens, hidden, 9, 2);
+  matrix<float> stream(tokens, hidden, 10.0f);
+  mlp.forward(nn::forward_pass<simd::default_kernels, inference_lane, sequential>{at_masters, threads, batch, work}, 0, x,
+              stream);
+  for (std::size_t i = 0; i != tokens; ++i)
+    for (std::size_t h = 0; h != hidden; ++h) {
+      double expected = 10;
+      for (std::size_t w = 0; w != wide; ++w) {
+        double gate = 0, up = 0;
+        for (std::size_t k = 0; k != hidden; ++k) {
+          gate += double{weights[0](w, k)} * double{x(i, k)};
+          up += double{weights[1](w, k)} * double{x(i, k)};
+        }
+        expected += double{weights[2](h, w)} * activate(gate, Activation{}) * up;
+      }
+      CHECK(double{stream(i, h)} == doctest::Approx(expected).epsilon(1e-5));
+    }
+}
+
+TEST_CASE("the input of gate and up is smoothed where activations are quantized, that of down never") {
+  using w4a4 = quant::scheme<quant::weight<4>, quant::activation<4>>;
+  nn::parameter_ids ids;
+  const model_shape shape{.hidden = 5, .intermediate = 18};
+  nn::gated_mlp<nn::smoothed_linear<w4a4>, nn::silu> quantized(ids, "b.", shape, 0);
+  nn::gated_mlp<nn::linear, nn::silu> plain(ids, "b.", shape, 0);
+  std::vector<bool> active, writes;
+  const auto look = [&](auto&& site) {
+    active.push_back(site.smoothing->active());
+    writes.push_back(site.writes_stream);
+  };
+  quantized.for_each_site(look);
+  plain.for_each_site(look);
+  CHECK(active == std::vector<bool>{true, false, false, false});
+  CHECK(writes == std::vector<bool>{false, true, false, true});
+}

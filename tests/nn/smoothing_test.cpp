@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/random_model.hpp>
+#include <zoqat/nn/smoothing.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+TEST_CASE("a default site does nothing") {
+  const nn::smoothing none;
+  CHECK_FALSE(none.active());
+  CHECK_FALSE(none.shifts());
+  matrix<float> out(3, 3);
+  none.scales(at_masters, out);
+  CHECK(out.empty());
+  none.shifts(at_masters, out);
+  CHECK(out.empty());
+}
+
+TEST_CASE("s is the exponential of a parameter for each channel, 1 at the start") {
+  nn::parameter_ids ids;
+  nn::smoothing site(ids, "site", 5);
+  matrix<float> s;
+  site.scales(at_masters, s);
+  REQUIRE(s.cols() == 5);
+  for (const float x : s.flat()) CHECK(x == 1);
+  site.log_scale().values()(0, 3) = -2;
+  site.scales(at_masters, s);
+  for (std::size_t j = 0; j != 5; ++j) CHECK(s(0, j) == (j == 3 ? std::exp(-2.0f) : 1.0f));
+  std::vector<std::string> names;
+  site.for_each_trainable([&](nn::trainable& t) {
+    names.push_back(t.name());
+    CHECK(t.view().group == parameter_group::smoothing);
+  });
+  CHECK(names == std::vector<std::string>{"site.log_scale"});
+}
+
+TEST_CASE("repeated blocks share their parameters, for s and shift") {
+  // 3 value heads of size 2, each mixed by 2 query heads: 0 0 1 1 2 2.
+  nn::parameter_ids ids;
+  nn::smoothing site(ids, "site", 12, 2, 2, true);
+  REQUIRE(site.log_scale().cols() == 6);
+  const std::vector<std::size_t> sources{0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5};
+  for (std::size_t i = 0; i != 6; ++i) {
+    site.log_scale().values()(0, i) = static_cast<float>(i);
+    site.shift().values()(0, i) = static_cast<float>(10 * i);
+  }
+  matrix<float> s, shift;
+  site.scales(at_masters, s);
+  site.shifts(at_masters, shift);
+  REQUIRE(s.cols() == 12);
+  REQUIRE(shift.cols() == 12);
+  for (std::size_t j = 0; j != 12; ++j) {
+    CHECK(site.source(j) == sources[j]);
+    CHECK(s(0, j) == std::exp(static_cast<float>(sources[j])));
+    CHECK(shift(0, j) == static_cast<float>(10 * sources[j]));
+  }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <zoqat/quant/clipping.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+using namespace zoqat;
+using namespace zoqat::quant;
+
+namespace {
+
+constexpr simd::range ranges[] = {{-1, 2},      {0, 3}, {-0.7f, 0},        {-1e-4f, 3e-5f},
+                                  {-250, 1000}, {0, 0}, {-1e-20f, 1e-20f}, {-1e20f, 1e30f}};
+
+bool is_in_domain(const code_grid& g, int bits) {
+  const int top = (1 << bits) - 1;
+  return g.where.scale >= simd::minimum_scale && g.where.scale <= simd::maximum_scale && g.where.zero_point >= 0 &&
+         g.where.zero_point <= top && g.least <= g.greatest && g.greatest <= top;
+}
+
+void check_close(const code_grid& g, const simd::grid& expected, double tolerance) {
+  CHECK(g.where.scale == doctest::Approx(expected.scale).epsilon(tolerance));
+  CHECK(g.where.zero_point == expected.zero_point);
+}
+
+}  // namespace
+
+TEST_CASE("without clipping the grid is the one of the range, with all its codes") {
+  for (int bits = 2; bits <= 8; ++bits)
+    for (const bool symmetric : {false, true})
+      for (const simd::range r : ranges) {
+        const code_grid g = clip::none::grid_of(r, bits, symmetric, nullptr);
+        CHECK(g.where == simd::grid_of(r, bits, symmetric));
+        CHECK(g.least == 0);
+        CHECK(g.greatest == (1 << bits) - 1);
+        CHECK(is_in_domain(g, bits));
+      }
+}
+
+TEST_CASE("clip::range starts at the factors it is given") {
+  float p[2];
+  for (const float least : {0.1f, 0.5f, 0.9f, 0.999f})
+    for (const float most : {0.25f, 0.75f}) {
+      clip::range::start({-1, 2}, 4, false, least, most, p);
+      check_close(clip::range::grid_of({-1, 2}, 4, false, p), simd::grid_of({-least, 2 * most}, 4, false), 1e-5);
+      check_close(clip::range::grid_of({-1, 2}, 4, true, p), simd::grid_of({-least, 2 * most}, 4, true), 1e-5);
+    }
+}
+
+TEST_CASE("clip::range starts inside of its domain for factors outside of it") {
+  float p[2];
+  for (const float factor : {-1.0f, 0.0f, 1.0f, 7.0f, std::numeric_limits<float>::infinity()}) {
+    clip::range::start({-1, 2}, 4, false, factor, factor, p);
+    CHECK(std::isfinite(p[0]));
+    CHECK(std::isfinite(p[1]));
+  }
+  CHECK(p[0] == doctest::Approx(std::log(0.9999 / 0.0001)).epsilon(1e-3));
+}
+
+TEST_CASE("clip::range shrinks each side on its own, and never past zero") {
+  const simd::range r{-1, 1};
+  const float wide = 20, half = 0;  // logits of 1 and 1/2
+  const float both[] = {wide, wide}, below[] = {half, wide}, above[] = {wide, half};
+  CHECK(clip::range::grid_of(r, 8, false, both).where.scale == doctest::Approx(2.0 / 255));
+  CHECK(clip::range::grid_of(r, 8, false, below).where.scale == doctest::Approx(1.5 / 255));
+  CHECK(clip::range::grid_of(r, 8, false, above).where.scale == doctest::Approx(1.5 / 255));
+  CHECK(clip::range::grid_of(r, 8, false, below).where.zero_point == 85);
+  CHECK(clip::range::grid_of(r, 8, false, above).where.zero_point == 170);
+  for (const float x : {-1000.0f, -100.0f, 100.0f, 1000.0f})
+    for (const float y : {-1000.0f, 1000.0f})
+      for (const simd::range each : ranges) {
+        const float p[] = {x, y};
+        CHECK(is_in_domain(clip::range::grid_of(each, 3, false, p), 3));
+        CHECK(is_in_domain(clip::range::grid_of(each, 3, true, p), 3));
+      }
+}
+
+TEST_CASE("clip::codes starts at the grid of the range, with all its codes") {
+  float p[4];
+  for (int bits = 2; bits <= 8; ++bits)
+    for (const bool symmetric : {false, true})
+      for (const simd::range r : ranges)
+        for (const float factor : {1.0f, 0.8f}) {
+          CAPTURE(bits);
+          CAPTURE(r.max);
+          clip::codes::start(r, bits, symmetric, factor, factor, p);
+          const code_grid g = clip::codes::grid_of({}, bits, symmetric, p);
+          check_close(g, simd::grid_of({factor * r.min, factor * r.max}, bits, symmetric), 1e-5);
+          CHECK(g.least == 0);
+          CHECK(g.greatest == (1 << bits) - 1);
+          CHECK(is_in_domain(g, bits));
+        }
+}
+
+TEST_CASE("clip::codes holds any grid, whatever the weights are") {
+  float p[4];
+  for (const float scale : {simd::minimum_scale, 1e-5f, 0.37f, 1.0f, 1e10f, 1e20f, simd::maximum_scale})
+    for (const int zero_point : {0, 1, 7, 15}) {
+      CAPTURE(scale);
+      clip::codes::hold({scale, zero_point}, p);
+      for (const simd::range r : ranges) check_close(clip::codes::grid_of(r, 4, false, p), {scale, zero_point}, 1e-5);
+    }
+}
+
+TEST_CASE("the bounds of clip::codes cut off codes") {
+  float p[4];
+  clip::codes::hold({0.5f, 3}, p);
+  p[2] = std::log(0.2f / 0.8f);  // alpha = 0.2 of 15 codes
+  p[3] = std::log(0.6f / 0.4f);
+  const code_grid g = clip::codes::grid_of({}, 4, false, p);
+  CHECK(g.least == 3);
+  CHECK(g.greatest == 9);
+  CHECK(g.where.zero_point == 3);
+}
+
+TEST_CASE("no parameters lead clip::codes out of its domain") {
+  constexpr float infinite = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const float values[] = {-infinite, -1e30f, -5, 0, 5, 1e30f, infinite};
+  for (const int bits : {2, 8})
+    for (const float step : values)
+      for (const float zero : values)
+        for (const float alpha : values)
+          for (const float beta : values) {
+            const float p[] = {step, zero, alpha, beta};
+            REQUIRE(is_in_domain(clip::codes::grid_of({}, bits, false, p), bits));
+          }
+  const float lost[] = {0, nan, nan, nan};
+  const code_grid g = clip::codes::grid_of({}, 4, false, lost);
+  CHECK(g.where.zero_point == 0);
+  CHECK(g.greatest == 0);
+}

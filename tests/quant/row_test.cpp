@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <quant/weights.hpp>
+#include <zoqat/quant/row.hpp>
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::quant;
+using namespace zoqat::quant::testing;
+
+namespace {
+
+using half_weight = weight<4, per_channel, asymmetric, clip::none, fp16_scale>;
+
+struct piece {
+  std::size_t group, first, count;
+  friend bool operator==(const piece&, const piece&) = default;
+};
+
+template <class Weight>
+std::vector<piece> pieces_of(std::size_t in) {
+  std::vector<piece> pieces;
+  for_each_group<Weight>(in, [&](std::size_t group, std::size_t first, std::size_t count) {
+    pieces.push_back({group, first, count});
+  });
+  return pieces;
+}
+
+}  // namespace
+
+TEST_CASE("groups follow one another, the last one as long as what is left") {
+  CHECK(pieces_of<weight<4, group<3>>>(7) == std::vector<piece>{{0, 0, 3}, {1, 3, 3}, {2, 6, 1}});
+  CHECK(pieces_of<weight<4, group<3>>>(6) == std::vector<piece>{{0, 0, 3}, {1, 3, 3}});
+  CHECK(pieces_of<weight<4, group<128>>>(172) == std::vector<piece>{{0, 0, 128}, {1, 128, 44}});
+  CHECK(pieces_of<weight<4, group<128>>>(5) == std::vector<piece>{{0, 0, 5}});
+  CHECK(pieces_of<weight<4, group<1>>>(2) == std::vector<piece>{{0, 0, 1}, {1, 1, 1}});
+  CHECK(pieces_of<weight<4>>(172) == std::vector<piece>{{0, 0, 172}});
+  CHECK(pieces_of<weight<4, group<3>>>(0).empty());
+  CHECK(pieces_of<weight<4>>(0).empty());
+}
+
+TEST_CASE("scales are stored as they are, or as normal numbers of half precision") {
+  CHECK(stored_scale<float>(0.1f) == 0.1f);
+  CHECK(stored_scale<fp16>(0.1f) == fp16(0.1f));
+  CHECK(stored_scale<fp16>(1e-10f) == fp16(0x1p-14f));
+  CHECK(stored_scale<fp16>(1e30f) == fp16(65504.0f));
+}
+
+TEST_CASE("a scale times a factor stays a scale that can be stored") {
+  constexpr float infinite = std::numeric_limits<float>::infinity();
+  CHECK(scaled<weight<4>>(0.5f, 1.5f) == 0.75f);
+  CHECK(scaled<weight<4>>(0.5f, 0.0f) == simd::minimum_scale);
+  CHECK(scaled<weight<4>>(0.5f, infinite) == simd::maximum_scale);
+  CHECK(scaled<half_weight>(0.1f, 1.0f) == static_cast<float>(fp16(0.1f)));
+  CHECK(scaled<half_weight>(0.5f, 0.0f) == 0x1p-14f);
+  CHECK(scaled<half_weight>(0.5f, infinite) == 65504.0f);
+}
+
+TEST_CASE("the grid is the one of the clipping policy") {
+  const simd::range r{-1, 2};
+  CHECK(grid_of<weight<4>>(r, nullptr).where == simd::grid_of(r, 4, false));
+  const std::array<float, 2> p{0, 1};
+  using ranged = weight<4, per_channel, symmetric, clip::range>;
+  CHECK(grid_of<ranged>(r, p.data()).where == clip::range::grid_of(r, 4, true, p.data()).where);
+}
+
+TEST_CASE("with half precision, the scale is rounded first and the zero point follows it") {
+  random::engine draw({.seed = 33, .use = random::purpose::data});
+  using eight = weight<8, per_channel, asymmetric, clip::none, fp16_scale>;
+  for (int i = 0; i != 1000; ++i) {
+    const simd::range r{-draw.uniform(), draw.uniform()};
+    const simd::grid g = grid_of<eight>(r, nullptr).where;
+    REQUIRE(g.scale == static_cast<float>(fp16(simd::grid_of(r, 8, false).scale)));
+    // Zero lies where the rounded grid puts it: within a step of the minimum, half of it for the first rounding.
+    REQUIRE(std::abs(r.min + g.scale * static_cast<float>(g.zero_point)) <= g.scale * 1.001f);
+    REQUIRE(g.zero_point >= 0);
+    REQUIRE(g.zero_point <= 255);
+  }
+  // A learned zero point stays what was learned.
+  using learned = weight<8, per_channel, asymmetric, clip::codes, fp16_scale>;
+  std::array<float, 4> p{};
+  clip::codes::hold({0.1f, 77}, p.data());
+  CHECK(grid_of<learned>({}, p.data()).where == simd::grid{static_cast<float>(fp16(0.1f)), 77});
+}
+
+TEST_CASE("codes are held within the bounds of the grid") {
+  const std::vector<float> w{-10, -1, 0, 1, 2, 10};
+  std::vector<std::uint8_t> codes(w.size());
+  quantize_on<weight<4>>(w, {{1.0f, 3}, 0, 15}, codes.data());
+  CHECK(codes == std::vector<std::uint8_t>{0, 2, 3, 4, 5, 13});
+  quantize_on<weight<4>>(w, {{1.0f, 3}, 3, 5}, codes.data());
+  CHECK(codes == std::vector<std::uint8_t>{3, 3, 3, 4, 5, 5});
+  quantize_on<weight<4>>(w, {{1.0f, 3}, 0, 5}, codes.data());
+  CHECK(codes == std::vector<std::uint8_t>{0, 2, 3, 4, 5, 5});
+  quantize_on<weight<4>>(w, {{1.0f, 3}, 3, 15}, codes.data());
+  CHECK(codes == std::vector<std::uint8_t>{3, 3, 3, 4, 5, 13});
+}
+
+TEST_CASE("a row is the groups it consists of, each with its own clipping") {
+  using clipped = weight<3, group<32>, asymmetric, clip::range>;
+  const matrix<float> w = weights(1, 75, 1);
+  const std::vector<float> p{0, 3, -1, 2, 1, 0.5f};
+  std::vector<std::uint8_t> codes(75), alone(75);
+  std::vector<simd::grid> grids(3);
+  quantize_row<clipped>(w.row(0), p.data(), codes.data(), grids.data());
+  for_each_group<clipped>(75, [&](std::size_t group, std::size_t first, std::size_t count) {
+    const auto part = w.row(0).subspan(first, count);
+    const code_grid g = grid_of<clipped>(range_of(part), p.data() + 2 * group);
+    CHECK(grids[group] == g.where);
+    quantize_on<clipped>(part, g, alone.data() + first);
+  });
+  CHECK(codes == alone);
+
+  std::vector<float> meant(75);
+  dequantize_row<clipped>(codes, grids.data(), meant.data());
+  for (std::size_t i = 0; i != 75; ++i) {
+    const simd::grid& g = grids[i / 32];
+    CHECK(meant[i] == g.scale * static_cast<float>(codes[i] - g.zero_point));
+  }
+}
+
+TEST_CASE("an empty row has no groups and writes nothing") {
+  std::uint8_t code = 9;
+  simd::grid g{7.0f, 7};
+  float value = 5;
+  quantize_row<weight<4, group<32>>>({}, nullptr, &code, &g);
+  quantize_row<weight<4>>({}, nullptr, &code, &g);
+  dequantize_row<weight<4>>({}, &g, &value);
+  CHECK(code == 9);
+  CHECK(g == simd::grid{7.0f, 7});
+  CHECK(value == 5);
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/errors.hpp>
+#include <support/files.hpp>
+#include <support/quadratic.hpp>
+#include <zoqat/train/callbacks.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+namespace {
+
+std::vector<std::string> lines_of(const std::filesystem::path& path) {
+  std::istringstream in(read_file(path));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+std::vector<std::uint32_t> evaluated(std::uint32_t every, std::uint32_t first, std::uint32_t steps) {
+  quadratic q;
+  std::vector<std::uint32_t> at;
+  train::run(q.parameters, q, q.estimator, q.optimizer, first, steps, q.threads,
+             train::evaluate_every{every, [&](std::uint32_t done) { at.push_back(done); }});
+  return at;
+}
+
+}  // namespace
+
+TEST_CASE("evaluations come every so many steps and at the end") {
+  using steps = std::vector<std::uint32_t>;
+  CHECK(evaluated(3, 0, 7) == steps{3, 6, 7});
+  CHECK(evaluated(3, 4, 6) == steps{6});
+  CHECK(evaluated(1, 0, 2) == steps{1, 2});
+  CHECK(evaluated(100, 0, 2) == steps{2});
+  CHECK(evaluated(0, 0, 2).empty());
+  CHECK(evaluated(3, 7, 7).empty());
+}
+
+TEST_CASE("every update goes to the log") {
+  const temporary_folder folder;
+  quadratic q;
+  auto log = zo::run_log::create(folder / "run.zlog", {.seed = q.estimator.seed});
+  std::size_t behind = 0;
+  struct later {
+    zo::run_log* log;
+    std::size_t* behind;
+    void after_step(const train::step_report& report) { *behind += log->updates().back() != *report.update; }
+  };
+  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 4, q.threads, train::write_log{&log}, later{&log, &behind});
+  CHECK(behind == 0);
+  CHECK(zo::run_log::read(folder / "run.zlog").updates() == log.updates());
+  CHECK(log.updates().size() == 4);
+}
+
+TEST_CASE("metrics are lines of a CSV file, on disk after each step; a run that goes on appends") {
+  const temporary_folder folder;
+  const auto path = folder / "metrics.csv";
+  quadratic q;
+  std::size_t torn = 0;
+  struct look {
+    std::filesystem::path path;
+    std::size_t* torn;
+    void after_step(const train::step_report& report) {
+      *torn += lines_of(path).size() != report.step + 2 || !read_file(path).ends_with('\n');
+    }
+  };
+  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 3, q.threads, train::csv_metrics{path}, look{path, &torn});
+  train::run(q.parameters, q, q.estimator, q.optimizer, 3, 5, q.threads, train::csv_metrics{path}, look{path, &torn});
+  CHECK(torn == 0);
+  const auto lines = lines_of(path);
+  REQUIRE(lines.size() == 6);
+  std::string header = "step,loss,slope,agreed_power,power";
+  for (const std::string_view name : parameter_group_names) header.append(",gain_").append(name);
+  CHECK(lines[0] == header);
+  for (std::size_t i = 1; i != lines.size(); ++i) {
+    CHECK(lines[i].starts_with(std::to_string(i - 1) + ","));
+    CHECK(std::ranges::count(lines[i], ',') == std::ranges::count(lines[0], ','));
+  }
+  CHECK(std::stod(lines[1].substr(2)) == doctest::Approx(10).epsilon(0.01));  // 20 / 2 at the start
+
+  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads, train::csv_metrics{path});
+  CHECK(lines_of(path).size() == 2);
+}
+
+TEST_CASE("metrics that cannot be written are refused with the file") {
+  const temporary_folder folder;
+  quadratic q;
+  check_mentions(message_of<io_error>([&] {
+    train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads, train::csv_metrics{folder / "none/metrics.csv"});
+  }), "none/metrics.csv", "No such file");
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/errors.hpp>
+#include <support/random_model.hpp>
+#include <zoqat/nn/llama.hpp>
+#include <zoqat/train/objective.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <set>
+#include <span>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+using namespace zoqat::quant;
+
+namespace {
+
+using teacher = nn::llama<full_precision>;
+using student = nn::llama<scheme<weight<4, group<8>, asymmetric, clip::codes>, activation<8>>>;
+using objective = train::language_model_loss<student, teacher, zo::gaussian, thread_pool>;
+
+struct setup {
+  teacher ideal = random_model<teacher>(odd_shape(), 1);
+  student model{ideal.shape()};
+  eval::chunks corpus;
+  thread_pool threads{2};
+
+  setup() {
+    nn::copy_base_tensors(ideal, model);
+    model.for_each_site([](auto&& site) {
+      for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+    });
+    for (std::uint32_t i = 0; i != 5; ++i) corpus.push_back(random_tokens(6 + i, 37, i));
+  }
+  objective loss(objective::options how) { return {model, ideal, corpus, threads, how}; }
+};
+
+std::vector<zo::perturbation> pairs(std::uint32_t directions) {
+  std::vector<zo::perturbation> points;
+  for (std::uint32_t i = 0; i != directions; ++i) {
+    points.push_back({{7, 0, i}, per_group<float>::all(1e-2f)});
+    points.push_back(-points.back());
+  }
+  return points;
+}
+std::vector<double> evaluate(objective& loss, std::span<const zo::perturbation> points, std::size_t micro = 0) {
+  std::vector<double> losses(points.size());
+  loss(points, micro, losses);
+  return losses;
+}
+
+}  // namespace
+
+TEST_CASE("data follows from seed and step alone, and every chunk has its turn") {
+  CHECK(train::draw_chunks(10, 4, 1, 2) == train::draw_chunks(10, 4, 1, 2));
+  CHECK(train::draw_chunks(1000, 4, 1, 2) != train::draw_chunks(1000, 4, 1, 3));
+  CHECK(train::draw_chunks(1000, 4, 1, 2) != train::draw_chunks(1000, 4, 2, 2));
+  CHECK(train::draw_chunks(10, 0, 1, 2).empty());
+  std::set<std::uint32_t> seen;
+  for (std::uint32_t step = 0; step != 40; ++step)
+    for (const std::uint32_t chunk : train::draw_chunks(10, 4, 1, step)) seen.insert(chunk);
+  CHECK(seen.size() == 10);
+  CHECK(*seen.rbegin() == 9);
+}
+
+TEST_CASE("lanes at once give the losses of lanes one by one, bit by bit") {
+  setup s;
+  auto loss = s.loss({.batch = 3, .micro_batches = 1});
+  const auto points = pairs(2);
+  const auto all = evaluate(loss, points);
+  for (std::size_t i = 0; i != points.size(); ++i)
+    CHECK(evaluate(loss, std::span(points).subspan(i, 1)) == std::vector{all[i]});
+  CHECK(std::set<double>(all.begin(), all.end()).size() == 4);
+
+  // Two ways along a direction lie around the masters.
+  const std::vector<zo::perturbation> masters(1);
+  const double at = evaluate(loss, masters)[0];
+  CHECK(std::abs((all[0] + all[1]) / 2 - at) < 0.5 * std::abs(all[0] - all[1]) + 0.05 * at);
+}
+
+TEST_CASE("a loss is the mean over the tokens of the micro-batch") {
+  setup s;
+  const std::vector<zo::perturbation> masters(1);
+  for (const train::target target : {train::target::text, train::target::teacher}) {
+    auto loss = s.loss({.batch = 3, .micro_batches = 2, .compared_with = target, .seed = 4});
+    CHECK(loss.micro_batches() == 2);
+    for (const std::uint32_t step : {0u, 1u}) {
+      loss.select(step);
+      const auto drawn = train::draw_chunks(5, 3, 4, step);
+      std::size_t tokens = 0;
+      for (const std::uint32_t chunk : drawn) tokens += s.corpus[chunk].size();
+      CHECK(loss.tokens() == tokens);
+      for (std::size_t micro = 0; micro != 2; ++micro) {
+        nn::token_batch batch;
+        for (std::size_t i = micro; i < 3; i += 2) batch.add(s.corpus[drawn[i]]);
+        nn::workspace work;
+        const nn::forward_pass<simd::default_kernels, inference_lane, thread_pool> pass{at_masters, s.threads, batch, work};
+        nn::token_loss expected;
+        if (target == train::target::text) nn::cross_entropy(s.model, pass, std::span(&expected, 1));
+        else nn::distillation(s.model, pass, nn::score(s.ideal, pass), std::span(&expected, 1));
+        CHECK(evaluate(loss, masters, micro)[0] == expected.mean());
+        CHECK(evaluate(loss, masters, micro)[0] == expected.mean());  // the teacher's scores are kept
+        CHECK(expected.mean() > 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("an evaluation leaves every bit of the parameters") {
+  setup s;
+  const auto before = bits_of(s.model);
+  auto loss = s.loss({.batch = 2, .micro_batches = 1});
+  static_cast<void>(evaluate(loss, pairs(3)));
+  CHECK(bits_of(s.model) == before);
+}
+
+TEST_CASE("options that make no sense are refused") {
+  setup s;
+  check_mentions(message_of<value_error>([&] { s.loss({.batch = 2, .micro_batches = 3}); }), "batch of 2", "3 micro-batches");
+  check_mentions(message_of<value_error>([&] { s.loss({.batch = 2, .micro_batches = 0}); }), "0 micro-batches");
+  auto loss = s.loss({.batch = 2, .micro_batches = 2});
+  check_mentions(message_of<value_error>([&] { evaluate(loss, pairs(1), 2); }), "micro-batch 2", "has 2");
+  s.corpus.clear();
+  check_mentions(message_of<value_error>([&] { s.loss({}); }), "no chunks");
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <zoqat/random/gaussian.hpp>
+#include <zoqat/random/rademacher.hpp>
+#include <zoqat/zo/direction.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <string_view>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::zo;
+
+namespace {
+
+template <class Distribution>
+std::vector<float> filled(const Distribution& elements, random::stream s, std::uint64_t first, std::size_t n) {
+  std::vector<float> out(n);
+  elements.template fill<simd::default_kernels>(s, first, out.data(), n);
+  return out;
+}
+
+struct without_name {
+  template <class Kernels>
+  static void fill(random::stream, std::uint64_t, float*, std::size_t) noexcept {}
+};
+struct may_throw {
+  static const char* name() { return ""; }
+  template <class Kernels>
+  static void fill(random::stream, std::uint64_t, float*, std::size_t) {}
+};
+
+}  // namespace
+
+static_assert(distribution<gaussian> && distribution<rademacher> && distribution<either>);
+static_assert(!distribution<without_name> && !distribution<may_throw> && !distribution<int>);
+
+TEST_CASE("a direction names a stream for each tensor, made of all its parts") {
+  const direction along{.seed = 0x0123456789abcdef, .step = 5, .index = 2};
+  CHECK(along.of_tensor(9) == random::stream{0x0123456789abcdef, 5, 2, 9, random::purpose::direction});
+
+  // A change of any part is another direction.
+  std::set<std::vector<float>> seen;
+  for (const direction& d : {along, direction{along.seed + 1, 5, 2}, direction{along.seed ^ 1ull << 63, 5, 2},
+                             direction{along.seed, 6, 2}, direction{along.seed, 5, 3}, direction{along.seed, 2, 5}})
+    for (const std::uint32_t id : {9u, 10u}) seen.insert(filled(gaussian(), d.of_tensor(id), 0, 8));
+  CHECK(seen.size() == 12);
+}
+
+TEST_CASE("the distributions are those of zoqat::random") {
+  const random::stream s = direction{77, 3, 1}.of_tensor(4);
+  for (const std::uint64_t first : {0u, 100u, 129u})
+    for (const std::size_t n : {0u, 1u, 300u}) {
+      std::vector<float> expected(n);
+      random::gaussian(s, first, expected);
+      CHECK(filled(gaussian(), s, first, n) == expected);
+      CHECK(filled(either{.is_gaussian = true}, s, first, n) == expected);
+      random::rademacher(s, first, expected);
+      CHECK(filled(rademacher(), s, first, n) == expected);
+      CHECK(filled(either{.is_gaussian = false}, s, first, n) == expected);
+    }
+}
+
+TEST_CASE("names") {
+  CHECK(gaussian::name() == std::string_view("gaussian"));
+  CHECK(rademacher::name() == std::string_view("rademacher"));
+  CHECK(either{.is_gaussian = true}.name() == std::string_view(gaussian::name()));
+  CHECK(either{.is_gaussian = false}.name() == std::string_view(rademacher::name()));
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/errors.hpp>
+#include <zo/problems.hpp>
+#include <zoqat/zo/estimator.hpp>
+#include <zoqat/zo/sgd.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::zo;
+using namespace zoqat::zo::testing;
+
+namespace {
+
+double dot(std::span<const double> a, std::span<const double> b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+std::vector<double> numbers(std::size_t n, std::uint32_t name) {
+  const auto v = floats(n, name);
+  return {v.begin(), v.end()};
+}
+
+// ⟨g, x⟩, times a factor that depends on the micro-batch.
+struct linear {
+  std::vector<double> g;
+  std::vector<double> factors = {1};
+  double operator()(std::span<const float> x, std::size_t micro_batch) const {
+    double total = 0;
+    for (std::size_t i = 0; i != g.size(); ++i) total += g[i] * double{x[i]};
+    return total * factors[micro_batch];
+  }
+};
+
+// ½ Σ h_i x_i² + ½ ⟨c, x⟩² + ⟨b, x⟩: a quadratic whose Hessian is not diagonal.
+struct quadratic {
+  std::vector<double> h, c, b;
+  double operator()(std::span<const float> point, std::size_t) const {
+    const std::vector<double> x(point.begin(), point.end());
+    double total = dot(b, x) + dot(c, x) * dot(c, x) / 2;
+    for (std::size_t i = 0; i != x.size(); ++i) total += h[i] * x[i] * x[i] / 2;
+    return total;
+  }
+  [[nodiscard]] std::vector<double> gradient(std::span<const float> point) const {
+    const std::vector<double> x(point.begin(), point.end());
+    std::vector<double> g(x.size());
+    for (std::size_t i = 0; i != x.size(); ++i) g[i] = h[i] * x[i] + c[i] * dot(c, x) + b[i];
+    return g;
+  }
+};
+
+tensors at_origin(std::size_t n) {
+  tensors t;
+  t.add(parameter_group::weight, std::vector<float>(n, 0.0f));
+  return t;
+}
+
+// ĝ: the mean over the directions of projected gradient times direction.
+template <class Distribution>
+std::vector<double> gradient_of(const estimate& e, tensors& store, const Distribution& elements) {
+  std::vector<double> g;
+  for (std::size_t i = 0; i != e.slope.size(); ++i) {
+    const auto u = elements_of(store, elements, e.along(i));
+    g.resize(u.size());
+    for (std::size_t j = 0; j != u.size(); ++j)
+      g[j] += double{e.projected_gradient(i)} * u[j] / static_cast<double>(e.slope.size());
+  }
+  return g;
+}
+
+struct sample {
+  double sum = 0, squares = 0, count = 0;
+  void add(double x) { sum += x, squares += x * x, ++count; }
+  [[nodiscard]] double mean() const { return sum / count; }
+  [[nodiscard]] double standard_error() const { return std::sqrt((squares / count - mean() * mean()) / count); }
+};
+
+constexpr float fine = 0x1p-10f;  // a power of two: ε · u is exact
+
+}  // namespace
+
+// --- What is evaluated ---------------------------------------------------------------------------------------------
+
+TEST_CASE("the lanes are antithetic pairs along the directions of the step, on each micro-batch") {
+  estimator<> e{.epsilon = {.weight = 0.5f, .norm = 0.25f}, .directions = 3, .micro_batches = 2, .seed = 77};
+  std::vector<std::size_t> micro_batches;
+  const estimate result = e(9, [&](std::span<const perturbation> lanes, std::size_t m, std::span<double> losses) {
+    micro_batches.push_back(m);
+    REQUIRE(lanes.size() == 6);
+    REQUIRE(losses.size() == 6);
+    for (std::uint32_t i = 0; i != 6; ++i) {
+      CHECK(lanes[i].along == direction{77, 9, i / 2});
+      const float sign = i % 2 == 0 ? 1.0f : -1.0f;
+      CHECK(lanes[i].scale.weight == sign * 0.5f);
+      CHECK(lanes[i].scale.norm == sign * 0.25f);
+      CHECK(lanes[i].scale.clipping == 0);
+      losses[i] = i + 10.0 * static_cast<double>(m);
+    }
+  });
+  CHECK(micro_batches == std::vector<std::size_t>{0, 1});
+  CHECK(result.seed == 77);
+  CHECK(result.step == 9);
+  CHECK(result.epsilon == e.epsilon);
+  CHECK(result.loss == 7.5);  // the mean of 0 to 5 and 10 to 15
+  CHECK(result.slope == std::vector<float>{-0.5f, -0.5f, -0.5f});
+  CHECK(result.along(2) == direction{77, 9, 2});
+  CHECK(!result.rejected());
+}
+
+TEST_CASE("an evaluation leaves the masters as they are, bit for bit") {
+  tensors store = assorted();
+  store.add(parameter_group::weight, fragile());
+  const auto before = bits_of(store.values());
+  const estimator<> e{.directions = 2};
+  (void)e(0, objective_of(store, gaussian(), [](std::span<const float> x, std::size_t) { return double{x[0]}; }));
+  CHECK(bits_of(store.values()) == before);
+}
+
+TEST_CASE("settings that evaluate nothing are errors") {
+  const auto never = [](std::span<const perturbation>, std::size_t, std::span<double>) {};
+  const auto message = zoqat::testing::message_of<value_error>([&] { (void)estimator<>{.directions = 0}(0, never); });
+  zoqat::testing::check_mentions(message, "0 directions", "1 micro-batches");
+  CHECK_THROWS_AS((void)estimator<>{.micro_batches = 0}(0, never), value_error);
+}
+
+// --- What comes of it ----------------------------------------------------------------------------------------------
+
+TEST_CASE_TEMPLATE("on a linear function the projected gradient is the product with the direction", Distribution,
+                   gaussian, rademacher) {
+  constexpr std::size_t n = 40;
+  tensors store;
+  store.add(parameter_group::weight, std::vector<float>(n, 0.0f), {0.5f, 2.0f, 0.25f, 8.0f});
+  const linear f{numbers(n, 1)};
+  const estimator<central, Distribution> e{.epsilon = {.weight = fine}, .directions = 4, .seed = 5};
+  for (std::uint32_t step = 0; step != 20; ++step) {
+    const estimate result = e(step, objective_of(store, Distribution(), f));
+    REQUIRE(result.slope.size() == 4);
+    for (std::size_t i = 0; i != 4; ++i) {
+      const auto u = elements_of(store, Distribution(), result.along(i));
+      double magnitude = 0;
+      for (std::size_t j = 0; j != n; ++j) magnitude += std::abs(f.g[j] * u[j]);
+      CHECK(std::abs(double{result.projected_gradient(i)} - dot(f.g, u)) <= 1e-6 * magnitude);
+    }
+  }
+}
+
+TEST_CASE("each group moves by its own epsilon") {
+  tensors store;
+  store.add(parameter_group::weight, std::vector<float>(7, 0.0f));
+  store.add(parameter_group::smoothing, std::vector<float>(3, 0.0f));
+  store.add(parameter_group::norm, std::vector<float>(5, 0.0f));
+  const linear f{numbers(15, 2)};
+  const estimator<> e{.epsilon = {.weight = fine, .smoothing = 4 * fine}};
+  const estimate result = e(3, objective_of(store, gaussian(), f));
+  const auto u = elements_of(store, gaussian(), result.along(0));
+  const std::span g(f.g), all(u);
+  const double expected = dot(g.first(7), all.first(7)) + 4 * dot(g.subspan(7, 3), all.subspan(7, 3));
+  CHECK(double{result.slope[0]} == doctest::Approx(double{fine} * expected).epsilon(1e-5));
+  CHECK(result.projected_gradient(0, parameter_group::smoothing) == result.slope[0] / (4 * fine));
+  CHECK(result.projected_gradient(0) == result.slope[0] / fine);
+}
+
+TEST_CASE("more directions are the directions one by one") {
+  tensors store = assorted();
+  const linear f{numbers(store.values().size(), 3)};
+  const auto loss = objective_of(store, gaussian(), f);
+  const estimate four = estimator<>{.directions = 4, .seed = 1}(2, loss),
+                 two = estimator<>{.directions = 2, .seed = 1}(2, loss);
+  CHECK(std::vector(four.slope.begin(), four.slope.begin() + 2) == two.slope);
+  CHECK(four.slope[2] != four.slope[1]);
+}
+
+TEST_CASE("the same step gives the same estimate, another step or seed another one") {
+  tensors store = assorted();
+  const linear f{numbers(store.values().size(), 3)};
+  const auto loss = objective_of(store, gaussian(), f);
+  const estimator<> e{.seed = 1}, other{.seed = 2};
+  CHECK(e(2, loss).slope == e(2, loss).slope);
+  CHECK(e(2, loss).slope != e(3, loss).slope);
+  CHECK(e(2, loss).slope != other(2, loss).slope);
+}
+
+TEST_CASE("elements chosen at run time are those of the type") {
+  tensors store = assorted();
+  const linear f{numbers(store.values().size(), 3)};
+  const estimator<central, either> e{.elements = {.is_gaussian = false}};
+  const estimator<central, rademacher> r;
+  CHECK(e(0, objective_of(store, e.elements, f)).slope == r(0, objective_of(store, rademacher(), f)).slope);
+}
+
+// --- Statistics, along fixed directions: nothing here is left to chance --------------------------------------------
+
+TEST_CASE_TEMPLATE("on a quadratic the estimate is unbiased", Distribution, gaussian, rademacher) {
+  constexpr std::size_t n = 12;
+  constexpr std::uint32_t steps = 4000;
+  constexpr double standard_errors = 5;
+  tensors store;
+  store.add(parameter_group::weight, floats(n, 10));
+  const quadratic f{numbers(n, 11), numbers(n, 12), numbers(n, 13)};
+  const auto g = f.gradient(store[0]);
+  // A wide ε: central differences owe nothing to its being small.
+  const estimator<central, Distribution> e{.epsilon = {.weight = 0.25f}, .seed = 6};
+  std::vector<double> mean(n);
+  for (std::uint32_t step = 0; step != steps; ++step) {
+    const auto estimated = gradient_of(e(step, objective_of(store, Distribution(), f)), store, Distribution());
+    for (std::size_t j = 0; j != n; ++j) mean[j] += estimated[j] / steps;
+  }
+  // Var ĝ_j = ‖g‖² + g_j² for Gaussian directions, ‖g‖² − g_j² for Rademacher ones.
+  const double sign = std::is_same_v<Distribution, gaussian> ? 1 : -1;
+  double clearest = 0;
+  for (std::size_t j = 0; j != n; ++j) {
+    const double error = std::sqrt((dot(g, g) + sign * g[j] * g[j]) / steps);
+    CAPTURE(j);
+    CHECK(std::abs(mean[j] - g[j]) <= standard_errors * error);
+    clearest = std::max(clearest, std::abs(g[j]) / error);
+  }
+  CHECK(clearest > 4 * standard_errors);  // a quarter off would show
+}
+
+TEST_CASE_TEMPLATE("the mean square error on a linear loss is (d + 1) ‖g‖² for Gaussian directions, (d − 1) ‖g‖² for "
+                   "Rademacher ones, and goes with 1 / q", Distribution, gaussian, rademacher) {
+  constexpr std::size_t d = 8;
+  constexpr double standard_errors = 4;
+  tensors store = at_origin(d);
+  const linear f{numbers(d, 20)};
+  const double sign = std::is_same_v<Distribution, gaussian> ? 1 : -1;
+  for (const std::uint32_t q : {1u, 4u}) {
+    const estimator<central, Distribution> e{.epsilon = {.weight = fine}, .directions = q, .seed = 8};
+    sample errors;
+    for (std::uint32_t step = 0; step != 8000; ++step) {
+      auto difference = gradient_of(e(step, objective_of(store, Distribution(), f)), store, Distribution());
+      for (std::size_t j = 0; j != d; ++j) difference[j] -= f.g[j];
+      errors.add(dot(difference, difference));
+    }
+    const double expected = (d + sign) * dot(f.g, f.g) / q;
+    CAPTURE(q);
+    CHECK(std::abs(errors.mean() - expected) <= standard_errors * errors.standard_error());
+    CHECK(standard_errors * errors.standard_error() < 0.1 * expected);  // tells d + 1 from d and from d − 1
+  }
+}
+
+// --- Micro-batches, bounds, rejection ------------------------------------------------------------------------------
+
+TEST_CASE("micro-batches are averaged, and what they agree on is measured") {
+  tensors store = assorted();
+  const linear one{numbers(store.values().size(), 3)};
+  linear three = one;
+  three.factors = {1, 2, -1};
+  const estimator<> single{.directions = 2}, triple{.directions = 2, .micro_batches = 3};
+  const estimate a = single(4, objective_of(store, gaussian(), one)),
+                 b = triple(4, objective_of(store, gaussian(), three));
+  const double s0 = double{a.slope[0]} * a.slope[0], s1 = double{a.slope[1]} * a.slope[1];
+  CHECK(a.agreed_power == doctest::Approx((s0 + s1) / 2).epsilon(1e-5));
+  CHECK(a.power == a.agreed_power);
+  for (std::size_t i = 0; i != 2; ++i) CHECK(b.slope[i] == doctest::Approx(a.slope[i] * 2 / 3).epsilon(1e-5));
+  CHECK(b.loss == doctest::Approx(a.loss * 2 / 3).epsilon(1e-6));
+  // Slopes s, 2s, −s: the mean is 2s/3, the products of the pairs are 2, −1 and −2 times s².
+  CHECK(b.power == doctest::Approx((s0 + s1) / 2 * 4 / 9).epsilon(1e-5));
+  CHECK(b.agreed_power == doctest::Approx((s0 + s1) / 2 * (2 - 1 - 2) / 3).epsilon(1e-5));
+}
+
+TEST_CASE("a bound on the slope bounds both sides, and the slope alone") {
+  const auto slopes_of_3 = [](std::span<const perturbation>, std::size_t, std::span<double> losses) {
+    for (std::size_t i = 0; i != losses.size(); ++i) losses[i] = i % 4 == 0 ? 6 : i % 4 == 2 ? -6 : 0;
+  };
+  const auto slopes = [&](float clip) { return estimator<>{.directions = 2, .clip = clip}(0, slopes_of_3); };
+  CHECK(slopes(0).slope == std::vector<float>{3, -3});
+  CHECK(slopes(5).slope == std::vector<float>{3, -3});
+  CHECK(slopes(0.5f).slope == std::vector<float>{0.5f, -0.5f});
+  CHECK(slopes(0.5f).power == 9);
+  CHECK(slopes(0.5f).agreed_power == 9);
+}
+
+TEST_CASE("a loss that is no finite number, in any lane of any micro-batch, is no estimate and no step") {
+  constexpr double infinite = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  for (const double bad : {nan, infinite, -infinite, 1e300, -1e300})
+    for (std::size_t lane = 0; lane != 4; ++lane)
+      for (std::size_t micro_batch = 0; micro_batch != 2; ++micro_batch) {
+        const estimator<> e{.directions = 2, .micro_batches = 2, .clip = 1, .seed = 3};
+        const estimate result = e(6, [&](std::span<const perturbation>, std::size_t m, std::span<double> losses) {
+          for (std::size_t i = 0; i != losses.size(); ++i) losses[i] = m == micro_batch && i == lane ? bad : 1.0;
+        });
+        REQUIRE(result.rejected());
+        REQUIRE(std::isnan(result.loss));
+        REQUIRE(result.step == 6);
+        tensors store = assorted();
+        sgd<>{per_group<float>::all(1)}.step(store, result);
+        REQUIRE(bits_of(store.values()) == bits_of(assorted().values()));
+      }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <zo/problems.hpp>
+#include <zoqat/core/executor.hpp>
+#include <zoqat/core/numeric.hpp>
+#include <zoqat/zo/update.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::zo;
+using namespace zoqat::zo::testing;
+
+namespace {
+
+tensors large() {
+  tensors t = assorted();
+  t.add(parameter_group::weight, floats(40000, 7), floats(8, 8));  // several tasks, rows that do not end with them
+  return t;
+}
+
+update some_update() {
+  update u{.seed = 3, .step = 11, .gain = per_group<float>::all(0.01f), .slope = {0.5f, -2.25f, 1e-3f}};
+  u.gain.weight = 0.3f;
+  u.gain.norm = 0;
+  return u;
+}
+
+// θ ← θ − gain / q · slope · unit ⊙ u, one direction after the other.
+template <class Distribution>
+std::vector<float> expected(const Distribution& elements, const update& u, tensors store) {
+  store.for_each_parameter([&](const parameter& p) {
+    if (u.gain[p.group] == 0) return;
+    for (std::uint32_t q = 0; q != u.slope.size(); ++q) {
+      const auto along = elements_of(elements, {u.seed, u.step, q}, p.id, p.values.size());
+      const float scale = -(u.gain[p.group] / static_cast<float>(u.slope.size())) * u.slope[q];
+      for (std::size_t i = 0; i != p.values.size(); ++i) {
+        const float unit = p.unit.empty() ? 1.0f : p.unit[i / (p.values.size() / p.unit.size())];
+        p.values[i] = add_product(p.values[i], scale * unit, along[i]);
+      }
+    }
+  });
+  return store.values();
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("an update is the formula, bit for bit, for any number of threads", Distribution, gaussian,
+                   rademacher, either) {
+  const update u = some_update();
+  const auto wanted = bits_of(expected(Distribution(), u, large()));
+  REQUIRE(wanted != bits_of(large().values()));
+  tensors alone = large();
+  apply(Distribution(), u, alone);
+  CHECK(bits_of(alone.values()) == wanted);
+  for (const std::size_t threads : {1u, 2u, 3u}) {
+    thread_pool pool(threads);
+    tensors store = large();
+    apply(Distribution(), u, store, pool);
+    CHECK(bits_of(store.values()) == wanted);
+  }
+}
+
+TEST_CASE("the two kinds of `either` are the two distributions") {
+  for (const bool is_gaussian : {false, true}) {
+    tensors by_either = assorted(), by_type = assorted();
+    apply(either{is_gaussian}, some_update(), by_either);
+    if (is_gaussian) apply(gaussian(), some_update(), by_type);
+    else apply(rademacher(), some_update(), by_type);
+    CHECK(bits_of(by_either.values()) == bits_of(by_type.values()));
+  }
+}
+
+TEST_CASE("groups without a gain keep every bit") {
+  tensors store;
+  store.add(parameter_group::clipping, fragile());
+  store.add(parameter_group::weight, {1, 2, 3});
+  update u = some_update();
+  u.gain.clipping = 0;
+  apply(gaussian(), u, store);
+  CHECK(bits_of(store[0]) == bits_of(fragile()));
+  CHECK(store[1] != std::vector<float>{1, 2, 3});
+}
+
+TEST_CASE("an update without slopes, or with slopes of zero, keeps every bit") {
+  update rejected = some_update(), flat = some_update();
+  rejected.slope.clear();
+  flat.slope = {0.0f, -0.0f};
+  for (const update& u : {rejected, flat}) {
+    tensors store;
+    store.add(parameter_group::weight, fragile());
+    apply(gaussian(), u, store);
+    CHECK(bits_of(store[0]) == bits_of(fragile()));
+  }
+}
+
+TEST_CASE("a step down the slope goes down") {
+  // One value, one direction: θ − gain · slope · u.
+  tensors store;
+  store.add(parameter_group::weight, {1.0f});
+  apply(rademacher(), {.seed = 1, .step = 0, .gain = per_group<float>::all(0.5f), .slope = {0.25f}}, store);
+  const float u = elements_of(rademacher(), {1, 0, 0}, 5, 1)[0];
+  CHECK(store[0][0] == 1.0f - 0.125f * u);
+}
+
+TEST_CASE("no parameters, and none that moves") {
+  tensors nothing;
+  thread_pool pool(2);
+  CHECK_NOTHROW(apply(gaussian(), some_update(), nothing, pool));
+  tensors empty;
+  empty.add(parameter_group::weight, {});
+  CHECK_NOTHROW(apply(gaussian(), some_update(), empty, pool));
+}
+
+TEST_CASE("updates are equal when all they say is") {
+  const update u = some_update();
+  CHECK(u == some_update());
+  for (int change = 0; change != 6; ++change) {
+    update other = u;
+    if (change == 0) ++other.seed;
+    if (change == 1) ++other.step;
+    if (change == 2) other.gain.norm = 1;
+    if (change == 3) other.slope.pop_back();
+    if (change == 4) other.agreed_power = 1;
+    if (change == 5) other.power = 1;
+    CHECK(other != u);
+  }
+}
