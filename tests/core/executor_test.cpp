@@ -118,6 +118,16 @@ TEST_CASE("an exception of a task comes out once, and the other tasks still run"
   }
 }
 
+TEST_CASE("the exception that comes out is the first") {
+  thread_pool pool(1);  // more threads have no order
+  try {
+    pool.parallel_for(5, [](std::size_t i) { throw i + 1; });
+    FAIL("nothing was thrown");
+  } catch (const std::size_t number) {
+    CHECK(number == 1);
+  }
+}
+
 TEST_CASE("with several threads, tasks run at the same time") {
   // Each task waits for the other: with one thread this would never end, and with two it always does.
   thread_pool pool(2);

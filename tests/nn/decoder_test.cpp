@@ -164,6 +164,10 @@ TEST_CASE("weights are copied between schemes of one shape only") {
   CHECK(wanted.size() == 2 * 9 + 3);
   student other(odd_shape());
   check_mentions(message_of<value_error>([&] { nn::copy_base_tensors(from, other); }), "differ in shape");
+  const auto failure = [](auto& a, auto& b) { return message_of<value_error>([&] { nn::copy_base_tensors(a, b); }); };
+  to.deploy();
+  check_mentions(failure(from, to), "deployed", "q_proj.weight");
+  check_mentions(failure(to, from), "deployed", "q_proj.weight");
 }
 
 TEST_CASE("shapes and tokens that make no sense are refused with the number") {

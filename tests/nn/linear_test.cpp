@@ -28,16 +28,14 @@ namespace {
 using schemes_in_floats = std::tuple<
     full_precision,
     scheme<weight<2, group<5>, asymmetric, clip::codes>>,
-    scheme<weight<3, per_channel, symmetric, clip::range>>,
     scheme<weight<4, per_tensor, asymmetric, clip::codes>>,
-    scheme<weight<8, group<16>, asymmetric, clip::none, fp16_scale>>>;
+    scheme<weight<7, per_channel, symmetric, clip::range>>>;
+using w6g32a6 = scheme<weight<6, group<32>, asymmetric, clip::range>, activation<6, per_token, symmetric>>;
 using schemes_in_integers = std::tuple<
     scheme<weight<2, per_channel, asymmetric, clip::codes>, activation<4>>,
     scheme<weight<3, group<8>, symmetric, clip::codes, fp16_scale>, activation<8>>,
-    scheme<weight<4>, activation<4>>,
     scheme<weight<5, per_tensor, symmetric>, activation<6>>,
-    scheme<weight<6, group<32>, asymmetric, clip::range>, activation<6, per_token, symmetric>>,
-    scheme<weight<7, group<100>>, activation<5>>,
+    w6g32a6,
     scheme<weight<8, per_tensor, asymmetric, clip::range>, activation<8, per_token, asymmetric>>>;
 
 constexpr std::size_t rows = 5, in = 37, out = 19;
@@ -171,8 +169,7 @@ TEST_CASE("smoothing and shift are an identity in full precision") {
 }
 
 TEST_CASE("a clipping parameter reaches its group and no other") {
-  using part = weight<4, group<8>, asymmetric, clip::range>;
-  random_layer<scheme<part>> l;
+  random_layer<w6g32a6> l;
   const auto before = l.forward();
   l.layer.clipping().values()(0, 0) = -1;
   const auto after = l.forward();
@@ -237,8 +234,7 @@ TEST_CASE("a row that is set is found again") {
 }
 
 TEST_CASE("lanes compute each what one lane computes, bit by bit, for any number of threads") {
-  using w4a4 = scheme<weight<4, group<16>, asymmetric, clip::codes>, activation<4>>;
-  random_layer<w4a4> l;
+  random_layer<w6g32a6> l;
   per_group<float> scale = per_group<float>::all(0.02f);
   std::vector<zo::perturbation> points{{{1, 2, 0}, scale}, {}, {{1, 2, 1}, scale}};
   points[1] = -points[0];

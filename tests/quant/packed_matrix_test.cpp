@@ -236,7 +236,7 @@ TEST_CASE("scales of half precision stay normal numbers of half precision") {
   CHECK(quantize<half>(row_of({7 * 0.1f})).grid(0, 0).scale == static_cast<float>(fp16(0.1f)));
 }
 
-TEST_CASE("the zero point goes with the scale that is stored") {
+TEST_CASE("the zero point fits the scale that is stored") {
   // 8 bits from -1 to 1e-3: the scale is rounded by up to 2^-11 of itself, 255 times of which is a part of a step.
   using half = weight<8, per_channel, asymmetric, clip::none, fp16_scale>;
   const matrix<float> w = row_of({-1.0f, -0.5f, 1e-3f, 0.0f});

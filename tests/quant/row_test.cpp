@@ -71,18 +71,18 @@ TEST_CASE("the grid is the one of the clipping policy") {
   CHECK(grid_of<ranged>(r, p.data()).where == clip::range::grid_of(r, 4, true, p.data()).where);
 }
 
-TEST_CASE("with half precision, the scale is rounded first and the zero point follows it") {
+TEST_CASE("with half precision the scale is rounded, and the zero point stays") {
   random::engine draw({.seed = 33, .use = random::purpose::data});
   using eight = weight<8, per_channel, asymmetric, clip::none, fp16_scale>;
   for (int i = 0; i != 1000; ++i) {
     const simd::range r{-draw.uniform(), draw.uniform()};
     const simd::grid g = grid_of<eight>(r, nullptr).where;
     REQUIRE(g.scale == static_cast<float>(fp16(simd::grid_of(r, 8, false).scale)));
-    // Zero lies where the rounded grid puts it: within a step of the minimum, half of it for the first rounding.
-    REQUIRE(std::abs(r.min + g.scale * static_cast<float>(g.zero_point)) <= g.scale * 1.001f);
-    REQUIRE(g.zero_point >= 0);
-    REQUIRE(g.zero_point <= 255);
+    REQUIRE(g.zero_point == simd::grid_of(r, 8, false).zero_point);
+    REQUIRE(std::abs(r.min + g.scale * static_cast<float>(g.zero_point)) <= g.scale * 0.626f);
   }
+  // Where the scale is cut off, both sides of zero are.
+  CHECK(grid_of<half_weight>({-8e9f, 7e9f}, nullptr).where == simd::grid{65504.0f, 8});
   // A learned zero point stays what was learned.
   using learned = weight<8, per_channel, asymmetric, clip::codes, fp16_scale>;
   std::array<float, 4> p{};

@@ -24,7 +24,8 @@ TYPE_TO_STRING(zoqat::simd::xsimd_kernels);
 namespace zoqat::simd::testing {
 
 /// Sizes around the vectors, blocks and unrolled loops of every backend.
-inline constexpr std::size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 127, 128, 130, 257, 1000};
+inline constexpr std::size_t sizes[] = {0,  1,  2,  3,  4,  5,  7,  8,   9,   15,  16,  17,
+                                        31, 32, 33, 47, 63, 64, 65, 127, 128, 130, 257, 1000};
 
 inline constexpr float infinity = std::numeric_limits<float>::infinity();
 inline constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
@@ -45,7 +46,8 @@ inline std::vector<float> floats(std::size_t n, std::uint32_t name, float scale 
 inline std::vector<float> integers(std::size_t n, std::uint32_t name, int limit = 8) {
   std::vector<float> v(n);
   auto draw = generator(name);
-  for (float& x : v) x = static_cast<float>(static_cast<int>(draw.below(static_cast<std::uint32_t>(2 * limit + 1))) - limit);
+  for (float& x : v)
+    x = static_cast<float>(static_cast<int>(draw.below(static_cast<std::uint32_t>(2 * limit + 1))) - limit);
   return v;
 }
 inline std::vector<std::uint8_t> codes(std::size_t n, int bits, std::uint32_t name) {

@@ -26,14 +26,14 @@ TEST_CASE_TEMPLATE("min_max holds zero and every number", K, reference, ZOQAT_BA
 }
 
 TEST_CASE_TEMPLATE("min_max ignores NaN and keeps infinities", K, reference, ZOQAT_BACKENDS) {
-  for (std::size_t i = 0; i != 20; ++i) {
-    std::vector<float> x(20, 1.0f);
-    x[(i + 1) % 20] = -2;
-    x[i] = not_a_number;
-    CHECK(K::min_max(x.data(), 20).min == -2);
-    CHECK(K::min_max(x.data(), 20).max == 1);
+  for (std::size_t i = 0; i != 130; ++i) {
+    std::vector<float> x(130, not_a_number);
+    x[i] = -2;
+    CHECK(K::min_max(x.data(), x.size()).min == -2);
+    CHECK(K::min_max(x.data(), x.size()).max == 0);
     x[i] = infinity;
-    CHECK(K::min_max(x.data(), 20).max == infinity);
+    CHECK(K::min_max(x.data(), x.size()).min == 0);
+    CHECK(K::min_max(x.data(), x.size()).max == infinity);
   }
 }
 
@@ -56,7 +56,8 @@ TEST_CASE_TEMPLATE("quantize_row gives the codes, the grid and the sum of the re
 }
 
 TEST_CASE_TEMPLATE("quantize rounds half to even", K, reference, ZOQAT_BACKENDS) {
-  const std::vector<float> x{0.5f, 1.5f, 2.5f, 3.5f, -0.5f, -1.5f, -2.5f, 0.49999997f, 0.50000006f, -0.49999997f, 6.5f, 7.5f};
+  const std::vector<float> x{0.5f,  1.5f,        2.5f,        3.5f,         -0.5f, -1.5f,
+                             -2.5f, 0.49999997f, 0.50000006f, -0.49999997f, 6.5f,  7.5f};
   const std::vector<std::uint8_t> expected{8, 10, 10, 12, 8, 6, 6, 8, 9, 8, 14, 15};
   for (std::size_t pad = 0; pad != 20; ++pad) {  // in whole vectors and in the tail
     std::vector<float> padded(pad, 0.0f);
@@ -78,8 +79,9 @@ TEST_CASE_TEMPLATE("quantize rounds the product before anything is added", K, re
 TEST_CASE_TEMPLATE("quantize is defined for every float and for zero points outside of the codes", K, reference,
                    ZOQAT_BACKENDS) {
   constexpr float huge = std::numeric_limits<float>::max(), tiny = std::numeric_limits<float>::denorm_min();
-  const std::vector<float> x{huge, -huge, infinity, -infinity, not_a_number, -not_a_number, tiny, -tiny, -0.0f, 0.0f,
-                             2147483648.0f, -2147483648.0f, 4294967296.0f, 8388609.0f, -8388609.0f, 1e10f, -1e10f};
+  const std::vector<float> x{huge,          -huge,      infinity,    -infinity, not_a_number,  -not_a_number,
+                             tiny,          -tiny,      -0.0f,       0.0f,      2147483648.0f, -2147483648.0f,
+                             4294967296.0f, 8388609.0f, -8388609.0f, 1e10f,     -1e10f};
   const auto codes_of = [&](grid g, int bits) {
     std::vector<std::uint8_t> codes(x.size());
     K::quantize(x.data(), x.size(), g, bits, codes.data());

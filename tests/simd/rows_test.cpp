@@ -30,10 +30,12 @@ double result(std::size_t, float expected) { return expected; }
 
 // From 2^-24 to 2^7 in magnitude, both signs, and the numbers at which something changes.
 std::vector<float> everywhere() {
-  std::vector<float> x{0.0f, -0.0f, 86.6f, -86.7f, 87.4f, -87.4f, 88.7f, -88.72f, 89.0f, -89.0f, 1e4f, -1e4f, 1e20f, -1e20f};
+  std::vector<float> x{0.0f,    -0.0f, 86.6f,  -86.7f, 87.4f, -87.4f, 88.7f,
+                       -88.72f, 89.0f, -89.0f, 1e4f,   -1e4f, 1e20f,  -1e20f};
   auto draw = generator(1);
   for (int i = 0; i != 20000; ++i)
-    x.push_back(std::ldexp(1 + draw.uniform(), static_cast<int>(draw.below(31)) - 24) * (draw.below(2) == 0 ? 1.0f : -1.0f));
+    x.push_back(std::ldexp(1 + draw.uniform(), static_cast<int>(draw.below(31)) - 24) *
+                (draw.below(2) == 0 ? 1.0f : -1.0f));
   return x;
 }
 
@@ -89,7 +91,8 @@ TEST_CASE_TEMPLATE("norms", K, ZOQAT_BACKENDS) {
       double variance = 0, mean = std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(n);
       for (const float v : x) variance += (v - mean) * (v - mean) / static_cast<double>(n);
       for (std::size_t i = 0; i != n; ++i) {  // the mean's error in units of the standard deviation, and the bias
-        const double term = (std::abs(mean) + std::abs(x[i])) / std::sqrt(variance + 1e-5) * std::abs(gain[i]) + std::abs(bias[i]);
+        const double term =
+            (std::abs(mean) + std::abs(x[i])) / std::sqrt(variance + 1e-5) * std::abs(gain[i]) + std::abs(bias[i]);
         CHECK(close(out.content()[i], expected[i], bound, term));
       }
       CHECK(out.content() == in_place.content());
@@ -123,10 +126,10 @@ TEST_CASE_TEMPLATE("log_sum_exp", K, ZOQAT_BACKENDS) {
     for (const float scale : {0.1f, 5.0f, 60.0f}) {
       const auto x = floats(n, 11, scale);
       const float expected = reference::log_sum_exp(x.data(), n);
-      CHECK(close(K::log_sum_exp(x.data(), n), expected, 8 + 2 * static_cast<double>(n), std::max(1.0f, std::abs(expected))));
+      CHECK(close(K::log_sum_exp(x.data(), n), expected, 8 + 2 * static_cast<double>(n),
+                  std::max(1.0f, std::abs(expected))));
       const std::vector<float> same(n, -1e4f);
-      if (n != 0)
-        CHECK(close(K::log_sum_exp(same.data(), n), -1e4f + std::log(static_cast<float>(n)), 4, 1e4));
+      if (n != 0) CHECK(close(K::log_sum_exp(same.data(), n), -1e4f + std::log(static_cast<float>(n)), 4, 1e4));
     }
 }
 

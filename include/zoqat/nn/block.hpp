@@ -56,6 +56,23 @@ template <class T>
 inline constexpr bool is_residual = false;
 template <class Norm, class Layer>
 inline constexpr bool is_residual<residual<Norm, Layer>> = true;
+
+/// Where no layer encodes positions.
+struct no_positions {
+  explicit no_positions(const model_shape&) noexcept {}
+};
+/// The position encoding of the first layer that has one.
+template <class... Layers>
+struct position_of {
+  using type = no_positions;
+};
+template <class First, class... Rest>
+struct position_of<First, Rest...> : position_of<Rest...> {};
+template <class First, class... Rest>
+  requires requires { typename First::position_type; }
+struct position_of<First, Rest...> {
+  using type = typename First::position_type;
+};
 }  // namespace detail
 
 /// One block of a decoder, composed when it is compiled: residual layers one after the other.
@@ -73,7 +90,7 @@ class block {
   using norm_type = typename std::tuple_element_t<0, std::tuple<Residuals...>>::norm_type;
   using linear_type = typename first_layer::linear_type;
   using scheme = typename linear_type::scheme;
-  using position_type = typename first_layer::position_type;
+  using position_type = typename detail::position_of<typename Residuals::layer_type...>::type;
   static_assert((std::is_same_v<typename Residuals::layer_type::linear_type, linear_type> && ...),
                 "nn::block: all layers of a block must use the same linear layer, and with it one quantization scheme");
 

@@ -23,7 +23,7 @@ namespace zoqat::nn {
 /// It models `parameter_store`: the masters of the linear layers, and the parameters of clipping, smoothing and norms.
 template <class Block>
 class decoder {
-  static_assert(requires { typename Block::scheme; },
+  static_assert(requires { typename Block::linear_type::scheme; typename Block::position_type; },
                 "nn::decoder: the argument must be an nn::block<...>, such as nn::llama_block<nn::smoothed_linear<scheme>>");
 
  public:
@@ -205,14 +205,18 @@ class decoder {
 };
 
 /// Copies a full-precision model's weights into a model of the same shape under any scheme. What the scheme adds
-/// (clipping, smoothing) keeps its values.
+/// (clipping, smoothing) keeps its values. Throws value_error for models of different shapes and for deployed ones.
 template <class From, class To>
 void copy_base_tensors(From& from, To& to) {
   require(from.shape() == to.shape(), "copy_base_tensors: the two models differ in shape");
   std::vector<const trainable*> sources;
   from.for_each_base_tensor([&](trainable& t) { sources.push_back(&t); });
   std::size_t i = 0;
-  to.for_each_base_tensor([&](trainable& t) { std::ranges::copy(sources[i++]->values().flat(), t.values().flat().begin()); });
+  to.for_each_base_tensor([&](trainable& t) {
+    const trainable& source = *sources[i++];
+    require(!source.empty() && !t.empty(), "copy_base_tensors: a deployed model has no '{}' any more", t.name());
+    std::ranges::copy(source.values().flat(), t.values().flat().begin());
+  });
 }
 
 }  // namespace zoqat::nn

@@ -31,17 +31,8 @@ template <class Weight>
 template <class Weight>
 [[nodiscard]] code_grid grid_of(simd::range r, const float* clipping) noexcept {
   code_grid g = Weight::clipping::grid_of(r, Weight::bits, Weight::symmetric, clipping);
-  if constexpr (!std::same_as<typename Weight::scale_type, float>) {
-    // The zero point follows the scale that is stored, not the one that was asked for.
-    const float asked = g.where.scale;
-    g.where.scale = static_cast<float>(stored_scale<typename Weight::scale_type>(asked));
-    if constexpr (!Weight::symmetric && Weight::clipping::parameters != clip::codes::parameters) {
-      const float below = static_cast<float>(g.where.zero_point) * asked;  // infinite for the widest grids
-      const auto top = static_cast<float>((1 << Weight::bits) - 1);
-      g.where.zero_point = static_cast<std::int32_t>(std::min(round_half_even(below * (1.0f / g.where.scale)), top));
-    }
-  }
-  g.where.zero_point = std::clamp(g.where.zero_point, 0, (1 << Weight::bits) - 1);
+  // Rounding the scale by up to 2^-11 of itself moves the ends of 255 steps by an eighth of a step: zero stays put.
+  g.where.scale = static_cast<float>(stored_scale<typename Weight::scale_type>(g.where.scale));
   return g;
 }
 

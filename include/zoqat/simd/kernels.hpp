@@ -60,7 +60,9 @@ inline constexpr float minimum_scale = 1e-10f, maximum_scale = 0x1p126f;
 /// range is covered on both sides.
 /// The one place where a grid is derived from a range: reference, kernels, masters and export call it.
 [[nodiscard]] inline grid grid_of(range r, int bits, bool symmetric) noexcept {
-  const auto normal = [](float s) { return s > maximum_scale ? maximum_scale : s > minimum_scale ? s : minimum_scale; };
+  const auto normal = [](float s) {
+    return s > maximum_scale ? maximum_scale : s > minimum_scale ? s : minimum_scale;
+  };
   if (symmetric) {
     const int half = 1 << (bits - 1);
     const float up = r.max / static_cast<float>(half > 1 ? half - 1 : 1), down = -r.min / static_cast<float>(half);

@@ -38,7 +38,7 @@ struct reference {
     const float inverse = 1.0f / g.scale, top = static_cast<float>((1 << bits) - 1);
     const auto zero = static_cast<float>(g.zero_point);
     for (std::size_t i = 0; i != n; ++i) {
-      const float code = round_half_even(x[i] * inverse) + zero;
+      const float code = round_half_even(x[i] * inverse) + zero;  // nothing compares to NaN: its code is 0
       codes[i] = static_cast<std::uint8_t>(code > 0 ? std::min(code, top) : 0.0f);
     }
   }

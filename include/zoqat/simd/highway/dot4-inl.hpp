@@ -13,27 +13,42 @@
 
 #include <type_traits>
 
-// The instructions for it are raw intrinsics: Highway 1.0.3 has no op for any of them.
+// The instructions for it are raw intrinsics, since Highway 1.0.3 has no op for any of them. Which there are depends
+// on more than the target of Highway, so they too are part of the name of what uses them.
+#undef ZOQAT_DOT4_VECTORS
+#undef ZOQAT_DOT4_X86
 #undef ZOQAT_DOT4_VNNI
 #undef ZOQAT_DOT4_ARM
-#undef ZOQAT_DOT4_PAIRS
-#define ZOQAT_DOT4_PAIRS (HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
-#if ZOQAT_DOT4_PAIRS && HWY_MAX_BYTES == 64 && defined(__AVX512VNNI__)
+#undef ZOQAT_DOT4_NAMESPACE
+#undef ZOQAT_DOT4_NAME
+#define ZOQAT_DOT4_VECTORS (HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
+#define ZOQAT_DOT4_X86 (HWY_ARCH_X86 && ZOQAT_DOT4_VECTORS)
+#if ZOQAT_DOT4_X86 && HWY_MAX_BYTES == 64 && defined(__AVX512VNNI__)
 #define ZOQAT_DOT4_VNNI 1
-#elif ZOQAT_DOT4_PAIRS && HWY_MAX_BYTES == 32 && defined(__AVXVNNI__)
+#elif ZOQAT_DOT4_X86 && HWY_MAX_BYTES == 32 && defined(__AVXVNNI__)
 #define ZOQAT_DOT4_VNNI 1
 #else
 #define ZOQAT_DOT4_VNNI 0
 #endif
-#if HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64 && defined(__ARM_FEATURE_DOTPROD)
+#if HWY_ARCH_ARM_A64 && ZOQAT_DOT4_VECTORS && defined(__ARM_FEATURE_DOTPROD)
 #define ZOQAT_DOT4_ARM 1
 #else
 #define ZOQAT_DOT4_ARM 0
 #endif
+#if ZOQAT_DOT4_VNNI
+#define ZOQAT_DOT4_NAMESPACE with_vnni
+#define ZOQAT_DOT4_NAME "+VNNI"
+#elif ZOQAT_DOT4_ARM
+#define ZOQAT_DOT4_NAMESPACE with_dotprod
+#define ZOQAT_DOT4_NAME "+DOTPROD"
+#else
+#define ZOQAT_DOT4_NAMESPACE of_the_target
+#define ZOQAT_DOT4_NAME ""
+#endif
 
 #if HWY_TARGET != HWY_SCALAR
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
 
 using sums32 = vector<std::int32_t>;
 using pairs16 = hn::Vec<hn::Repartition<std::int16_t, tag<std::int32_t>>>;
@@ -45,7 +60,7 @@ using codes8 = hn::Vec<hn::Repartition<std::uint8_t, tag<std::int32_t>>>;
 //   widen(sum)                   the sum of the products of each lane's four codes
 //   offset                       is taken from each code of a weight
 
-#if ZOQAT_DOT4_PAIRS
+#if ZOQAT_DOT4_X86
 /// The x86 instructions multiply unsigned by signed bytes. Codes of fewer than 8 bits are both.
 template <int ActivationBits, int WeightBits>
 inline constexpr bool weights_are_signed = WeightBits < 8 || ActivationBits == 8;
@@ -72,8 +87,9 @@ struct pairs_dot4 {
   static HWY_INLINE codes8 activations(codes8 v) { return v; }
   static HWY_INLINE codes8 weights(codes8 v) { return v; }
   static HWY_INLINE pairs16 accumulate(pairs16 sum, codes8 a, codes8 w) {
-    const bool w_is_signed = weights_are_signed<ActivationBits, WeightBits>;
-    return in_register(hn::Add(sum, w_is_signed ? multiply_pairs(a, w) : multiply_pairs(w, a)));
+    const auto u = weights_are_signed<ActivationBits, WeightBits> ? a : w;
+    const auto s = weights_are_signed<ActivationBits, WeightBits> ? w : a;
+    return in_register(hn::Add(sum, multiply_pairs(u, s)));
   }
   static HWY_INLINE sums32 widen(pairs16 sum) {
     constexpr tag<std::int32_t> d;
@@ -85,7 +101,7 @@ struct pairs_dot4 {
 #endif
 
 #if ZOQAT_DOT4_VNNI || ZOQAT_DOT4_ARM
-/// One instruction.
+/// One instruction. That of x86 needs a signed operand: where both have codes of 8 bits, weights less 128.
 template <int ActivationBits, int WeightBits>
 struct native_dot4 {
   static constexpr std::size_t steps = std::size_t{1} << 30;
@@ -145,7 +161,7 @@ struct wide_dot4 {
 #if ZOQAT_DOT4_VNNI || ZOQAT_DOT4_ARM
 template <int ActivationBits, int WeightBits>
 using dot4 = native_dot4<ActivationBits, WeightBits>;
-#elif ZOQAT_DOT4_PAIRS
+#elif ZOQAT_DOT4_X86
 template <int ActivationBits, int WeightBits>
 using dot4 = std::conditional_t<pairs_dot4<ActivationBits, WeightBits>::steps != 0,
                                 pairs_dot4<ActivationBits, WeightBits>, wide_dot4>;
@@ -154,7 +170,7 @@ template <int ActivationBits, int WeightBits>
 using dot4 = wide_dot4;
 #endif
 
-}  // namespace zoqat::simd::HWY_NAMESPACE
+}  // namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif
 

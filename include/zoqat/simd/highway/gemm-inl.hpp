@@ -55,7 +55,7 @@ struct gemm_kernels {
   // products[Rows][16] = a[Rows, k] * panel[k][16]
   template <std::size_t Rows>
   static HWY_INLINE void product(const float* a, std::size_t stride, std::size_t k, const float* panel,
-                                  float* products) noexcept {
+                                 float* products) noexcept {
     constexpr tag<float> d;
     vector<float> sums[Rows * panel_vectors];
     unroll<Rows * panel_vectors>([&](auto i) ZOQAT_INLINE_LAMBDA { sums[i] = hn::Zero(d); });

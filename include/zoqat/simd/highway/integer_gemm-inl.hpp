@@ -19,7 +19,7 @@
 #include <algorithm>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
 
 struct integer_gemm_kernels {
   template <int ActivationBits, int WeightBits>
@@ -82,7 +82,7 @@ struct integer_gemm_kernels {
 #endif
 };
 
-}  // namespace zoqat::simd::HWY_NAMESPACE
+}  // namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <zoqat/random/stream.hpp>
 #include <zoqat/simd/highway/activations-inl.hpp>
+#include <zoqat/simd/highway/dot4-inl.hpp>
 #include <zoqat/simd/highway/gemm-inl.hpp>
 #include <zoqat/simd/highway/integer_gemm-inl.hpp>
 #include <zoqat/simd/highway/packing-inl.hpp>
@@ -20,12 +21,11 @@
 #include <zoqat/simd/highway_directions-inl.hpp>
 #include <zoqat/simd/kernels.hpp>
 
-#include <hwy/targets.h>
-
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
 
-/// Models `kernels` on Highway. Its namespace names the target, and so does every symbol made from it.
+/// Models `kernels` on Highway. Its namespaces name the target and the multiply-add, and so does every symbol made
+/// from it.
 struct highway_kernels : quantize_kernels,
                          packing_kernels,
                          panel_kernels,
@@ -34,7 +34,7 @@ struct highway_kernels : quantize_kernels,
                          row_kernels,
                          activation_kernels {
   static const char* name() noexcept { return "highway"; }
-  static const char* target() noexcept { return hwy::TargetName(HWY_TARGET); }
+  static const char* target() noexcept { return &HWY_STR(HWY_NAMESPACE) ZOQAT_DOT4_NAME[2]; }  // without the "N_"
 
   static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::gaussian(s, first, out, n);
@@ -50,7 +50,7 @@ struct highway_kernels : quantize_kernels,
   using integer_gemm_kernels::gemm_panel;
 };
 
-}  // namespace zoqat::simd::HWY_NAMESPACE
+}  // namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

@@ -18,11 +18,13 @@ namespace zoqat::simd::HWY_NAMESPACE {
 struct packing_kernels {
   template <int Bits>
   static void pack(const std::uint8_t* codes, std::size_t n, std::uint8_t* bytes) noexcept {
-    pack_row<Bits>(codes, n, bytes, pack_one<Bits>);
+    pack_row<Bits>(codes, n, bytes,
+                   [](const std::uint8_t* from, std::uint8_t* to) HWY_ATTR { pack_one<Bits>(from, to); });
   }
   template <int Bits>
   static void unpack(const std::uint8_t* bytes, std::size_t n, std::uint8_t* codes) noexcept {
-    unpack_row<Bits>(bytes, n, codes, unpack_one<Bits>);
+    unpack_row<Bits>(bytes, n, codes,
+                     [](const std::uint8_t* from, std::uint8_t* to) HWY_ATTR { unpack_one<Bits>(from, to); });
   }
 
  private:

@@ -26,7 +26,8 @@ struct panel_kernels {
     if (rest == 0) return;
     std::uint8_t* const last = panel + words * panel_width * word;
     std::memset(last, 0, panel_width * word);
-    for (std::size_t j = 0; j != rows.rows(); ++j) std::memcpy(last + j * word, rows.row(j).data() + words * word, rest);
+    for (std::size_t j = 0; j != rows.rows(); ++j)
+      std::memcpy(last + j * word, rows.row(j).data() + words * word, rest);
   }
 
  private:

@@ -62,7 +62,8 @@ struct quantize_kernels {
  private:
   // Clamping to integers before rounding gives what clamping after it does, and keeps every x in the range of an
   // integer. It also stands between the product and the sum that rounds, so that no compiler fuses them.
-  static std::int32_t quantize_and_sum(const float* x, std::size_t n, grid g, int bits, std::uint8_t* codes) noexcept {
+  static std::int32_t quantize_and_sum(const float* x, std::size_t n, grid g, int bits,
+                                       std::uint8_t* codes) noexcept {
     const auto inverse = hn::Set(tag<float>{}, 1.0f / g.scale);
     const auto low = hn::Set(tag<float>{}, static_cast<float>(-g.zero_point));
     const auto high = hn::Set(tag<float>{}, static_cast<float>((1 << bits) - 1 - g.zero_point));

@@ -21,8 +21,7 @@
 #include <utility>
 
 #if HWY_HAVE_SCALABLE
-#error "zoqat: vectors of a length unknown to the compiler (SVE, RVV) are not supported; compile with \
--DHWY_DISABLED_TARGETS=(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128) or with another kernels backend"
+#error "zoqat: SVE and RVV vectors are not supported; disable them (HWY_DISABLED_TARGETS) or choose another backend"
 #endif
 
 // Attributes of a lambda that is part of its caller's loop.
@@ -100,7 +99,7 @@ struct part {
   }
 };
 
-/// Calls body(at, i) for the vectors that start at elements i = 0, lanes, … of n; `at` is `whole` or the last `part`.
+/// Calls body(at, i) for the vectors at i = 0, lanes, … that cover n elements; `at` is `whole` or the last `part`.
 template <class Body>
 HWY_INLINE void for_each_vector(std::size_t n, Body body) {
   std::size_t i = 0;
@@ -108,8 +107,8 @@ HWY_INLINE void for_each_vector(std::size_t n, Body body) {
   if (i != n) body(part{n - i}, i);
 }
 
-/// Calls f with std::integral_constant 0 … N - 1: a loop over registers. Where f refers to vectors of its surroundings
-/// it must be ZOQAT_INLINE_LAMBDA, or they live in memory.
+/// Calls f with std::integral_constant 0 … N - 1: a loop over registers. Where f refers to vectors of its
+/// surroundings it must be ZOQAT_INLINE_LAMBDA, or they live in memory.
 template <std::size_t N, class F>
 HWY_INLINE void unroll(F f) {
   [&]<std::size_t... I>(std::index_sequence<I...>) ZOQAT_INLINE_LAMBDA {
@@ -145,9 +144,8 @@ HWY_INLINE T sum_of(std::size_t n, Step step) {
   return hn::GetLane(hn::SumOfLanes(tag<T>{}, fold(n, hn::Zero(tag<T>{}), step, add)));
 }
 
-/// Adding this moves the bits of a float below 2^22 in magnitude that are worth less than 1 out of the register,
-/// rounding half to even, and leaves the integer in the low bits. NearestInt of Highway 1.0.3 is not that on its
-/// scalar targets, where it takes 0.49999997 to 1.
+/// Added to a float below 2^22 in magnitude, this rounds it half to even and leaves the integer in the low bits. The
+/// NearestInt of Highway 1.0.3 does not: on its targets without vectors it takes 0.49999997 to 1.
 inline constexpr float rounder = 0x1.8p23f;
 inline constexpr std::int32_t rounder_bits = 0x4B400000;
 

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/errors.hpp>
+#include <support/files.hpp>
+#include <support/tiny_llama.hpp>
+#include <zoqat/io/load.hpp>
+#include <zoqat/io/model_source.hpp>
+#include <zoqat/nn/llama.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+namespace {
+
+using model_type = nn::llama<quant::full_precision>;
+
+/// A source that lies in memory.
+struct memory_source {
+  model_shape shape_;
+  std::vector<io::tensor_view> tensors;
+  std::filesystem::path path_ = "the/file";
+
+  [[nodiscard]] const model_shape& shape() const { return shape_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const io::tensor_view* find(std::string_view name) const {
+    const auto found = std::ranges::find(tensors, name, &io::tensor_view::name);
+    return found == tensors.end() ? nullptr : &*found;
+  }
+};
+
+/// Checks that a model holds what `tiny_tensors` has: the n-th tensor counts from 1000 n.
+template <class Source>
+void check_loaded(model_type& model, const Source& source) {
+  std::set<std::string> names;
+  model.for_each_base_tensor([&](nn::trainable& t) {
+    names.insert(t.name());
+    std::vector<float> expected(t.values().size());
+    io::copy_to_f32(*source.find(t.name()), expected);
+    CHECK_MESSAGE(std::ranges::equal(t.values().flat(), expected), t.name());
+  });
+  CHECK(names.size() == (model.shape().tied_head ? 29 : 30));
+}
+
+}  // namespace
+
+TEST_CASE("a model asks for exactly the tensors that a checkpoint has") {
+  for (const bool tied : {false, true}) {
+    auto collection = tiny_tensors(tiny_shape(tied));
+    const memory_source source{tiny_shape(tied), collection.views()};
+    auto model = io::load<model_type>(source);
+    CHECK(model.shape() == tiny_shape(tied));
+    check_loaded(model, source);
+    for (std::size_t i = 0; i != source.tensors.size(); ++i) {
+      auto lacking = source;
+      const auto name = source.tensors[i].name;
+      lacking.tensors.erase(lacking.tensors.begin() + static_cast<std::ptrdiff_t>(i));
+      check_mentions(message_of<io_error>([&] { static_cast<void>(io::load<model_type>(lacking)); }), "the/file", name);
+      auto reshaped = source;
+      std::ranges::reverse(reshaped.tensors[i].shape);
+      reshaped.tensors[i].shape.push_back(1);
+      check_mentions(message_of<io_error>([&] { static_cast<void>(io::load<model_type>(reshaped)); }), "memory", name);
+    }
+  }
+}
+
+TEST_CASE("models load from the formats there are") {
+  const temporary_folder folder;
+  write_file(folder / "tiny.bin", tiny_llama2c(true));
+  const auto checkpoint = io::open_model(folder / "tiny.bin");
+  auto model = io::load<model_type>(checkpoint);
+  check_loaded(model, checkpoint);
+  auto tensors = tiny_tensors(tiny_shape(false));
+  write_hugging_face(folder / "hf", tiny_shape(false), tensors.views());
+  const auto hugging_face = io::open_model(folder / "hf");
+  model = io::load<model_type>(hugging_face);
+  check_loaded(model, hugging_face);
+}
+
+TEST_CASE("a matrix of one row is stored with its row or without") {
+  model_shape shape = tiny_shape(true);
+  shape.vocabulary = shape.intermediate = 1;
+  auto collection = tiny_tensors(shape);
+  memory_source source{shape, collection.views()};
+  auto model = io::load<model_type>(source);
+  for (auto& tensor : source.tensors)
+    if (tensor.name == "model.embed_tokens.weight") tensor.shape = {8};
+  model = io::load<model_type>(source);
+  model.for_each_base_tensor([&](nn::trainable& t) {
+    std::vector<float> expected(t.values().size());
+    io::copy_to_f32(*source.find(t.name()), expected);
+    CHECK(std::ranges::equal(t.values().flat(), expected));
+  });
+}

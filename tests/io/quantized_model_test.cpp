@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/corruption.hpp>
+#include <support/errors.hpp>
+#include <support/files.hpp>
+#include <support/random_model.hpp>
+#include <support/tiny_llama.hpp>
+#include <zoqat/io/quantized_model.hpp>
+#include <zoqat/nn/llama.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+using namespace zoqat::quant;
+
+namespace {
+
+using asymmetric_model = nn::llama<scheme<weight<3, group<4>, asymmetric, clip::codes>, activation<4>, attention<4>>>;
+using symmetric_model = nn::llama<scheme<weight<2, per_channel, symmetric, clip::none, fp16_scale>>>;
+
+struct stored_tensor {
+  std::string name;
+  std::vector<std::size_t> shape;
+  std::vector<std::byte> bytes;
+  friend bool operator==(const stored_tensor&, const stored_tensor&) = default;
+};
+template <class Model>
+std::vector<stored_tensor> stored(Model& model) {
+  std::vector<stored_tensor> all;
+  model.for_each_stored([&]<class T>(const std::string& name, const std::vector<std::size_t>& shape, std::span<T> values) {
+    const auto bytes = std::as_bytes(values);
+    all.push_back({name, shape, {bytes.begin(), bytes.end()}});
+  });
+  return all;
+}
+template <class Model>
+Model deployed(const model_shape& shape) {
+  auto model = random_model<Model>(shape, 1);
+  model.for_each_site([](auto&& site) {
+    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+  });
+  shake(model, 0.05f);
+  model.deploy();
+  return model;
+}
+template <class Model>
+Model loaded(const std::filesystem::path& path) {
+  return io::load_quantized<Model>(io::safetensors_file(path));
+}
+
+/// A saved model with a change, and what the reader says of it.
+struct saved {
+  temporary_folder folder;
+  std::filesystem::path path = folder / "model.safetensors";
+
+  saved() {
+    auto model = deployed<asymmetric_model>(tiny_shape(true));
+    io::save_quantized(path, model, "mine");
+  }
+  template <class Change>
+  std::string failure(Change&& change) const {
+    const io::safetensors_file file(path);
+    std::vector<io::tensor_view> tensors(file.tensors().begin(), file.tensors().end());
+    std::vector<std::vector<std::byte>> storage;  // for the change to put bytes into
+    for (auto& t : tensors) {
+      storage.emplace_back(t.data.begin(), t.data.end());
+      t.data = storage.back();
+    }
+    auto metadata = file.metadata();
+    change(tensors, storage, metadata);
+    io::write_safetensors(folder / "changed.safetensors", tensors, metadata);
+    return message_of<io_error>([&] { static_cast<void>(loaded<asymmetric_model>(folder / "changed.safetensors")); });
+  }
+  std::string failure_with(const std::string& key, const std::string& value) const {
+    return failure([&](auto&, auto&, auto& metadata) { metadata[key] = value; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a deployed model comes back byte by byte", Model, asymmetric_model, symmetric_model) {
+  const temporary_folder folder;
+  for (const rope_pairing rope : {rope_pairing::half_split, rope_pairing::interleaved})
+    for (const bool tied : {true, false}) {
+      model_shape shape = tiny_shape(tied);
+      shape.rope = rope;
+      shape.norm_epsilon = 1.1e-6f;
+      shape.rope_theta = 123456.7f;
+      auto model = deployed<Model>(shape);
+      io::save_quantized(folder / "m", model, "a name");
+      const io::safetensors_file file(folder / "m");
+      CHECK(io::is_quantized_model(file));
+      CHECK(io::scheme_of(file) == "a name");
+      CHECK(io::shape_of_quantized(file) == shape);
+      auto copy = io::load_quantized<Model>(file);
+      CHECK(copy.shape() == shape);
+      CHECK(stored(copy) == stored(model));
+      CHECK(stored(copy).size() == file.tensors().size());
+    }
+}
+
+TEST_CASE("a model that still trains cannot be saved") {
+  const temporary_folder folder;
+  asymmetric_model model(tiny_shape(true));
+  CHECK_THROWS_AS(io::save_quantized(folder / "m", model, "w"), error);
+  CHECK(folder.count() == 0);
+}
+
+TEST_CASE("other files are told apart") {
+  const temporary_folder folder;
+  auto tensors = tiny_tensors(tiny_shape(true));
+  io::write_safetensors(folder / "plain", tensors.views());
+  const io::safetensors_file file(folder / "plain");
+  CHECK_FALSE(io::is_quantized_model(file));
+  check_mentions(message_of<io_error>([&] { static_cast<void>(io::scheme_of(file)); }), "plain", "not a quantized model");
+  check_mentions(message_of<io_error>([&] { static_cast<void>(io::shape_of_quantized(file)); }), "plain", "'hidden'");
+}
+
+TEST_CASE("metadata that make no sense are refused with the value") {
+  const saved s;
+  check_mentions(s.failure_with("hidden", "eight"), "changed", "'hidden'", "'eight' is not a number");
+  check_mentions(s.failure_with("hidden", "8x"), "'8x'");
+  check_mentions(s.failure_with("hidden", ""), "''");
+  check_mentions(s.failure_with("layers", "-1"), "'-1'");
+  check_mentions(s.failure_with("layers", "0"), "number of layers is 0");
+  check_mentions(s.failure_with("layers", "99999999999999999999999"), "'layers'");
+  check_mentions(s.failure_with("vocabulary", "99999999"), "vocabulary size is 99999999");
+  check_mentions(s.failure_with("vocabulary", "16000000"), "more weights than the file holds");
+  check_mentions(s.failure([](auto&, auto&, auto& metadata) {
+    metadata["head_size"] = "100";
+    metadata["positions"] = "3000000";
+  }), "'positions': 3000000 is out of range");
+  check_mentions(s.failure_with("kv_heads", "3"), "4 attention heads", "3 key/value heads");
+  check_mentions(s.failure_with("head_size", "3"), "head size 3 is odd");
+  check_mentions(s.failure_with("norm_epsilon", "nan"), "epsilon is nan");
+  check_mentions(s.failure_with("rope_theta", "-1"), "theta");
+  check_mentions(s.failure_with("rope", "sideways"), "'rope'", "'sideways'", "'interleaved'");
+  check_mentions(s.failure_with("head", "lost"), "'head'", "'lost'", "'tied'");
+  check_mentions(s.failure([](auto&, auto&, auto& metadata) { metadata.erase("rope"); }), "lacks 'rope'");
+}
+
+TEST_CASE("tensors that are missing, of another type or size, or hold no scales are refused by name") {
+  const saved s;
+  const std::string name = "model.layers.1.mlp.up_proj";
+  const auto find = [](auto& tensors, const std::string& wanted) {
+    return static_cast<std::size_t>(std::ranges::find(tensors, wanted, &io::tensor_view::name) - tensors.begin());
+  };
+  for (const char* part : {".codes", ".scales", ".zero_points"}) {
+    const std::string tensor = name + part;
+    check_mentions(s.failure([&](auto& tensors, auto&, auto&) { tensors[find(tensors, tensor)].name += "x"; }), "no tensor",
+                   tensor);
+    check_mentions(s.failure([&](auto& tensors, auto&, auto&) {
+      auto& t = tensors[find(tensors, tensor)];
+      t.shape = {t.data.size() / 2};
+      t.type = io::dtype::f16;
+    }), tensor, "F16");
+    check_mentions(s.failure([&](auto& tensors, auto&, auto&) {
+      auto& t = tensors[find(tensors, tensor)];
+      t.data = t.data.first(4);
+      t.shape = {4 / io::dtype_size(t.type)};
+    }), tensor, "elements");
+  }
+  for (const float scale : {0.0f, -1.0f, 1e-40f, std::numeric_limits<float>::infinity(),
+                            std::numeric_limits<float>::quiet_NaN()}) {
+    const auto text = s.failure([&](auto& tensors, auto& storage, auto&) {
+      std::memcpy(storage[find(tensors, name + ".scales")].data() + 4, &scale, 4);
+    });
+    check_mentions(text, name + ".scales", "a scale is");
+  }
+}
+
+TEST_CASE("a damaged file either loads or is refused") {
+  const saved s;
+  // Of a header of JSON, most damage is found; of weights, none is.
+  const std::string good = read_file(s.path);
+  const auto load = [&](std::span<const std::byte> bytes) {
+    write_file(s.folder / "damaged", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    static_cast<void>(loaded<asymmetric_model>(s.folder / "damaged"));
+  };
+  corruption_result result;
+  random::engine draw({.seed = 9, .use = random::purpose::data});
+  for (int i = 0; i != 1500; ++i) {
+    std::string damaged = good;
+    char& byte = damaged[draw.below(1200)];
+    byte = static_cast<char>(static_cast<unsigned char>(byte) ^ (1u << draw.below(8)));
+    const auto bytes = exact_bytes(damaged);
+    ++(succeeds<io_error>([&] { load(bytes); }) ? result.loaded : result.rejected);
+  }
+  CHECK(result.rejected > 500);
+  for (std::size_t length = 0; length < good.size(); length += 97)
+    CHECK_FALSE(succeeds<io_error>([&] { load(exact_bytes(std::string_view(good).substr(0, length))); }));
+}
