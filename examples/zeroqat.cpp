@@ -31,7 +31,7 @@ struct settings {
   std::string train = "smoothing,score_scale,step_tensor,step_row,step_column,step_group,norm,norm_scale";
   std::uint64_t seed = 0;
   std::size_t length = 256, calibration = 256, sampled = 512, batch = 4;
-  std::uint32_t steps = 1000, micro_batches = 2, directions = 1;
+  std::uint32_t steps = 600, micro_batches = 2, directions = 1;
   float smoothing_alpha = 0.5f, clip = 0, epsilon = 1e-3f;
   float weight_rate = 5e-7f, smoothing_rate = 5e-6f, clipping_rate = 1e-5f;
   double elevation = 0.05, trust = 0.6;

@@ -5,7 +5,7 @@
 #include <zoqat/simd/default_kernels.hpp>
 
 #include <algorithm>
-#include <cassert>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>

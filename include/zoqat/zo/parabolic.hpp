@@ -31,10 +31,11 @@ struct balanced_scales {
 struct balance_options {
   double relative_elevation = 0.05;  ///< of all groups together, relative to the loss at the start
   per_group<bool> groups = per_group<bool>::all(true);  ///< which groups take part
-  std::uint32_t probes = 8;        ///< directions per measurement
+  std::uint32_t probes = 8;  ///< directions per measurement, each on data of its own if the objective selects some
   std::uint32_t rounds = 3;  ///< measurements, each correcting ε by a square root, at most to a quarter or twice
   float first_epsilon = 0.02f;
-  float largest_epsilon = 0.1f;    ///< a measurement lost in noise must not send a group far away
+  float smallest_epsilon = 0.004f;  ///< what rounding costs does not shrink with ε, and must not drive it to nothing
+  float largest_epsilon = 0.1f;     ///< a measurement lost in noise must not send a group far away
   std::uint64_t seed = 0;
 };
 
@@ -50,6 +51,7 @@ template <parameter_store Store, objective Objective>
   parameters.for_each_parameter([&](const parameter& p) { present[p.group] |= !p.values.empty(); });
   // Three lanes of a direction: both ways, and the masters for L⁰ on the same data.
   const auto probe = [&](const per_group<float>& epsilon, std::uint32_t step) {
+    if constexpr (requires { loss.select(step); }) loss.select(step);  // or one batch's peculiarities would decide
     perturbation lanes[3] = {{{options.seed, step, 0}, epsilon}, {}, {{options.seed, step, 0}, {}}};
     lanes[1] = -lanes[0];
     double losses[3];
@@ -74,7 +76,8 @@ template <parameter_store Store, objective Objective>
       for (std::uint32_t i = 0; i != options.probes; ++i) measured += probe(alone, step++).first / options.probes;
       // A probe that raises nothing says only that ε is too small.
       const double ratio = std::sqrt(result.elevation / std::max(measured, 1e-12));
-      epsilon = std::min(epsilon * static_cast<float>(std::clamp(ratio, 0.25, 2.0)), options.largest_epsilon);
+      epsilon = std::clamp(epsilon * static_cast<float>(std::clamp(ratio, 0.25, 2.0)), options.smallest_epsilon,
+                           options.largest_epsilon);
     }
     result.epsilon[group] = epsilon;
   }
