@@ -19,9 +19,9 @@
 #include <utility>
 #include <vector>
 
-// A real model on real text, against figures of an independent implementation: perplexity per token over chunks of 256
-// tokens, in full precision and rounded to nearest. The figures have three digits; with quantized activations a few
-// codes close to a boundary fall another way.
+// A real model on real text, against figures of an independent implementation: perplexity per token over chunks of
+// 256 tokens, in full precision and rounded to nearest. The figures have three digits; with quantized activations a
+// few codes close to a boundary fall another way.
 
 using namespace zoqat;
 using namespace zoqat::testing;
@@ -88,7 +88,8 @@ std::optional<stories> open() {
   const io::llama2c_tokenizer tokenizer(*tokens, 512);
   const std::string text = io::read_text(*file);
   const auto stories_of_text = eval::split_documents(text);
-  auto corpus = eval::chunk_documents(stories_of_text, 256, [&](std::string_view s) { return tokenizer.encode(s, true); });
+  auto corpus =
+      eval::chunk_documents(stories_of_text, 256, [&](std::string_view s) { return tokenizer.encode(s, true); });
   return std::optional<stories>(std::in_place, *checkpoint, tokenizer, std::move(corpus));
 }
 
@@ -125,11 +126,14 @@ TEST_CASE("stories260K tells its story") {
   nn::generator<teacher, thread_pool> generate(model, s->threads);
   random::engine unused({});
   const std::string_view expected =
-      ", there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She "
+      ", there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red "
+      "ball. She "
       "wanted to play with it, but it was too high.";
   std::string text;
   nn::token previous = 0;
-  generate(s->tokenizer.encode("Once upon a time", true), 200, {}, unused, [&](nn::token) { return text.size() >= expected.size(); },
-           [&](nn::token t) { text += s->tokenizer.decode(std::exchange(previous, t), t); });
+  generate(
+      s->tokenizer.encode("Once upon a time", true), 200, {}, unused,
+      [&](nn::token) { return text.size() >= expected.size(); },
+      [&](nn::token t) { text += s->tokenizer.decode(std::exchange(previous, t), t); });
   CHECK(text == expected);
 }

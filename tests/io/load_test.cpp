@@ -61,11 +61,13 @@ TEST_CASE("a model asks for exactly the tensors that a checkpoint has") {
       auto lacking = source;
       const auto name = source.tensors[i].name;
       lacking.tensors.erase(lacking.tensors.begin() + static_cast<std::ptrdiff_t>(i));
-      check_mentions(message_of<io_error>([&] { static_cast<void>(io::load<model_type>(lacking)); }), "the/file", name);
+      check_mentions(message_of<io_error>([&] { static_cast<void>(io::load<model_type>(lacking)); }), "the/file",
+                     name);
       auto reshaped = source;
       std::ranges::reverse(reshaped.tensors[i].shape);
       reshaped.tensors[i].shape.push_back(1);
-      check_mentions(message_of<io_error>([&] { static_cast<void>(io::load<model_type>(reshaped)); }), "memory", name);
+      check_mentions(message_of<io_error>([&] { static_cast<void>(io::load<model_type>(reshaped)); }), "memory",
+                     name);
     }
   }
 }

@@ -36,10 +36,11 @@ struct stored_tensor {
 template <class Model>
 std::vector<stored_tensor> stored(Model& model) {
   std::vector<stored_tensor> all;
-  model.for_each_stored([&]<class T>(const std::string& name, const std::vector<std::size_t>& shape, std::span<T> values) {
-    const auto bytes = std::as_bytes(values);
-    all.push_back({name, shape, {bytes.begin(), bytes.end()}});
-  });
+  model.for_each_stored(
+      [&]<class T>(const std::string& name, const std::vector<std::size_t>& shape, std::span<T> values) {
+        const auto bytes = std::as_bytes(values);
+        all.push_back({name, shape, {bytes.begin(), bytes.end()}});
+      });
   return all;
 }
 template <class Model>
@@ -121,7 +122,8 @@ TEST_CASE("other files are told apart") {
   io::write_safetensors(folder / "plain", tensors.views());
   const io::safetensors_file file(folder / "plain");
   CHECK_FALSE(io::is_quantized_model(file));
-  check_mentions(message_of<io_error>([&] { static_cast<void>(io::scheme_of(file)); }), "plain", "not a quantized model");
+  check_mentions(message_of<io_error>([&] { static_cast<void>(io::scheme_of(file)); }), "plain",
+                 "not a quantized model");
   check_mentions(message_of<io_error>([&] { static_cast<void>(io::shape_of_quantized(file)); }), "plain", "'hidden'");
 }
 
@@ -156,8 +158,8 @@ TEST_CASE("tensors that are missing, of another type or size, or hold no scales 
   };
   for (const char* part : {".codes", ".scales", ".zero_points"}) {
     const std::string tensor = name + part;
-    check_mentions(s.failure([&](auto& tensors, auto&, auto&) { tensors[find(tensors, tensor)].name += "x"; }), "no tensor",
-                   tensor);
+    check_mentions(s.failure([&](auto& tensors, auto&, auto&) { tensors[find(tensors, tensor)].name += "x"; }),
+                   "no tensor", tensor);
     check_mentions(s.failure([&](auto& tensors, auto&, auto&) {
       auto& t = tensors[find(tensors, tensor)];
       t.shape = {t.data.size() / 2};

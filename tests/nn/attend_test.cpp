@@ -34,8 +34,13 @@ TEST_CASE("queries see the keys up to their own position") {
     std::size_t tokens, past, size, heads;
   };
   // Around a panel of 16 and a block of 64 queries.
-  for (const auto& [tokens, past, size, heads] :
-       {sizes{1, 0, 1, 1}, {1, 40, 8, 3}, {16, 0, 16, 1}, {17, 3, 18, 2}, {64, 0, 4, 2}, {65, 0, 4, 1}, {130, 7, 6, 2}}) {
+  for (const auto& [tokens, past, size, heads] : {sizes{1, 0, 1, 1},
+                                                  {1, 40, 8, 3},
+                                                  {16, 0, 16, 1},
+                                                  {17, 3, 18, 2},
+                                                  {64, 0, 4, 2},
+                                                  {65, 0, 4, 1},
+                                                  {130, 7, 6, 2}}) {
     CAPTURE(tokens);
     CAPTURE(past);
     const auto query = random_matrix(tokens, heads * size, 1, 2), keys = random_matrix(past + tokens, size, 2, 2),

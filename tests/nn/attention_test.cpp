@@ -97,7 +97,8 @@ TEST_CASE("sequences that are too long are refused with the sizes") {
   batch.add(random_tokens(80, 37, 6));
   CHECK(logits_of(model, batch).rows() == 80);
   batch.add(random_tokens(81, 37, 7));
-  check_mentions(message_of<value_error>([&] { static_cast<void>(logits_of(model, batch)); }), "81 tokens", "80 positions");
+  check_mentions(message_of<value_error>([&] { static_cast<void>(logits_of(model, batch)); }), "81 tokens",
+                 "80 positions");
 }
 
 TEST_CASE("range moves between keys and queries without changing a score") {

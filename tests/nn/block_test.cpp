@@ -29,7 +29,8 @@ struct marker {
   static constexpr const char* norm_name = Factor == 2 ? "first" : "second";
   std::string prefix;
 
-  marker(nn::parameter_ids& ids, const std::string& name, const model_shape&, const std::shared_ptr<const no_position>&)
+  marker(nn::parameter_ids& ids, const std::string& name, const model_shape&,
+         const std::shared_ptr<const no_position>&)
       : prefix(name) {
     static_cast<void>(ids.next());
   }
@@ -43,7 +44,9 @@ struct marker {
 /// Adds one: stands in for a norm.
 struct plus_one {
   std::string name;
-  plus_one(nn::parameter_ids& ids, const std::string& n, const model_shape&) : name(n) { static_cast<void>(ids.next()); }
+  plus_one(nn::parameter_ids& ids, const std::string& n, const model_shape&) : name(n) {
+    static_cast<void>(ids.next());
+  }
   template <class Pass>
   void forward(const Pass&, matrix_view<const float> x, matrix_view<float> out) const {
     for (std::size_t row = 0; row != x.rows(); ++row)
@@ -65,8 +68,8 @@ TEST_CASE("a block adds each layer of each norm to the stream, in order") {
   nn::workspace work;
   sequential threads;
   matrix<float> stream(2, 3, 1.0f);
-  block.forward(nn::forward_pass<simd::default_kernels, inference_lane, sequential>{at_masters, threads, batch, work}, 5,
-                stream);
+  block.forward(nn::forward_pass<simd::default_kernels, inference_lane, sequential>{at_masters, threads, batch, work},
+                5, stream);
   // 1 + 2 (1 + 1) + 5 = 10, and 10 + 3 (10 + 1) + 5 = 48.
   for (const float x : stream.flat()) CHECK(x == 48);
 

@@ -67,13 +67,21 @@ TEST_CASE("a decoder without blocks, and one of a single head and position") {
   auto model = random_model<teacher>(shape, 2);
   CHECK(largest_difference(model, reference_llama(model)) < 1e-4);
 
-  model = random_model<teacher>({.hidden = 1, .intermediate = 1, .layers = 1, .heads = 1, .kv_heads = 1, .head_size = 2,
-                                 .vocabulary = 2, .positions = 1}, 3);
+  model = random_model<teacher>({.hidden = 1,
+                                 .intermediate = 1,
+                                 .layers = 1,
+                                 .heads = 1,
+                                 .kv_heads = 1,
+                                 .head_size = 2,
+                                 .vocabulary = 2,
+                                 .positions = 1},
+                                3);
   nn::token_batch batch;
   batch.add(std::array<nn::token, 1>{1});
   const auto logits = logits_of(model, batch);
   const auto wanted = reference_llama(model).logits(std::array<nn::token, 1>{1});
-  for (std::size_t v = 0; v != 2; ++v) CHECK(static_cast<double>(logits(0, v)) == doctest::Approx(wanted[0][v]).epsilon(1e-5));
+  for (std::size_t v = 0; v != 2; ++v)
+    CHECK(static_cast<double>(logits(0, v)) == doctest::Approx(wanted[0][v]).epsilon(1e-5));
 }
 
 TEST_CASE("a decoder with quantized weights computes with the weights its codes stand for") {
@@ -104,13 +112,14 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
   CHECK(std::ranges::equal(logits_of(model, batch).flat(), before.flat()));
   std::size_t stored = 0;
   std::set<std::string> names;
-  model.for_each_stored([&]<class T>(const std::string& name, const std::vector<std::size_t>& extents, std::span<T> values) {
-    stored += values.size_bytes();
-    std::size_t elements = 1;
-    for (const std::size_t extent : extents) elements *= extent;
-    CHECK_MESSAGE(elements == values.size(), name);
-    CHECK_MESSAGE(names.insert(name).second, name);
-  });
+  model.for_each_stored(
+      [&]<class T>(const std::string& name, const std::vector<std::size_t>& extents, std::span<T> values) {
+        stored += values.size_bytes();
+        std::size_t elements = 1;
+        for (const std::size_t extent : extents) elements *= extent;
+        CHECK_MESSAGE(elements == values.size(), name);
+        CHECK_MESSAGE(names.insert(name).second, name);
+      });
   CHECK(stored == bytes);
   CHECK(model.weight_bytes() == bytes);
 
@@ -171,8 +180,9 @@ TEST_CASE("weights are copied between schemes of one shape only") {
 }
 
 TEST_CASE("shapes and tokens that make no sense are refused with the number") {
-  for (std::size_t model_shape::*size : {&model_shape::hidden, &model_shape::heads, &model_shape::kv_heads,
-                                         &model_shape::head_size, &model_shape::vocabulary, &model_shape::positions}) {
+  for (std::size_t model_shape::*size :
+       {&model_shape::hidden, &model_shape::heads, &model_shape::kv_heads, &model_shape::head_size,
+        &model_shape::vocabulary, &model_shape::positions}) {
     model_shape shape = odd_shape();
     shape.*size = 0;
     check_mentions(refusal<teacher>(shape), "a size of the model is zero");

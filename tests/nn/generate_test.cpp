@@ -72,7 +72,8 @@ TEST_CASE("top-p keeps the fewest tokens that reach it, and at least one") {
   CHECK(kept[0] == 0);
   CHECK(kept[2] == 0);
   CHECK(kept[1] == doctest::Approx(2.0 / 3).epsilon(0.02));
-  for (const float top_p : {0.3f, 0.0f}) CHECK(frequencies(logits, {.temperature = 1, .top_p = top_p})[1] == doctest::Approx(1));
+  for (const float top_p : {0.3f, 0.0f})
+    CHECK(frequencies(logits, {.temperature = 1, .top_p = top_p})[1] == doctest::Approx(1));
   CHECK(frequencies({3.0f}, {.temperature = 1, .top_p = 0.5f})[0] == doctest::Approx(1));
 }
 

@@ -52,7 +52,8 @@ TEST_CASE("each lane is smoothed by its own s and shift") {
   points[1] = -points[0];
   const zo::lanes<zo::rademacher> lanes(points);
   matrix<float> both(2 * tokens, in);
-  for (std::size_t row = 0; row != both.rows(); ++row) std::ranges::copy(f.x.row(row % tokens), both.row(row).begin());
+  for (std::size_t row = 0; row != both.rows(); ++row)
+    std::ranges::copy(f.x.row(row % tokens), both.row(row).begin());
 
   const nn::linear_input<full_precision> input(pass_over(lanes, f.batch, f.work, f.threads), both, site);
   for (std::size_t lane = 0; lane != 2; ++lane)

@@ -23,8 +23,8 @@ using namespace zoqat::quant;
 
 namespace {
 
-// Widths of weights from 2 to 8 bits, every granularity, symmetry, clipping policy, scale format, and inputs of 4 to 8
-// bits or in floats. Groups are ragged: 37 inputs.
+// Widths of weights from 2 to 8 bits, every granularity, symmetry, clipping policy, scale format, and inputs of 4 to
+// 8 bits or in floats. Groups are ragged: 37 inputs.
 using schemes_in_floats = std::tuple<
     full_precision,
     scheme<weight<2, group<5>, asymmetric, clip::codes>>,
@@ -70,7 +70,8 @@ struct random_layer {
     const bool accumulate = !to.empty();
     if (!accumulate) to.reshape(lanes.count() * rows, out);
     matrix<float> inputs(lanes.count() * rows, in);
-    for (std::size_t row = 0; row != inputs.rows(); ++row) std::ranges::copy(x.row(row % rows), inputs.row(row).begin());
+    for (std::size_t row = 0; row != inputs.rows(); ++row)
+      std::ranges::copy(x.row(row % rows), inputs.row(row).begin());
     const nn::forward_pass<simd::default_kernels, Lanes, Executor> pass{lanes, threads, batch, work};
     layer.forward(pass, nn::linear_input<Scheme>(pass, inputs, site), to, accumulate);
     return to;
@@ -104,7 +105,8 @@ std::pair<matrices, matrices> fake_quantized(random_layer<Scheme>& l) {
   }
   if constexpr (Scheme::quantizes_weights) {
     using part = typename Scheme::weight_type;
-    weights = dequantize<part, reference>(quantize<part, reference>(weights.view(), l.layer.clipping().values().flat()));
+    weights =
+        dequantize<part, reference>(quantize<part, reference>(weights.view(), l.layer.clipping().values().flat()));
   }
   if constexpr (Scheme::quantizes_activations) {
     using part = typename Scheme::activation_type;
@@ -159,7 +161,9 @@ void check_all() {
 }  // namespace
 
 TEST_CASE("a layer with quantized weights equals the dequantized one in double") { check_all<schemes_in_floats>(); }
-TEST_CASE("integer products equal the products of dequantized operands in double") { check_all<schemes_in_integers>(); }
+TEST_CASE("integer products equal the products of dequantized operands in double") {
+  check_all<schemes_in_integers>();
+}
 
 TEST_CASE("smoothing and shift are an identity in full precision") {
   random_layer<full_precision> smoothed, plain;
@@ -209,7 +213,8 @@ TEST_CASE("step gains are factors on the scales and move no code") {
       const std::size_t i = r * 4 + g;
       const double gain = 0.1 + 0.01 * static_cast<double>(r % 7 + 1) + 0.01 * static_cast<double>(g + 1) +
                           0.01 * static_cast<double>(i % 7 + 1);
-      CHECK(double{after.grids[i].scale} == doctest::Approx(double{before.grids[i].scale} * std::exp(gain)).epsilon(1e-6));
+      CHECK(double{after.grids[i].scale} ==
+            doctest::Approx(double{before.grids[i].scale} * std::exp(gain)).epsilon(1e-6));
       CHECK(after.grids[i].zero_point == before.grids[i].zero_point);
     }
 }

@@ -58,14 +58,16 @@ struct fixture {
   fixture() {
     batch.add(std::array<nn::token, 3>{1, 4, 8});
     batch.add(std::array<nn::token, 1>{2});  // nothing to score
-    batch.add(std::array<nn::token, 4>{3, 3, 0, 5}, std::array<std::int64_t, 4>{nn::not_scored, 7, nn::not_scored, 6});
+    batch.add(std::array<nn::token, 4>{3, 3, 0, 5},
+              std::array<std::int64_t, 4>{nn::not_scored, 7, nn::not_scored, 6});
   }
   auto pass() { return nn::forward_pass<simd::default_kernels, two_lanes, sequential>{lanes, threads, batch, work}; }
   auto inference() {
     return nn::forward_pass<simd::default_kernels, inference_lane, sequential>{at_masters, threads, batch, work};
   }
 };
-constexpr std::array<std::pair<std::size_t, std::size_t>, 4> scored{{{0, 4}, {1, 8}, {5, 7}, {7, 6}}};  // (row, target)
+constexpr std::array<std::pair<std::size_t, std::size_t>, 4> scored{
+    {{0, 4}, {1, 8}, {5, 7}, {7, 6}}};  // (row, target)
 
 }  // namespace
 
@@ -88,7 +90,8 @@ TEST_CASE("cross-entropy sums the scored tokens of each lane") {
 TEST_CASE("distillation is the KL divergence from the teacher, and nothing against itself") {
   fixture f;
   table_model teacher(random_matrix(8, vocabulary, 2, 4)), model(random_matrix(16, vocabulary, 3, 4));
-  for (std::size_t row = 0; row != 8; ++row) std::ranges::copy(teacher.logits.row(row), model.logits.row(8 + row).begin());
+  for (std::size_t row = 0; row != 8; ++row)
+    std::ranges::copy(teacher.logits.row(row), model.logits.row(8 + row).begin());
   for (float& x : model.logits.row(8)) x += 3;  // logits are free up to a constant
   const nn::teacher_scores scores = nn::score(teacher, f.inference());
   REQUIRE(scores.log_probability.rows() == 4);
@@ -117,7 +120,8 @@ TEST_CASE("targets that make no sense are refused with the number") {
   table_model model(random_matrix(16, vocabulary, 4));
   std::array<nn::token_loss, 2> losses;
   f.batch.add(std::array<nn::token, 1>{0}, std::array<std::int64_t, 1>{9});
-  check_mentions(message_of<value_error>([&] { nn::cross_entropy(model, f.pass(), losses); }), "target 9", "vocabulary of 9");
+  check_mentions(message_of<value_error>([&] { nn::cross_entropy(model, f.pass(), losses); }), "target 9",
+                 "vocabulary of 9");
   nn::token_batch batch;
   check_mentions(message_of<value_error>([&] {
     batch.add(std::array<nn::token, 2>{0, 1}, std::array<std::int64_t, 2>{0, -2});

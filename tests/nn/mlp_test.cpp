@@ -31,7 +31,8 @@ TEST_CASE_TEMPLATE("down(act(gate(x)) * up(x)) is added to the stream", Activati
   std::vector<matrix<float>> weights;
   mlp.for_each_site([&](auto&& site) {
     for (auto* layer : site.layers) {
-      std::ranges::copy(random_floats(layer->weight().values().size(), layer->weight().view().id), layer->weight().values().data());
+      std::ranges::copy(random_floats(layer->weight().values().size(), layer->weight().view().id),
+                        layer->weight().values().data());
       weights.push_back(layer->weight().values());
     }
   });
@@ -43,8 +44,8 @@ TEST_CASE_TEMPLATE("down(act(gate(x)) * up(x)) is added to the stream", Activati
   sequential threads;
   const auto x = random_matrix(tokens, hidden, 9, 2);
   matrix<float> stream(tokens, hidden, 10.0f);
-  mlp.forward(nn::forward_pass<simd::default_kernels, inference_lane, sequential>{at_masters, threads, batch, work}, 0, x,
-              stream);
+  mlp.forward(nn::forward_pass<simd::default_kernels, inference_lane, sequential>{at_masters, threads, batch, work},
+              0, x, stream);
   for (std::size_t i = 0; i != tokens; ++i)
     for (std::size_t h = 0; h != hidden; ++h) {
       double expected = 10;

@@ -93,6 +93,7 @@ TEST_CASE("each lane has its own gains") {
   for (std::size_t row = 0; row != tokens; ++row)
     for (std::size_t k = 0; k != width; ++k) {
       CHECK(double{out(row, k)} == doctest::Approx(f.expected(row, k, std::exp(log_scale + sign))).epsilon(1e-5));
-      CHECK(double{out(tokens + row, k)} == doctest::Approx(f.expected(row, k, std::exp(log_scale - sign))).epsilon(1e-5));
+      CHECK(double{out(tokens + row, k)} ==
+            doctest::Approx(f.expected(row, k, std::exp(log_scale - sign))).epsilon(1e-5));
     }
 }

@@ -36,10 +36,13 @@ TEST_CASE("pairs turn by p theta^(-2i/d), as numbers of the complex plane") {
       auto head = before;
       rope.apply<simd::default_kernels>(head.data(), p);
       for (std::size_t i = 0; i != d / 2; ++i) {
-        const std::size_t a = pairing == rope_pairing::half_split ? i : 2 * i, b = pairing == rope_pairing::half_split ? i + 3 : 2 * i + 1;
+        const std::size_t a = pairing == rope_pairing::half_split ? i : 2 * i,
+                          b = pairing == rope_pairing::half_split ? i + 3 : 2 * i + 1;
         const double angle = static_cast<double>(p) * std::pow(1e4, -2.0 * static_cast<double>(i) / 6);
-        CHECK(double{head[a]} == doctest::Approx(before[a] * std::cos(angle) - before[b] * std::sin(angle)).epsilon(1e-5));
-        CHECK(double{head[b]} == doctest::Approx(before[a] * std::sin(angle) + before[b] * std::cos(angle)).epsilon(1e-5));
+        CHECK(double{head[a]} ==
+              doctest::Approx(before[a] * std::cos(angle) - before[b] * std::sin(angle)).epsilon(1e-5));
+        CHECK(double{head[b]} ==
+              doctest::Approx(before[a] * std::sin(angle) + before[b] * std::cos(angle)).epsilon(1e-5));
         CHECK(rope.pair(a) == i);
         CHECK(rope.pair(b) == i);
       }

@@ -22,7 +22,8 @@ TEST_CASE("moments are added to what is there") {
       for (std::size_t p = 0; p != 5; ++p)
         for (std::size_t q = 0; q != 19; ++q) expected(p, q) += double{a(i, p)} * double{b(i, q)};
     double worst = 0;
-    for (std::size_t i = 0; i != sums.size(); ++i) worst = std::max(worst, std::abs(sums.flat()[i] - expected.flat()[i]));
+    for (std::size_t i = 0; i != sums.size(); ++i)
+      worst = std::max(worst, std::abs(sums.flat()[i] - expected.flat()[i]));
     CHECK(worst <= 4e-7 * static_cast<double>(rows));
 
     sequential here;

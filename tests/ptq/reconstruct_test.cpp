@@ -43,7 +43,8 @@ struct setup {
   double divergence(Model& model) {
     sequential threads;
     nn::workspace work;
-    const nn::forward_pass<simd::default_kernels, inference_lane, sequential> pass{at_masters, threads, held_out, work};
+    const nn::forward_pass<simd::default_kernels, inference_lane, sequential> pass{at_masters, threads, held_out,
+                                                                                   work};
     nn::token_loss loss;
     nn::distillation(model, pass, nn::score(ideal, pass), std::span(&loss, 1));
     return loss.mean();

@@ -16,7 +16,8 @@ using namespace zoqat::testing;
 namespace {
 
 using teacher = nn::llama<quant::full_precision>;
-using w4a4 = quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>, quant::activation<4>>;
+using w4a4 =
+    quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>, quant::activation<4>>;
 using student = nn::llama<w4a4>;
 
 /// The input of every site in the order of a pass.
@@ -43,7 +44,8 @@ TEST_CASE("s is max|x|^alpha / max|w|^(1 - alpha), over all layers of the site a
   ptq::start_smoothing(own, peaks, layers, 0.75f);
   const auto expected = [](double x, double w) { return 0.75 * std::log(x) - 0.25 * std::log(w); };
   const std::array wanted{expected(9, 4), expected(2, 8), expected(5, 1e-5), expected(1e-5, 2)};
-  for (std::size_t j = 0; j != 4; ++j) CHECK(double{own.log_scale().values()(0, j)} == doctest::Approx(wanted[j]).epsilon(1e-5));
+  for (std::size_t j = 0; j != 4; ++j)
+    CHECK(double{own.log_scale().values()(0, j)} == doctest::Approx(wanted[j]).epsilon(1e-5));
 
   nn::smoothing shared(ids, "shared", 4, 1, 2);  // channels 0 1 and 2 3
   ptq::start_smoothing(shared, peaks, layers, 0.75f);
@@ -82,7 +84,8 @@ TEST_CASE("a whole model is smoothed where norms feed linear layers, by the teac
         for (const auto* layer : site.layers)
           for (std::size_t row = 0; row != layer->out_features(); ++row)
             w = std::max(w, std::abs(double{layer->weight().values()(row, j)}));
-        CHECK(double{site.smoothing->log_scale().values()(0, j)} == doctest::Approx(std::log(x / w) / 2).epsilon(1e-4));
+        CHECK(double{site.smoothing->log_scale().values()(0, j)} ==
+              doctest::Approx(std::log(x / w) / 2).epsilon(1e-4));
       }
     }
     ++index;

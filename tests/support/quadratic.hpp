@@ -15,8 +15,8 @@
 
 namespace zoqat::testing {
 
-/// A problem to train on in no time: L(x) = |x|² / 2 in twenty dimensions, from a point of ones, with what a run needs.
-/// An objective that notes the steps it was told of, and spoils the loss of one of them if asked to.
+/// A problem to train on in no time: L(x) = |x|² / 2 in twenty dimensions, from a point of ones, with what a run
+/// needs. An objective that notes the steps it was told of, and spoils the loss of one of them if asked to.
 struct quadratic {
   std::vector<float> values = std::vector<float>(20, 1.0f);
   zo::parameter_list parameters;

@@ -85,7 +85,8 @@ void shake(Store& parameters, float scale, std::uint32_t name = 500) {
 }
 
 /// Sequences of the given lengths.
-inline nn::token_batch random_batch(std::span<const std::size_t> lengths, std::size_t vocabulary, std::uint32_t name) {
+inline nn::token_batch random_batch(std::span<const std::size_t> lengths, std::size_t vocabulary,
+                                    std::uint32_t name) {
   nn::token_batch batch;
   for (const std::size_t length : lengths) batch.add(random_tokens(length, vocabulary, name++));
   return batch;

@@ -88,8 +88,9 @@ class reference_llama {
         const bool split = shape_.rope == rope_pairing::half_split;
         double& x = heads[first + (split ? i : 2 * i)];
         double& y = heads[first + (split ? i + d / 2 : 2 * i + 1)];
-        const double angle = static_cast<double>(position) *
-                             std::pow(double{shape_.rope_theta}, -2.0 * static_cast<double>(i) / static_cast<double>(d));
+        const double angle =
+            static_cast<double>(position) *
+            std::pow(double{shape_.rope_theta}, -2.0 * static_cast<double>(i) / static_cast<double>(d));
         const double a = x, b = y;
         x = a * std::cos(angle) - b * std::sin(angle);
         y = a * std::sin(angle) + b * std::cos(angle);

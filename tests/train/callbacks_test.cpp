@@ -47,14 +47,15 @@ TEST_CASE("evaluations come every so many steps and at the end") {
 TEST_CASE("every update goes to the log") {
   const temporary_folder folder;
   quadratic q;
-  auto log = zo::run_log::create(folder / "run.zlog", {.seed = q.estimator.seed});
+  auto log = zo::run_log::create(folder / "run.zlog", {.seed = q.estimator.seed, .start = 0, .settings = {}});
   std::size_t behind = 0;
   struct later {
     zo::run_log* log;
     std::size_t* behind;
     void after_step(const train::step_report& report) { *behind += log->updates().back() != *report.update; }
   };
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 4, q.threads, train::write_log{&log}, later{&log, &behind});
+  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 4, q.threads, train::write_log{&log},
+             later{&log, &behind});
   CHECK(behind == 0);
   CHECK(zo::run_log::read(folder / "run.zlog").updates() == log.updates());
   CHECK(log.updates().size() == 4);
@@ -94,6 +95,8 @@ TEST_CASE("metrics that cannot be written are refused with the file") {
   const temporary_folder folder;
   quadratic q;
   check_mentions(message_of<io_error>([&] {
-    train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads, train::csv_metrics{folder / "none/metrics.csv"});
-  }), "none/metrics.csv", "No such file");
+                   train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads,
+                              train::csv_metrics{folder / "none/metrics.csv"});
+                 }),
+                 "none/metrics.csv", "No such file");
 }

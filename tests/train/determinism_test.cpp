@@ -45,8 +45,10 @@ struct trainer {
   thread_pool threads;
   zo::estimator<zo::central, zo::rademacher> estimator{.epsilon = per_group<float>::all(1e-2f), .directions = 2,
                                                        .micro_batches = 2, .seed = 5};
-  zo::parabolic<zo::linear_decay> optimizer{
-      .scales = {.epsilon = estimator.epsilon, .elevation = 0.02, .loss = 1}, .schedule = {steps, 0.1}};
+  // Slopes are bounded by half of what was usual before, so that every update depends on the state of the optimiser.
+  zo::parabolic<zo::linear_decay> optimizer{.scales = {.epsilon = estimator.epsilon, .elevation = 0.02, .loss = 1},
+                                            .outlier = 0.5,
+                                            .schedule = {steps, 0.1}};
 
   explicit trainer(std::size_t thread_count)
       : ideal(random_model<teacher>(odd_shape(), 1)), model(ideal.shape()), threads(thread_count) {
@@ -63,7 +65,7 @@ struct trainer {
     train::run(model, loss, estimator, optimizer, first, steps, threads, train::write_log{&log}, stop_at{stop});
   }
   bits train(const std::filesystem::path& path, std::uint32_t stop = steps) {
-    auto log = zo::run_log::create(path, {.seed = 5, .start = zo::fingerprint(model)});
+    auto log = zo::run_log::create(path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}});
     run(0, log, stop);
     return bits_of(model);
   }
@@ -108,6 +110,7 @@ TEST_CASE("a run ends in the same bits on any number of threads, broken off and 
   CHECK(trainer(3).resume(folder / "whole") == std::pair(steps, trained));
   trainer replayed(1);
   sequential here;
-  train::replay(replayed.estimator.elements, replayed.model, zo::run_log::read(folder / "whole"), replayed.optimizer, here);
+  train::replay(replayed.estimator.elements, replayed.model, zo::run_log::read(folder / "whole"), replayed.optimizer,
+                here);
   CHECK(bits_of(replayed.model) == trained);
 }

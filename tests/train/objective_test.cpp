@@ -98,7 +98,8 @@ TEST_CASE("a loss is the mean over the tokens of the micro-batch") {
         nn::token_batch batch;
         for (std::size_t i = micro; i < 3; i += 2) batch.add(s.corpus[drawn[i]]);
         nn::workspace work;
-        const nn::forward_pass<simd::default_kernels, inference_lane, thread_pool> pass{at_masters, s.threads, batch, work};
+        const nn::forward_pass<simd::default_kernels, inference_lane, thread_pool> pass{at_masters, s.threads, batch,
+                                                                                        work};
         nn::token_loss expected;
         if (target == train::target::text) nn::cross_entropy(s.model, pass, std::span(&expected, 1));
         else nn::distillation(s.model, pass, nn::score(s.ideal, pass), std::span(&expected, 1));
@@ -120,7 +121,8 @@ TEST_CASE("an evaluation leaves every bit of the parameters") {
 
 TEST_CASE("options that make no sense are refused") {
   setup s;
-  check_mentions(message_of<value_error>([&] { s.loss({.batch = 2, .micro_batches = 3}); }), "batch of 2", "3 micro-batches");
+  check_mentions(message_of<value_error>([&] { s.loss({.batch = 2, .micro_batches = 3}); }), "batch of 2",
+                 "3 micro-batches");
   check_mentions(message_of<value_error>([&] { s.loss({.batch = 2, .micro_batches = 0}); }), "0 micro-batches");
   auto loss = s.loss({.batch = 2, .micro_batches = 2});
   check_mentions(message_of<value_error>([&] { evaluate(loss, pairs(1), 2); }), "micro-batch 2", "has 2");

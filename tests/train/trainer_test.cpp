@@ -43,14 +43,16 @@ TEST_CASE("callbacks are found by the members they have") {
   std::vector<std::uint32_t> begun, made;
   int ended = 0;
   only_steps steps{&made};  // a name is as good as a temporary
-  CHECK(train::run(q.parameters, q, q.estimator, q.optimizer, 2, 5, q.threads, only_begin{&begun}, steps, only_end{&ended}) == 0);
+  CHECK(train::run(q.parameters, q, q.estimator, q.optimizer, 2, 5, q.threads, only_begin{&begun}, steps,
+                   only_end{&ended}) == 0);
   CHECK(begun == std::vector<std::uint32_t>{2, 5});
   CHECK(made == std::vector<std::uint32_t>{2, 3, 4});
   CHECK(ended == 1);
   CHECK(q.selected == made);
 
   made.clear();
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 10, q.threads, only_steps{&made}, stop_after{3}, only_end{&ended});
+  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 10, q.threads, only_steps{&made}, stop_after{3},
+             only_end{&ended});
   CHECK(made == std::vector<std::uint32_t>{0, 1, 2});
   CHECK(ended == 2);
 
@@ -104,7 +106,8 @@ TEST_CASE("a loss that is not finite is rejected, counted and leaves the weights
       std::vector<std::uint32_t>* to;
       void after_step(const train::step_report& report) { to->push_back(report.rejected); }
     };
-    CHECK(train::run(with.parameters, with, with.estimator, with.optimizer, 0, 5, with.threads, count{&rejected}) == 1);
+    CHECK(train::run(with.parameters, with, with.estimator, with.optimizer, 0, 5, with.threads, count{&rejected}) ==
+          1);
     CHECK(rejected == std::vector<std::uint32_t>{0, 0, 0, 1, 1});
     train::run(without.parameters, without, without.estimator, without.optimizer, 0, 3, without.threads);
     train::run(without.parameters, without, without.estimator, without.optimizer, 4, 5, without.threads);
@@ -118,7 +121,8 @@ TEST_CASE("a log replays to the same bits, and to the optimiser's state") {
   q.bad_step = 2;
   q.bad_loss = std::numeric_limits<double>::quiet_NaN();
   zo::parabolic<zo::constant> optimizer{.scales = {.epsilon = q.estimator.epsilon, .elevation = 0.01, .loss = 1}};
-  auto log = zo::run_log::create(folder / "run.zlog", {.seed = q.estimator.seed, .start = zo::fingerprint(q.parameters)});
+  auto log = zo::run_log::create(folder / "run.zlog",
+                                 {.seed = q.estimator.seed, .start = zo::fingerprint(q.parameters), .settings = {}});
   struct append {
     zo::run_log* log;
     void after_step(const train::step_report& report) { log->append(*report.update); }
@@ -148,6 +152,7 @@ TEST_CASE("a log replays to the same bits, and to the optimiser's state") {
 TEST_CASE("an empty log leads to step 0") {
   const temporary_folder folder;
   quadratic q;
-  const auto log = zo::run_log::create(folder / "run.zlog", {.seed = 1, .start = zo::fingerprint(q.parameters)});
+  const auto log =
+      zo::run_log::create(folder / "run.zlog", {.seed = 1, .start = zo::fingerprint(q.parameters), .settings = {}});
   CHECK(train::replay(q.estimator.elements, q.parameters, log, q.optimizer, q.threads) == 0);
 }

@@ -83,7 +83,7 @@ std::uint32_t run(Store& parameters, Objective& loss, const Estimator& estimator
     rejected += estimate.rejected();
     const zo::update update = optimizer.plan(estimate);
     zo::apply(estimator.elements, update, parameters, threads);
-    const step_report report{step, steps, &estimate, &update, rejected};
+    [[maybe_unused]] const step_report report{step, steps, &estimate, &update, rejected};
     (detail::call_step(callbacks, report), ...);
     if ((detail::asks_to_stop(callbacks) || ...)) break;
   }
