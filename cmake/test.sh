@@ -17,7 +17,7 @@ failed=0
 [ $# -gt 0 ] || set -- release debug
 for preset in "$@"; do
   echo "=== $preset"
-  if ! cmake --preset "$preset"; then
+  if ! cmake --preset "$preset" -D ZOQAT_WERROR=ON; then
     failed=$((failed + 1))
     continue
   fi
