@@ -124,12 +124,7 @@ struct parabolic {
 
   /// The update an estimate leads to, and its mark on the gauge.
   [[nodiscard]] update plan(const estimate& e) {
-    update u{.seed = e.seed,
-             .step = e.step,
-             .gain = {},
-             .slope = e.slope,
-             .agreed_power = e.agreed_power,
-             .power = e.power};
+    update u = update::along(e);
     if (e.rejected()) return u;
     const double elevation = scales.elevation * static_cast<double>(scales.groups());
     require(elevation > 0, "parabolic: no group moves; `scales` is what zo::balance measures");

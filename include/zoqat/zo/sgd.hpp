@@ -17,12 +17,7 @@ struct sgd {
 
   /// The update an estimate leads to. Empty for a rejected estimate.
   [[nodiscard]] update plan(const estimate& e) const {
-    update u{.seed = e.seed,
-             .step = e.step,
-             .gain = {},
-             .slope = e.slope,
-             .agreed_power = e.agreed_power,
-             .power = e.power};
+    update u = update::along(e);
     const auto factor = static_cast<float>(schedule(e.step));
     for (const parameter_group group : all_parameter_groups)
       if (e.epsilon[group] > 0) u.gain[group] = learning_rate[group] * factor / e.epsilon[group];

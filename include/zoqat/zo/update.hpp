@@ -3,6 +3,7 @@
 
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/parameter.hpp>
+#include <zoqat/zo/estimate.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
 #include <algorithm>
@@ -22,6 +23,10 @@ struct update {
   std::vector<float> slope;  ///< (L⁺ − L⁻) / 2 of each direction, clipped; empty leaves everything alone
   float agreed_power = 0, power = 0;  ///< of the estimate: what an optimiser with a gauge needs to go on from a log
 
+  /// The directions and slopes of an estimate, with no gain yet: what an optimiser starts its plan from.
+  [[nodiscard]] static update along(const estimate& e) {
+    return {e.seed, e.step, {}, e.slope, e.agreed_power, e.power};
+  }
   friend bool operator==(const update&, const update&) = default;
 };
 
