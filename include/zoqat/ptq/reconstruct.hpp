@@ -7,7 +7,6 @@
 #include <zoqat/nn/site.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
-#include <zoqat/ptq/smoothquant.hpp>
 
 #include <algorithm>
 #include <concepts>
