@@ -3,7 +3,9 @@
 #include <zoqat/core/executor.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -75,6 +77,52 @@ TEST_CASE("what tasks wrote is there when parallel_for returns, call after call"
       pool.parallel_for(values.size(), [&](std::size_t i) { values[i] += i; });
     for (std::size_t i = 0; i != values.size(); ++i) CHECK(values[i] == 2000 * i);
   }
+}
+
+TEST_CASE("threads that fell asleep, that still spin and that are more than there is work for all join in") {
+  for (const std::size_t size : {1u, 2u, 3u, 9u}) {
+    CAPTURE(size);
+    thread_pool pool(size);
+    std::size_t wanted = 0;
+    std::vector<std::size_t> sums(20, 0);  // plain memory
+    for (std::size_t round = 0; round != 400; ++round) {
+      if (round % 20 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // longer than anyone spins
+      for (std::size_t n = 0; n != sums.size(); ++n) {
+        pool.parallel_for(n, [&](std::size_t i) { sums[i] += n; });
+        wanted += n * n;
+      }
+    }
+    CHECK(std::accumulate(sums.begin(), sums.end(), std::size_t{0}) == wanted);
+  }
+}
+
+TEST_CASE("a pool can be made and destroyed at any moment") {
+  std::size_t calls = 0;
+  for (std::size_t round = 0; round != 100; ++round) {
+    thread_pool pool(1 + round % 4);
+    if (round % 3 == 0) continue;  // its threads may not have begun
+    if (round % 7 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // they sleep
+    std::vector<std::size_t> called(5, 0);
+    pool.parallel_for(called.size(), [&](std::size_t i) { called[i] = 1; });
+    calls += std::accumulate(called.begin(), called.end(), std::size_t{0});
+  }
+  CHECK(calls == 5 * 66);
+}
+
+TEST_CASE("pools of several threads do not disturb each other") {
+  constexpr std::size_t hosts = 3, rounds = 500;
+  std::vector<std::vector<std::size_t>> sums(hosts, std::vector<std::size_t>(4, 0));
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t host = 0; host != hosts; ++host)
+      threads.emplace_back([&, host] {
+        thread_pool pool(2);
+        for (std::size_t round = 0; round != rounds; ++round)
+          pool.parallel_for(4, [&](std::size_t i) { sums[host][i] += host + i; });
+      });
+  }
+  for (std::size_t host = 0; host != hosts; ++host)
+    for (std::size_t i = 0; i != 4; ++i) CHECK(sums[host][i] == rounds * (host + i));
 }
 
 TEST_CASE("a task is any callable: a function, a constant object, a temporary") {

@@ -33,8 +33,30 @@ struct sequential {
   }
 };
 
+namespace detail {
+
+/// Calls `done()` until it is true, for some tens of microseconds at most: what one step of a forward pass leaves
+/// between two parallel loops. False if it never was.
+template <class Done>
+bool spin_until(Done&& done) noexcept {
+  for (int i = 0; i != 4096; ++i) {
+    if (done()) return true;
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+  return false;
+}
+
+}  // namespace detail
+
 /// Persistent threads that take tasks from a shared counter. One `parallel_for` at a time; calls must not nest.
 /// An exception thrown by a task is rethrown by `parallel_for` (the first one; the rest of the tasks still run).
+///
+/// Waiting threads spin for a moment before they sleep: waking a thread takes as long as a small matrix product. They
+/// do not spin on, since that would starve whoever shares the core.
 class thread_pool {
  public:
   /// `threads` counts the calling thread too; 0 takes one per core.
@@ -59,19 +81,18 @@ class thread_pool {
       return;
     }
     auto task = [&f](std::size_t i) { f(i); };  // an object, whatever f is: a function has no void*
+    context_ = &task;
+    invoke_ = [](void* context, std::size_t i) { (*static_cast<decltype(task)*>(context))(i); };
+    count_ = n;
+    next_.store(0, std::memory_order_relaxed);
+    busy_.store(workers_.size(), std::memory_order_relaxed);
+    generation_.fetch_add(1, std::memory_order_release);  // publishes all of the above
     {
       std::lock_guard lock(mutex_);
-      context_ = &task;
-      invoke_ = [](void* context, std::size_t i) { (*static_cast<decltype(task)*>(context))(i); };
-      count_ = n;
-      next_.store(0, std::memory_order_relaxed);
-      busy_ = workers_.size();
-      ++generation_;
+      if (sleeping_ > 0) wake_.notify_all();
     }
-    wake_.notify_all();
     drain();
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [&] { return busy_ == 0; });
+    wait_for_workers();
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
@@ -86,17 +107,28 @@ class thread_pool {
       }
     }
   }
+  void wait_for_workers() {
+    const auto idle = [&] { return busy_.load(std::memory_order_acquire) == 0; };
+    if (detail::spin_until(idle)) return;
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, idle);
+  }
   void work(const std::stop_token& stop) {
     std::size_t seen = 0;
+    const auto called = [&] { return generation_.load(std::memory_order_acquire) != seen; };
     while (true) {
-      {
+      if (!detail::spin_until(called)) {
         std::unique_lock lock(mutex_);
-        if (!wake_.wait(lock, stop, [&] { return generation_ != seen; })) return;
-        seen = generation_;
+        ++sleeping_;
+        const bool go_on = wake_.wait(lock, stop, called);
+        --sleeping_;
+        if (!go_on) return;
       }
+      ++seen;  // nobody calls again before this thread is idle
       drain();
-      std::lock_guard lock(mutex_);
-      if (--busy_ == 0) done_.notify_one();
+      if (busy_.fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
+      std::lock_guard lock(mutex_);  // the caller is not between its look at busy_ and its sleep
+      done_.notify_one();
     }
   }
 
@@ -105,8 +137,8 @@ class thread_pool {
   std::condition_variable done_;
   void* context_ = nullptr;
   void (*invoke_)(void*, std::size_t) = nullptr;
-  std::size_t count_ = 0, busy_ = 0, generation_ = 0;
-  std::atomic<std::size_t> next_{0};
+  std::size_t count_ = 0, sleeping_ = 0;
+  std::atomic<std::size_t> generation_{0}, next_{0}, busy_{0};
   std::exception_ptr failure_;
   std::vector<std::jthread> workers_;  // last: its threads use the members above
 };
