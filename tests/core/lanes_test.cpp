@@ -3,6 +3,7 @@
 #include <zoqat/core/lanes.hpp>
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 using namespace zoqat;
@@ -18,4 +19,20 @@ TEST_CASE("an inference lane reads the masters") {
       for (std::size_t i = 0; i != n; ++i) CHECK(out[i] == masters[first + i]);
       CHECK(out[n] == 77);
     }
+}
+
+TEST_CASE("an inference lane sweeps the masters where they are") {
+  std::vector<float> masters{1, -2, 3, -4, 5, -6};
+  const parameter p{.id = 3, .name = "w", .values = masters, .row_size = 3};
+  sweep_scratch unused;
+  std::size_t rows = 0;
+  inference_lane::sweep_rows(p, 0, 2, unused, [&](std::size_t r, std::size_t lane, std::span<const lane_values> v) {
+    CHECK(r == rows++);
+    CHECK(lane == 0);
+    REQUIRE(v.size() == 1);
+    CHECK(v[0].values == masters.data() + r * 3);
+    CHECK(v[0].direction == nullptr);
+    CHECK_FALSE(v[0].signs);
+  });
+  CHECK(rows == 2);
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <nn/deployment.hpp>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
 #include <support/reference_llama.hpp>
 #include <zoqat/nn/llama.hpp>
+#include <zoqat/zo/perturbation.hpp>
 
 #include <algorithm>
 #include <array>
@@ -21,22 +23,7 @@ using teacher = nn::llama<quant::full_precision>;
 using student = nn::llama<quant::scheme<quant::weight<3, quant::group<8>, quant::asymmetric, quant::clip::codes>>>;
 
 constexpr std::array<std::size_t, 5> lengths{7, 1, 70, 0, 2};  // 70: more than a block of queries
-
-template <class Model>
-double largest_difference(Model& model, const reference_llama& expected) {
-  const nn::token_batch batch = random_batch(lengths, model.shape().vocabulary, 10);
-  const matrix<float> logits = logits_of(model, batch);
-  double largest = 0;
-  for (std::size_t s = 0; s != batch.sequences(); ++s) {
-    std::vector<nn::token> tokens;
-    for (std::size_t i = 0; i != batch.length(s); ++i) tokens.push_back(batch[batch.start(s) + i]);
-    const auto wanted = expected.logits(tokens);
-    for (std::size_t i = 0; i != tokens.size(); ++i)
-      for (std::size_t v = 0; v != wanted[i].size(); ++v)
-        largest = std::max(largest, std::abs(wanted[i][v] - static_cast<double>(logits(batch.start(s) + i, v))));
-  }
-  return largest;
-}
+nn::token_batch sequences() { return random_batch(lengths, 37, 10); }
 
 template <class Model>
 std::string refusal(model_shape shape) {
@@ -51,13 +38,13 @@ TEST_CASE("a decoder computes LLaMA's forward pass") {
       CAPTURE(tied);
       auto model = random_model<teacher>(odd_shape(rope, tied), 1);
       reference_llama reference(model);
-      CHECK(largest_difference(model, reference) < 1e-4);
+      CHECK(largest_difference(model, reference, sequences()) < 1e-4);
 
       // The check can fail: one weight of the second layer, a little off.
       model.for_each_base_tensor([](nn::trainable& t) {
         if (t.name() == "model.layers.1.self_attn.v_proj.weight") t.values()(3, 5) += 0.05f;
       });
-      CHECK(largest_difference(model, reference) > 1e-4);
+      CHECK(largest_difference(model, reference, sequences()) > 1e-4);
     }
 }
 
@@ -65,7 +52,7 @@ TEST_CASE("a decoder without blocks, and one of a single head and position") {
   model_shape shape = odd_shape();
   shape.layers = 0;
   auto model = random_model<teacher>(shape, 2);
-  CHECK(largest_difference(model, reference_llama(model)) < 1e-4);
+  CHECK(largest_difference(model, reference_llama(model), sequences()) < 1e-4);
 
   model = random_model<teacher>({.hidden = 1,
                                  .intermediate = 1,
@@ -90,7 +77,7 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
   model.for_each_site([](auto&& site) {
     for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
   });
-  CHECK(largest_difference(model, reference) > 1e-2);
+  CHECK(largest_difference(model, reference, sequences()) > 1e-2);
 
   using weight = student::scheme::weight_type;
   model.for_each_site([&](auto&& site) {
@@ -102,26 +89,9 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
       reference.set(layer->name() + ".weight", values.flat());
     }
   });
-  CHECK(largest_difference(model, reference) < 1e-4);
+  CHECK(largest_difference(model, reference, sequences()) < 1e-4);
 
-  // Deployed, it gives the same bits, and its storage is what it says.
-  const nn::token_batch batch = random_batch(lengths, model.shape().vocabulary, 20);
-  const auto before = logits_of(model, batch);
-  const std::size_t bytes = model.weight_bytes();
-  model.deploy();
-  CHECK(std::ranges::equal(logits_of(model, batch).flat(), before.flat()));
-  std::size_t stored = 0;
-  std::set<std::string> names;
-  model.for_each_stored(
-      [&]<class T>(const std::string& name, const std::vector<std::size_t>& extents, std::span<T> values) {
-        stored += values.size_bytes();
-        std::size_t elements = 1;
-        for (const std::size_t extent : extents) elements *= extent;
-        CHECK_MESSAGE(elements == values.size(), name);
-        CHECK_MESSAGE(names.insert(name).second, name);
-      });
-  CHECK(stored == bytes);
-  CHECK(model.weight_bytes() == bytes);
+  check_deployment(model, sequences());
 
   // What is stored is all there is: another model of that shape, given it, computes the same.
   student copy(model.shape());
@@ -138,7 +108,46 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
     std::ranges::copy(contents[next++], to.begin());
   });
   CHECK(next == contents.size());
-  CHECK(std::ranges::equal(logits_of(copy, batch).flat(), before.flat()));
+  copy.finish_storage();
+  CHECK(std::ranges::equal(logits_of(copy, sequences()).flat(), logits_of(model, sequences()).flat()));
+}
+
+TEST_CASE("frozen layers share their codes between lanes, and only the others train") {
+  using scheme = quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>,
+                               quant::activation<8>>;
+  auto model = random_model<nn::llama<scheme>>(odd_shape(), 6);
+  model.for_each_site([](auto&& site) {
+    auto& log_scale = site.smoothing->log_scale();
+    std::ranges::copy(random_floats(log_scale.cols(), 7, 0.5f), log_scale.values().data());
+    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+  });
+  const nn::token_batch batch = random_batch(lengths, model.shape().vocabulary, 20);
+  const auto logits_on = [&](const std::vector<zo::perturbation>& points) {
+    const zo::lanes<zo::rademacher> lanes(points);
+    sequential threads;
+    nn::workspace work;
+    const nn::forward_pass<simd::default_kernels, zo::lanes<zo::rademacher>, sequential> pass{lanes, threads, batch,
+                                                                                              work};
+    model.forward(pass);
+    return work.normed;
+  };
+  zo::perturbation forward{{3, 4, 0}, {}};
+  const auto at_rest = logits_on({forward, forward});
+  model.freeze([](const std::string& name) { return !name.ends_with("q_proj") && !name.ends_with("v_proj"); });
+  CHECK(std::ranges::equal(logits_on({forward, forward}).flat(), at_rest.flat()));
+
+  std::set<std::string> weights;
+  model.for_each_parameter([&](const parameter& p) {
+    if (p.group == parameter_group::weight) weights.emplace(p.name);
+    CHECK(p.group != parameter_group::smoothing);  // every site has a frozen layer
+  });
+  CHECK(weights == std::set<std::string>{
+                       "model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.v_proj.weight",
+                       "model.layers.1.self_attn.q_proj.weight", "model.layers.1.self_attn.v_proj.weight"});
+  forward.scale.weight = 0.3f;
+  const auto moved = logits_on({forward, -forward});
+  CHECK_FALSE(std::ranges::equal(moved.view().row_block(0, batch.tokens()).row(0), at_rest.row(0)));
+  CHECK_FALSE(std::ranges::equal(moved.row(batch.tokens()), moved.row(0)));
 }
 
 TEST_CASE("parameters come in one order, with unique ids, and only once") {

@@ -5,6 +5,7 @@
 #include <zoqat/simd/reference.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -69,23 +70,42 @@ TEST_CASE("each lane is smoothed by its own s and shift") {
           doctest::Approx(2 * site.log_scale().values()(0, k)).epsilon(1e-4));
 }
 
-TEST_CASE("tokens are quantized one by one; sums of codes go by groups of weights") {
-  using w4g8a5 = scheme<weight<4, group<8>>, activation<5>>;
+TEST_CASE("tokens are quantized one by one, as they are and smoothed; sums of codes go by groups of weights") {
+  using w8g8a5 = scheme<weight<8, group<8>>, activation<5>>;
   fixture f;
-  const nn::linear_input<w4g8a5> input(pass_over(at_masters, f.batch, f.work, f.threads), f.x, {});
-  REQUIRE(input.sums.rows() == 3);
-  for (std::size_t i = 0; i != tokens; ++i) {
-    std::array<std::uint8_t, in> codes;
-    const auto made = simd::reference::quantize_row(f.x.row(i).data(), in, 5, false, codes.data());
-    CHECK(made.where == input.grids[i]);
-    CHECK(std::ranges::equal(codes, input.codes.row(i)));
-    std::array<std::int32_t, 3> sums{};
-    for (std::size_t k = 0; k != in; ++k) sums[k / 8] += codes[k];
-    for (std::size_t g = 0; g != 3; ++g) CHECK(input.sums(g, i) == sums[g]);
+  nn::smoothing site(f.ids, "site", in, true);
+  std::ranges::copy(random_floats(in, 2), site.log_scale().values().data());
+  std::ranges::copy(random_floats(in, 3), site.shift().values().data());
+  for (const nn::smoothing& smoothing : {nn::smoothing(), site}) {
+    const nn::linear_input<w8g8a5> input(pass_over(at_masters, f.batch, f.work, f.threads), f.x, smoothing);
+    REQUIRE(input.code_sums.rows() == 3);
+    for (std::size_t i = 0; i != tokens; ++i) {
+      std::array<float, in> smoothed;
+      for (std::size_t k = 0; k != in; ++k)
+        smoothed[k] = smoothing.active() ? (f.x(i, k) - input.shifts(0, k)) * (1.0f / input.scales(0, k)) : f.x(i, k);
+      std::array<std::uint8_t, in> codes;
+      const auto made = simd::reference::quantize_row(smoothed.data(), in, 5, false, codes.data());
+      CHECK(made.where == input.grids[i]);
+      CHECK(std::ranges::equal(codes, input.codes.row(i)));
+      std::array<std::int32_t, 3> sums{};
+      for (std::size_t k = 0; k != in; ++k) sums[k / 8] += codes[k];
+      for (std::size_t g = 0; g != 3; ++g) CHECK(input.code_sums(g, i) == sums[g]);
+    }
   }
-  using w4a5 = scheme<weight<4>, activation<5>>;
-  const nn::linear_input<w4a5> whole(pass_over(at_masters, f.batch, f.work, f.threads), f.x, {});
-  REQUIRE(whole.sums.rows() == 1);
-  for (std::size_t i = 0; i != tokens; ++i)
-    CHECK(whole.sums(0, i) == input.sums(0, i) + input.sums(1, i) + input.sums(2, i));
+}
+
+TEST_CASE("few tokens in floats come with their sums, group by group") {
+  using w4g8 = scheme<weight<4, group<8>>>;
+  fixture f;
+  f.batch = {};
+  f.batch.add(std::vector<nn::token>(nn::few_tokens));
+  const auto few = f.x.view().row_block(0, nn::few_tokens);
+  const nn::linear_input<w4g8> input(pass_over(at_masters, f.batch, f.work, f.threads), few, {});
+  REQUIRE(input.value_sums.rows() == 3);
+  for (std::size_t i = 0; i != nn::few_tokens; ++i)
+    for (std::size_t g = 0; g != 3; ++g) {
+      double sum = 0;
+      for (std::size_t k = 8 * g; k != std::min(in, 8 * (g + 1)); ++k) sum += static_cast<double>(f.x(i, k));
+      CHECK(input.value_sums(g, i) == static_cast<float>(sum));
+    }
 }

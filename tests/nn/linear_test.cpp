@@ -28,6 +28,7 @@ namespace {
 using schemes_in_floats = std::tuple<
     full_precision,
     scheme<weight<2, group<5>, asymmetric, clip::codes>>,
+    scheme<weight<3, group<32>, asymmetric, clip::codes>>,
     scheme<weight<4, per_tensor, asymmetric, clip::codes>>,
     scheme<weight<7, per_channel, symmetric, clip::range>>>;
 using w6g32a6 = scheme<weight<6, group<32>, asymmetric, clip::range>, activation<6, per_token, symmetric>>;
@@ -63,15 +64,16 @@ struct random_layer {
   }
 
   template <lane_reader Lanes = inference_lane, executor Executor = sequential>
-  matrix<float> forward(const Lanes& lanes = at_masters, matrix<float> to = {}, Executor threads = {}) const {
+  matrix<float> forward(const Lanes& lanes = at_masters, matrix<float> to = {}, Executor threads = {},
+                        std::size_t tokens = rows) const {
     nn::token_batch batch;
-    batch.add(std::vector<nn::token>(rows));
+    batch.add(std::vector<nn::token>(tokens));
     nn::workspace work;
     const bool accumulate = !to.empty();
-    if (!accumulate) to.reshape(lanes.count() * rows, out);
-    matrix<float> inputs(lanes.count() * rows, in);
+    if (!accumulate) to.reshape(lanes.count() * tokens, out);
+    matrix<float> inputs(lanes.count() * tokens, in);
     for (std::size_t row = 0; row != inputs.rows(); ++row)
-      std::ranges::copy(x.row(row % rows), inputs.row(row).begin());
+      std::ranges::copy(x.row(row % tokens), inputs.row(row).begin());
     const nn::forward_pass<simd::default_kernels, Lanes, Executor> pass{lanes, threads, batch, work};
     layer.forward(pass, nn::linear_input<Scheme>(pass, inputs, site), to, accumulate);
     return to;
@@ -146,11 +148,17 @@ void check_scheme() {
   check_close(found, expected);
   check_close(l.forward(at_masters, matrix<float>(rows, out, 3.0f)), expected, 3);
 
+  const auto few = l.forward(at_masters, {}, sequential(), nn::few_tokens);
+  for (std::size_t m = 0; m != few.rows(); ++m)
+    for (std::size_t j = 0; j != out; ++j)
+      CHECK(std::abs(double{few(m, j)} - expected.first[m][j]) < 80 * 0x1p-24 * expected.second[m][j]);
+
   const std::size_t bytes = l.layer.weight_bytes();
   l.layer.deploy(l.site);
   CHECK(l.layer.deployed() == Scheme::quantizes_weights);
   CHECK(l.layer.weight_bytes() == bytes);
   CHECK(std::ranges::equal(l.forward().flat(), found.flat()));
+  CHECK(std::ranges::equal(l.forward(at_masters, {}, sequential(), nn::few_tokens).flat(), few.flat()));
 }
 
 template <class Schemes>

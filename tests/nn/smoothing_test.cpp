@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
 #include <zoqat/nn/smoothing.hpp>
+#include <zoqat/zo/perturbation.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -60,4 +61,23 @@ TEST_CASE("repeated blocks share their parameters, for s and shift") {
     CHECK(s(0, j) == std::exp(static_cast<float>(sources[j])));
     CHECK(shift(0, j) == static_cast<float>(10 * sources[j]));
   }
+}
+
+TEST_CASE("a frozen site is the same on every lane and trains nothing") {
+  nn::parameter_ids ids;
+  nn::smoothing site(ids, "site", 4, true);
+  site.log_scale().values()(0, 1) = 0.5f;
+  site.freeze();
+  const auto scale = per_group<float>::all(0.3f);
+  const std::vector<zo::perturbation> points{{{1, 2, 0}, scale}, {{1, 2, 1}, scale}};
+  matrix<float> s;
+  site.scales(zo::lanes<zo::gaussian>(points), s);
+  REQUIRE(s.rows() == 2);
+  for (std::size_t lane = 0; lane != 2; ++lane)
+    for (std::size_t j = 0; j != 4; ++j) CHECK(s(lane, j) == (j == 1 ? std::exp(0.5f) : 1.0f));
+  int trainable = 0, stored = 0;
+  site.for_each_trainable([&](nn::trainable&) { ++trainable; });
+  site.for_each_stored([&](nn::trainable&) { ++stored; });
+  CHECK(trainable == 0);
+  CHECK(stored == 2);
 }

@@ -4,6 +4,7 @@
 #include <quant/weights.hpp>
 #include <support/errors.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
+#include <zoqat/simd/reference.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -40,8 +41,9 @@ double greatest_error() {
 template <class Weight>
 std::size_t expected_bytes(std::size_t rows, std::size_t cols) {
   const std::size_t size = Weight::group_size(cols), per_row = cols == 0 ? 0 : (cols + size - 1) / size;
-  const std::size_t grids = Weight::whole_tensor ? (rows == 0 ? 0 : 1) : rows * per_row;
-  return rows * ((cols + 31) / 32) * 4 * Weight::bits +
+  const std::size_t panels = (rows + 15) / 16;
+  const std::size_t grids = Weight::whole_tensor ? (rows == 0 ? 0 : 1) : panels * 16 * per_row;
+  return panels * ((cols + 31) / 32) * 64 * Weight::bits +
          grids * ((has_half_scale<Weight> ? 2 : 4) + (Weight::symmetric ? 0 : 1));
 }
 
@@ -87,7 +89,9 @@ void check(const std::string& what, const findings& found, double greatest, std:
 
 constexpr auto check_quantization = []<class Weight>() {
   std::uint32_t name = 0;
-  for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{0, 5}, {1, 1}, {3, 0}, {2, 33}, {3, 172}}) {
+  constexpr std::pair<std::size_t, std::size_t> shapes[] = {{0, 5},   {1, 1},  {3, 0},  {2, 33},
+                                                            {3, 172}, {16, 5}, {17, 33}};
+  for (const auto& [rows, cols] : shapes) {
     const matrix<float> w = weights(rows, cols, ++name);
     const auto packed = quantize<Weight>(w, starting_clipping<Weight>(w));
     check(fmt::format("{} bits, {}, [{}, {}]", Weight::bits, Weight::symmetric ? "symmetric" : "asymmetric", rows,
@@ -251,45 +255,91 @@ TEST_CASE("the zero point fits the scale that is stored") {
 // --- Storage -------------------------------------------------------------------------------------------------------
 
 TEST_CASE_TEMPLATE("rows that are set come back, and leave the others alone", Weight, weight<2>, weight<3, group<3>>,
-                   weight<5, group<32>, symmetric>, weight<8, group<128>, asymmetric, clip::none, fp16_scale>) {
-  constexpr std::size_t rows = 3, cols = 172;
+                   weight<4, per_tensor>, weight<5, group<32>, symmetric>, weight<6>, weight<7>,
+                   weight<8, group<128>, asymmetric, clip::none, fp16_scale>) {
+  constexpr std::size_t rows = 35, cols = 172;
   packed_matrix<Weight> packed(rows, cols);
   const std::size_t groups = packed.groups();
   random::engine draw({.seed = 31, .use = random::purpose::data});
-  std::vector<std::vector<std::uint8_t>> codes(rows, std::vector<std::uint8_t>(cols));
-  std::vector<std::vector<simd::grid>> grids(rows, std::vector<simd::grid>(groups));
-  for (std::size_t r = 0; r != rows; ++r) {
-    for (auto& code : codes[r]) code = static_cast<std::uint8_t>(draw.below(1u << Weight::bits));
-    for (auto& g : grids[r])  // scales that both formats hold
-      g = {static_cast<float>(1 + draw.below(100)) / 64,
-           Weight::symmetric ? 1 << (Weight::bits - 1) : static_cast<int>(draw.below(1u << Weight::bits))};
-  }
-  for (const std::size_t r : {2u, 0u, 1u}) packed.set_row(r, codes[r].data(), grids[r].data());
-  for (std::size_t r = 0; r != rows; ++r) {
-    CHECK(codes_of(packed, r) == codes[r]);
-    for (std::size_t g = 0; g != groups; ++g) CHECK(packed.grid(r, g) == grids[r][g]);
-  }
+  matrix<std::uint8_t> codes(rows, cols);
+  for (auto& code : codes.flat()) code = static_cast<std::uint8_t>(draw.below(1u << Weight::bits));
+  std::vector<simd::grid> grids(rows * groups);
+  for (auto& g : grids)  // scales that both formats hold
+    g = {static_cast<float>(1 + draw.below(100)) / 64,
+         Weight::symmetric ? 1 << (Weight::bits - 1) : static_cast<int>(draw.below(1u << Weight::bits))};
+  if (Weight::whole_tensor) std::ranges::fill(grids, grids[0]);
+  const auto set = [&](std::size_t first, std::size_t count) {
+    packed.set_rows(first, codes.view().row_block(first, count), grids.data() + first * groups);
+  };
+  set(32, 3);
+  CHECK(codes_of(packed, 0) == std::vector<std::uint8_t>(cols));
+  CHECK(codes_of(packed, 31) == std::vector<std::uint8_t>(cols));
+  set(0, 32);
+  const auto check_rows = [&](const packed_matrix<Weight>& m) {
+    for (std::size_t r = 0; r != rows; ++r) {
+      CHECK(std::ranges::equal(codes_of(m, r), codes.row(r)));
+      for (std::size_t g = 0; g != groups; ++g) CHECK(m.grid(r, g) == grids[r * groups + g]);
+    }
+  };
+  check_rows(packed);
   CHECK(packed.bytes() == expected_bytes<Weight>(rows, cols));
   CHECK(packed.bytes() ==
         packed.code_storage().size_bytes() + packed.scales().size_bytes() + packed.zero_points().size_bytes());
+
+  // Any rows at once, beginning within a panel and ending in another, are the rows one by one.
+  constexpr std::pair<std::size_t, std::size_t> blocks[] = {{0, 35}, {15, 2}, {7, 20}, {20, 0}, {34, 1}};
+  for (const auto& [first, count] : blocks) {
+    matrix<std::uint8_t> some(count, cols + 3);
+    packed.read_rows(first, some.view().col_block(0, cols));
+    for (std::size_t r = 0; r != count; ++r)
+      CHECK(std::ranges::equal(some.row(r).first(cols), codes.row(first + r)));
+  }
 
   // A copy of the storage is a copy of the matrix: this is what files hold.
   packed_matrix<Weight> copy(rows, cols);
   std::ranges::copy(std::as_const(packed).code_storage(), copy.code_storage().begin());
   std::ranges::copy(std::as_const(packed).scales(), copy.scales().begin());
   std::ranges::copy(std::as_const(packed).zero_points(), copy.zero_points().begin());
-  for (std::size_t r = 0; r != rows; ++r) {
-    CHECK(codes_of(copy, r) == codes[r]);
-    CHECK(copy.grid(r, groups - 1) == grids[r][groups - 1]);
+  check_rows(copy);
+}
+
+TEST_CASE("panels are what the kernels read, filled up with zeros") {
+  const matrix<float> w = weights(19, 45, 12);
+  const auto packed = quantize<weight<3, group<32>>>(w);
+  REQUIRE(packed.panels() == 2);
+  REQUIRE(packed.panel_bytes() == 2 * 192);
+  CHECK(packed.code_storage().size() == 2 * packed.panel_bytes());
+  for (std::size_t p = 0; p != 2; ++p) {
+    CHECK(packed.panel(p) == packed.code_storage().data() + p * packed.panel_bytes());
+    std::vector<std::uint8_t> panel(simd::code_panel_size(64));  // all of the two blocks
+    simd::reference::unpack<3>(packed.panel(p), 64, nullptr, panel.data());
+    for (std::size_t j = 0; j != 16; ++j) {
+      const std::size_t row = 16 * p + j;
+      const auto codes = row < 19 ? codes_of(packed, row) : std::vector<std::uint8_t>();
+      for (std::size_t k = 0; k != 64; ++k)
+        CHECK(panel[k / 4 * 64 + j * 4 + k % 4] == (k < codes.size() ? codes[k] : 0));
+    }
   }
+  // Of grids, those of the rows of a panel are neighbours.
+  REQUIRE(packed.scales().size() == 2 * 2 * 16);
+  for (std::size_t row = 0; row != 19; ++row)
+    for (std::size_t g = 0; g != 2; ++g) {
+      const std::size_t at = (row / 16 * 2 + g) * 16 + row % 16;
+      CHECK(packed.grid_index(row, g) == at);
+      CHECK(packed.grid(row, g).scale == packed.scales()[at]);
+      CHECK(packed.grid(row, g).zero_point == packed.zero_points()[at]);
+    }
+  CHECK(packed_matrix<weight<4>>(16, 32).panels() == 1);
+  CHECK(packed_matrix<weight<4>>(5, 0).panel_bytes() == 0);
+  CHECK(packed_matrix<weight<4>>(0, 32).panels() == 0);
 }
 
 TEST_CASE("nothing is stored but codes, scales and zero points") {
   CHECK(packed_matrix<weight<4>>(64, 128).bytes() == 64 * 64 + 64 * 5);
   CHECK(packed_matrix<weight<2, group<128>, asymmetric, clip::none, fp16_scale>>(64, 256).bytes() ==
         64 * 64 + 64 * 2 * 3);
-  CHECK(packed_matrix<weight<3, group<32>, symmetric>>(2, 33).bytes() == 2 * 24 + 2 * 2 * 4);
-  CHECK(packed_matrix<weight<8, per_tensor>>(5, 32).bytes() == 5 * 32 + 5);
+  CHECK(packed_matrix<weight<3, group<32>, symmetric>>(2, 33).bytes() == 16 * 24 + 16 * 2 * 4);
+  CHECK(packed_matrix<weight<8, per_tensor>>(17, 32).bytes() == 32 * 32 + 5);
   CHECK(packed_matrix<weight<4>>().bytes() == 0);
   CHECK(packed_matrix<weight<4>>().empty());
 }
@@ -301,10 +351,10 @@ TEST_CASE("a matrix that nobody set is zero") {
 }
 
 TEST_CASE("a row comes out as it does from the whole") {
-  const auto packed = quantized<3, group<32>>(weights(4, 70, 9));
+  const auto packed = quantized<3, group<32>>(weights(20, 70, 9));
   const matrix<float> all = dequantize(packed);
   std::vector<float> row(70);
-  for (std::size_t r = 0; r != 4; ++r) {
+  for (std::size_t r = 0; r != 20; ++r) {
     dequantize_row(packed, r, row);
     CHECK(std::ranges::equal(row, all.row(r)));
   }

@@ -46,14 +46,14 @@ static_assert(
 static_assert(std::is_same_v<weight<2>, weight<2, per_channel, asymmetric, clip::none, fp32_scale>>);
 static_assert(a::bits == 8 && a::symmetric && !activation<4>::symmetric && qkv::bits == 6);
 
-// --- Packed sizes: nothing but the bits, in whole blocks of 32 codes -----------------------------------------------
+// --- Packed sizes: nothing but the bits, in whole blocks of 32 codes of 16 rows ------------------------------------
 
-static_assert(simd::packed_bytes(2, 128) == 32 && simd::packed_bytes(3, 128) == 48 &&
-              simd::packed_bytes(4, 128) == 64);
-static_assert(simd::packed_bytes(5, 128) == 80 && simd::packed_bytes(6, 128) == 96 &&
-              simd::packed_bytes(7, 128) == 112);
-static_assert(simd::packed_bytes(8, 128) == 128 && simd::packed_bytes(4, 0) == 0);
-static_assert(simd::packed_bytes(2, 1) == 8 && simd::packed_bytes(3, 33) == 24);
+static_assert(simd::packed_panel_size(2, 128) == 16 * 32 && simd::packed_panel_size(3, 128) == 16 * 48 &&
+              simd::packed_panel_size(4, 128) == 16 * 64);
+static_assert(simd::packed_panel_size(5, 128) == 16 * 80 && simd::packed_panel_size(6, 128) == 16 * 96 &&
+              simd::packed_panel_size(7, 128) == 16 * 112);
+static_assert(simd::packed_panel_size(8, 128) == 16 * 128 && simd::packed_panel_size(4, 0) == 0);
+static_assert(simd::packed_panel_size(2, 1) == 16 * 8 && simd::packed_panel_size(3, 33) == 16 * 24);
 
 TEST_CASE("groups cut a row of any length") {
   for (const std::size_t in : {0u, 1u, 2u, 3u, 31u, 32u, 33u, 128u, 172u}) {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <doctest/doctest.h>
+#include <zoqat/core/matrix.hpp>
 #include <zoqat/random/stream.hpp>
 #include <zoqat/simd/highway.hpp>
+#include <zoqat/simd/packing.hpp>
 #include <zoqat/simd/reference.hpp>
 #include <zoqat/simd/xsimd.hpp>
 
@@ -12,6 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 // What the tests of the kernels share: the backends under test, inputs, and comparisons.
@@ -55,6 +59,26 @@ inline std::vector<std::uint8_t> codes(std::size_t n, int bits, std::uint32_t na
   auto draw = generator(name);
   for (auto& c : v) c = static_cast<std::uint8_t>(draw.below(1u << bits));
   return v;
+}
+
+/// Calls f with std::integral_constant First … Last.
+template <int First, int Last, class F>
+void for_each_width(F f) {
+  [&]<int... Bits>(std::integer_sequence<int, Bits...>) {
+    (f(std::integral_constant<int, First + Bits>{}), ...);
+  }(std::make_integer_sequence<int, Last - First + 1>{});
+}
+
+/// Where a code panel has weight (j, k): the definition of its layout.
+inline std::size_t code_at(std::size_t j, std::size_t k) { return k / 4 * panel_row + j * 4 + k % 4; }
+
+/// A code panel of all 16 rows, depth k: codes of `bits` bits, and zeros up to a multiple of 4.
+inline std::vector<std::uint8_t> code_panel(std::size_t k, int bits, std::uint32_t name) {
+  const auto plain = codes(panel_width * k, bits, name);
+  std::vector<std::uint8_t> panel(code_panel_size(k));
+  for (std::size_t j = 0; j != panel_width; ++j)
+    for (std::size_t i = 0; i != k; ++i) panel[code_at(j, i)] = plain[j * k + i];
+  return panel;
 }
 
 /// Units in the last place of t, at least those of the smallest normal number.

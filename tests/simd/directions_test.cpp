@@ -3,9 +3,11 @@
 #include <simd/backends.hpp>
 #include <support/directions.hpp>
 #include <zoqat/core/executor.hpp>
+#include <zoqat/core/sign_run.hpp>
 #include <zoqat/random/random.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -85,6 +87,49 @@ TEST_CASE_TEMPLATE("directions do not depend on the number of threads or on the 
         CHECK(tiled == whole);
       }
   }
+}
+
+TEST_CASE_TEMPLATE("the words of a Rademacher direction are its elements", K, simd::reference, ZOQAT_BACKENDS) {
+  for (const std::uint64_t superblock : {0ull, 1ull, 77ull, (1ull << 28) - 3})
+    for (const std::size_t count : {0u, 1u, 3u}) {
+      simd::testing::guarded<std::uint32_t> words(count * sign_run::superblock_words);
+      K::rademacher_words(golden_stream, superblock, count, words.data());
+      CHECK(words.intact());
+      const std::size_t n = count * sign_run::superblock;
+      std::vector<float> elements(n);
+      for (std::size_t i = 0; i != n; ++i) elements[i] = sign_run{words.data()}[i];
+      CHECK(elements == generate(simd::reference::rademacher, superblock * sign_run::superblock, n));
+    }
+}
+
+TEST_CASE_TEMPLATE("add_signs is add_scaled by the same signs, bit for bit, in place or not", K, simd::reference,
+                   ZOQAT_BACKENDS) {
+  std::vector<std::uint32_t> words(3 * sign_run::superblock_words);
+  simd::reference::rademacher_words(golden_stream, 0, 3, words.data());
+  const auto bits_of = [](const std::vector<float>& v) {
+    std::vector<std::uint32_t> bits;
+    for (const float x : v) bits.push_back(std::bit_cast<std::uint32_t>(x));
+    return bits;
+  };
+  for (const std::size_t first : {0u, 16u, 48u, 496u, 2032u})  // the last ones cross words and superblocks
+    for (const std::size_t n : {0u, 1u, 3u, 15u, 16u, 17u, 63u, 64u, 65u, 130u, 999u, 3000u})
+      for (const float scale : {0.3f, -1e-3f, 0.0f, -0.0f}) {
+        CAPTURE(first);
+        CAPTURE(n);
+        CAPTURE(scale);
+        std::vector<float> x = simd::testing::floats(n, 9), u(n), expected(n);
+        if (n != 0) x[n / 2] = -0.0f;
+        const sign_run signs{words.data(), first};
+        for (std::size_t i = 0; i != n; ++i) u[i] = signs[i];
+        simd::reference::add_scaled(x.data(), u.data(), scale, expected.data(), n);
+        simd::testing::guarded<float> out(n), in_place(x);
+        K::add_signs(x.data(), signs, scale, out.data(), n);
+        K::add_signs(in_place.data(), signs, scale, in_place.data(), n);
+        REQUIRE(out.intact());
+        REQUIRE(in_place.intact());
+        REQUIRE(bits_of(out.content()) == bits_of(expected));
+        REQUIRE(bits_of(in_place.content()) == bits_of(expected));
+      }
 }
 
 TEST_CASE_TEMPLATE("add_scaled rounds the product, in place or not", K, ZOQAT_BACKENDS) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/core/matrix.hpp>
+#include <zoqat/core/numeric.hpp>
 
 #include <simd/backends.hpp>
 
-#include <algorithm>
+#include <bit>
 #include <utility>
 
 using namespace zoqat;
@@ -12,8 +13,9 @@ using namespace zoqat::simd::testing;
 
 namespace {
 
-constexpr std::size_t row_counts[] = {0, 1, 2, 3, 5, 6, 7, 11, 12, 13, 23, 24, 25};
-constexpr std::size_t depths[] = {0, 1, 2, 3, 4, 5, 7, 8, 63, 64, 65, 257};
+constexpr std::size_t row_counts[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 17, 25};
+constexpr std::size_t depths[] = {0, 1, 2, 3, 4, 5, 7, 8, 31, 63, 64, 65, 257};
+constexpr std::size_t column_counts[] = {0, 1, 3, 4, 8, 11, 15, 16, 17, 31, 32, 33, 47, 48, 64, 65};
 
 // Widths of codes: every choice of the multiply-add, at both ends of its range.
 using widths = std::integer_sequence<int, 11, 22, 33, 42, 24, 44, 55, 48, 84, 68, 77, 78, 87, 88>;
@@ -25,126 +27,315 @@ void for_each_widths(F f) {
   }(widths{});
 }
 
-template <class K>
-std::vector<float> panel_of(const std::vector<float>& w, std::size_t k) {
-  std::vector<float> panel(float_panel_size(k));
-  K::pack_panel(matrix_view<const float>(w.data(), panel_width, k), panel.data());
-  return panel;
+// Where a product starts: from nothing, a bias, what c holds, or what c holds although there is a bias.
+struct start {
+  bool bias, accumulate;
+};
+constexpr start starts[] = {{false, false}, {true, false}, {false, true}, {true, true}};
+
+constexpr std::size_t panels_of(std::size_t columns) { return (columns + panel_width - 1) / panel_width; }
+
+// All panels of weights [n, k].
+template <class T, class Panel>
+void for_each_panel(const std::vector<T>& w, std::size_t n, std::size_t k, Panel pack) {
+  for (std::size_t p = 0; p != panels_of(n); ++p)
+    pack(p, matrix_view<const T>(w.data() + p * panel_width * k, std::min(panel_width, n - p * panel_width), k));
+}
+std::vector<float> float_panels(const std::vector<float>& w, std::size_t n, std::size_t k) {
+  std::vector<float> panels(panels_of(n) * float_panel_size(k));
+  for_each_panel(w, n, k, [&](std::size_t p, matrix_view<const float> rows) {
+    reference::pack_panel(rows, panels.data() + p * float_panel_size(k));
+  });
+  return panels;
 }
 
-// What a kernel and the reference make of the same codes; the rows of a are `stride` apart.
-template <class K, int ActivationBits, int WeightBits>
-void check_codes(const std::vector<std::uint8_t>& a, const std::vector<std::uint8_t>& w, std::size_t m, std::size_t k,
-                 std::size_t stride) {
-  const matrix_view<const std::uint8_t> rows(a.data(), m, k, stride);
-  std::vector<std::int32_t> row_sums(m), expected(m * panel_width);
-  for (std::size_t r = 0; r != m; ++r) row_sums[r] = reference::sum(rows.row(r).data(), k);
-  std::vector<std::uint8_t> panel(code_panel_size(k));
-  K::pack_panel(matrix_view<const std::uint8_t>(w.data(), panel_width, k), panel.data());
-  guarded<std::int32_t> sums(m * panel_width);
-  reference::gemm_panel<ActivationBits, WeightBits>(rows, row_sums.data(), panel.data(), expected.data());
-  K::template gemm_panel<ActivationBits, WeightBits>(rows, row_sums.data(), panel.data(), sums.data());
-  CHECK(sums.content() == expected);
-  CHECK(sums.intact());
+// c[m, n] = start + a[m, k] · w[n, k]ᵀ in integers, which every order of the sums gives exactly.
+template <class K>
+void check_floats(std::size_t m, std::size_t k, std::size_t n, start from) {
+  const std::size_t a_stride = k + m % 3, c_stride = n + k % 4;
+  const auto a = integers(m * a_stride, 3), w = integers(n * k, 4), bias = integers(n, 5);
+  auto expected = integers(m * c_stride, 6);
+  guarded<float> c(expected);
+  for (std::size_t r = 0; r != m; ++r)
+    for (std::size_t j = 0; j != n; ++j) {
+      float& sum = expected[r * c_stride + j];
+      sum = (from.accumulate ? sum : 0) + (from.bias ? bias[j] : 0.0f);
+      for (std::size_t i = 0; i != k; ++i) sum += a[r * a_stride + i] * w[j * k + i];
+    }
+  const auto panels = float_panels(w, n, k);
+  K::gemm(matrix_view<const float>(a.data(), m, k, a_stride), panels.data(), from.bias ? bias.data() : nullptr,
+          from.accumulate, matrix_view<float>(c.data(), m, n, c_stride));
+  REQUIRE(c.content() == expected);  // what lies between the columns of two rows too
+  REQUIRE(c.intact());
 }
+
+// A product of codes: activations [m, k] and weights [n, k] with their grids.
+template <int ActivationBits, int WeightBits>
+struct code_product {
+  std::size_t m, k, n, stride;
+  std::vector<std::uint8_t> a, w;
+  std::vector<grid> rows, columns;
+
+  code_product(std::size_t m_, std::size_t k_, std::size_t n_, std::uint32_t name)
+      : m(m_),
+        k(k_),
+        n(n_),
+        stride(k_ + name % 3),
+        a(codes(m_ * (k_ + name % 3), ActivationBits, name)),
+        w(codes(n_ * k_, WeightBits, name + 1)) {
+    const auto scales = floats(m + n, name + 2, 0.3f);
+    const auto zero_points = codes(m, ActivationBits, name + 3), of_columns = codes(n, WeightBits, name + 4);
+    for (std::size_t r = 0; r != m; ++r) rows.push_back({0.4f + scales[r], zero_points[r]});
+    for (std::size_t j = 0; j != n; ++j) columns.push_back({0.4f + scales[m + j], of_columns[j]});
+  }
+
+  [[nodiscard]] std::int64_t exact(std::size_t r, std::size_t j) const {
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i != k; ++i)
+      sum += (a[r * stride + i] - rows[r].zero_point) * (w[j * k + i] - columns[j].zero_point);
+    return sum;
+  }
+
+  // Zero points of columns that are zero once the offset is taken are given as zeros, or not at all.
+  template <class K>
+  void check(start from, bool null_for_zeros) const {
+    const std::size_t c_stride = n + m % 4, whole = panels_of(n) * panel_width;
+    const auto bias = floats(n, 91, 20);
+    auto expected = floats(m * c_stride, 92, 20);
+    guarded<float> c(expected);
+    for (std::size_t r = 0; r != m; ++r)
+      for (std::size_t j = 0; j != n; ++j) {
+        float& value = expected[r * c_stride + j];
+        value = (from.accumulate ? value : 0) + (from.bias ? bias[j] : 0.0f);
+        value += rounded(static_cast<float>(exact(r, j)) * (rows[r].scale * columns[j].scale));
+      }
+
+    // Columns that nobody reads hold anything.
+    std::vector<float> scales(whole, not_a_number);
+    std::vector<std::int32_t> sums(whole, 0x7fffffff), zero_points(whole, -0x7fffffff), row_sums(m);
+    std::vector<std::uint8_t> panels(panels_of(n) * code_panel_size(k));
+    for_each_panel(w, n, k, [&](std::size_t p, matrix_view<const std::uint8_t> of_panel) {
+      reference::pack_panel(of_panel, panels.data() + p * code_panel_size(k));
+    });
+    bool zeros = true;
+    for (std::size_t j = 0; j != n; ++j) {
+      const std::int32_t offset = panel_offset(WeightBits, columns[j].zero_point);
+      scales[j] = columns[j].scale;
+      sums[j] = 0;
+      zero_points[j] = columns[j].zero_point - offset;
+      zeros = zeros && zero_points[j] == 0;
+      for (std::size_t i = 0; i != k; ++i) sums[j] += w[j * k + i] - offset;
+      std::uint8_t* const panel = panels.data() + j / panel_width * code_panel_size(k);
+      for (std::size_t i = 0; i != (k + 3) / 4 * 4; ++i) {  // what fills up words too, as unpack does
+        std::uint8_t& byte = panel[code_at(j % panel_width, i)];
+        byte = static_cast<std::uint8_t>(byte - offset);
+      }
+    }
+    for (std::size_t r = 0; r != m; ++r)
+      for (std::size_t i = 0; i != k; ++i) row_sums[r] += a[r * stride + i];
+    const bool none = zeros && null_for_zeros;
+
+    K::template gemm<ActivationBits, WeightBits>(
+        matrix_view<const std::uint8_t>(a.data(), m, k, stride), rows.data(), none ? nullptr : row_sums.data(),
+        panels.data(), {scales.data(), sums.data(), none ? nullptr : zero_points.data()},
+        from.bias ? bias.data() : nullptr, from.accumulate, matrix_view<float>(c.data(), m, n, c_stride));
+    bool same = true;
+    const auto content = c.content();
+    for (std::size_t i = 0; i != expected.size(); ++i)
+      same = same && std::bit_cast<std::uint32_t>(content[i]) == std::bit_cast<std::uint32_t>(expected[i]);
+    REQUIRE(same);
+    REQUIRE(c.intact());
+  }
+};
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("pack_panel lays out floats", K, ZOQAT_BACKENDS) {
-  for (const std::size_t k : depths)
-    for (std::size_t rows = 0; rows <= panel_width; ++rows) {
-      const std::size_t stride = k + 3;
-      const auto w = floats(rows * stride, 1);
-      std::vector<float> expected(float_panel_size(k));
-      guarded<float> panel(expected.size());
-      reference::pack_panel(matrix_view<const float>(w.data(), rows, k, stride), expected.data());
-      K::pack_panel(matrix_view<const float>(w.data(), rows, k, stride), panel.data());
-      CHECK(panel.content() == expected);
-      CHECK(panel.intact());
-    }
-}
-
-TEST_CASE_TEMPLATE("pack_panel lays out codes", K, ZOQAT_BACKENDS) {
-  for (const std::size_t k : depths)
-    for (std::size_t rows = 0; rows <= panel_width; ++rows) {
-      const std::size_t stride = k + (rows % 2);
-      auto w = codes(rows * stride, 8, 2);
-      std::vector<std::uint8_t> expected(code_panel_size(k));
-      guarded<std::uint8_t> panel(expected.size());
-      reference::pack_panel(matrix_view<const std::uint8_t>(w.data(), rows, k, stride), expected.data());
-      K::pack_panel(matrix_view<const std::uint8_t>(w.data(), rows, k, stride), panel.data());
-      CHECK(panel.content() == expected);
-      CHECK(panel.intact());
-    }
-}
-
-TEST_CASE_TEMPLATE("gemm_panel in floats misses no term", K, ZOQAT_BACKENDS) {
+TEST_CASE_TEMPLATE("gemm in floats misses no term", K, reference, ZOQAT_BACKENDS) {
   for (const std::size_t m : row_counts)
     for (const std::size_t k : depths)
-      for (const std::size_t columns : {1u, 3u, 4u, 8u, 11u, 15u, 16u})
-        for (const int start : {0, 1, 2}) {  // nothing, a bias, what c holds
-          const std::size_t a_stride = k + 1, c_stride = columns + 2;
-          const auto a = integers(m * a_stride, 3), w = integers(panel_width * k, 4), bias = integers(columns, 5);
-          const auto panel = panel_of<K>(w, k);
-          auto expected = integers(m * c_stride, 6);
-          guarded<float> c(expected);
-          const matrix_view<const float> rows(a.data(), m, k, a_stride);
-          const float* const b = start == 1 ? bias.data() : nullptr;
-          reference::gemm_panel(rows, panel.data(), b, start == 2, {expected.data(), m, columns, c_stride});
-          K::gemm_panel(rows, panel.data(), b, start == 2, {c.data(), m, columns, c_stride});
-          REQUIRE(c.content() == expected);  // what lies between the columns of two rows too
-          REQUIRE(c.intact());
-        }
+      for (const std::size_t n : column_counts)
+        for (const start from : starts) check_floats<K>(m, k, n, from);
 }
 
-TEST_CASE_TEMPLATE("gemm_panel in floats keeps its bound", K, ZOQAT_BACKENDS) {
-  for (const std::size_t k : depths) {
-    const std::size_t m = 13;
-    const auto a = floats(m * k, 7, 3), w = floats(panel_width * k, 8), bias = floats(panel_width, 9);
-    const auto panel = panel_of<K>(w, k);
-    matrix<float> expected(m, panel_width), c(m, panel_width);
-    const matrix_view<const float> rows(a.data(), m, k);
-    reference::gemm_panel(rows, panel.data(), bias.data(), false, expected);
-    K::gemm_panel(rows, panel.data(), bias.data(), false, c);
+TEST_CASE_TEMPLATE("gemm in floats crosses the blocks of its cache", K, ZOQAT_BACKENDS) {
+  check_floats<K>(3, 1031, 80, {true, false});
+  check_floats<K>(140, 300, 18, {false, true});
+  check_floats<K>(1, 4100, 16, {true, false});
+  check_floats<K>(70, 2050, 33, {true, false});
+}
+
+TEST_CASE_TEMPLATE("gemm in floats leaves out what is below the depth of a", K, reference, ZOQAT_BACKENDS) {
+  constexpr std::size_t m = 7, n = 37, depth = 9;
+  const auto a = integers(m * depth, 3), w = integers(n * depth, 4);
+  const auto panels = float_panels(w, n, depth);
+  for (std::size_t k = 0; k <= depth; ++k) {
+    std::vector<float> c(m * n), expected(m * n, 0.0f);
     for (std::size_t r = 0; r != m; ++r)
-      for (std::size_t j = 0; j != panel_width; ++j) {
-        double magnitude = std::abs(bias[j]);
-        for (std::size_t i = 0; i != k; ++i) magnitude += std::abs(double{rows(r, i)} * w[j * k + i]);
-        CHECK(close(c.view()(r, j), expected.view()(r, j), 2.0 * static_cast<double>(k + 1), magnitude));
-      }
+      for (std::size_t j = 0; j != n; ++j)
+        for (std::size_t i = 0; i != k; ++i) expected[r * n + j] += a[r * depth + i] * w[j * depth + i];
+    K::gemm(matrix_view<const float>(a.data(), m, k, depth), panels.data(), nullptr, false,
+            matrix_view<float>(c.data(), m, n), depth);
+    CHECK(c == expected);
   }
 }
 
-TEST_CASE_TEMPLATE("gemm_panel in codes is exact", K, ZOQAT_BACKENDS) {
+TEST_CASE_TEMPLATE("gemm in floats keeps its bound", K, reference, ZOQAT_BACKENDS) {
+  constexpr std::size_t m = 13, n = 20;
+  for (const std::size_t k : depths)
+    for (const start from : starts) {
+      const auto a = floats(m * k, 7, 3), w = floats(n * k, 8), bias = floats(n, 9), before = floats(m * n, 10);
+      const auto panels = float_panels(w, n, k);
+      auto c = before;
+      K::gemm(matrix_view<const float>(a.data(), m, k), panels.data(), from.bias ? bias.data() : nullptr,
+              from.accumulate, matrix_view<float>(c.data(), m, n));
+      for (std::size_t r = 0; r != m; ++r)
+        for (std::size_t j = 0; j != n; ++j) {
+          double sum = (from.accumulate ? double{before[r * n + j]} : 0) + (from.bias ? double{bias[j]} : 0);
+          double magnitude = std::abs(sum);
+          for (std::size_t i = 0; i != k; ++i) {
+            const double term = double{a[r * k + i]} * w[j * k + i];
+            sum += term, magnitude += std::abs(term);
+          }
+          REQUIRE(close(c[r * n + j], static_cast<float>(sum), 2.0 * static_cast<double>(k + 2), magnitude));
+        }
+    }
+}
+
+TEST_CASE_TEMPLATE("gemm in codes is what the codes stand for, bit by bit", K, reference, ZOQAT_BACKENDS) {
   for_each_widths([](auto activation_bits, auto weight_bits) {
+    std::uint32_t name = 0;
     for (const std::size_t m : row_counts)
       for (const std::size_t k : depths)
-        check_codes<K, activation_bits, weight_bits>(codes(m * (k + 1), activation_bits, 10),
-                                                     codes(panel_width * k, weight_bits, 11), m, k, k + 1);
+        for (int i = 0; i != 3; ++i) {  // every number of columns and every start meets every shape sooner or later
+          ++name;
+          const std::size_t n = column_counts[name * 7 % std::size(column_counts)];
+          const code_product<activation_bits, weight_bits> product(m, k, n, 10 * name);
+          product.template check<K>(starts[name % 4], name % 5 != 0);
+        }
   });
 }
 
-TEST_CASE_TEMPLATE("gemm_panel in codes does not overflow", K, ZOQAT_BACKENDS) {
+TEST_CASE_TEMPLATE("gemm in codes starts from everything at every width", K, reference, ZOQAT_BACKENDS) {
   for_each_widths([](auto activation_bits, auto weight_bits) {
-    const auto top = [](int bits) { return static_cast<std::uint8_t>((1 << bits) - 1); };
+    for (const start from : starts)
+      for (const std::size_t n : column_counts) {
+        const code_product<activation_bits, weight_bits> product(7, 37, n, 20);
+        product.template check<K>(from, true);
+        product.template check<K>(from, false);
+      }
+  });
+}
+
+TEST_CASE_TEMPLATE("gemm in codes needs no sums of rows for symmetric weights of 8 bits", K, reference,
+                   ZOQAT_BACKENDS) {
+  code_product<8, 8> product(6, 70, 35, 30);
+  for (grid& g : product.columns) g.zero_point = 128;
+  for (const start from : starts) product.template check<K>(from, true);
+}
+
+TEST_CASE_TEMPLATE("gemm in codes crosses the blocks of its cache", K, ZOQAT_BACKENDS) {
+  const auto check = []<int ActivationBits, int WeightBits>() {
+    code_product<ActivationBits, WeightBits>(3, 2053, 80, 40).template check<K>({true, false}, true);
+    code_product<ActivationBits, WeightBits>(150, 260, 33, 41).template check<K>({false, true}, true);
+    code_product<ActivationBits, WeightBits>(2, 9001, 17, 42).template check<K>({false, false}, true);
+  };
+  check.template operator()<4, 4>();
+  check.template operator()<8, 4>();
+  check.template operator()<8, 8>();
+}
+
+TEST_CASE_TEMPLATE("gemm in codes does not overflow", K, reference, ZOQAT_BACKENDS) {
+  for_each_widths([](auto activation_bits, auto weight_bits) {
+    constexpr int a_top = (1 << activation_bits) - 1, w_top = (1 << weight_bits) - 1;
+    // Codes at an end with the zero point at one, and codes that jump from end to end. Each kind of row meets each
+    // kind of column, so that the bytes of a sum are all at their least, all at their greatest, or by turns.
+    struct kind {
+      std::size_t period;  // of two ends; 0: all codes are at the bottom, 1: at the top
+      bool high;           // the zero point is at the top
+    };
+    constexpr kind kinds[] = {{0, false}, {0, true}, {1, false}, {1, true},
+                              {2, false}, {2, true}, {4, true},  {8, false}};
+    const auto code = [](kind what, std::size_t i, int top) {
+      const bool up = what.period < 2 ? what.period == 1 : i % what.period < what.period / 2;
+      return static_cast<std::uint8_t>(up ? top : 0);
+    };
     for (const std::size_t k : {1031u, 32768u}) {
-      const std::vector<std::uint8_t> a(2 * k, top(activation_bits)), w(panel_width * k, top(weight_bits));
-      check_codes<K, activation_bits, weight_bits>(a, w, 2, k, k);
-      const std::vector<std::uint8_t> no_a(2 * k), no_w(panel_width * k);
-      check_codes<K, activation_bits, weight_bits>(a, no_w, 2, k, k);
-      check_codes<K, activation_bits, weight_bits>(no_a, w, 2, k, k);
+      code_product<activation_bits, weight_bits> product(std::size(kinds), k, 2 * std::size(kinds), 0);
+      for (std::size_t r = 0; r != product.m; ++r) {
+        product.rows[r].zero_point = kinds[r].high ? a_top : 0;
+        for (std::size_t i = 0; i != k; ++i) product.a[r * product.stride + i] = code(kinds[r], i, a_top);
+      }
+      for (std::size_t j = 0; j != product.n; ++j) {
+        const kind what = kinds[j % std::size(kinds)];
+        product.columns[j].zero_point = what.high ? w_top : 0;
+        for (std::size_t i = 0; i != k; ++i) product.w[j * k + i] = code(what, i + j / std::size(kinds), w_top);
+      }
+      product.template check<K>({false, false}, true);
     }
   });
 }
 
-TEST_CASE("the products of codes are those of the matrix") {
-  const std::uint8_t a[] = {1, 2, 3, 4, 5}, w[] = {1, 0, 0, 0, 2, 15, 15, 15, 15, 15};
-  std::uint8_t panel[code_panel_size(5)];
-  std::int32_t sums[panel_width];
-  const std::int32_t row_sum = 15;
-  reference::pack_panel(matrix_view<const std::uint8_t>(w, 2, 5), panel);
-  reference::gemm_panel<4, 4>(matrix_view<const std::uint8_t>(a, 1, 5), &row_sum, panel, sums);
-  CHECK(sums[0] == 11);
-  CHECK(sums[1] == 225);
-  for (std::size_t j = 2; j != panel_width; ++j) CHECK(sums[j] == 0);
+TEST_CASE("a product of codes by hand") {
+  // Activations 2 (a - 3), weights 0.5 (w - 1) and 4 (w - 15), of which the panel holds w - 1 and w - 15.
+  const std::uint8_t a[] = {1, 2, 3, 4, 5};
+  const std::int8_t w[2][5] = {{1, 0, 0, 0, 2}, {-15, -15, 0, -15, -14}};
+  std::vector<std::uint8_t> panel(code_panel_size(5));
+  for (std::size_t j = 0; j != 2; ++j)
+    for (std::size_t k = 0; k != 5; ++k) panel[code_at(j, k)] = static_cast<std::uint8_t>(w[j][k]);
+  const grid row{2.0f, 3};
+  std::vector<float> scales(panel_width, 0.5f);
+  scales[1] = 4;
+  std::vector<std::int32_t> sums(panel_width);
+  sums[0] = 3, sums[1] = -59;
+  const float bias[] = {0.25f, 100};
+  float c[2];
+  const auto run = [&](const float* from, bool accumulate) {
+    reference::gemm<4, 4>(matrix_view<const std::uint8_t>(a, 1, 5), &row, nullptr, panel.data(),
+                          {scales.data(), sums.data(), nullptr}, from, accumulate, matrix_view<float>(c, 1, 2));
+  };
+  run(nullptr, false);  // (-2)·1 + 2·2 = 2 and 2·15 + 1·15 - 1·15 - 2·14 = 2
+  CHECK(c[0] == 2.0f);
+  CHECK(c[1] == 16.0f);
+  run(bias, false);
+  CHECK(c[0] == 2.25f);
+  CHECK(c[1] == 116.0f);
+  run(bias, true);
+  CHECK(c[0] == 4.5f);
+  CHECK(c[1] == 232.0f);
+}
+
+TEST_CASE("a product of codes of 8 bits by hand") {
+  // One weight of 200 with its zero point at 130: the byte is 72, and 2 is left for the sum of the row.
+  CHECK(panel_offset(8, 130) == 128);
+  CHECK(panel_offset(7, 130) == 130);
+  const std::uint8_t a[] = {10, 20};
+  std::vector<std::uint8_t> panel(code_panel_size(2));
+  panel[code_at(0, 0)] = 72;
+  panel[code_at(0, 1)] = static_cast<std::uint8_t>(-128);  // code 0
+  const grid row{1.0f, 5};
+  const std::vector<float> scales(panel_width, 1.0f);
+  std::vector<std::int32_t> sums(panel_width), zero_points(panel_width);
+  sums[0] = -56, zero_points[0] = 2;
+  const std::int32_t row_sum = 30;
+  float c = 0;
+  reference::gemm<8, 8>(matrix_view<const std::uint8_t>(a, 1, 2), &row, &row_sum, panel.data(),
+                        {scales.data(), sums.data(), zero_points.data()}, nullptr, false,
+                        matrix_view<float>(&c, 1, 1));
+  CHECK(c == 5 * 70 - 15 * 130);
+}
+
+TEST_CASE("a product of floats by hand") {
+  const float a[] = {1, 2, 3, 4}, w[] = {10, 100}, bias[] = {0.5f};
+  std::vector<float> panel(float_panel_size(2));
+  reference::pack_panel(matrix_view<const float>(w, 1, 2), panel.data());
+  float c[] = {1, 2};
+  reference::gemm(matrix_view<const float>(a, 2, 2), panel.data(), bias, true, matrix_view<float>(c, 2, 1));
+  CHECK(c[0] == 211.5f);
+  CHECK(c[1] == 432.5f);
+  reference::gemm(matrix_view<const float>(a, 2, 2), panel.data(), bias, false, matrix_view<float>(c, 2, 1));
+  CHECK(c[0] == 210.5f);
+  CHECK(c[1] == 430.5f);
+  reference::gemm(matrix_view<const float>(a, 2, 2), panel.data(), nullptr, false, matrix_view<float>(c, 2, 1));
+  CHECK(c[0] == 210);
+  CHECK(c[1] == 430);
 }

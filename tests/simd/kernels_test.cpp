@@ -31,8 +31,9 @@ static_assert(!kernels<without_relu> && !kernels<with_throwing_dot>);
 static_assert(float_panel_size(0) == 0 && float_panel_size(5) == 80);
 static_assert(code_panel_size(0) == 0 && code_panel_size(1) == 64 && code_panel_size(4) == 64 &&
               code_panel_size(5) == 128);
-static_assert(packed_bytes(4, 0) == 0 && packed_bytes(4, 1) == 16 && packed_bytes(4, 32) == 16 &&
-              packed_bytes(3, 33) == 24);
+static_assert(packed_panel_size(4, 0) == 0 && packed_panel_size(4, 1) == 256 && packed_panel_size(4, 32) == 256 &&
+              packed_panel_size(3, 33) == 384);
+static_assert(panel_offset(2, 3) == 3 && panel_offset(7, 0) == 0 && panel_offset(8, 0) == 128);
 
 TEST_CASE_TEMPLATE("a backend says what it is", K, reference, ZOQAT_BACKENDS) {
   CHECK(std::strlen(K::name()) > 0);

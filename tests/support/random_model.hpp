@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -113,10 +114,26 @@ template <class Model>
   const nn::forward_pass<simd::default_kernels, inference_lane, sequential> pass{at_masters, here, batch, work};
   model.forward(pass);
   matrix<float> logits(batch.tokens(), model.shape().vocabulary);
-  model.for_each_logits(pass, [](std::size_t) { return true; }, [&](std::size_t row, std::span<const float> of_row) {
-    std::ranges::copy(of_row, logits.row(row).begin());
-  });
+  std::vector<std::size_t> tokens(batch.tokens());
+  std::iota(tokens.begin(), tokens.end(), std::size_t{0});
+  model.logits(pass, tokens, logits);
   return logits;
+}
+
+/// How far a model's logits are at most from what `expected.logits(tokens)` says of every sequence of a batch.
+template <class Model, class Reference>
+[[nodiscard]] double largest_difference(Model& model, const Reference& expected, const nn::token_batch& batch) {
+  const matrix<float> logits = logits_of(model, batch);
+  double largest = 0;
+  for (std::size_t s = 0; s != batch.sequences(); ++s) {
+    std::vector<nn::token> tokens;
+    for (std::size_t i = 0; i != batch.length(s); ++i) tokens.push_back(batch[batch.start(s) + i]);
+    const auto wanted = expected.logits(tokens);
+    for (std::size_t i = 0; i != tokens.size(); ++i)
+      for (std::size_t v = 0; v != wanted[i].size(); ++v)
+        largest = std::max(largest, std::abs(wanted[i][v] - double{logits(batch.start(s) + i, v)}));
+  }
+  return largest;
 }
 
 /// The bits of everything that can train.

@@ -64,6 +64,14 @@ struct trainer {
         model, ideal, corpus, threads, {.batch = 3, .micro_batches = 2, .seed = 5});
     train::run(model, loss, estimator, optimizer, first, steps, threads, train::write_log{&log}, stop_at{stop});
   }
+  /// Without anyone who looks at the weights between two steps: updates are made in the pass of the next step.
+  bits train_unwatched(const std::filesystem::path& path) {
+    auto log = zo::run_log::create(path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}});
+    train::language_model_loss<student, teacher, zo::rademacher, thread_pool> loss(
+        model, ideal, corpus, threads, {.batch = 3, .micro_batches = 2, .seed = 5});
+    train::run(model, loss, estimator, optimizer, 0, steps, threads, train::write_log{&log});
+    return bits_of(model);
+  }
   bits train(const std::filesystem::path& path, std::uint32_t stop = steps) {
     auto log = zo::run_log::create(path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}});
     run(0, log, stop);
@@ -97,6 +105,11 @@ TEST_CASE("a run ends in the same bits on any number of threads, broken off and 
   CHECK(trainer(2).train(folder / "killed", 2) != trained);
   CHECK(trainer(2).resume(folder / "killed") == std::pair(2u, trained));
   CHECK(read_file(folder / "killed") == log);
+
+  for (const std::size_t threads : {1u, 2u, 3u}) {
+    CHECK(trainer(threads).train_unwatched(folder / "unwatched") == trained);
+    CHECK(read_file(folder / "unwatched") == log);
+  }
 
   // Killed while it wrote the record of step 4, at any byte of it.
   const std::size_t record = zo::run_log::record_bytes(2);

@@ -3,14 +3,19 @@
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/quadratic.hpp>
+#include <zoqat/core/numeric.hpp>
 #include <zoqat/train/trainer.hpp>
+#include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/parabolic.hpp>
 #include <zoqat/zo/sgd.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -35,6 +40,89 @@ struct stop_after {
   std::uint32_t left;
   bool stop() { return --left == 0; }
 };
+
+/// The same problem with its values as swept rows: the pass that reads a row next makes its update. Asked to, it
+/// throws in the middle of a pass.
+struct swept_quadratic : quadratic {
+  static constexpr std::size_t rows = 4;
+  zo::deferred_update<zo::rademacher> pending;
+  std::uint32_t failing_step = std::numeric_limits<std::uint32_t>::max();
+
+  template <class F>
+  void for_each_parameter(F&& visit) const {
+    visit(swept());
+  }
+  void operator()(std::span<const zo::perturbation> points, std::size_t, std::span<double> losses) {
+    const zo::lanes<zo::rademacher, simd::default_kernels, decltype(pending)> lanes(points, {}, &pending);
+    sweep_scratch scratch;
+    std::ranges::fill(losses, 0.0);
+    for (std::size_t row = 0; row != rows; ++row) {
+      if (selected.back() == failing_step && row == rows / 2) throw std::runtime_error("half way");
+      lanes.sweep_rows(swept(), row, 1, scratch,
+                       [&](std::size_t, std::size_t lane, std::span<const lane_values> seen) {
+                         for (const lane_values& v : seen) losses[lane++] += of_row(v);
+                       });
+    }
+  }
+  void defer(const zo::update& u, swept_quadratic& store) { pending.defer(u, store, threads); }
+  void flush(swept_quadratic& store) { pending.flush(store, threads); }
+
+ private:
+  [[nodiscard]] parameter swept() const {
+    parameter p = parameters[0];
+    p.row_size = p.values.size() / rows;
+    return p;
+  }
+  static double of_row(const lane_values& v) {
+    double total = 0;
+    for (std::size_t i = 0; i != 20 / rows; ++i) {
+      const double x = v.direction ? add_product(v.values[i], v.scale, v.direction[i]) : v.values[i];
+      total += 0.5 * x * x;
+    }
+    return total;
+  }
+};
+
+using values_by_step = std::vector<std::vector<float>>;
+
+/// Notes the values that a callback finds.
+struct watch {
+  const quadratic* problem;
+  values_by_step* seen;
+  void after_step(const train::step_report&) { seen->push_back(problem->values); }
+};
+/// The same after every `every`-th step; between them it looks without having asked for it.
+struct glance : watch {
+  std::uint32_t every;
+  [[nodiscard]] bool reads_parameters(const train::step_report& report) const {
+    return (report.step + 1) % every == 0;
+  }
+};
+struct watch_by_stop {
+  const quadratic* problem;
+  values_by_step* seen;
+  bool stop() {
+    seen->push_back(problem->values);
+    return false;
+  }
+};
+struct watch_at_end {
+  const quadratic* problem;
+  values_by_step* seen;
+  void end() { seen->push_back(problem->values); }
+};
+
+/// The values after each step where every update is made at once.
+values_by_step eagerly(std::uint32_t steps) {
+  quadratic q;
+  values_by_step values;
+  train::run(q.parameters, q, q.estimator, q.optimizer, 0, steps, q.threads, watch{&q, &values});
+  return values;
+}
+template <class... Callbacks>
+void run_swept(swept_quadratic& q, std::uint32_t steps, Callbacks&&... callbacks) {
+  train::run(q, q, q.estimator, q.optimizer, 0, steps, q.threads, callbacks...);
+}
 
 }  // namespace
 
@@ -87,6 +175,60 @@ TEST_CASE("training goes down") {
   const double before = q.at_masters();
   train::run(q.parameters, q, q.estimator, q.optimizer, 0, 300, q.threads);
   CHECK(q.at_masters() < 0.2 * before);
+}
+
+TEST_CASE("a callback finds the values after its step, unless it says that it does not look") {
+  const values_by_step expected = eagerly(6);
+  const auto seen_by = [&](auto... callbacks) {
+    swept_quadratic q;
+    values_by_step seen;
+    run_swept(q, 6, callbacks(q, seen)...);
+    CHECK(q.values == expected.back());
+    return seen;
+  };
+  const auto watching = [](swept_quadratic& q, values_by_step& seen) { return watch{&q, &seen}; };
+  const auto at_stop = [](swept_quadratic& q, values_by_step& seen) { return watch_by_stop{&q, &seen}; };
+  const auto at_end = [](swept_quadratic& q, values_by_step& seen) { return watch_at_end{&q, &seen}; };
+  const auto every = [](std::uint32_t n) {
+    return [n](swept_quadratic& q, values_by_step& seen) { return glance{{&q, &seen}, n}; };
+  };
+  CHECK(seen_by(watching) == expected);
+  CHECK(seen_by(at_stop) == expected);
+  CHECK(seen_by(at_end) == values_by_step{expected.back()});
+  CHECK(seen_by(every(1)) == expected);
+
+  // The update of a step waits for the pass of the next: whoever does not ask finds that of the step before.
+  const values_by_step late = seen_by(every(7));
+  REQUIRE(late.size() == 6);
+  CHECK(late[0] == quadratic().values);
+  for (std::size_t step = 1; step != 6; ++step) CHECK(late[step] == expected[step - 1]);
+  const values_by_step some = seen_by(every(3));
+  for (std::size_t step = 1; step != 6; ++step) CHECK(some[step] == expected[step % 3 == 2 ? step : step - 1]);
+
+  // One that looks is enough.
+  const values_by_step both = seen_by(every(7), watching);
+  for (std::size_t step = 0; step != 6; ++step) {
+    CHECK(both[2 * step] == expected[step]);
+    CHECK(both[2 * step + 1] == expected[step]);
+  }
+}
+
+TEST_CASE("a step that throws leaves the values as the update before made them") {
+  const values_by_step expected = eagerly(3);
+  swept_quadratic in_pass;
+  in_pass.failing_step = 3;
+  CHECK_THROWS_AS(run_swept(in_pass, 6), std::runtime_error);
+  CHECK(in_pass.values == expected[2]);
+
+  struct throws {
+    void after_step(const train::step_report& report) {
+      if (report.step == 2) throw std::logic_error("a callback");
+    }
+    static bool reads_parameters(const train::step_report&) { return false; }
+  };
+  swept_quadratic in_callback;
+  CHECK_THROWS_AS(run_swept(in_callback, 6, throws{}), std::logic_error);
+  CHECK(in_callback.values == expected[2]);
 }
 
 TEST_CASE("a loss that is not finite is rejected, counted and leaves the weights") {

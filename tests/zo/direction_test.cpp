@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <zoqat/core/sign_run.hpp>
 #include <zoqat/random/gaussian.hpp>
 #include <zoqat/random/rademacher.hpp>
 #include <zoqat/zo/direction.hpp>
@@ -35,6 +36,7 @@ struct may_throw {
 }  // namespace
 
 static_assert(distribution<gaussian> && distribution<rademacher> && distribution<either>);
+static_assert(sign_distribution<rademacher> && sign_distribution<either> && !sign_distribution<gaussian>);
 static_assert(!distribution<without_name> && !distribution<may_throw> && !distribution<int>);
 
 TEST_CASE("a direction names a stream for each tensor, made of all its parts") {
@@ -61,6 +63,21 @@ TEST_CASE("the distributions are those of zoqat::random") {
       CHECK(filled(rademacher(), s, first, n) == expected);
       CHECK(filled(either{.is_gaussian = false}, s, first, n) == expected);
     }
+}
+
+TEST_CASE_TEMPLATE("what a distribution gives as signs is what it gives as numbers", Distribution, rademacher,
+                   either) {
+  Distribution elements;
+  if constexpr (requires { elements.is_gaussian; }) {
+    CHECK_FALSE(elements.gives_signs());
+    elements.is_gaussian = false;
+  }
+  CHECK(elements.gives_signs());
+  const random::stream s = direction{77, 3, 1}.of_tensor(4);
+  std::vector<std::uint32_t> words(2 * sign_run::superblock_words);
+  elements.template fill_signs<simd::default_kernels>(s, 5, 2, words.data());
+  const auto numbers = filled(elements, s, 5 * sign_run::superblock, 2 * sign_run::superblock);
+  for (std::size_t i = 0; i != numbers.size(); ++i) REQUIRE(sign_run{words.data()}[i] == numbers[i]);
 }
 
 TEST_CASE("names") {

@@ -167,3 +167,118 @@ TEST_CASE("no lanes and no elements") {
   lanes<gaussian>({&point, 1}).read(p, 2, 0, &untouched);
   CHECK(untouched == 7);
 }
+
+TEST_CASE_TEMPLATE("a sweep sees what a read writes, row by row, without writing it", Distribution,
+                   ZOQAT_DISTRIBUTIONS) {
+  tensors store = assorted();
+  const auto points = assorted_points();
+  const lanes<Distribution> all(points);
+  sweep_scratch scratch;
+  store.for_each_parameter([&](parameter p) {
+    if (p.values.empty()) return;
+    p.row_size = p.unit.empty() ? p.values.size() : p.values.size() / p.unit.size();
+    const std::size_t rows = p.values.size() / p.row_size;
+    for (const std::size_t first : {std::size_t{0}, rows / 2}) {
+      std::vector<std::size_t> seen(points.size(), 0);
+      all.sweep_rows(p, first, rows - first, scratch,
+                     [&](std::size_t r, std::size_t lane, std::span<const lane_values> values) {
+                       const auto out = read(all, p, (first + r) * p.row_size, p.row_size);
+                       for (const lane_values& v : values) {
+                         std::vector<float> row(v.values, v.values + p.row_size);
+                         CHECK_FALSE(v.signs);  // nothing is said about where its parts begin
+                         if (v.direction)
+                           for (std::size_t i = 0; i != row.size(); ++i)
+                             row[i] = add_product(row[i], v.scale, v.direction[i]);
+                         CHECK(bits_of(row) == bits_of(std::span(out).subspan(lane * p.row_size, p.row_size)));
+                         CHECK(seen[lane++]++ == r);
+                       }
+                     });
+      for (const std::size_t n : seen) CHECK(n == rows - first);
+    }
+  });
+}
+
+namespace {
+
+// Rademacher directions by one who cannot give signs, like most distributions.
+struct numbers_only {
+  static constexpr const char* name() noexcept { return "numbers only"; }
+  template <class Kernels>
+  static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    rademacher::fill<Kernels>(s, first, out, n);
+  }
+};
+static_assert(distribution<numbers_only> && !sign_distribution<numbers_only>);
+
+constexpr either by_choice{.is_gaussian = false};
+
+}  // namespace
+
+TEST_CASE("signs read what numbers read, bit for bit, wherever a part begins") {
+  const auto points = assorted_points();
+  const lanes<numbers_only> wanted(points);
+  const lanes<rademacher> found(points);
+  const lanes<either> chosen(points, by_choice);
+  // No units, and rows that are a multiple of 16 or not.
+  for (const std::size_t rows : {0u, 1u, 4u, 5u, 20u, 320u}) {
+    tensors store;
+    store.add(parameter_group::weight, floats(9600, 3), rows == 0 ? std::vector<float>() : floats(rows, 8));
+    store[0][1000] = -0.0f;
+    store.for_each_parameter([&](const parameter& p) {
+      for (const std::size_t first : {0u, 1u, 16u, 480u, 2032u, 2048u, 4800u})
+        for (const std::size_t n : {0u, 1u, 16u, 17u, 500u, 4800u}) {  // the last one in two chunks
+          CAPTURE(rows);
+          CAPTURE(first);
+          CAPTURE(n);
+          const auto numbers = bits_of(read(wanted, p, first, n));
+          REQUIRE(bits_of(read(found, p, first, n)) == numbers);
+          REQUIRE(bits_of(read(chosen, p, first, n)) == numbers);
+        }
+    });
+  }
+}
+
+TEST_CASE("a sweep gives signs where parts begin at multiples of 16, and they are the numbers") {
+  const auto points = assorted_points();
+  const lanes<numbers_only> wanted(points);
+  const lanes<either> found(points, by_choice), gaussians(points);
+  sweep_scratch scratch, other;
+  for (const std::size_t row_size : {7u, 16u, 48u, 100u, 512u, 768u, 2400u, 9600u})
+    for (const std::size_t granularity : {std::size_t{1}, row_size, std::gcd(row_size, std::size_t{32})}) {
+      tensors store;
+      const std::size_t rows = 9600 / row_size;
+      store.add(parameter_group::weight, floats(rows * row_size, 3), floats(rows, 8));
+      store.for_each_parameter([&](parameter p) {
+        p.row_size = row_size, p.granularity = granularity;
+        CAPTURE(row_size);
+        CAPTURE(granularity);
+        std::vector<std::vector<std::uint32_t>> seen(rows * points.size());  // [rows][lanes], in whatever order
+        wanted.sweep_rows(p, 0, rows, other, [&](std::size_t r, std::size_t lane, std::span<const lane_values> all) {
+          for (const lane_values& v : all) {
+            std::vector<float> row(v.values, v.values + row_size);
+            if (v.direction) simd::reference::add_scaled(v.values, v.direction, v.scale, row.data(), row_size);
+            seen[r * points.size() + lane++] = bits_of(row);
+          }
+        });
+        std::size_t found_rows = 0, with_signs = 0;
+        found.sweep_rows(p, 0, rows, scratch, [&](std::size_t r, std::size_t lane, std::span<const lane_values> all) {
+          for (const lane_values& v : all) {
+            const bool moves = points[lane].scale.weight != 0, signs = static_cast<bool>(v.signs);
+            REQUIRE(signs == (moves && granularity % sign_run::granularity == 0));
+            REQUIRE((v.direction != nullptr) == (moves && !signs));
+            with_signs += signs;
+            std::vector<float> row(v.values, v.values + row_size);
+            if (v.signs) simd::reference::add_signs(v.values, v.signs, v.scale, row.data(), row_size);
+            if (v.direction) simd::reference::add_scaled(v.values, v.direction, v.scale, row.data(), row_size);
+            REQUIRE(bits_of(row) == seen[r * points.size() + lane++]);
+            ++found_rows;
+          }
+        });
+        CHECK(found_rows == seen.size());
+        CHECK((with_signs != 0) == (granularity % sign_run::granularity == 0));
+        gaussians.sweep_rows(p, 0, rows, scratch, [&](std::size_t, std::size_t, std::span<const lane_values> values) {
+          for (const lane_values& v : values) REQUIRE_FALSE(v.signs);
+        });
+      });
+    }
+}

@@ -73,6 +73,23 @@ TEST_CASE("the two kinds of `either` are the two distributions") {
   }
 }
 
+TEST_CASE("an update by signs is the formula too, for rows of any size") {
+  for (const std::size_t rows : {0u, 1u, 5u, 30u, 1200u}) {  // rows of 19200, 3840, 640 and 16
+    tensors store;
+    store.add(parameter_group::weight, floats(19200, 3), rows == 0 ? std::vector<float>() : floats(rows, 8));
+    store.add(parameter_group::weight, floats(19200, 4), floats(768, 9));  // of 25
+    update u = some_update();
+    u.slope.push_back(0);
+    const auto wanted = bits_of(expected(rademacher(), u, store));
+    thread_pool threads(2);
+    tensors chosen = store;
+    apply(rademacher(), u, store, threads);
+    CHECK(bits_of(store.values()) == wanted);
+    apply(either{.is_gaussian = false}, u, chosen, threads);
+    CHECK(bits_of(chosen.values()) == wanted);
+  }
+}
+
 TEST_CASE("groups without a gain keep every bit") {
   tensors store;
   store.add(parameter_group::clipping, fragile());

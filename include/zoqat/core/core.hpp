@@ -12,4 +12,5 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/core/parameter.hpp>
+#include <zoqat/core/sign_run.hpp>
 #include <zoqat/core/version.hpp>

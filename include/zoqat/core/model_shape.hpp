@@ -25,6 +25,7 @@ struct model_shape {
   float rope_theta = 1e4f;
   rope_pairing rope = rope_pairing::half_split;
   bool tied_head = true;  ///< the head is the embedding matrix
+  bool biases = false;    ///< the linear layers of the blocks have biases
 
   friend bool operator==(const model_shape&, const model_shape&) = default;
 };

@@ -63,6 +63,10 @@ struct per_group {
 
 /// A trainable tensor where it lies: `values` are the fp32 masters, row-major [rows, values.size() / rows].
 ///
+/// A tensor with a `row_size` is *swept*: a forward pass reads it whole rows at a time, through `sweep_rows` of its
+/// lanes and through nothing else. So a pass that is to begin with an update can make it on the way. What it reads
+/// of a row at a time begins at a multiple of `granularity`, counted from the start of the tensor.
+///
 /// `unit` is empty or holds one positive number per row: the natural step of that row (for a weight, the step
 /// size of its quantizer). Perturbations and updates of the row are multiples of it, so that one ε and one
 /// learning rate mean the same everywhere. It stays fixed during a run, or a log would not replay.
@@ -72,6 +76,8 @@ struct parameter {
   parameter_group group = parameter_group::weight;
   std::span<float> values{};
   std::span<const float> unit{};
+  std::size_t row_size = 0;     ///< of a swept tensor; 0 for the others
+  std::size_t granularity = 1;  ///< of a swept tensor
 };
 
 /// Something that hands out its trainable tensors, always in the same order and with the same ids.

@@ -22,9 +22,12 @@
 
 namespace zoqat::io {
 
-/// A trained and deployed model on disk: a safetensors file with the packed codes, scales and zero points of each layer
-/// under the layer's name, everything else as F32, and in the metadata the scheme's name and the model's shape.
-inline constexpr std::string_view quantized_format = "zoqat-quantized-1";
+/// A trained and deployed model on disk: a safetensors file with the packed codes, scales and zero points of each
+/// layer under the layer's name as quant::packed_matrix stores them, everything else as F32, and in the metadata the
+/// scheme's name and the model's shape.
+inline constexpr std::string_view quantized_format = "zoqat-quantized-2";
+/// What the names of all versions of the format begin with.
+inline constexpr std::string_view quantized_formats = "zoqat-quantized-";
 
 namespace detail {
 
@@ -51,27 +54,28 @@ T number_at(const safetensors_file& file, const std::string& key) {
   const std::string& text = metadata_at(file, key);
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  require<io_error>(error == std::errc{} && end == text.data() + text.size(), "{}: metadata '{}': '{}' is not a number",
-                    file.path().native(), key, text);
+  require<io_error>(error == std::errc{} && end == text.data() + text.size(),
+                    "{}: metadata '{}': '{}' is not a number", file.path().native(), key, text);
   return value;
 }
 /// Whether the value is `yes`; it must be `yes` or `no`.
 inline bool flag_at(const safetensors_file& file, const std::string& key, std::string_view yes, std::string_view no) {
   const std::string& text = metadata_at(file, key);
-  require<io_error>(text == yes || text == no, "{}: metadata '{}': '{}' is neither '{}' nor '{}'", file.path().native(),
-                    key, text, yes, no);
+  require<io_error>(text == yes || text == no, "{}: metadata '{}': '{}' is neither '{}' nor '{}'",
+                    file.path().native(), key, text, yes, no);
   return text == yes;
 }
 
 }  // namespace detail
 
-/// True if the file was written by `save_quantized`.
+/// True if the file was written by `save_quantized`, of whatever version.
 [[nodiscard]] inline bool is_quantized_model(const safetensors_file& file) {
   const auto format = file.metadata().find("format");
-  return format != file.metadata().end() && format->second == quantized_format;
+  return format != file.metadata().end() && format->second.starts_with(quantized_formats);
 }
 
-/// Writes a deployed model: beside the destination first, then renamed. Throws io_error.
+/// Writes a deployed model: beside the destination first, then renamed. Throws io_error, and value_error for a model
+/// that still trains.
 template <class Model>
 void save_quantized(const std::filesystem::path& path, Model& model, std::string_view scheme) {
   model_shape shape = model.shape();
@@ -81,18 +85,26 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   metadata["rope_theta"] = fmt::format("{}", shape.rope_theta);
   metadata["rope"] = shape.rope == rope_pairing::half_split ? "half_split" : "interleaved";
   metadata["head"] = shape.tied_head ? "tied" : "separate";
+  metadata["biases"] = shape.biases ? "yes" : "no";
   std::vector<tensor_view> tensors;
   model.for_each_stored([&]<class T>(const std::string& name, std::vector<std::size_t> extents, std::span<T> values) {
+    require(!values.empty(), "{}: '{}' is not stored yet: only a deployed model can be saved", path.native(), name);
     tensors.push_back({.name = name, .type = dtype_of<std::remove_const_t<T>>::value, .shape = std::move(extents),
                        .data = std::as_bytes(values), .source = path.native()});
   });
   write_safetensors(path, tensors, metadata);
 }
 
-/// The name of the scheme a saved model uses. Throws io_error if the file is not such a model.
+/// The name of the scheme a saved model uses. Throws io_error if the file is not such a model, or one of another
+/// version.
 [[nodiscard]] inline std::string scheme_of(const safetensors_file& file) {
-  require<io_error>(is_quantized_model(file), "{}: not a quantized model of this library: the metadata has no format '{}'",
+  require<io_error>(is_quantized_model(file),
+                    "{}: not a quantized model of this library: the metadata has no format '{}'",
                     file.path().native(), quantized_format);
+  const std::string& format = detail::metadata_at(file, "format");
+  require<io_error>(format == quantized_format,
+                    "{}: the format is '{}', but this version of the library reads '{}': make the file again, from "
+                    "the run log if there is one", file.path().native(), format, quantized_format);
   return detail::metadata_at(file, "scheme");
 }
 
@@ -107,6 +119,7 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   shape.rope = detail::flag_at(file, "rope", "interleaved", "half_split") ? rope_pairing::interleaved
                                                                         : rope_pairing::half_split;
   shape.tied_head = detail::flag_at(file, "head", "tied", "separate");
+  shape.biases = detail::flag_at(file, "biases", "yes", "no");
   require_plausible(shape, file.path().native());
   return shape;
 }
@@ -118,14 +131,22 @@ inline void require_held(const safetensors_file& file, const model_shape& s) {
   std::size_t bytes = 0;
   for (const tensor_view& tensor : file.tensors()) bytes += tensor.data.size();
   const std::size_t most = 4 * bytes;  // two bits a weight
-  for (const auto& extents : {std::array{s.vocabulary, s.hidden, std::size_t{1}}, std::array{s.layers, s.intermediate, s.hidden},
+  for (const auto& extents : {std::array{s.vocabulary, s.hidden, std::size_t{1}},
+                              std::array{s.layers, s.intermediate, s.hidden},
                               std::array{s.layers, s.heads * s.head_size, s.hidden}}) {
     const auto product = checked_product(extents);
-    require<io_error>(product && *product <= most, "{}: the metadata describe a model of more weights than the file holds",
-                      file.path().native());
+    require<io_error>(product && *product <= most,
+                      "{}: the metadata describe a model of more weights than the file holds", file.path().native());
   }
-  require<io_error>(s.positions <= (std::size_t{1} << 28) / s.head_size, "{}: metadata 'positions': {} is out of range",
-                    file.path().native(), s.positions);
+  require<io_error>(s.positions <= (std::size_t{1} << 28) / s.head_size,
+                    "{}: metadata 'positions': {} is out of range", file.path().native(), s.positions);
+}
+
+/// Refuses zero points that are no code of `bits` bits.
+inline void require_zero_points(const tensor_view& tensor, std::span<const std::uint8_t> zero_points, int bits) {
+  for (const std::uint8_t zero_point : zero_points)
+    require<io_error>(zero_point < (1 << bits), "{}: tensor '{}': a zero point is {}, but codes have {} bits",
+                      tensor.source, tensor.name, zero_point, bits);
 }
 
 /// Refuses scales that no quantizer makes: zero, negative, subnormal, infinite or NaN.
@@ -140,8 +161,8 @@ void require_scales(const tensor_view& tensor, std::span<const T> scales) {
 
 }  // namespace detail
 
-/// Reads a saved model into a deployed one of type `Model`, whose scheme must be the file's. Throws io_error, with the
-/// file and the tensor, for one that is missing or has another type or size, and for scales that make no sense.
+/// Reads a saved model into a deployed one of type `Model`, whose scheme must be the file's. Throws io_error, with
+/// the file and the tensor, for one that is missing or has another type or size, and for scales that make no sense.
 template <class Model>
 [[nodiscard]] Model load_quantized(const safetensors_file& file) {
   const model_shape shape = shape_of_quantized(file);
@@ -153,7 +174,11 @@ template <class Model>
     copy_to<T>(tensor, values);
     if (name.ends_with(".scales"))
       if constexpr (std::is_same_v<T, float> || std::is_same_v<T, fp16>) detail::require_scales<T>(tensor, values);
+    if (name.ends_with(".zero_points"))
+      if constexpr (std::is_same_v<T, std::uint8_t>)
+        detail::require_zero_points(tensor, values, Model::scheme::weight_type::bits);
   });
+  model.finish_storage();
   return model;
 }
 

@@ -1,36 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/attend.hpp>
 #include <zoqat/nn/linear.hpp>
+#include <zoqat/nn/positions.hpp>
 #include <zoqat/nn/site.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace zoqat::nn {
-
-namespace detail {
-template <class P>
-concept position_encoding = std::constructible_from<P, const model_shape&> &&
-                            requires(const P& p, float* head) { p.template apply<simd::default_kernels>(head, 0); };
-}  // namespace detail
 
 /// Causal self-attention with grouped queries. Queries, keys and values read one smoothed and quantized input; a
 /// scheme with a quant::attention part quantizes each of them per token and head after the position encoding, and a
 /// smoothing of its own then moves range from keys to queries (q · s, k / s leaves every score as it was).
 template <class Linear, class Position>
 class self_attention {
-  static_assert(detail::position_encoding<Position>,
-                "nn::self_attention: the second argument must encode positions, such as nn::rope; a normalisation or an "
-                "activation does not belong here");
+  static_assert(position_encoding<Position>,
+                "nn::self_attention: the second argument must encode positions, such as nn::rope; a normalisation or "
+                "an activation does not belong here");
 
  public:
   using scheme = typename Linear::scheme;
@@ -43,10 +37,10 @@ class self_attention {
         kv_heads_(shape.kv_heads),
         head_size_(shape.head_size),
         position_(position),
-        query_(ids, prefix + "self_attn.q_proj", shape.heads * shape.head_size, shape.hidden),
-        key_(ids, prefix + "self_attn.k_proj", shape.kv_heads * shape.head_size, shape.hidden),
-        value_(ids, prefix + "self_attn.v_proj", shape.kv_heads * shape.head_size, shape.hidden),
-        output_(ids, prefix + "self_attn.o_proj", shape.hidden, shape.heads * shape.head_size) {
+        query_(ids, prefix + "self_attn.q_proj", shape.heads * shape.head_size, shape.hidden, shape.biases),
+        key_(ids, prefix + "self_attn.k_proj", shape.kv_heads * shape.head_size, shape.hidden, shape.biases),
+        value_(ids, prefix + "self_attn.v_proj", shape.kv_heads * shape.head_size, shape.hidden, shape.biases),
+        output_(ids, prefix + "self_attn.o_proj", shape.hidden, shape.heads * shape.head_size, shape.biases) {
     if constexpr (scheme::quantizes_activations) {
       input_smoothing_ = {ids, prefix + "self_attn.input", shape.hidden};
       // One s for all the query heads that mix one value head, so that it can be folded into v_proj.
@@ -55,7 +49,7 @@ class self_attention {
     }
     if constexpr (scheme::quantizes_attention)
       score_scale_ = {ids, prefix + "self_attn.scores.log_scale", parameter_group::score_scale, shape.kv_heads,
-                      shape.head_size / 2};
+                      position->pairs()};
   }
   static constexpr const char* norm_name = "input_layernorm";
 
@@ -88,58 +82,75 @@ class self_attention {
     f(input_site());
     f(output_site());
   }
-  /// log s between keys and queries: [kv_heads, head_size / 2], one for each pair that turns together. Empty unless
-  /// the scheme quantizes attention.
+  /// log s between keys and queries: [kv_heads, pairs], one for each pair of channels that turns together. Empty
+  /// unless the scheme quantizes attention.
   [[nodiscard]] trainable& score_scale() noexcept { return score_scale_; }
 
  private:
   [[nodiscard]] site<Linear, 3> input_site() { return {{&query_, &key_, &value_}, &input_smoothing_, false}; }
   [[nodiscard]] site<Linear, 1> output_site() { return {{&output_}, &output_smoothing_, true}; }
 
+  /// Factors of the channels of all key and value heads, on each lane: [lanes, kv_heads * head_size]. Empty unless
+  /// the scheme quantizes attention.
+  struct score_factors {
+    matrix<float> query, key;
+  };
+
   /// Positions, smoothing and quantization of queries, keys and values, in place.
   template <class Pass>
   void encode(const Pass& pass) const {
-    const matrix<float> scales = score_scales(pass);
-    for (std::size_t s = 0; s != pass.batch.sequences(); ++s)
-      require(pass.first_position() + pass.batch.length(s) <= position_->positions(),
-              "attention: a sequence of {} tokens exceeds the model's {} positions",
-              pass.first_position() + pass.batch.length(s), position_->positions());
-    pass.threads.parallel_for(pass.lanes.count() * pass.batch.sequences(), [&](std::size_t task) {
-      const std::size_t lane = task / pass.batch.sequences(), s = task % pass.batch.sequences();
-      const float* const of_lane = scales.empty() ? nullptr : scales.row(lane).data();
-      for (std::size_t i = 0; i != pass.batch.length(s); ++i) {
-        const std::size_t row = lane * pass.tokens() + pass.batch.start(s) + i, at = pass.first_position() + i;
+    if constexpr (rotary_positions<Position> || scheme::quantizes_attention) {
+      using kernels = typename Pass::kernels;
+      const std::vector<std::size_t> positions = token_positions(pass, position_->positions());
+      const score_factors factors = read_factors(pass.lanes);
+      const auto factor = [&](const matrix<float>& all, std::size_t lane, std::size_t kv_head) {
+        return all.empty() ? nullptr : all.row(lane).data() + kv_head * head_size_;
+      };
+      pass.for_each_row([&](std::size_t row) {
+        const std::size_t lane = row / pass.tokens(), at = positions[row % pass.tokens()];
         for (std::size_t h = 0; h != heads_; ++h)
-          encode_head<typename Pass::kernels, true>(pass.work.query.row(row).data() + h * head_size_, at,
-                                                    kv_head_scale(of_lane, h / (heads_ / kv_heads_)), 1.0f);
+          encode_head<kernels>(head(pass.work.query, row, h), at,
+                               factor(factors.query, lane, h / (heads_ / kv_heads_)));
         for (std::size_t h = 0; h != kv_heads_; ++h) {
-          encode_head<typename Pass::kernels, true>(pass.work.key.row(row).data() + h * head_size_, at,
-                                                    kv_head_scale(of_lane, h), -1.0f);
-          encode_head<typename Pass::kernels, false>(pass.work.value.row(row).data() + h * head_size_, at, nullptr, 0);
+          encode_head<kernels>(head(pass.work.key, row, h), at, factor(factors.key, lane, h));
+          quantize_head<kernels>(head(pass.work.value, row, h));
         }
-      }
-    });
+      });
+    }
   }
-  template <class Kernels, bool Positioned>
-  void encode_head(float* head, std::size_t at, const float* log_scale, float sign) const {
-    if constexpr (Positioned) position_->template apply<Kernels>(head, at);
+  float* head(matrix<float>& x, std::size_t row, std::size_t h) const noexcept {
+    return x.row(row).data() + h * head_size_;
+  }
+  template <class Kernels>
+  void encode_head(float* head, std::size_t at, const float* factor) const {
+    if constexpr (rotary_positions<Position>) position_->template apply<Kernels>(head, at);
+    if (factor) Kernels::multiply(factor, head, head_size_);
+    quantize_head<Kernels>(head);
+  }
+  template <class Kernels>
+  void quantize_head(float* head) const {
     if constexpr (scheme::quantizes_attention) {
-      if (log_scale)
-        for (std::size_t j = 0; j != head_size_; ++j) head[j] *= std::exp(sign * log_scale[position_->pair(j)]);
       thread_local buffer<std::uint8_t> codes;
       codes.resize(head_size_);
       const auto row = Kernels::quantize_row(head, head_size_, scheme::attention_type::bits, false, codes.data());
       Kernels::dequantize(codes.data(), head_size_, row.where, head);
     }
   }
-  const float* kv_head_scale(const float* of_lane, std::size_t kv_head) const noexcept {
-    return of_lane ? of_lane + kv_head * (head_size_ / 2) : nullptr;
-  }
-  template <class Pass>
-  matrix<float> score_scales(const Pass& pass) const {
-    matrix<float> scales;
-    if (!score_scale_.empty()) read_all(pass.lanes, score_scale_, scales);
-    return scales;
+  template <lane_reader Lanes>
+  score_factors read_factors(const Lanes& lanes) const {
+    score_factors factors;
+    if (score_scale_.empty()) return factors;
+    matrix<float> logs;
+    read_all(lanes, score_scale_, logs);
+    factors.query.reshape(lanes.count(), kv_heads_ * head_size_);
+    factors.key.reshape(lanes.count(), kv_heads_ * head_size_);
+    for (std::size_t lane = 0; lane != lanes.count(); ++lane)
+      for (std::size_t j = 0; j != kv_heads_ * head_size_; ++j) {
+        const float log = logs(lane, j / head_size_ * position_->pairs() + position_->pair(j % head_size_));
+        factors.query(lane, j) = std::exp(log);
+        factors.key(lane, j) = std::exp(-log);
+      }
+    return factors;
   }
 
   template <class Pass>
@@ -162,20 +173,21 @@ class self_attention {
       std::ranges::copy(pass.work.value.row(i), cached.values.row(past + i).begin());
     }
     pass.threads.parallel_for(kv_heads_, [&](std::size_t kv_head) {
-      attend_group(pass, cached.keys.view().row_block(0, past + count), cached.values.view().row_block(0, past + count),
-                   0, count, kv_head);
+      attend_group(pass, cached.keys.view().row_block(0, past + count),
+                   cached.values.view().row_block(0, past + count), 0, count, kv_head);
     });
   }
   /// The query heads of key and value head `kv_head`, for `count` queries from row `first`.
   template <class Pass>
-  void attend_group(const Pass& pass, matrix_view<const float> keys, matrix_view<const float> values, std::size_t first,
-                    std::size_t count, std::size_t kv_head) const {
-    if (count == 0) return;
+  void attend_group(const Pass& pass, matrix_view<const float> keys, matrix_view<const float> values,
+                    std::size_t first, std::size_t count, std::size_t kv_head) const {
+    if (count == 0) return;  // a pass without tokens has no memory to take columns of
     const std::size_t group = heads_ / kv_heads_ * head_size_;
-    grouped_attention<typename Pass::kernels> attention(keys.col_block(kv_head * head_size_, head_size_),
-                                                        values.col_block(kv_head * head_size_, head_size_));
-    attention(pass.work.query.view().row_block(first, count).col_block(kv_head * group, group),
-              pass.work.mixed.view().row_block(first, count).col_block(kv_head * group, group));
+    const auto of_group = [&](matrix<float>& x) {
+      return x.view().row_block(first, count).col_block(kv_head * group, group);
+    };
+    nn::attend<typename Pass::kernels>(of_group(pass.work.query), keys.col_block(kv_head * head_size_, head_size_),
+                                       values.col_block(kv_head * head_size_, head_size_), of_group(pass.work.mixed));
   }
 
   std::size_t heads_, kv_heads_, head_size_;

@@ -4,27 +4,48 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/block.hpp>
+#include <zoqat/nn/head.hpp>
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/nn/positions.hpp>
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/trainable.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace zoqat::nn {
 
-/// Token embedding, a stack of blocks, a final norm and a head, tied to the embedding or not. What a block computes is
-/// a type; how many there are and how wide is in the shape. Embedding, norms and head stay in full precision.
+namespace detail {
+/// What a decoder adds to its token embeddings: nothing, or a vector for each position.
+template <class Position>
+struct position_embedding {
+  struct type {
+    type(parameter_ids&, const model_shape&) noexcept {}
+    template <class F>
+    void for_each_base_tensor(F&&) const noexcept {}
+  };
+};
+template <embedded_positions Position>
+struct position_embedding<Position> {
+  using type = typename Position::embedding;
+};
+}  // namespace detail
+
+/// Token embedding, a stack of blocks, a final norm and a head, tied to the embedding or not. What a block computes
+/// is a type; how many there are and how wide is in the shape. Embedding, norms and head stay in full precision.
 ///
-/// It models `parameter_store`: the masters of the linear layers, and the parameters of clipping, smoothing and norms.
+/// It models `parameter_store`: the masters of the linear layers, and the parameters of clipping, smoothing and
+/// norms.
 template <class Block>
 class decoder {
   static_assert(requires { typename Block::linear_type::scheme; typename Block::position_type; },
-                "nn::decoder: the argument must be an nn::block<...>, such as nn::llama_block<nn::smoothed_linear<scheme>>");
+                "nn::decoder: the argument must be an nn::block<...>, such as "
+                "nn::llama_block<nn::smoothed_linear<scheme>>");
 
  public:
   using block_type = Block;
@@ -36,6 +57,7 @@ class decoder {
   explicit decoder(const model_shape& shape)
       : shape_(checked(shape)),
         embedding_(ids_, "model.embed_tokens.weight", parameter_group::norm, shape.vocabulary, shape.hidden),
+        position_embedding_(ids_, shape),
         position_(std::make_shared<const position_type>(shape)),
         final_norm_(ids_, "model.norm", shape) {
     blocks_.reserve(shape.layers);
@@ -47,15 +69,22 @@ class decoder {
   [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
   [[nodiscard]] std::vector<Block>& blocks() noexcept { return blocks_; }
 
-  /// Starts the residual stream of every lane from the embeddings. Throws value_error for a token out of range.
+  /// Starts the residual stream of every lane from the embeddings. Throws value_error for a token out of range, and
+  /// where positions are embedded for a sequence longer than they reach.
   template <class Pass>
   void embed(const Pass& pass) const {
     for (std::size_t i = 0; i != pass.tokens(); ++i)
       require(pass.batch[i] < shape_.vocabulary, "decoder: token {} is outside the vocabulary of {}", pass.batch[i],
               shape_.vocabulary);
     pass.work.stream.reshape(pass.rows(), shape_.hidden);
+    std::vector<std::size_t> positions;
+    if constexpr (embedded_positions<position_type>) positions = token_positions(pass, position_->positions());
     pass.for_each_row([&](std::size_t row) {
-      std::ranges::copy(embedding_.values().row(pass.batch[row % pass.tokens()]), pass.work.stream.row(row).begin());
+      const std::size_t i = row % pass.tokens();
+      const auto to = pass.work.stream.row(row);
+      std::ranges::copy(embedding_.values().row(pass.batch[i]), to.begin());
+      if constexpr (embedded_positions<position_type>)
+        Pass::kernels::add(position_embedding_.row(positions[i]).data(), to.data(), to.size());
     });
   }
 
@@ -68,33 +97,18 @@ class decoder {
     final_norm_.forward(pass, pass.work.stream, pass.work.normed);
   }
 
-  /// Calls f(row, logits) for the rows of the last `forward` that `wanted(row)` asks for, in parallel. Only a few
-  /// rows of logits [vocabulary] per thread exist at a time.
-  template <class Pass, class Wanted, class F>
-  void for_each_logits(const Pass& pass, Wanted&& wanted, F&& f) const {
-    using kernels = typename Pass::kernels;
-    constexpr std::size_t block = 32;
-    const matrix<float>& head = shape_.tied_head ? embedding_.values() : head_.values();
-    std::vector<std::size_t> rows;
-    for (std::size_t row = 0; row != pass.rows(); ++row)
-      if (wanted(row)) rows.push_back(row);
-    pass.threads.parallel_for((rows.size() + block - 1) / block, [&](std::size_t task) {
-      const std::size_t first = task * block, count = std::min(block, rows.size() - first);
-      thread_local buffer<float> panel, inputs, logits;
-      panel.resize(simd::float_panel_size(shape_.hidden));
-      inputs.resize(count * shape_.hidden);
-      logits.resize(count * shape_.vocabulary);
-      for (std::size_t i = 0; i != count; ++i)
-        std::ranges::copy(pass.work.normed.row(rows[first + i]), inputs.data() + i * shape_.hidden);
-      const matrix_view<const float> x(inputs.data(), count, shape_.hidden);
-      const matrix_view<float> out(logits.data(), count, shape_.vocabulary);
-      for (std::size_t v = 0; v < shape_.vocabulary; v += simd::panel_width) {
-        const std::size_t width = std::min(simd::panel_width, shape_.vocabulary - v);
-        kernels::pack_panel(head.view().row_block(v, width), panel.data());
-        kernels::gemm_panel(x, panel.data(), nullptr, false, out.col_block(v, width));
-      }
-      for (std::size_t i = 0; i != count; ++i) f(rows[first + i], out.row(i));
-    });
+  /// Calls f(tile) for tiles (nn::logit_tile) that cover the logits of the last `forward` after some tokens of its
+  /// batch, once and in parallel; their rows count these tokens, lane after lane. The logits never exist all at once:
+  /// see nn::for_each_logit_tile.
+  template <class Pass, class F>
+  void for_each_logit_tile(const Pass& pass, std::span<const std::size_t> tokens, F&& f) const {
+    nn::for_each_logit_tile<typename Pass::kernels>(pass.threads, pass.lanes.count(), gather(pass, tokens), head(),
+                                                    f);
+  }
+  /// These logits, for few tokens or where all are wanted: out [lanes * tokens, vocabulary].
+  template <class Pass>
+  void logits(const Pass& pass, std::span<const std::size_t> tokens, matrix_view<float> out) const {
+    all_logits<typename Pass::kernels>(pass.threads, pass.lanes.count(), gather(pass, tokens), head(), out);
   }
 
   /// Everything that can train, in a fixed order (`parameter_store`).
@@ -107,7 +121,8 @@ class decoder {
     for_each_layer([&](auto& norm, auto& layer) {
       norm.for_each_trainable(f);
       for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_trainable(f); });
-      for_each_layer_smoothing(layer, f);
+      layer.for_each_site([&](auto&& site) { site.smoothing->for_each_trainable(f); });
+      for_each_score_scale(layer, f);
     });
     final_norm_.for_each_trainable(f);
   }
@@ -115,6 +130,7 @@ class decoder {
   template <class F>
   void for_each_base_tensor(F&& f) {
     f(embedding_);
+    position_embedding_.for_each_base_tensor(f);
     for_each_layer([&](auto& norm, auto& layer) {
       norm.for_each_base_tensor(f);
       for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_base_tensor(f); });
@@ -130,12 +146,16 @@ class decoder {
   /// What a deployed model consists of: f(name, shape, std::span<T>) for each tensor.
   template <class F>
   void for_each_stored(F&& f) {
-    const auto whole = [&](trainable& t) { f(t.name(), std::vector<std::size_t>{t.rows(), t.cols()}, t.values().flat()); };
+    const auto whole = [&](trainable& t) {
+      f(t.name(), std::vector<std::size_t>{t.rows(), t.cols()}, t.values().flat());
+    };
     whole(embedding_);
+    position_embedding_.for_each_base_tensor(whole);
     for_each_layer([&](auto& norm, auto& layer) {
       norm.for_each_base_tensor(whole);
       for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_stored(f); });
-      for_each_layer_smoothing(layer, whole);
+      layer.for_each_site([&](auto&& site) { site.smoothing->for_each_stored(whole); });
+      for_each_score_scale(layer, whole);
     });
     final_norm_.for_each_base_tensor(whole);
     if (!head_.empty()) whole(head_);
@@ -143,11 +163,22 @@ class decoder {
 
   /// Replaces all masters by packed codes. Losses stay the same bit by bit; nothing can train any more.
   void deploy() {
-    for_each_layer([](auto& norm, auto& layer) {
-      norm.deploy();
-      for_each_linear(layer, [](auto& projection, smoothing& s) { projection.deploy(s); });
-    });
+    for_each_layer([](auto& norm, auto&) { norm.deploy(); });
     final_norm_.deploy();
+    freeze([](const std::string&) { return true; });
+  }
+  /// Replaces the masters of the linear layers for whose name `frozen(name)` is true by packed codes, which all lanes
+  /// share; the others go on training (the lightweight variant of section 4.3 freezes all but q_proj and v_proj). A
+  /// site that a frozen layer reads keeps its smoothing, since the codes were made with it.
+  template <class Frozen>
+  void freeze(Frozen&& frozen) {
+    for_each_layer([&](auto&, auto& layer) {
+      for_each_linear(layer, [&](auto& projection, smoothing& s) {
+        if (!frozen(projection.name())) return;
+        projection.deploy(s);
+        if constexpr (scheme::quantizes_weights) s.freeze();
+      });
+    });
   }
   /// Makes room for the storage of a deployed model, which a file then fills.
   void prepare_storage() {
@@ -155,16 +186,27 @@ class decoder {
       for_each_linear(layer, [](auto& projection, smoothing& s) { projection.prepare_storage(s.shifts()); });
     });
   }
+  /// To be called when it has.
+  void finish_storage() {
+    for_each_layer([](auto&, auto& layer) {
+      for_each_linear(layer, [](auto& projection, smoothing& s) {
+        projection.finish_storage();
+        if constexpr (scheme::quantizes_weights) s.freeze();
+      });
+    });
+  }
   /// Bytes of everything a deployed model stores.
   [[nodiscard]] std::size_t weight_bytes() {
     std::size_t bytes = 0;
     const auto floats = [&](trainable& t) { bytes += t.values().size() * sizeof(float); };
     floats(embedding_);
+    position_embedding_.for_each_base_tensor(floats);
     floats(head_);
     for_each_layer([&](auto& norm, auto& layer) {
       norm.for_each_base_tensor(floats);
       for_each_linear(layer, [&](auto& projection, smoothing&) { bytes += projection.weight_bytes(); });
-      for_each_layer_smoothing(layer, floats);
+      layer.for_each_site([&](auto&& site) { site.smoothing->for_each_stored(floats); });
+      for_each_score_scale(layer, floats);
     });
     final_norm_.for_each_base_tensor(floats);
     return bytes;
@@ -175,8 +217,22 @@ class decoder {
     require(s.hidden > 0 && s.heads > 0 && s.kv_heads > 0 && s.head_size > 0 && s.vocabulary > 0 && s.positions > 0,
             "decoder: a size of the model is zero (hidden {}, heads {}, kv heads {}, head size {}, vocabulary {}, "
             "positions {})", s.hidden, s.heads, s.kv_heads, s.head_size, s.vocabulary, s.positions);
-    require(s.heads % s.kv_heads == 0, "decoder: {} query heads cannot share {} key and value heads", s.heads, s.kv_heads);
+    require(s.heads % s.kv_heads == 0, "decoder: {} query heads cannot share {} key and value heads", s.heads,
+            s.kv_heads);
     return s;
+  }
+  [[nodiscard]] const matrix<float>& head() const noexcept {
+    return shape_.tied_head ? embedding_.values() : head_.values();
+  }
+  /// The input of the head after some tokens of a batch: [lanes * tokens, hidden].
+  template <class Pass>
+  static matrix<float> gather(const Pass& pass, std::span<const std::size_t> tokens) {
+    matrix<float> x(pass.lanes.count() * tokens.size(), pass.work.normed.cols());
+    for (std::size_t row = 0; row != x.rows(); ++row) {
+      const std::size_t lane = row / tokens.size(), i = tokens[row % tokens.size()];
+      std::ranges::copy(pass.work.normed.row(lane * pass.tokens() + i), x.row(row).begin());
+    }
+    return x;
   }
   template <class F>
   void for_each_layer(F&& f) {
@@ -189,8 +245,7 @@ class decoder {
     });
   }
   template <class Layer, class F>
-  static void for_each_layer_smoothing(Layer& layer, F& f) {
-    layer.for_each_site([&](auto&& site) { site.smoothing->for_each_trainable(f); });
+  static void for_each_score_scale(Layer& layer, F&& f) {
     if constexpr (requires { layer.score_scale(); })
       if (!layer.score_scale().empty()) f(layer.score_scale());
   }
@@ -198,6 +253,7 @@ class decoder {
   model_shape shape_;
   parameter_ids ids_;
   trainable embedding_;
+  [[no_unique_address]] typename detail::position_embedding<position_type>::type position_embedding_;
   std::shared_ptr<const position_type> position_;
   norm_type final_norm_;
   std::vector<Block> blocks_;

@@ -70,9 +70,9 @@ class generator {
     const forward_pass<Kernels, inference_lane, Executor> pass{lane, threads_, batch, work_, &cache_};
     model_.forward(pass);
     cache_.length += tokens.size();
-    model_.for_each_logits(
-        pass, [&](std::size_t row) { return row + 1 == tokens.size(); },
-        [&](std::size_t, std::span<const float> logits) { logits_.assign(logits.begin(), logits.end()); });
+    const std::size_t last = tokens.size() - 1;
+    logits_.resize(model_.shape().vocabulary);
+    model_.logits(pass, {&last, 1}, {logits_.data(), 1, logits_.size()});
     return logits_;
   }
 

@@ -7,14 +7,17 @@
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/step_gain.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/weight_tile.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
 #include <zoqat/quant/scheme.hpp>
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <ranges>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -48,17 +51,15 @@ struct weight_part<S> {
   using type = typename S::weight_type;
 };
 
-/// Scratch of a tile; one per thread, kept between tiles.
+/// What the lanes hold of a tile beside its codes. Scratch of a thread, kept between tiles.
 struct tile_scratch {
-  buffer<float> weights;          ///< [lanes][count][in]
-  buffer<float> clipping;         ///< [lanes][count][groups * parameters]
-  buffer<std::uint8_t> codes;     ///< [16][in]
-  std::vector<simd::grid> grids;  ///< [16][groups]
-  matrix<float> steps;            ///< [lanes * count, groups]: factors on the scales
-  buffer<float> bias;             ///< [lanes][count]
-  buffer<float> dequantized;      ///< [16][in]
-  buffer<float> panel;
-  buffer<std::uint8_t> code_panel;
+  sweep_scratch sweep;
+  buffer<float> clipping;   ///< [lanes][count][groups * parameters]
+  matrix<float> steps;      ///< [lanes * count, groups]: factors on the scales
+  buffer<float> bias;       ///< [lanes][count]
+  buffer<float> row;        ///< [in]
+  buffer<float> values;     ///< [lanes][count][in], in full precision
+  buffer<float> panels;
 
   static tile_scratch& of_this_thread() {
     thread_local tile_scratch scratch;
@@ -70,11 +71,11 @@ struct tile_scratch {
 
 /// A linear layer under a quantization scheme, Y = X̃ W̃ᵀ + B̃ (eq. 4). X: [rows, in], W: [out, in].
 ///
-/// While it trains it holds fp32 masters. Each tile of 16 output channels is read once for all lanes, smoothed,
-/// quantized and packed into a panel in cache, and multiplied with every lane's input at once, so no perturbed or
-/// dequantized copy of the matrix ever exists. With quantized activations the product is computed in integers and the
-/// zero points are corrected by the sums of the codes; without, the tile is dequantized. `deploy` replaces the masters
-/// by packed codes; what it computes then is the same bit by bit.
+/// While it trains it holds fp32 masters. Each row is read once for all lanes, perturbed, smoothed and quantized in one
+/// go, each tile of rows laid out in panels in cache and multiplied with every lane's input, so no perturbed or
+/// dequantized copy of the matrix ever exists. With quantized activations the product is computed in integers; without,
+/// the tile is dequantized, or for few tokens multiplied as it is packed. `deploy` replaces the masters by packed codes,
+/// which all lanes share; what it computes then is the same bit by bit.
 template <class Scheme>
 class smoothed_linear {
   static_assert(detail::quantization_scheme<Scheme>,
@@ -92,6 +93,7 @@ class smoothed_linear {
     require(!Scheme::quantizes_activations || weight_part::group_size(in) <= deepest,
             "{}: {} inputs share a grid, but integer products are exact for {} at most; use quant::group", name,
             weight_part::group_size(in), deepest);
+    weight_.sweep(weight_part::group_size(in));
     if (bias) bias_ = {ids, name + ".bias", parameter_group::norm, 1, out};
     if constexpr (clipping_policy::parameters > 0) {
       const std::size_t grids = weight_part::whole_tensor ? 1 : out * groups();
@@ -126,16 +128,18 @@ class smoothed_linear {
     const auto whole = whole_tensor_grids<kernels>(pass.lanes, input.scales);
     for_each_tile(pass.threads, [&](std::size_t first, std::size_t count) {
       auto& scratch = detail::tile_scratch::of_this_thread();
-      read_tile(pass.lanes, first, count, scratch);
-      for (std::size_t lane = 0; lane != pass.lanes.count(); ++lane) {
-        add_shift<kernels>(input.shifts, scratch, lane, count);
-        make_tile<kernels>(input.scales, whole, scratch, lane, first, count);
-        const auto to = out.col_block(first, count).row_block(lane * pass.tokens(), pass.tokens());
-        start_output<kernels>(scratch, lane, accumulate, to);
-        if constexpr (Scheme::quantizes_activations)
-          multiply_codes<kernels>(input, scratch, lane * pass.tokens(), to);
-        else
-          multiply_floats<kernels>(input.values.row_block(lane * pass.tokens(), pass.tokens()), scratch, lane, to);
+      scratch.bias.assign(pass.lanes.count() * count, 0);
+      if (!bias_.empty()) pass.lanes.read(bias_.view(), first, count, scratch.bias.data());
+      make_tile<kernels>(pass.lanes, input, whole, first, count, scratch);
+      const std::size_t sharing = deployed() ? pass.lanes.count() : 1;
+      const simd::upcoming next = storage_of(first + pass.threads.concurrency() * tile_width);
+      for (std::size_t lane = 0; lane != pass.lanes.count(); lane += sharing) {
+        const std::size_t row = lane * pass.tokens();
+        const auto to = out.col_block(first, count).row_block(row, sharing * pass.tokens());
+        output_start start{nullptr, accumulate};
+        if (has_bias(input)) start = add_bias<kernels>(scratch.bias.data() + lane * count, sharing, accumulate, to);
+        multiply<kernels>(input, row, deployed() ? 0 : lane, pass.tokens() <= few_tokens, start, to, scratch,
+                          part_of(next, lane, pass.lanes.count(), sharing));
       }
     });
   }
@@ -190,20 +194,33 @@ class smoothed_linear {
   }
 
   /// The codes and grids that the masters lead to under a site's s, as the forward pass makes them: calls
-  /// f(row, codes, grids) for each row.
+  /// f(first row, codes [rows, in], grids [rows * groups]) for each 16 rows.
   template <simd::kernels Kernels = simd::default_kernels, class F>
     requires Scheme::quantizes_weights
-  void quantize(const smoothing& site, F&& f) const {
+  void quantize_tiles(const smoothing& site, F&& f) const {
     constexpr inference_lane masters;
     matrix<float> scales;
     site.scales(masters, scales);
     const auto whole = whole_tensor_grids<Kernels>(masters, scales);
+    std::vector<simd::grid> grids;
     for_each_tile(sequential{}, [&](std::size_t first, std::size_t count) {
-      auto& scratch = detail::tile_scratch::of_this_thread();
-      read_tile(masters, first, count, scratch);
-      make_tile<Kernels>(scales, whole, scratch, 0, first, count);
-      for (std::size_t r = 0; r != count; ++r)
-        f(first + r, scratch.codes.data() + r * in_, scratch.grids.data() + r * groups());
+      auto& tile = code_tile<weight_part, false>::of_this_thread();
+      quantize_tile<Kernels>(
+          masters, scales, {}, whole, first, count, detail::tile_scratch::of_this_thread(), tile, [&](std::size_t p) {
+            const std::size_t row = p * simd::panel_width, rows = tile.panel_rows(p);
+            grids.clear();
+            for (std::size_t r = row; r != row + rows; ++r)
+              for (std::size_t g = 0; g != groups(); ++g) grids.push_back(tile.grid(0, r, g));
+            f(first + row, matrix_view<const std::uint8_t>(tile.codes(0, 0), rows, in_), grids.data());
+          });
+    });
+  }
+  /// The same row by row: f(row, codes, grids).
+  template <simd::kernels Kernels = simd::default_kernels, class F>
+    requires Scheme::quantizes_weights
+  void quantize(const smoothing& site, F&& f) const {
+    quantize_tiles<Kernels>(site, [&](std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
+      for (std::size_t r = 0; r != codes.rows(); ++r) f(first + r, codes.row(r).data(), grids + r * groups());
     });
   }
 
@@ -212,13 +229,12 @@ class smoothed_linear {
     if constexpr (Scheme::quantizes_weights) {
       if (deployed()) return;
       packed_ = quant::packed_matrix<weight_part>(out_, in_);
-      quantize(site, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
-        packed_.set_row(row, codes, grids);
+      quantize_tiles(site, [&](std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
+        packed_.set_rows(first, codes, grids);
       });
       fold_shift(site);
-      weight_.release();
-      clipping_.release();
-      steps_.release();
+      release_masters();
+      finish_storage();
     }
   }
 
@@ -239,11 +255,11 @@ class smoothed_linear {
   template <class F>
   void for_each_stored(F&& f) {
     if constexpr (Scheme::quantizes_weights) {
-      const std::size_t rows = weight_part::whole_tensor ? 1 : out_, per_row = out_ == 0 ? 0 : packed_.code_storage().size() / out_;
-      f(name_ + ".codes", std::vector<std::size_t>{out_, per_row}, packed_.code_storage());
-      f(name_ + ".scales", std::vector<std::size_t>{rows, groups()}, packed_.scales());
-      if (!packed_.zero_points().empty())
-        f(name_ + ".zero_points", std::vector<std::size_t>{rows, groups()}, packed_.zero_points());
+      std::vector<std::size_t> grids{packed_.panels(), groups(), simd::panel_width};
+      if constexpr (weight_part::whole_tensor) grids = {packed_.scales().size()};
+      f(name_ + ".codes", std::vector<std::size_t>{packed_.panels(), packed_.panel_bytes()}, packed_.code_storage());
+      f(name_ + ".scales", grids, packed_.scales());
+      if (!packed_.zero_points().empty()) f(name_ + ".zero_points", grids, packed_.zero_points());
     } else {
       f(weight_.name(), std::vector<std::size_t>{out_, in_}, weight_.values().flat());
     }
@@ -253,164 +269,239 @@ class smoothed_linear {
   void prepare_storage(bool folded_bias) {
     if constexpr (Scheme::quantizes_weights) {
       packed_ = quant::packed_matrix<weight_part>(out_, in_);
-      weight_.release();
-      clipping_.release();
-      steps_.release();
+      release_masters();
       if (folded_bias) make_bias();
+    }
+  }
+  /// To be called after something has filled that room.
+  void finish_storage() {
+    if constexpr (Scheme::quantizes_activations) {
+      sums_.assign(tiles() * groups() * tile_width, 0);
+      matrix<std::uint8_t> codes;
+      for_each_tile(sequential{}, [&](std::size_t first, std::size_t count) {
+        codes.reshape(count, in_);
+        packed_.read_rows(first, codes);
+        for (std::size_t r = 0; r != count; ++r)
+          quant::for_each_group<weight_part>(in_, [&](std::size_t g, std::size_t k, std::size_t n) {
+            const std::int32_t offset = simd::panel_offset(weight_part::bits, packed_.grid(first + r, g).zero_point);
+            sums_[first * groups() + g * tile_width + r] =
+                simd::default_kernels::sum(codes.row(r).data() + k, n) - static_cast<std::int32_t>(n) * offset;
+          });
+      });
     }
   }
 
  private:
   static constexpr std::size_t P = clipping_policy::parameters;
   static constexpr std::size_t deepest = 32768;  ///< see simd::kernels, gemm_panel of codes
+  using product_tile = code_tile<std::conditional_t<Scheme::quantizes_weights, weight_part, quant::weight<8>>,
+                                 Scheme::quantizes_activations>;
   static constexpr bool learns_steps = Scheme::quantizes_weights && P > 0 && !weight_part::whole_tensor;
 
+  [[nodiscard]] std::size_t tiles() const noexcept { return (out_ + tile_width - 1) / tile_width; }
   template <class Executor, class F>
   void for_each_tile(Executor&& threads, F&& f) const {
-    threads.parallel_for((out_ + simd::panel_width - 1) / simd::panel_width, [&](std::size_t tile) {
-      const std::size_t first = tile * simd::panel_width;
-      f(first, std::min(simd::panel_width, out_ - first));
+    threads.parallel_for(tiles(), [&](std::size_t tile) {
+      const std::size_t first = tile * tile_width;
+      f(first, std::min(tile_width, out_ - first));
     });
   }
+  [[nodiscard]] bool has_bias(const linear_input<Scheme>& input) const noexcept {
+    return !bias_.empty() || (!input.shifts.empty() && !deployed());
+  }
 
-  /// What the lanes hold of a tile: weights and clipping parameters of the masters, and the bias.
-  template <lane_reader Lanes>
-  void read_tile(const Lanes& lanes, std::size_t first, std::size_t count, detail::tile_scratch& scratch) const {
-    scratch.bias.assign(lanes.count() * count, 0);
-    if (!bias_.empty()) lanes.read(bias_.view(), first, count, scratch.bias.data());
-    if (deployed()) return;
-    scratch.weights.resize(lanes.count() * count * in_);
-    lanes.read(weight_.view(), first * in_, count * in_, scratch.weights.data());
+  /// Reads a tile on all lanes: codes, or values in full precision, and what a shift adds to the bias.
+  template <class Kernels, lane_reader Lanes>
+  void make_tile(const Lanes& lanes, const linear_input<Scheme>& input, std::span<const quant::code_grid> whole,
+                 std::size_t first, std::size_t count, detail::tile_scratch& scratch) const {
+    if constexpr (Scheme::quantizes_weights) {
+      auto& tile = product_tile::of_this_thread();
+      if (!deployed())
+        return quantize_tile<Kernels>(lanes, input.scales, input.shifts, whole, first, count, scratch, tile,
+                                      [&](std::size_t p) { tile.template lay_out<Kernels>(p); });
+      tile.start(1, count, in_);
+      tile.template take<Kernels>(packed_, first);
+      if constexpr (Scheme::quantizes_activations)
+        std::copy_n(sums_.data() + first * groups(), groups() * tile_width, &tile.sum(0, 0, 0));
+    } else {
+      scratch.values.resize(lanes.count() * count * in_);
+      sweep_tile<Kernels>(lanes, input.shifts, first, 0, count, count, scratch,
+                          [&](std::size_t r, std::size_t first_lane, std::span<const lane_values> values) {
+                            for (std::size_t i = 0; i != values.size(); ++i) {
+                              const std::size_t lane = first_lane + i;
+                              Kernels::evaluate(weight_row(values[i], input.scales, lane), in_,
+                                                scratch.values.data() + (lane * count + r) * in_);
+                            }
+                          });
+    }
+  }
+
+  /// Calls f(r, lane, values before smoothing) for rows [from, to) of a tile of `count` rows, one or two lanes at a time,
+  /// and adds δW to the bias: B̃ = B + δW.
+  template <class Kernels, lane_reader Lanes, class F>
+  void sweep_tile(const Lanes& lanes, const matrix<float>& shifts, std::size_t first, std::size_t from, std::size_t to,
+                  std::size_t count, detail::tile_scratch& scratch, F&& f) const {
+    lanes.sweep_rows(weight_.view(), first + from, to - from, scratch.sweep,
+                     [&](std::size_t r, std::size_t lane, std::span<const lane_values> values) {
+                       if (!shifts.empty())
+                         for (std::size_t i = 0; i != values.size(); ++i)
+                           scratch.bias[(lane + i) * count + from + r] +=
+                               shifted<Kernels>(values[i], shifts.row(lane + i), scratch);
+                       f(from + r, lane, values);
+                     });
+  }
+  /// δ · w.
+  template <class Kernels>
+  float shifted(const lane_values& values, std::span<const float> shift, detail::tile_scratch& scratch) const {
+    scratch.row.resize(in_);
+    Kernels::evaluate(weight_row(values, {}, 0), in_, scratch.row.data());
+    return Kernels::dot(shift.data(), scratch.row.data(), in_);
+  }
+
+  /// The smoothed row of a lane.
+  static simd::weight_row weight_row(const lane_values& v, const matrix<float>& scales, std::size_t lane) noexcept {
+    return {v.values, v.direction, v.scale, scales.empty() ? nullptr : scales.row(lane).data(), v.signs};
+  }
+
+  /// Smooths and quantizes the masters of a tile on all lanes; calls done(p) when the rows of panel p are.
+  template <class Kernels, lane_reader Lanes, bool Offset, class Done>
+  void quantize_tile(const Lanes& lanes, const matrix<float>& scales, const matrix<float>& shifts,
+                     std::span<const quant::code_grid> whole, std::size_t first, std::size_t count,
+                     detail::tile_scratch& scratch, code_tile<weight_part, Offset>& tile, Done&& done) const {
+    tile.start(lanes.count(), count, in_);
     if constexpr (P > 0 && !weight_part::whole_tensor) {
       const std::size_t row = groups() * P;
       scratch.clipping.resize(lanes.count() * count * row);
       lanes.read(clipping_.view(), first * row, count * row, scratch.clipping.data());
     }
     if constexpr (learns_steps) steps_.factors(lanes, first, count, groups(), scratch.steps);
-  }
-
-  /// B̃ = B + δW with the weights as they are before smoothing. A deployed layer has it in its bias.
-  template <class Kernels>
-  void add_shift(const matrix<float>& shifts, detail::tile_scratch& scratch, std::size_t lane, std::size_t count) const {
-    if (shifts.empty() || deployed()) return;
-    for (std::size_t r = lane * count; r != (lane + 1) * count; ++r)
-      scratch.bias[r] += Kernels::dot(shifts.row(lane).data(), scratch.weights.data() + r * in_, in_);
-  }
-
-  /// Smooths a lane's tile and leaves its codes and grids, or its weights in full precision, in the scratch.
-  template <class Kernels>
-  void make_tile(const matrix<float>& scales, std::span<const quant::code_grid> whole, detail::tile_scratch& scratch,
-                 std::size_t lane, std::size_t first, std::size_t count) const {
-    if constexpr (Scheme::quantizes_weights) {
-      scratch.codes.resize(simd::panel_width * in_);
-      scratch.grids.resize(simd::panel_width * groups());
-      if (deployed()) return unpack_tile<Kernels>(scratch, first, count);
-    }
-    for (std::size_t r = lane * count; r != (lane + 1) * count; ++r) {
-      const std::span<float> row{scratch.weights.data() + r * in_, in_};
-      if (!scales.empty()) Kernels::multiply(scales.row(lane).data(), row.data(), in_);
-      if constexpr (Scheme::quantizes_weights) quantize_row<Kernels>(row, whole, scratch, lane, r, r - lane * count);
+    for (std::size_t p = 0; p != tile.panels(); ++p) {
+      const std::size_t from = p * simd::panel_width;
+      sweep_tile<Kernels>(lanes, shifts, first, from, from + tile.panel_rows(p), count, scratch,
+                          [&](std::size_t r, std::size_t lane, std::span<const lane_values> values) {
+                            quantize_row<Kernels>(values, scales, whole, lane, r, count, scratch, tile);
+                          });
+      done(p);
     }
   }
-  template <class Kernels>
-  void unpack_tile(detail::tile_scratch& scratch, std::size_t first, std::size_t count) const {
-    for (std::size_t r = 0; r != count; ++r) {
-      packed_.template codes<Kernels>(first + r, scratch.codes.data() + r * in_);
-      for (std::size_t g = 0; g != groups(); ++g) scratch.grids[r * groups() + g] = packed_.grid(first + r, g);
-    }
-  }
-  /// Row `from` of what the lanes hold becomes row `to` of the codes and grids.
-  template <class Kernels>
-  void quantize_row(std::span<const float> row, std::span<const quant::code_grid> whole, detail::tile_scratch& scratch,
-                    std::size_t lane, std::size_t from, std::size_t to) const {
-    std::uint8_t* const codes = scratch.codes.data() + to * in_;
-    simd::grid* const grids = scratch.grids.data() + to * groups();
-    if constexpr (weight_part::whole_tensor) {
-      quant::quantize_on<weight_part, Kernels>(row, whole[lane], codes);
-      grids[0] = whole[lane].where;
-    } else {
-      quant::quantize_row<weight_part, Kernels>(row, scratch.clipping.data() + from * groups() * P, codes, grids);
-    }
-    if constexpr (learns_steps)
-      for (std::size_t g = 0; g != groups(); ++g)
-        grids[g].scale = quant::scaled<weight_part>(grids[g].scale, scratch.steps(from, g));
-  }
-
-  /// Every output starts from the bias, or from what it is added to.
-  template <class Kernels>
-  void start_output(const detail::tile_scratch& scratch, std::size_t lane, bool accumulate,
-                    matrix_view<float> out) const {
-    const float* const bias = scratch.bias.data() + lane * out.cols();
-    for (std::size_t m = 0; m != out.rows(); ++m) {
-      if (accumulate) Kernels::add(bias, out.row(m).data(), out.cols());
-      else std::copy_n(bias, out.cols(), out.row(m).data());
-    }
-  }
-
-  /// out += x · tile, in floats.
-  template <class Kernels>
-  void multiply_floats(matrix_view<const float> x, detail::tile_scratch& scratch, std::size_t lane,
-                       matrix_view<float> out) const {
-    float* weights = scratch.weights.data() + lane * out.cols() * in_;
-    if constexpr (Scheme::quantizes_weights) {
-      scratch.dequantized.resize(simd::panel_width * in_);
-      weights = scratch.dequantized.data();
-      for (std::size_t r = 0; r != out.cols(); ++r)
-        quant::dequantize_row<weight_part, Kernels>({scratch.codes.data() + r * in_, in_},
-                                                    scratch.grids.data() + r * groups(), weights + r * in_);
-    }
-    scratch.panel.resize(simd::float_panel_size(in_));
-    Kernels::pack_panel(matrix_view<const float>(weights, out.cols(), in_), scratch.panel.data());
-    Kernels::gemm_panel(x, scratch.panel.data(), nullptr, true, out);
-  }
-
-  /// out += Σ (a − z_a)(w − z_w) s_a s_w, group by group. The integers are exact: their zero-point terms may wrap on
-  /// the way, the result does not.
-  template <class Kernels>
-  void multiply_codes(const linear_input<Scheme>& input, detail::tile_scratch& scratch, std::size_t first_row,
-                      matrix_view<float> out) const {
-    constexpr std::size_t block = 128;
-    alignas(alignment) std::int32_t products[block * simd::panel_width];
-    scratch.code_panel.resize(simd::code_panel_size(weight_part::group_size(in_)));
-    quant::for_each_group<weight_part>(in_, [&](std::size_t group, std::size_t k, std::size_t count) {
-      const auto weights = matrix_view<const std::uint8_t>(scratch.codes.data(), out.cols(), in_).col_block(k, count);
-      Kernels::pack_panel(weights, scratch.code_panel.data());
-      const group_factors factors(weights, scratch.grids.data() + group, groups());
-      for (std::size_t m = 0; m < out.rows(); m += block) {
-        const std::size_t rows = std::min(block, out.rows() - m), row = first_row + m;
-        const std::int32_t* const sums = input.sums.row(group).data() + row;
-        Kernels::template gemm_panel<Scheme::activation_type::bits, weight_part::bits>(
-            input.codes.view().row_block(row, rows).col_block(k, count), sums, scratch.code_panel.data(), products);
-        for (std::size_t i = 0; i != rows; ++i)
-          factors.add(products + i * simd::panel_width, input.grids[row + i], sums[i], count, out.row(m + i));
+  /// Row `r` of a tile of `count` rows, on the lanes from `lane` on that `values` are of.
+  template <class Kernels, bool Offset>
+  void quantize_row(std::span<const lane_values> values, const matrix<float>& scales,
+                    std::span<const quant::code_grid> whole, std::size_t lane, std::size_t r, std::size_t count,
+                    const detail::tile_scratch& scratch, code_tile<weight_part, Offset>& tile) const {
+    std::array<simd::weight_row, 2> rows;
+    for (std::size_t i = 0; i != values.size(); ++i) rows[i] = weight_row(values[i], scales, lane + i);
+    quant::for_each_group<weight_part>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
+      std::array<simd::code_range, 2> ranges;
+      for (std::size_t i = 0; i != values.size(); ++i) {
+        const std::size_t at = (lane + i) * count + r;
+        const quant::code_grid g = grid_of_group<Kernels>(part_of(rows[i], k), n, whole, lane + i, at, group, scratch);
+        ranges[i] = {g.where, g.least, g.greatest, tile.offset(g.where.zero_point)};
+        simd::grid& stored = tile.grid(lane + i, r, group) = g.where;
+        if constexpr (learns_steps) stored.scale = quant::scaled<weight_part>(stored.scale, scratch.steps(at, group));
+      }
+      const auto codes = [&](std::size_t i) { return tile.codes(lane + i, r) + k; };
+      if (values.size() == 2 && rows[0].moves() && rows[1].scale == -rows[0].scale) {
+        const simd::weight_row forward = part_of(rows[0], k), back = part_of(rows[1], k);
+        const auto sums = Kernels::quantize(simd::weight_pair{forward.values, forward.direction, forward.scale,
+                                                              {forward.smoothing, back.smoothing}, forward.signs},
+                                            n, ranges.data(), codes(0), codes(1));
+        for (std::size_t i = 0; i != 2; ++i) tile.sum(lane + i, r, group) = sums[i];
+      } else {
+        for (std::size_t i = 0; i != values.size(); ++i)
+          tile.sum(lane + i, r, group) = Kernels::quantize(part_of(rows[i], k), n, ranges[i], codes(i));
       }
     });
   }
-
-  /// What turns integer products into values, for the 16 channels of a tile and one group.
-  struct group_factors {
-    float scale[simd::panel_width] = {};
-    std::uint32_t zero_point[simd::panel_width] = {}, sum[simd::panel_width] = {};
-
-    group_factors(matrix_view<const std::uint8_t> codes, const simd::grid* grids, std::size_t stride) {
-      for (std::size_t j = 0; j != codes.rows(); ++j) {
-        scale[j] = grids[j * stride].scale;
-        zero_point[j] = static_cast<std::uint32_t>(grids[j * stride].zero_point);
-        for (const std::uint8_t code : codes.row(j)) sum[j] += code;
-      }
+  /// A row from its element k on.
+  static simd::weight_row part_of(const simd::weight_row& row, std::size_t k) noexcept {
+    return {row.values + k, row.direction ? row.direction + k : nullptr, row.scale,
+            row.smoothing ? row.smoothing + k : nullptr, row.signs.from(k)};
+  }
+  /// The grid of a group before the learned factor of its step; `at` is the row's place in the scratch.
+  template <class Kernels>
+  quant::code_grid grid_of_group(const simd::weight_row& part, std::size_t n, std::span<const quant::code_grid> whole,
+                                 std::size_t lane, std::size_t at, std::size_t group,
+                                 const detail::tile_scratch& scratch) const {
+    if constexpr (weight_part::whole_tensor) {
+      return whole[lane];
+    } else {
+      simd::range range;
+      if constexpr (clipping_policy::follows_range) range = Kernels::min_max(part, n);
+      return quant::grid_of<weight_part>(range, scratch.clipping.data() + (at * groups() + group) * P);
     }
-    void add(const std::int32_t* products, simd::grid a, std::int32_t a_sum, std::size_t k, std::span<float> out) const {
-      const auto a_zero = static_cast<std::uint32_t>(a.zero_point);
-      const std::uint32_t centred = static_cast<std::uint32_t>(a_sum) - static_cast<std::uint32_t>(k) * a_zero;
-      float values[simd::panel_width];
-      for (std::size_t j = 0; j != simd::panel_width; ++j) {
-        const std::uint32_t exact = static_cast<std::uint32_t>(products[j]) - a_zero * sum[j] - zero_point[j] * centred;
-        values[j] = static_cast<float>(static_cast<std::int32_t>(exact)) * (a.scale * scale[j]);
-      }
-      for (std::size_t j = 0; j != out.size(); ++j) out[j] += values[j];
-    }
-  };
+  }
 
+  /// Lets the outputs start from the biases of `lanes` lanes, [lanes, out.cols()]: through the product where one bias
+  /// serves all rows, else here.
+  template <class Kernels>
+  static output_start add_bias(const float* bias, std::size_t lanes, bool accumulate, matrix_view<float> out) {
+    const std::size_t n = out.cols(), tokens = out.rows() / lanes;
+    const auto same = [&](std::size_t lane) { return std::equal(bias, bias + n, bias + lane * n); };
+    if (std::ranges::all_of(std::views::iota(std::size_t{1}, lanes), same)) return {bias, accumulate};
+    for (std::size_t m = 0; m != out.rows(); ++m) {
+      const float* const of_lane = bias + m / tokens * n;
+      if (accumulate) Kernels::add(of_lane, out.row(m).data(), n);
+      else std::copy_n(of_lane, n, out.row(m).data());
+    }
+    return {nullptr, true};
+  }
+
+  /// The masters, or packed codes, of the tile from row `first` on.
+  [[nodiscard]] simd::upcoming storage_of(std::size_t first) const noexcept {
+    if (first >= out_) return {};
+    const std::size_t count = std::min(tile_width, out_ - first);
+    if (!deployed()) return {weight_.values().row(first).data(), count * in_ * sizeof(float)};
+    if constexpr (Scheme::quantizes_weights) {
+      const std::size_t panels = (count + simd::panel_width - 1) / simd::panel_width;
+      return {packed_.panel(first / simd::panel_width), panels * packed_.panel_bytes()};
+    } else {
+      return {};
+    }
+  }
+  /// The part of it that falls to the product of lanes [lane, lane + sharing) of `lanes`.
+  static simd::upcoming part_of(simd::upcoming all, std::size_t lane, std::size_t lanes, std::size_t sharing) noexcept {
+    const std::size_t from = all.bytes * lane / lanes, to = all.bytes * (lane + sharing) / lanes;
+    return {static_cast<const char*>(all.data) + from, to - from};
+  }
+
+  template <class Kernels>
+  void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, bool few, output_start start,
+                matrix_view<float> out, detail::tile_scratch& scratch, [[maybe_unused]] simd::upcoming next) const {
+    auto& tile = product_tile::of_this_thread();
+    if constexpr (Scheme::quantizes_activations) tile.template multiply_codes<Kernels>(input, row, lane, start, out, next);
+    else if constexpr (!Scheme::quantizes_weights)
+      multiply_floats<Kernels>(input.values.row_block(row, out.rows()), lane, few, start, out, scratch);
+    else if (few && tile.blocks_hold_groups()) tile.template multiply_packed<Kernels>(input, row, lane, start, out);
+    else tile.template multiply_values<Kernels>(input, row, lane, start, out);
+  }
+
+  /// out (+)= x · tile in full precision.
+  template <class Kernels>
+  void multiply_floats(matrix_view<const float> x, std::size_t lane, bool few, output_start start,
+                       matrix_view<float> out, detail::tile_scratch& scratch) const {
+    const matrix_view<const float> rows(scratch.values.data() + lane * out.cols() * in_, out.cols(), in_);
+    if (few) {
+      for (std::size_t m = 0; m != out.rows(); ++m)
+        for (std::size_t j = 0; j != out.cols(); ++j)
+          out(m, j) = start.of(out, m, j) + Kernels::dot(x.row(m).data(), rows.row(j).data(), in_);
+      return;
+    }
+    const std::size_t panels = (out.cols() + simd::panel_width - 1) / simd::panel_width;
+    scratch.panels.resize(panels * simd::float_panel_size(in_));
+    for (std::size_t p = 0; p != panels; ++p) {
+      const std::size_t from = p * simd::panel_width;
+      Kernels::pack_panel(rows.row_block(from, std::min(simd::panel_width, out.cols() - from)),
+                          scratch.panels.data() + p * simd::float_panel_size(in_));
+    }
+    Kernels::gemm(x, scratch.panels.data(), start.bias, start.accumulate, out);
+  }
+
+  void release_masters() {
+    weight_.release();
+    clipping_.release();
+    steps_.release();
+  }
   void make_bias() {
     if (!bias_.empty()) return;
     parameter_ids none;
@@ -432,17 +523,16 @@ class smoothed_linear {
     if constexpr (weight_part::whole_tensor) {
       if (deployed()) return grids;
       std::vector<simd::range> ranges(lanes.count());
-      for_each_tile(sequential{}, [&](std::size_t first, std::size_t count) {
-        auto& scratch = detail::tile_scratch::of_this_thread();
-        read_tile(lanes, first, count, scratch);
-        for (std::size_t row = 0; row != lanes.count() * count; ++row) {
-          float* const weights = scratch.weights.data() + row * in_;
-          simd::range& r = ranges[row / count];
-          if (!scales.empty()) Kernels::multiply(scales.row(row / count).data(), weights, in_);
-          const simd::range of_row = Kernels::min_max(weights, in_);
-          r = {std::min(r.min, of_row.min), std::max(r.max, of_row.max)};
-        }
-      });
+      sweep_scratch scratch;
+      lanes.sweep_rows(weight_.view(), 0, out_, scratch,
+                       [&](std::size_t, std::size_t lane, std::span<const lane_values> values) {
+                         for (const lane_values& v : values) {
+                           simd::range& r = ranges[lane];
+                           const simd::range of_row = Kernels::min_max(weight_row(v, scales, lane), in_);
+                           r = {std::min(r.min, of_row.min), std::max(r.max, of_row.max)};
+                           ++lane;
+                         }
+                       });
       buffer<float> clipping(lanes.count() * P);
       if constexpr (P > 0) lanes.read(clipping_.view(), 0, P, clipping.data());
       for (std::size_t lane = 0; lane != lanes.count(); ++lane)
@@ -455,6 +545,7 @@ class smoothed_linear {
   std::size_t out_, in_;
   trainable weight_, clipping_, bias_;
   step_gain steps_;
+  buffer<std::int32_t> sums_;  // of the codes of a deployed layer, [tiles][groups][tile_width]
   quant::packed_matrix<std::conditional_t<Scheme::quantizes_weights, weight_part, quant::weight<8>>> packed_;
 };
 

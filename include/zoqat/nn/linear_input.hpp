@@ -8,69 +8,92 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <numeric>
+#include <span>
 
 namespace zoqat::nn {
 
+/// So few tokens on a lane that reading the weights is all the work of a product: no panel pays for itself.
+inline constexpr std::size_t few_tokens = 4;
+
 /// The input of a set of linear layers that read the same site, made ready once for all of them: smoothed with each
-/// lane's s and δ (eq. 4) and, if the scheme quantizes activations, quantized token by token.
+/// lane's s and δ (eq. 4) and, if the scheme quantizes activations, quantized token by token. It lives in the pass's
+/// workspace: the next one takes its place.
 template <class Scheme>
-struct linear_input {
-  matrix<float> scales;  ///< s of each lane: [lanes, in]; empty without smoothing
-  matrix<float> shifts;  ///< δ of each lane: [lanes, in]; empty without shifting
-  matrix_view<const float> values;         ///< smoothed input [rows, in], where activations stay in full precision
-  matrix<std::uint8_t> codes;              ///< [rows, in], where they do not
-  std::vector<simd::grid> grids;           ///< of each row of codes
-  matrix<std::int32_t> sums;               ///< of the codes in each group of weights: [groups, rows]
+class linear_input {
+  input_buffers& work_;
+
+ public:
+  const matrix<float>& scales = work_.scales;  ///< s of each lane: [lanes, in]; empty without smoothing
+  const matrix<float>& shifts = work_.shifts;  ///< δ of each lane: [lanes, in]; empty without shifting
+  matrix_view<const float> values;             ///< smoothed [rows, in], where activations stay in full precision
+  matrix_view<const std::uint8_t> codes;       ///< [rows, in], where they do not
+  const std::vector<simd::grid>& grids = work_.grids;  ///< of each row of codes
+  /// Of the codes in each group of weights, [groups, rows], where products need them: for weights of 8 bits.
+  const matrix<std::int32_t>& code_sums = work_.code_sums;
+  /// Of the values in each group of weights, [groups, rows], for `few_tokens` and quantized weights.
+  const matrix<float>& value_sums = work_.value_sums;
 
   /// `x` is [rows, in] and must outlive this.
   template <class Pass>
-  linear_input(const Pass& pass, matrix_view<const float> x, const smoothing& site) {
-    using kernels = typename Pass::kernels;
-    site.scales(pass.lanes, scales);
-    site.shifts(pass.lanes, shifts);
-    matrix<float> inverse = scales;
-    for (float& s : inverse.flat()) s = 1.0f / s;
-    const bool smooth = site.active();
-    if (smooth) smoothed_.reshape(x.rows(), x.cols());
-    values = smooth ? matrix_view<const float>(smoothed_) : x;
-    if constexpr (Scheme::quantizes_activations) reserve_codes(x.rows(), x.cols());
-    pass.for_each_row([&](std::size_t row) {
-      if (smooth) {
-        const std::size_t lane = row / pass.tokens();
-        float* const out = smoothed_.row(row).data();
-        if (shifts.empty()) std::copy_n(x.row(row).data(), x.cols(), out);
-        else kernels::add_scaled(x.row(row).data(), shifts.row(lane).data(), -1.0f, out, x.cols());
-        kernels::multiply(inverse.row(lane).data(), out, x.cols());
-      }
-      if constexpr (Scheme::quantizes_activations) quantize<kernels>(row);
-    });
+  linear_input(const Pass& pass, matrix_view<const float> x, const smoothing& site) : work_(pass.work.input), values(x) {
+    site.scales(pass.lanes, work_.scales);
+    site.shifts(pass.lanes, work_.shifts);
+    work_.inverse = work_.scales;
+    for (float& s : work_.inverse.flat()) s = 1.0f / s;
+    if constexpr (Scheme::quantizes_activations) quantize(pass, x);
+    else if (site.active()) smooth(pass, x);
+    if constexpr (Scheme::quantizes_weights && !Scheme::quantizes_activations)
+      if (pass.tokens() <= few_tokens) sum_values();
   }
 
  private:
-  void reserve_codes(std::size_t rows, std::size_t in) {
-    codes.reshape(rows, in);
-    grids.resize(rows);
-    sums.reshape(Scheme::weight_type::groups(in), rows);
+  /// (x − δ) / s, as a kernel's row.
+  [[nodiscard]] simd::weight_row smoothed_row(matrix_view<const float> x, std::size_t row, std::size_t lane) const {
+    return {x.row(row).data(), shifts.empty() ? nullptr : shifts.row(lane).data(), -1.0f,
+            scales.empty() ? nullptr : work_.inverse.row(lane).data()};
   }
-  template <class Kernels>
-  void quantize(std::size_t row) {
+  template <class Pass>
+  void smooth(const Pass& pass, matrix_view<const float> x) {
+    work_.smoothed.reshape(x.rows(), x.cols());
+    values = work_.smoothed;
+    pass.for_each_row([&](std::size_t row) {
+      Pass::kernels::evaluate(smoothed_row(x, row, row / pass.tokens()), x.cols(), work_.smoothed.row(row).data());
+    });
+  }
+  template <class Pass>
+  void quantize(const Pass& pass, matrix_view<const float> x) {
+    using kernels = typename Pass::kernels;
     using activation = typename Scheme::activation_type;
-    std::uint8_t* const to = codes.row(row).data();
-    const auto made =
-        Kernels::quantize_row(values.row(row).data(), values.cols(), activation::bits, activation::symmetric, to);
-    grids[row] = made.where;
-    if (sums.rows() == 1) {
-      sums(0, row) = made.sum;
-      return;
-    }
-    quant::for_each_group<typename Scheme::weight_type>(
-        values.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
-          sums(group, row) = Kernels::sum(to + first, count);
-        });
+    constexpr bool needs_sums = Scheme::weight_type::bits == 8;
+    // Rows a multiple of 4 KiB apart would fall on the same few lines of a cache: an odd number of lines does not.
+    const std::size_t lines = (x.cols() + alignment - 1) / alignment;
+    work_.codes.reshape(x.rows(), (lines | 1) * alignment);
+    work_.grids.resize(x.rows());
+    if constexpr (needs_sums) work_.code_sums.reshape(Scheme::weight_type::groups(x.cols()), x.rows());
+    codes = work_.codes.view().col_block(0, x.cols());
+    pass.for_each_row([&](std::size_t row) {
+      const simd::weight_row smoothed = smoothed_row(x, row, row / pass.tokens());
+      std::uint8_t* const to = work_.codes.row(row).data();
+      const simd::grid g = simd::grid_of(kernels::min_max(smoothed, x.cols()), activation::bits, activation::symmetric);
+      kernels::quantize(smoothed, x.cols(), {g, 0, (1 << activation::bits) - 1, 0}, to);
+      work_.grids[row] = g;
+      if constexpr (needs_sums)
+        quant::for_each_group<typename Scheme::weight_type>(
+            x.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
+              work_.code_sums(group, row) = kernels::sum(to + first, count);
+            });
+    });
   }
-
-  matrix<float> smoothed_;
+  void sum_values() {
+    work_.value_sums.reshape(Scheme::weight_type::groups(values.cols()), values.rows());
+    for (std::size_t row = 0; row != values.rows(); ++row)
+      quant::for_each_group<typename Scheme::weight_type>(
+          values.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
+            const std::span<const float> part = values.row(row).subspan(first, count);
+            work_.value_sums(group, row) = static_cast<float>(std::accumulate(part.begin(), part.end(), 0.0));
+          });
+  }
 };
 
 }  // namespace zoqat::nn

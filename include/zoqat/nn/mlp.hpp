@@ -21,9 +21,9 @@ class gated_mlp {
 
   template <class Shared>
   gated_mlp(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared&)
-      : gate_(ids, prefix + "mlp.gate_proj", shape.intermediate, shape.hidden),
-        up_(ids, prefix + "mlp.up_proj", shape.intermediate, shape.hidden),
-        down_(ids, prefix + "mlp.down_proj", shape.hidden, shape.intermediate) {
+      : gate_(ids, prefix + "mlp.gate_proj", shape.intermediate, shape.hidden, shape.biases),
+        up_(ids, prefix + "mlp.up_proj", shape.intermediate, shape.hidden, shape.biases),
+        down_(ids, prefix + "mlp.down_proj", shape.hidden, shape.intermediate, shape.biases) {
     if constexpr (scheme::quantizes_activations) input_smoothing_ = {ids, prefix + "mlp.input", shape.hidden};
   }
   static constexpr const char* norm_name = "post_attention_layernorm";
@@ -60,6 +60,49 @@ class gated_mlp {
   [[nodiscard]] site<Linear, 2> input_site() { return {{&gate_, &up_}, &input_smoothing_, false}; }
   [[nodiscard]] site<Linear, 1> hidden_site() { return {{&down_}, &hidden_smoothing_, true}; }
   Linear gate_, up_, down_;
+  smoothing input_smoothing_, hidden_smoothing_;
+};
+
+/// fc2(act(fc1(x))), as in OPT and GPT. The input of fc2 is quantized but not smoothed, as that of gated_mlp's down.
+template <class Linear, activation Activation>
+class mlp {
+ public:
+  using scheme = typename Linear::scheme;
+  using linear_type = Linear;
+
+  template <class Shared>
+  mlp(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared&)
+      : in_(ids, prefix + "mlp.fc1", shape.intermediate, shape.hidden, shape.biases),
+        out_(ids, prefix + "mlp.fc2", shape.hidden, shape.intermediate, shape.biases) {
+    if constexpr (scheme::quantizes_activations) input_smoothing_ = {ids, prefix + "mlp.input", shape.hidden};
+  }
+  static constexpr const char* norm_name = "post_attention_layernorm";
+
+  /// Adds the layer's output to `stream`; `x` is the normed stream. Both [rows, hidden].
+  template <class Pass>
+  void forward(const Pass& pass, std::size_t, matrix_view<const float> x, matrix_view<float> stream) {
+    pass.observer.observe(input_site(), x);
+    matrix<float>& hidden = pass.work.gate;
+    hidden.reshape(x.rows(), in_.out_features());
+    in_.forward(pass, linear_input<scheme>(pass, x, input_smoothing_), hidden, false);
+    pass.for_each_row([&](std::size_t row) {
+      Activation::template apply<typename Pass::kernels>(hidden.row(row).data(), hidden.cols());
+    });
+    pass.observer.observe(hidden_site(), hidden);
+    out_.forward(pass, linear_input<scheme>(pass, hidden, hidden_smoothing_), stream, true);
+  }
+
+  /// Calls f(site) in the order of a pass.
+  template <class F>
+  void for_each_site(F&& f) {
+    f(input_site());
+    f(hidden_site());
+  }
+
+ private:
+  [[nodiscard]] site<Linear, 1> input_site() { return {{&in_}, &input_smoothing_, false}; }
+  [[nodiscard]] site<Linear, 1> hidden_site() { return {{&out_}, &hidden_smoothing_, true}; }
+  Linear in_, out_;
   smoothing input_smoothing_, hidden_smoothing_;
 };
 

@@ -7,13 +7,17 @@
 #include <zoqat/nn/block.hpp>
 #include <zoqat/nn/decoder.hpp>
 #include <zoqat/nn/generate.hpp>
+#include <zoqat/nn/head.hpp>
+#include <zoqat/nn/learned_positions.hpp>
 #include <zoqat/nn/linear.hpp>
 #include <zoqat/nn/linear_input.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/mlp.hpp>
 #include <zoqat/nn/norm.hpp>
+#include <zoqat/nn/opt.hpp>
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/nn/positions.hpp>
 #include <zoqat/nn/rope.hpp>
 #include <zoqat/nn/site.hpp>
 #include <zoqat/nn/smoothing.hpp>

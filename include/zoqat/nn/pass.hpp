@@ -33,9 +33,11 @@ class token_batch {
   /// Appends a sequence with targets of its own (`not_scored`: none), as for losses on an answer only. Throws
   /// value_error unless there is one for each token, and none below `not_scored`.
   void add(std::span<const token> sequence, std::span<const std::int64_t> targets) {
-    require(sequence.size() == targets.size(), "token_batch: {} tokens but {} targets", sequence.size(), targets.size());
+    require(sequence.size() == targets.size(), "token_batch: {} tokens but {} targets", sequence.size(),
+            targets.size());
     for (const std::int64_t target : targets)
-      require(target >= not_scored, "token_batch: target {}; {} marks a token that is not scored", target, not_scored);
+      require(target >= not_scored, "token_batch: target {}; {} marks a token that is not scored", target,
+              not_scored);
     tokens_.insert(tokens_.end(), sequence.begin(), sequence.end());
     targets_.insert(targets_.end(), targets.begin(), targets.end());
     starts_.push_back(tokens_.size());
@@ -65,8 +67,19 @@ struct kv_cache {
   std::size_t length = 0;  ///< tokens held
 };
 
+/// Buffers of a `linear_input`: those of one site at a time.
+struct input_buffers {
+  matrix<float> scales, inverse, shifts;  ///< of each lane: [lanes, in]
+  matrix<float> smoothed;                 ///< [rows, in]
+  matrix<std::uint8_t> codes;             ///< [rows, in and a margin]
+  std::vector<simd::grid> grids;          ///< [rows]
+  matrix<std::int32_t> code_sums;         ///< [groups, rows]
+  matrix<float> value_sums;               ///< [groups, rows]
+};
+
 /// Buffers of a forward pass, kept from one pass to the next. Each is [lanes * tokens, width].
 struct workspace {
+  input_buffers input;                     ///< of the linear layers
   matrix<float> stream;                    ///< the residual stream
   matrix<float> normed;                    ///< input of a layer
   matrix<float> query, key, value, mixed;  ///< inside attention

@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/nn/positions.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -37,7 +38,8 @@ class rope {
     else Kernels::rope_interleaved(head, c, s, 2 * cos_.cols());
   }
 
-  /// The channel of a head that turns together with channel `j`: smoothing must treat the two alike.
+  /// Pairs in a head, and the one that channel `j` belongs to: smoothing must treat the two channels of a pair alike.
+  [[nodiscard]] std::size_t pairs() const noexcept { return cos_.cols(); }
   [[nodiscard]] std::size_t pair(std::size_t j) const noexcept {
     return pairing_ == rope_pairing::half_split ? j % cos_.cols() : j / 2;
   }
@@ -46,5 +48,6 @@ class rope {
   rope_pairing pairing_;
   matrix<float> cos_, sin_;  ///< [positions, head_size / 2]
 };
+static_assert(position_encoding<rope> && !embedded_positions<rope>);
 
 }  // namespace zoqat::nn

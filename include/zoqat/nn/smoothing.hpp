@@ -36,7 +36,9 @@ class smoothing {
   [[nodiscard]] bool shifts() const noexcept { return !shift_.empty(); }
   [[nodiscard]] std::size_t width() const noexcept { return width_; }
   /// The parameter that channel `j` reads.
-  [[nodiscard]] std::size_t source(std::size_t j) const noexcept { return j / (block_ * repeat_) * block_ + j % block_; }
+  [[nodiscard]] std::size_t source(std::size_t j) const noexcept {
+    return j / (block_ * repeat_) * block_ + j % block_;
+  }
   [[nodiscard]] trainable& log_scale() noexcept { return log_scale_; }
   [[nodiscard]] const trainable& log_scale() const noexcept { return log_scale_; }
   [[nodiscard]] trainable& shift() noexcept { return shift_; }
@@ -53,8 +55,16 @@ class smoothing {
     spread(lanes, shift_, shifts(), out);
   }
 
+  /// No lane moves s and δ any more: codes of a layer that reads the site were made with them.
+  void freeze() noexcept { frozen_ = true; }
+  [[nodiscard]] bool frozen() const noexcept { return frozen_; }
+
   template <class F>
   void for_each_trainable(F&& f) {
+    if (!frozen_) for_each_stored(f);
+  }
+  template <class F>
+  void for_each_stored(F&& f) {
     if (active()) f(log_scale_);
     if (shifts()) f(shift_);
   }
@@ -64,14 +74,16 @@ class smoothing {
   void spread(const Lanes& lanes, const trainable& t, bool present, matrix<float>& out) const {
     if (!present) return out.reshape(0, 0);
     matrix<float> read;
-    read_all(lanes, t, read);
+    if (frozen_) read_all(inference_lane{}, t, read);
+    else read_all(lanes, t, read);
     out.reshape(lanes.count(), width_);
     for (std::size_t lane = 0; lane != lanes.count(); ++lane)
-      for (std::size_t j = 0; j != width_; ++j) out.row(lane)[j] = read.row(lane)[source(j)];
+      for (std::size_t j = 0; j != width_; ++j) out(lane, j) = read(frozen_ ? 0 : lane, source(j));
   }
 
   std::size_t block_ = 1, repeat_ = 1, width_ = 0;
   trainable log_scale_, shift_;
+  bool frozen_ = false;
 };
 
 }  // namespace zoqat::nn

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -40,8 +41,12 @@ class trainable {
 
   [[nodiscard]] parameter view() const noexcept {
     // A parameter is a reference, as std::span is: handing one out does not change the model.
-    return {id_, name_, group_, const_cast<matrix<float>&>(values_).flat(), unit_};
+    return {id_, name_, group_, const_cast<matrix<float>&>(values_).flat(), unit_, swept() ? values_.cols() : 0,
+            swept() ? granularity_ : 1};
   }
+  /// Declares that passes read it through `sweep_rows` alone, rows in parts that begin at multiples of `part_size` in
+  /// their row (see `parameter`).
+  void sweep(std::size_t part_size) noexcept { granularity_ = std::gcd(values_.cols(), part_size); }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] std::size_t rows() const noexcept { return values_.rows(); }
   [[nodiscard]] std::size_t cols() const noexcept { return values_.cols(); }
@@ -60,9 +65,12 @@ class trainable {
   }
 
  private:
+  [[nodiscard]] bool swept() const noexcept { return granularity_ != 0; }
+
   std::uint32_t id_ = 0;
   std::string name_;
   parameter_group group_ = parameter_group::weight;
+  std::size_t granularity_ = 0;  // 0: not swept
   matrix<float> values_;
   buffer<float> unit_;
 };

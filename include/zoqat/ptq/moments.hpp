@@ -26,7 +26,7 @@ void add_moments(matrix_view<const float> a, matrix_view<const float> b, matrix<
       for (std::size_t i = 0; i != count; ++i)
         std::copy_n(b.row(first + i).data() + column, columns, panel.data() + i * width);
       matrix<float> product(a.cols(), columns);
-      Kernels::gemm_panel(transposed.view().col_block(0, count), panel.data(), nullptr, false, product);
+      Kernels::gemm(transposed.view().col_block(0, count), panel.data(), nullptr, false, product);
       for (std::size_t p = 0; p != a.cols(); ++p)
         for (std::size_t q = 0; q != columns; ++q) sums(p, column + q) += static_cast<double>(product(p, q));
     });

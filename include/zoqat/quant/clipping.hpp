@@ -22,13 +22,15 @@ namespace detail {
 }  // namespace detail
 
 /// How the grid of a channel or group follows from its weights and from learnable parameters (eq. 5). A policy gives
-/// the number of its parameters per grid, their starting values, and the grid they lead to; every parameter lives in
-/// a space without bounds (logarithm or logit), so that a step can never leave its domain.
+/// the number of its parameters per grid, whether the grid follows the range of the weights, their starting values,
+/// and the grid they lead to; every parameter lives in a space without bounds (logarithm or logit), so that a step
+/// can never leave its domain.
 namespace clip {
 
 /// The grid spans the range of the weights. Nothing to learn: round-to-nearest.
 struct none {
   static constexpr std::size_t parameters = 0;
+  static constexpr bool follows_range = true;
   static void start(simd::range, int, bool, float, float, float*) noexcept {}
   static code_grid grid_of(simd::range r, int bits, bool symmetric, const float*) noexcept {
     return {simd::grid_of(r, bits, symmetric), 0, static_cast<std::uint8_t>((1 << bits) - 1)};
@@ -39,6 +41,7 @@ struct none {
 /// weight clipping, which the released code uses). Parameters: the logits of the two factors.
 struct range {
   static constexpr std::size_t parameters = 2;
+  static constexpr bool follows_range = true;
   /// The factor of an unclipped side: as near to 1 as a logit that can still move.
   static constexpr float widest = 0.9999f;
 
@@ -55,6 +58,7 @@ struct range {
 /// on its own, and no longer follow the weights. Parameters: log Δ, z, logit α, logit β.
 struct codes {
   static constexpr std::size_t parameters = 4;
+  static constexpr bool follows_range = false;
 
   /// Logit of a bound at the end of the codes: it rounds to the last code at every width up to 8 bits.
   static constexpr float unclipped = 8;
@@ -74,7 +78,10 @@ struct codes {
     const auto code = [&](float x) {  // NaN becomes 0, as it does for weights
       return static_cast<std::uint8_t>(x > 0 ? std::min(round_half_even(x), top) : 0.0f);
     };
-    const std::uint8_t low = code(detail::sigmoid(p[2]) * top), high = code(detail::sigmoid(p[3]) * top);
+    const auto bound = [&](float logit) {  // beyond 7 the sigmoid rounds to an end at every width up to 8 bits
+      return logit < -7 ? code(0) : logit > 7 ? code(top) : code(detail::sigmoid(logit) * top);
+    };
+    const std::uint8_t low = bound(p[2]), high = bound(p[3]);
     return {{std::clamp(std::exp(p[0]), simd::minimum_scale, simd::maximum_scale), code(p[1])},
             std::min(low, high),
             std::max(low, high)};

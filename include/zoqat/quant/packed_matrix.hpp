@@ -7,6 +7,7 @@
 #include <zoqat/simd/packing.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -14,8 +15,19 @@
 
 namespace zoqat::quant {
 
-/// A weight matrix [out, in] in its final storage: bit-packed codes row by row (simd/packing.hpp), a scale per grid,
-/// and a zero point per grid where the grid is asymmetric. Nothing else is stored.
+namespace detail {
+
+/// Row j of a code panel.
+inline void copy_row(const std::uint8_t* panel, std::size_t j, std::span<std::uint8_t> codes) noexcept {
+  for (std::size_t i = 0; i != codes.size(); ++i) codes[i] = panel[i / 4 * simd::panel_row + j * 4 + i % 4];
+}
+
+}  // namespace detail
+
+/// A weight matrix [out, in] in its final storage, as matrix products read it: packed panels of 16 rows
+/// (simd/packing.hpp), the last one filled up with rows of zero codes; a scale per grid, and a zero point per grid
+/// where the grid is asymmetric. Nothing else is stored. Grids go panel by panel too: [panels][groups][16], or one
+/// for all for per_tensor.
 template <class Weight>
 class packed_matrix {
  public:
@@ -25,7 +37,7 @@ class packed_matrix {
   packed_matrix(std::size_t rows, std::size_t cols)
       : rows_(rows),
         cols_(cols),
-        codes_(rows * row_bytes(), 0),
+        codes_(panels() * panel_bytes(), 0),
         scales_(grids(), scale_type(1.0f)),
         zero_points_(Weight::symmetric ? 0 : grids(), 0) {}
 
@@ -34,29 +46,50 @@ class packed_matrix {
   [[nodiscard]] bool empty() const noexcept { return rows_ == 0; }
   /// Grids in one row; 1 for per_tensor, where all rows share it.
   [[nodiscard]] std::size_t groups() const noexcept { return Weight::groups(cols_); }
-  /// Bytes of everything stored.
+  [[nodiscard]] std::size_t panels() const noexcept { return (rows_ + simd::panel_width - 1) / simd::panel_width; }
+  [[nodiscard]] std::size_t panel_bytes() const noexcept { return simd::packed_panel_size(Weight::bits, cols_); }
+  /// Bytes of everything stored, the filling of the last panel included.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return codes_.size() + scales_.size() * sizeof(scale_type) + zero_points_.size();
   }
 
+  /// The packed codes of rows [16 p, 16 p + 16).
+  [[nodiscard]] const std::uint8_t* panel(std::size_t p) const noexcept { return codes_.data() + p * panel_bytes(); }
   [[nodiscard]] simd::grid grid(std::size_t row, std::size_t group) const noexcept {
     const std::size_t at = grid_index(row, group);
     return {static_cast<float>(scales_[at]), Weight::symmetric ? 1 << (Weight::bits - 1) : zero_points_[at]};
   }
-  /// The codes of a row; `codes` has room for `cols()`.
+  /// The codes of a row; `codes` has room for `cols()`. Costs the unpacking of its whole panel.
   template <simd::kernels Kernels = simd::default_kernels>
-  void codes(std::size_t row, std::uint8_t* codes) const noexcept {
-    Kernels::template unpack<Weight::bits>(codes_.data() + row * row_bytes(), cols_, codes);
+  void codes(std::size_t row, std::uint8_t* codes) const {
+    read_rows<Kernels>(row, matrix_view<std::uint8_t>(codes, 1, cols_));
   }
-  /// Stores a row: `cols()` codes and `groups()` grids.
+  /// The codes of rows [first, first + codes.rows()). Each of their panels is unpacked once.
   template <simd::kernels Kernels = simd::default_kernels>
-  void set_row(std::size_t row, const std::uint8_t* codes, const simd::grid* grids) noexcept {
-    Kernels::template pack<Weight::bits>(codes, cols_, codes_.data() + row * row_bytes());
-    for (std::size_t group = 0; group != groups(); ++group) {
-      const std::size_t at = grid_index(row, group);
-      scales_[at] = stored_scale<scale_type>(grids[group].scale);
-      if constexpr (!Weight::symmetric) zero_points_[at] = static_cast<std::uint8_t>(grids[group].zero_point);
+  void read_rows(std::size_t first, matrix_view<std::uint8_t> codes) const {
+    assert(first + codes.rows() <= rows_ && codes.cols() == cols_);
+    buffer<std::uint8_t> unpacked(simd::code_panel_size(cols_));
+    for (std::size_t r = 0; r != codes.rows(); ++r) {
+      const std::size_t row = first + r, j = row % simd::panel_width;
+      if (r == 0 || j == 0)
+        Kernels::template unpack<Weight::bits>(panel(row / simd::panel_width), cols_, nullptr, unpacked.data());
+      detail::copy_row(unpacked.data(), j, codes.row(r));
     }
+  }
+  /// Stores rows [first, first + codes.rows()), panel by panel: `first` is a multiple of 16, and so is the number of
+  /// rows, or they are all that are left. `grids` holds groups() grids of each row.
+  template <simd::kernels Kernels = simd::default_kernels>
+  void set_rows(std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
+    assert(first % simd::panel_width == 0 && codes.cols() == cols_);
+    assert(codes.rows() % simd::panel_width == 0 || first + codes.rows() == rows_);
+    buffer<std::uint8_t> unpacked(simd::code_panel_size(cols_));
+    for (std::size_t r = 0; r < codes.rows(); r += simd::panel_width) {
+      Kernels::pack_panel(codes.row_block(r, std::min(simd::panel_width, codes.rows() - r)), unpacked.data());
+      Kernels::template pack<Weight::bits>(unpacked.data(), cols_,
+                                           codes_.data() + (first + r) / simd::panel_width * panel_bytes());
+    }
+    for (std::size_t row = first; row != first + codes.rows(); ++row)
+      for (std::size_t group = 0; group != groups(); ++group) set_grid(row, group, *grids++);
   }
 
   /// The storage itself, for files.
@@ -66,14 +99,20 @@ class packed_matrix {
   [[nodiscard]] std::span<const scale_type> scales() const noexcept { return scales_; }
   [[nodiscard]] std::span<std::uint8_t> zero_points() noexcept { return zero_points_; }
   [[nodiscard]] std::span<const std::uint8_t> zero_points() const noexcept { return zero_points_; }
+  /// Where the storage has the grid of a row and group; those of the 16 rows of a panel are neighbours.
+  [[nodiscard]] std::size_t grid_index(std::size_t row, std::size_t group) const noexcept {
+    if constexpr (Weight::whole_tensor) return 0;
+    else return (row / simd::panel_width * groups() + group) * simd::panel_width + row % simd::panel_width;
+  }
 
  private:
-  [[nodiscard]] std::size_t row_bytes() const noexcept { return simd::packed_bytes(Weight::bits, cols_); }
   [[nodiscard]] std::size_t grids() const noexcept {
-    return Weight::whole_tensor ? std::size_t{rows_ != 0} : rows_ * groups();
+    return Weight::whole_tensor ? std::size_t{rows_ != 0} : panels() * groups() * simd::panel_width;
   }
-  [[nodiscard]] std::size_t grid_index(std::size_t row, std::size_t group) const noexcept {
-    return Weight::whole_tensor ? 0 : row * groups() + group;
+  void set_grid(std::size_t row, std::size_t group, const simd::grid& g) noexcept {
+    const std::size_t at = grid_index(row, group);
+    scales_[at] = stored_scale<scale_type>(g.scale);
+    if constexpr (!Weight::symmetric) zero_points_[at] = static_cast<std::uint8_t>(g.zero_point);
   }
 
   std::size_t rows_ = 0, cols_ = 0;
@@ -82,55 +121,77 @@ class packed_matrix {
   buffer<std::uint8_t> zero_points_;
 };
 
+namespace detail {
+
+/// The one grid of a per_tensor matrix.
+template <class Weight, class Kernels>
+[[nodiscard]] code_grid whole_tensor_grid(matrix_view<const float> weights, const float* clipping) {
+  simd::range r;
+  for (std::size_t row = 0; row != weights.rows(); ++row) {
+    const auto of_row = Kernels::min_max(weights.row(row).data(), weights.cols());
+    r = {std::min(r.min, of_row.min), std::max(r.max, of_row.max)};
+  }
+  return grid_of<Weight>(r, clipping);
+}
+
+}  // namespace detail
+
 /// Quantizes a matrix [out, in]. `clipping` holds the parameters of the clipping policy, row after row and group
 /// after group (one set for a per_tensor grid): none for `clip::none`. Throws value_error for another number of them.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 [[nodiscard]] packed_matrix<Weight> quantize(matrix_view<const float> weights, std::span<const float> clipping = {}) {
   packed_matrix<Weight> result(weights.rows(), weights.cols());
-  const std::size_t wanted = result.scales().size() * Weight::clipping::parameters;
+  const std::size_t groups = result.groups();
+  const std::size_t wanted =
+      (Weight::whole_tensor ? std::size_t{!result.empty()} : weights.rows() * groups) * Weight::clipping::parameters;
   require(clipping.size() == wanted, "quantize: {} clipping parameters for a matrix [{}, {}], which takes {}",
           clipping.size(), weights.rows(), weights.cols(), wanted);
   if (result.empty()) return result;
-  buffer<std::uint8_t> codes(weights.cols(), 0);
-  std::vector<simd::grid> grids(std::max<std::size_t>(result.groups(), 1));
   code_grid whole;
-  if constexpr (Weight::whole_tensor) {
-    simd::range r;
-    for (std::size_t row = 0; row != weights.rows(); ++row) {
-      const auto of_row = Kernels::min_max(weights.row(row).data(), weights.cols());
-      r = {std::min(r.min, of_row.min), std::max(r.max, of_row.max)};
+  if constexpr (Weight::whole_tensor) whole = detail::whole_tensor_grid<Weight, Kernels>(weights, clipping.data());
+  matrix<std::uint8_t> codes(simd::panel_width, weights.cols());
+  std::vector<simd::grid> grids(simd::panel_width * groups, whole.where);
+  for (std::size_t first = 0; first < weights.rows(); first += simd::panel_width) {
+    const std::size_t count = std::min(simd::panel_width, weights.rows() - first);
+    for (std::size_t r = 0; r != count; ++r) {
+      const auto row = weights.row(first + r);
+      if constexpr (Weight::whole_tensor) {
+        quantize_on<Weight, Kernels>(row, whole, codes.row(r).data());
+      } else {
+        const float* const p = clipping.data() + (first + r) * groups * Weight::clipping::parameters;
+        quantize_row<Weight, Kernels>(row, p, codes.row(r).data(), grids.data() + r * groups);
+      }
     }
-    whole = grid_of<Weight>(r, clipping.data());
-    grids[0] = whole.where;
-  }
-  for (std::size_t row = 0; row != weights.rows(); ++row) {
-    if constexpr (Weight::whole_tensor) {
-      quantize_on<Weight, Kernels>(weights.row(row), whole, codes.data());
-    } else {
-      const float* const p = clipping.data() + row * result.groups() * Weight::clipping::parameters;
-      quantize_row<Weight, Kernels>(weights.row(row), p, codes.data(), grids.data());
-    }
-    result.template set_row<Kernels>(row, codes.data(), grids.data());
+    result.template set_rows<Kernels>(first, codes.view().row_block(0, count), grids.data());
   }
   return result;
 }
 
-/// The weights of row `row`; `out` has room for `cols()`.
+/// The weights of rows [first, first + out.rows()).
+template <class Weight, simd::kernels Kernels = simd::default_kernels>
+void dequantize_rows(const packed_matrix<Weight>& packed, std::size_t first, matrix_view<float> out) {
+  matrix<std::uint8_t> codes(out.rows(), packed.cols());
+  std::vector<simd::grid> grids(packed.groups());
+  packed.template read_rows<Kernels>(first, codes);
+  for (std::size_t r = 0; r != out.rows(); ++r) {
+    for (std::size_t group = 0; group != grids.size(); ++group) grids[group] = packed.grid(first + r, group);
+    dequantize_row<Weight, Kernels>(codes.row(r), grids.data(), out.row(r).data());
+  }
+}
+
+/// The weights of row `row`; `out` has room for `cols()`. Costs the unpacking of its whole panel.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 void dequantize_row(const packed_matrix<Weight>& packed, std::size_t row, std::span<float> out) {
-  buffer<std::uint8_t> codes(packed.cols(), 0);
-  std::vector<simd::grid> grids(packed.groups());
-  packed.template codes<Kernels>(row, codes.data());
-  for (std::size_t group = 0; group != grids.size(); ++group) grids[group] = packed.grid(row, group);
-  dequantize_row<Weight, Kernels>(codes, grids.data(), out.data());
+  dequantize_rows<Weight, Kernels>(packed, row, matrix_view<float>(out.data(), 1, packed.cols()));
 }
 
 /// The matrix [out, in] the codes stand for.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 [[nodiscard]] matrix<float> dequantize(const packed_matrix<Weight>& packed) {
   matrix<float> result(packed.rows(), packed.cols());
-  for (std::size_t row = 0; row != packed.rows(); ++row)
-    dequantize_row<Weight, Kernels>(packed, row, result.row(row));
+  for (std::size_t first = 0; first < packed.rows(); first += simd::panel_width)
+    dequantize_rows<Weight, Kernels>(
+        packed, first, result.view().row_block(first, std::min(simd::panel_width, packed.rows() - first)));
   return result;
 }
 

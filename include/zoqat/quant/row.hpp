@@ -39,9 +39,8 @@ template <class Weight>
 /// Codes of weights on a given grid.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 void quantize_on(std::span<const float> weights, const code_grid& g, std::uint8_t* codes) noexcept {
-  Kernels::quantize(weights.data(), weights.size(), g.where, Weight::bits, codes);
-  if (g.least == 0 && g.greatest == (1 << Weight::bits) - 1) return;
-  for (std::size_t i = 0; i != weights.size(); ++i) codes[i] = std::clamp(codes[i], g.least, g.greatest);
+  const simd::code_range codes_of_grid{g.where, g.least, g.greatest, 0};
+  Kernels::quantize(simd::weight_row{weights.data()}, weights.size(), codes_of_grid, codes);
 }
 
 /// Calls f(group, first, count) for the groups of a row of `in` weights; the last one may be short.

@@ -11,12 +11,14 @@
 #endif
 
 #include <zoqat/core/numeric.hpp>
+#include <zoqat/core/sign_run.hpp>
 #include <zoqat/random/random.hpp>
 #include <zoqat/simd/highway_base.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 HWY_BEFORE_NAMESPACE();
 namespace zoqat::simd::HWY_NAMESPACE {
@@ -228,6 +230,20 @@ inline void add_scaled(const float* x, const float* u, float s, float* out, std:
   for (; n >= hn::Lanes(d); n -= hn::Lanes(d), x += hn::Lanes(d), u += hn::Lanes(d), out += hn::Lanes(d))
     hn::StoreU(hn::Add(hn::LoadU(d, x), directions::rounded(hn::Mul(scale, hn::LoadU(d, u)))), d, out);
   for (; n != 0; --n) *out++ = add_product(*x++, s, *u++);
+}
+
+/// The words of superblocks [superblock, superblock + count) of `rademacher`.
+inline void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
+                             std::uint32_t* words) noexcept {
+  alignas(64) random::superblock_words bits;
+  for (const auto run = s.run(); count != 0; --count, ++superblock, words += sign_run::superblock_words) {
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+    bits = random::words_of(run, superblock);
+#else
+    directions::emit_rademacher{run}.fill(superblock, bits);
+#endif
+    std::memcpy(words, bits.data(), sizeof(bits));
+  }
 }
 
 }  // namespace zoqat::simd::HWY_NAMESPACE

@@ -3,8 +3,10 @@
 
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/core/numeric.hpp>
+#include <zoqat/core/sign_run.hpp>
 #include <zoqat/random/stream.hpp>
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -13,10 +15,11 @@
 
 namespace zoqat::simd {
 
-/// Output features in one packed panel of weights, on every target. The GEMM consumes weights panel by panel:
-///   float panel  [k][16]                 element (k, j) is weight (j, k)
-///   code panel   [ceil(k / 4)][16][4]    byte (k / 4, j, k % 4) stands for the code of weight (j, k)
-/// Rows beyond the matrix's last are zero and produce values nobody reads.
+/// Output features in one panel of weights, on every target. Matrix products consume weights panel by panel:
+///   float panel   [k][16]                element (k, j) is weight (j, k)
+///   code panel    [ceil(k / 4)][16][4]   byte (k / 4, j, k % 4) is the code of weight (j, k)
+///   packed panel  [ceil(k / 32)] blocks of 64 * bits bytes, see simd/packing.hpp
+/// Rows beyond the matrix's last produce values nobody reads.
 inline constexpr std::size_t panel_width = 16;
 
 /// Floats that hold a float panel of depth k.
@@ -24,12 +27,12 @@ inline constexpr std::size_t panel_width = 16;
 /// Bytes that hold a code panel of depth k.
 [[nodiscard]] constexpr std::size_t code_panel_size(std::size_t k) noexcept { return (k + 3) / 4 * 4 * panel_width; }
 
-/// Codes in one block of bit-packed storage. A row of n codes takes ceil(n / 32) blocks of 4 * bits bytes.
-inline constexpr std::size_t codes_per_block = 32;
+/// Depth of a block of a packed panel.
+inline constexpr std::size_t block_depth = 32;
 
-/// Bytes of a bit-packed row of n codes.
-[[nodiscard]] constexpr std::size_t packed_bytes(int bits, std::size_t n) noexcept {
-  return (n + codes_per_block - 1) / codes_per_block * 4 * static_cast<std::size_t>(bits);
+/// Bytes of a packed panel of depth k.
+[[nodiscard]] constexpr std::size_t packed_panel_size(int bits, std::size_t k) noexcept {
+  return (k + block_depth - 1) / block_depth * (block_depth * panel_width / 8) * static_cast<std::size_t>(bits);
 }
 
 /// Least and greatest value of a row, zero included (the range of a quantizer always holds zero).
@@ -49,6 +52,60 @@ struct quantized_row {
   grid where;
   std::int32_t sum = 0;  ///< of the codes: corrects the zero points of the other operand
 };
+
+/// A row of weights as a forward pass sees it: (values[i] + scale * u[i]) * smoothing[i], every product rounded
+/// before the next operation. The direction u is `direction` or, where that is null, `signs`. Without either nothing
+/// is added, and without smoothing nothing multiplied.
+struct weight_row {
+  const float* values;
+  const float* direction = nullptr;
+  float scale = 0;
+  const float* smoothing = nullptr;
+  sign_run signs{};
+
+  [[nodiscard]] constexpr bool moves() const noexcept { return direction || signs; }
+};
+
+/// The rows of an antithetic pair of lanes: (values[i] ± scale * u[i]) * smoothing[0 or 1][i], rounded like those of
+/// a `weight_row`. There is a direction u, one or the other. Nothing is multiplied where the smoothing is null.
+struct weight_pair {
+  const float* values;
+  const float* direction;
+  float scale;
+  const float* smoothing[2] = {nullptr, nullptr};
+  sign_run signs{};
+
+  /// The first row of the pair, or the second.
+  [[nodiscard]] constexpr weight_row row(std::size_t i) const noexcept {
+    return {values, direction, i == 0 ? scale : -scale, smoothing[i], signs};
+  }
+};
+
+/// The codes that weights on a grid may take, and the number taken from each of them as it is stored in a byte.
+struct code_range {
+  grid where;
+  std::int32_t least = 0, greatest = 0, offset = 0;
+};
+
+/// Of a code panel whose bytes are codes of weights less an offset: what turns sums of products into values. Whole
+/// panels: arrays of a multiple of 16, in which columns beyond the last hold anything.
+struct code_columns {
+  const float* scale;               ///< of each column's grid
+  const std::int32_t* sum;          ///< of each column's bytes
+  const std::int32_t* zero_point;   ///< less the offset; null stands for zeros
+};
+
+/// Memory that is read next, for a kernel that has none to wait for to ask for on the way.
+struct upcoming {
+  const void* data = nullptr;
+  std::size_t bytes = 0;
+};
+
+/// The offset of codes in the panels of a product: below 8 bits the zero point, so that the bytes are signed weights
+/// in units of their scale; at 8 bits 128, since a difference of two bytes does not fit in one.
+[[nodiscard]] constexpr std::int32_t panel_offset(int weight_bits, std::int32_t zero_point) noexcept {
+  return weight_bits < 8 ? zero_point : 128;
+}
 
 /// The least and the greatest scale a grid may have. A flatter row quantizes to the zero point; a wider one is cut
 /// off. Either way the scale, its reciprocal and the zero point are normal numbers, whatever the row.
@@ -86,7 +143,9 @@ inline constexpr float minimum_scale = 1e-10f, maximum_scale = 0x1p126f;
 /// min_max ignores NaN. Elsewhere NaN, and a row of softmax or log_sum_exp whose maximum is infinite, lead to NaN.
 template <class K>
 concept kernels = requires(const float* x, float* y, float s, std::size_t n, const std::uint8_t* codes,
-                           std::uint8_t* bytes, std::int32_t* sums, const std::int32_t* const_sums, int bits, grid g,
+                           std::uint8_t* bytes, const std::int32_t* const_sums, int bits, grid g, weight_row w,
+                           sign_run signs, std::uint32_t* words,
+                           weight_pair pair, code_range r, code_columns columns, upcoming next,
                            matrix_view<const float> a, matrix_view<float> c, matrix_view<const std::uint8_t> q,
                            random::stream direction, std::uint64_t first) {
   /// Name of the backend and of the instruction set it computes with.
@@ -98,6 +157,11 @@ concept kernels = requires(const float* x, float* y, float s, std::size_t n, con
   { K::rademacher(direction, first, y, n) } noexcept;  // (stream, first, out, n): ±1 with equal odds
   /// out = x + s * u, the product rounded before the sum: bit-identical everywhere. `out` may be `x`.
   { K::add_scaled(x, x, s, y, n) } noexcept;  // (x, u, s, out, n)
+  /// (stream, superblock, count, words): the elements of `rademacher` as bits, those of superblocks
+  /// [superblock, superblock + count), 64 words each, laid out as `sign_run` says.
+  { K::rademacher_words(direction, first, n, words) } noexcept;
+  /// add_scaled by signs: the same bits.
+  { K::add_signs(x, signs, s, y, n) } noexcept;  // (x, u, s, out, n)
 
   // --- Quantization of rows: exact. ----------------------------------------------------------------------------
   { K::min_max(x, n) } noexcept -> std::same_as<range>;
@@ -106,22 +170,49 @@ concept kernels = requires(const float* x, float* y, float s, std::size_t n, con
   { K::sum(codes, n) } noexcept -> std::same_as<std::int32_t>;  // n < 2^23
   /// min_max, grid_of, quantize and sum of one row (a token): (x, n, bits, symmetric, codes).
   { K::quantize_row(x, n, bits, true, bytes) } noexcept -> std::same_as<quantized_row>;
+  /// The same of a row of weights, without a copy of it: its min_max, its values, and its codes by a given grid,
+  /// bytes[i] = clamp(round(w[i] * (1 / scale)) + zero_point, least, greatest) - offset, with their sum as signed
+  /// bytes. offset leaves codes within [-128, 127], or is zero for plain codes, whose sum means nothing beyond 7
+  /// bits.
+  { K::min_max(w, n) } noexcept -> std::same_as<range>;
+  { K::evaluate(w, n, y) } noexcept;
+  { K::quantize(w, n, r, bytes) } noexcept -> std::same_as<std::int32_t>;
+  /// Both rows of a pair at once, from one reading: (pair, n, ranges[2], bytes of either), with the sums.
+  { K::quantize(pair, n, &r, bytes, bytes) } noexcept -> std::same_as<std::array<std::int32_t, 2>>;
 
   // --- Bit-packed storage (layout: simd/packing.hpp): exact. --------------------------------------------------
-  { K::template pack<4>(codes, n, bytes) } noexcept;    // reads n codes, writes whole blocks (filled up with zero)
-  { K::template unpack<4>(codes, n, bytes) } noexcept;  // reads whole blocks, writes n codes
+  /// (code panel, depth, packed panel): reads ceil(k / 4) words of each column, writes whole blocks, filled up with
+  /// zero. Codes are unsigned and below 2^Bits.
+  { K::template pack<4>(codes, n, bytes) } noexcept;
+  /// (packed panel, depth, offsets[16] or null, code panel): writes ceil(k / 4) words of each column, every byte less
+  /// its column's offset (modulo 256). `n` need not be the depth of the whole panel.
+  { K::template unpack<4>(codes, n, codes, bytes) } noexcept;
 
   // --- Matrix products. ------------------------------------------------------------------------------------------
   /// Lays out `rows` (at most 16 rows of weights) as a panel; missing rows, and codes up to a multiple of 4, become
   /// zero.
   { K::pack_panel(a, y) } noexcept;      // float panel
   { K::pack_panel(q, bytes) } noexcept;  // code panel
-  /// c[m, j] = (accumulate ? c[m, j] : bias ? bias[j] : 0) + sum_k a[m, k] * panel(j, k) for j < c.cols() <= 16.
-  /// Bound: 2 (k + 1) ulp of the sum of the terms' magnitudes. a and c have the same number of rows.
-  { K::gemm_panel(a, x, x, false, c) } noexcept;  // (a, panel, bias or nullptr, accumulate, c)
-  /// sums[m][16] = sum_k a[m, k] * code(j, k): exact for k <= 32768. `row_sums[m]` = sum_k a[m, k] is at hand for
-  /// targets that store codes with an offset. a holds codes of ActivationBits, the panel codes of WeightBits.
-  { K::template gemm_panel<4, 4>(q, const_sums, codes, sums) } noexcept;  // (a, row_sums, panel, sums)
+  /// (code panel, first, k, grids[16], float panel): depths [first, first + k) of a panel of plain codes become
+  /// scale * (code - zero_point), one rounding, in a float panel of depth k.
+  { K::dequantize_panel(codes, n, n, &g, y) } noexcept;
+  /// c[m, j] = start[m, j] + sum_k a[m, k] * panel(j, k), for as many consecutive panels as cover c.cols(), where
+  /// start[m, j] = (accumulate ? c[m, j] : 0) + (bias ? bias[j] : 0). Bound: 2 (k + 2) ulp of the sum of the terms'
+  /// magnitudes. a and c have the same number of rows. Panels may be deeper than a has columns: what is below is left
+  /// out.
+  { K::gemm(a, x, x, false, c) } noexcept;     // (a, panels, bias or null, accumulate, c)
+  { K::gemm(a, x, x, false, c, n) } noexcept;  // (a, panels, bias or null, accumulate, c, depth of the panels)
+  /// The same of codes, a of ActivationBits with a grid for each row, weights of WeightBits in panels with the
+  /// offsets of `panel_offset`:
+  ///   c[m, j] = start[m, j] + exact[m, j] * (scale[m] * scale[j]), start as above,
+  ///   exact[m, j] = sum_k (a[m, k] - zero_point[m]) * (weight - its zero point)(j, k)
+  /// where `exact` is an integer, exact for k <= 32768, and each float operation is rounded on its own: the result is
+  /// the same on every target. row_sums[m] = sum_k a[m, k]; null is allowed where columns.zero_point is. What pads a
+  /// panel's depth to a multiple of 4 may be anything. `next` is a hint.
+  { K::template gemm<4, 4>(q, &g, const_sums, codes, columns, x, false, c, next) } noexcept;
+  /// sums[j] = sum_k x[k] * code(j, k) over a packed panel: for few rows, where reading the weights is all there is
+  /// to do. Bound as gemm.
+  { K::template gemv<4>(x, n, codes, y) } noexcept;  // (x, k, packed panel, sums[16])
 
   // --- Rows. -------------------------------------------------------------------------------------------------------
   // Bound: 4 ulp of the result, for gelu of x; 2 n ulp of the sum of the terms' magnitudes where there is a sum, and

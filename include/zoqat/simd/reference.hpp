@@ -7,6 +7,7 @@
 #include <zoqat/simd/packing.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -26,6 +27,15 @@ struct reference {
     random::rademacher(s, first, {out, n});
   }
   static void add_scaled(const float* x, const float* u, float s, float* out, std::size_t n) noexcept {
+    for (std::size_t i = 0; i != n; ++i) out[i] = add_product(x[i], s, u[i]);
+  }
+
+  static void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
+                               std::uint32_t* words) noexcept {
+    for (const auto run = s.run(); count != 0; --count)
+      for (const auto& row : random::words_of(run, superblock++)) words = std::copy(row.begin(), row.end(), words);
+  }
+  static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
     for (std::size_t i = 0; i != n; ++i) out[i] = add_product(x[i], s, u[i]);
   }
 
@@ -57,13 +67,52 @@ struct reference {
     return {g, sum(codes, n)};
   }
 
+  static range min_max(const weight_row& w, std::size_t n) noexcept {
+    range r;
+    for (std::size_t i = 0; i != n; ++i) r = {std::min(r.min, at(w, i)), std::max(r.max, at(w, i))};
+    return r;
+  }
+  static void evaluate(const weight_row& w, std::size_t n, float* out) noexcept {
+    for (std::size_t i = 0; i != n; ++i) out[i] = at(w, i);
+  }
+  static std::int32_t quantize(const weight_row& w, std::size_t n, const code_range& r,
+                               std::uint8_t* codes) noexcept {
+    const float inverse = 1.0f / r.where.scale;
+    const auto zero = static_cast<float>(r.where.zero_point), least = static_cast<float>(r.least),
+               greatest = static_cast<float>(r.greatest);
+    std::int32_t total = 0;
+    for (std::size_t i = 0; i != n; ++i) {
+      const float code = round_half_even(at(w, i) * inverse) + zero;
+      const float clamped = code > least ? std::min(code, greatest) : least;  // nothing compares to NaN: the least
+      codes[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(clamped) - r.offset);
+      total += static_cast<std::int8_t>(codes[i]);
+    }
+    return total;
+  }
+
+  static std::array<std::int32_t, 2> quantize(const weight_pair& w, std::size_t n, const code_range* ranges,
+                                              std::uint8_t* forward, std::uint8_t* back) noexcept {
+    return {quantize(w.row(0), n, ranges[0], forward), quantize(w.row(1), n, ranges[1], back)};
+  }
+
   template <int Bits>
-  static void pack(const std::uint8_t* codes, std::size_t n, std::uint8_t* bytes) noexcept {
-    pack_row<Bits>(codes, n, bytes, pack_block<Bits>);
+  static void pack(const std::uint8_t* panel, std::size_t k, std::uint8_t* bytes) noexcept {
+    for_each_block(k, [=](std::size_t block, std::size_t rows) {
+      std::uint8_t whole[block_rows * panel_row] = {};
+      std::copy_n(panel + block * block_rows * panel_row, rows * panel_row, whole);
+      pack_block<Bits>(whole, bytes + block * sizeof(packed_block<Bits>));
+    });
   }
   template <int Bits>
-  static void unpack(const std::uint8_t* bytes, std::size_t n, std::uint8_t* codes) noexcept {
-    unpack_row<Bits>(bytes, n, codes, unpack_block<Bits>);
+  static void unpack(const std::uint8_t* bytes, std::size_t k, const std::uint8_t* offsets,
+                     std::uint8_t* panel) noexcept {
+    for_each_block(k, [=](std::size_t block, std::size_t rows) {
+      std::uint8_t whole[block_rows * panel_row];
+      unpack_block<Bits>(bytes + block * sizeof(packed_block<Bits>), whole);
+      for (std::size_t i = 0; i != rows * panel_row; ++i)
+        panel[block * block_rows * panel_row + i] =
+            static_cast<std::uint8_t>(whole[i] - (offsets ? offsets[i % panel_row / 4] : 0));
+    });
   }
 
   static void pack_panel(matrix_view<const float> rows, float* panel) noexcept {
@@ -73,26 +122,56 @@ struct reference {
   static void pack_panel(matrix_view<const std::uint8_t> rows, std::uint8_t* panel) noexcept {
     std::fill_n(panel, code_panel_size(rows.cols()), std::uint8_t{0});
     for (std::size_t j = 0; j != rows.rows(); ++j)
-      for (std::size_t k = 0; k != rows.cols(); ++k) panel[(k / 4 * panel_width + j) * 4 + k % 4] = rows(j, k);
+      for (std::size_t k = 0; k != rows.cols(); ++k) panel[code_at(j, k)] = rows(j, k);
   }
-  static void gemm_panel(matrix_view<const float> a, const float* panel, const float* bias, bool accumulate,
-                         matrix_view<float> c) noexcept {
+  static void dequantize_panel(const std::uint8_t* codes, std::size_t first, std::size_t k, const grid* grids,
+                               float* panel) noexcept {
+    for (std::size_t i = first; i != first + k; ++i)
+      for (std::size_t j = 0; j != panel_width; ++j)
+        *panel++ = grids[j].scale * static_cast<float>(codes[code_at(j, i)] - grids[j].zero_point);
+  }
+  static void gemm(matrix_view<const float> a, const float* panels, const float* bias, bool accumulate,
+                   matrix_view<float> c, std::size_t panel_depth) noexcept {
     for (std::size_t m = 0; m != c.rows(); ++m)
       for (std::size_t j = 0; j != c.cols(); ++j) {
-        double total = accumulate ? c(m, j) : bias ? bias[j] : 0.0f;
-        for (std::size_t k = 0; k != a.cols(); ++k) total += double{a(m, k)} * panel[k * panel_width + j];
+        const float* const panel = panels + j / panel_width * float_panel_size(panel_depth);
+        double total = start_of(c, m, j, bias, accumulate);
+        for (std::size_t k = 0; k != a.cols(); ++k)
+          total += double{a(m, k)} * panel[k * panel_width + j % panel_width];
         c(m, j) = static_cast<float>(total);
       }
   }
+  static void gemm(matrix_view<const float> a, const float* panels, const float* bias, bool accumulate,
+                   matrix_view<float> c) noexcept {
+    gemm(a, panels, bias, accumulate, c, a.cols());
+  }
   template <int ActivationBits, int WeightBits>
-  static void gemm_panel(matrix_view<const std::uint8_t> a, const std::int32_t*, const std::uint8_t* panel,
-                         std::int32_t* sums) noexcept {
-    for (std::size_t m = 0; m != a.rows(); ++m)
-      for (std::size_t j = 0; j != panel_width; ++j) {
-        std::int32_t total = 0;
-        for (std::size_t k = 0; k != a.cols(); ++k) total += a(m, k) * panel[(k / 4 * panel_width + j) * 4 + k % 4];
-        sums[m * panel_width + j] = total;
+  static void gemm(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
+                   const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
+                   matrix_view<float> c, upcoming = {}) noexcept {
+    const auto k = static_cast<std::int64_t>(a.cols());
+    for (std::size_t m = 0; m != c.rows(); ++m)
+      for (std::size_t j = 0; j != c.cols(); ++j) {
+        const std::uint8_t* const panel = panels + j / panel_width * code_panel_size(a.cols());
+        std::int64_t exact = -std::int64_t{grids[m].zero_point} * columns.sum[j];
+        for (std::size_t i = 0; i != a.cols(); ++i)
+          exact += a(m, i) * static_cast<std::int8_t>(panel[code_at(j % panel_width, i)]);
+        if (columns.zero_point)
+          exact -= std::int64_t{columns.zero_point[j]} * (row_sums[m] - k * grids[m].zero_point);
+        const float value = static_cast<float>(exact) * (grids[m].scale * columns.scale[j]);
+        c(m, j) = start_of(c, m, j, bias, accumulate) + rounded(value);
       }
+  }
+  template <int Bits>
+  static void gemv(const float* x, std::size_t k, const std::uint8_t* bytes, float* sums) noexcept {
+    double totals[panel_width] = {};
+    for_each_block(k, [&](std::size_t block, std::size_t) {
+      std::uint8_t rows[block_rows * panel_row];
+      unpack_block<Bits>(bytes + block * sizeof(packed_block<Bits>), rows);
+      for (std::size_t i = block * block_depth; i != std::min(k, (block + 1) * block_depth); ++i)
+        for (std::size_t j = 0; j != panel_width; ++j) totals[j] += double{x[i]} * rows[code_at(j, i % block_depth)];
+    });
+    for (std::size_t j = 0; j != panel_width; ++j) sums[j] = static_cast<float>(totals[j]);
   }
 
   static float dot(const float* a, const float* b, std::size_t n) noexcept {
@@ -165,6 +244,22 @@ struct reference {
     const float a = x, b = y;
     x = a * cos - b * sin;
     y = a * sin + b * cos;
+  }
+
+ private:
+  /// Where a code panel has the code of weight (j, k).
+  static constexpr std::size_t code_at(std::size_t j, std::size_t k) noexcept {
+    return k / 4 * panel_row + j * 4 + k % 4;
+  }
+  static float start_of(matrix_view<const float> c, std::size_t m, std::size_t j, const float* bias,
+                        bool accumulate) noexcept {
+    return (accumulate ? c(m, j) : 0.0f) + (bias ? bias[j] : 0.0f);
+  }
+  static float at(const weight_row& w, std::size_t i) noexcept {
+    const float value = w.direction ? add_product(w.values[i], w.scale, w.direction[i])
+                        : w.signs   ? add_product(w.values[i], w.scale, w.signs[i])
+                                    : w.values[i];
+    return w.smoothing ? value * w.smoothing[i] : value;
   }
 };
 

@@ -4,7 +4,9 @@
 #include <zoqat/random/stream.hpp>
 #include <zoqat/simd/kernels.hpp>
 #include <zoqat/simd/xsimd/gemm.hpp>
+#include <zoqat/simd/xsimd/gemv.hpp>
 #include <zoqat/simd/xsimd/packing.hpp>
+#include <zoqat/simd/xsimd/panels.hpp>
 #include <zoqat/simd/xsimd/quantize.hpp>
 #include <zoqat/simd/xsimd/rows.hpp>
 #include <zoqat/simd/xsimd_directions.hpp>
@@ -19,7 +21,9 @@ namespace zoqat::simd {
 template <class Arch>
 struct basic_xsimd_kernels : xsimd_detail::quantize_kernels<Arch>,
                              xsimd_detail::packing_kernels<Arch>,
+                             xsimd_detail::panel_kernels<Arch>,
                              xsimd_detail::gemm_kernels<Arch>,
+                             xsimd_detail::gemv_kernels<Arch>,
                              xsimd_detail::row_kernels<Arch> {
   static const char* name() noexcept { return "xsimd"; }
   static const char* target() noexcept { return Arch::name(); }
@@ -32,6 +36,13 @@ struct basic_xsimd_kernels : xsimd_detail::quantize_kernels<Arch>,
   }
   static void add_scaled(const float* x, const float* u, float s, float* out, std::size_t n) noexcept {
     xsimd_detail::add_scaled<Arch>(x, u, s, out, n);
+  }
+  static void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
+                               std::uint32_t* words) noexcept {
+    xsimd_detail::rademacher_words<Arch>(s, superblock, count, words);
+  }
+  static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
+    xsimd_detail::add_signs<Arch>(x, u, s, out, n);
   }
 };
 

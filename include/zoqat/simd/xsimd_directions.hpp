@@ -6,9 +6,12 @@
 
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/random/random.hpp>
+#include <zoqat/simd/xsimd/rounded.hpp>
+#include <zoqat/simd/xsimd/signs.hpp>
 
 #include <xsimd/xsimd.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -21,19 +24,6 @@ template <class Arch>
 using word_batch = xsimd::batch<std::uint32_t, Arch>;
 template <class Arch>
 using wide_batch = xsimd::batch<std::uint64_t, Arch>;
-
-/// `zoqat::rounded`, lane by lane.
-template <class Arch>
-[[gnu::always_inline]] inline float_batch<Arch> rounded(float_batch<Arch> v) noexcept {
-#if defined(__x86_64__) || defined(__SSE2__)
-  asm("" : "+v"(v.data));
-#elif defined(__aarch64__)
-  asm("" : "+w"(v.data));
-#else
-  asm("" : "+m"(v));
-#endif
-  return v;
-}
 
 /// The 64-bit products of the lower halves of 64-bit lanes, by the best instruction of the architecture.
 template <class Arch>
@@ -224,6 +214,27 @@ void add_scaled(const float* x, const float* u, float s, float* out, std::size_t
   for (; n >= floats::size; n -= floats::size, x += floats::size, u += floats::size, out += floats::size)
     (floats::load_unaligned(x) + rounded<Arch>(floats(s) * floats::load_unaligned(u))).store_unaligned(out);
   for (; n != 0; --n) *out++ = add_product(*x++, s, *u++);
+}
+
+/// The words of superblocks [superblock, superblock + count) of `rademacher`.
+template <class Arch = xsimd::default_arch>
+void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
+  alignas(64) random::superblock_words bits;
+  for (const auto run = s.run(); count != 0; --count, ++superblock) {
+    for (std::size_t lane = 0; lane != random::superblock_lanes; lane += word_batch<Arch>::size)
+      generate<Arch>(run, superblock * random::superblock_lanes + lane, bits, lane);
+    for (const auto& row : bits) words = std::copy(row.begin(), row.end(), words);
+  }
+}
+
+/// The same as add_scaled by signs.
+template <class Arch = xsimd::default_arch>
+void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
+  using floats = float_batch<Arch>;
+  std::size_t i = 0;
+  for (; n - i >= floats::size; i += floats::size)
+    (floats::load_unaligned(x + i) + signed_scale<Arch>(u, s, i)).store_unaligned(out + i);
+  for (; i != n; ++i) out[i] = add_product(x[i], s, u[i]);
 }
 
 }  // namespace zoqat::simd::xsimd_detail

@@ -25,6 +25,7 @@ struct write_log {
   void after_step(const step_report& report) {
     if (log) log->append(*report.update);
   }
+  static constexpr bool reads_parameters(const step_report&) noexcept { return false; }
 };
 
 /// Calls `f(steps made)` after every `every` steps and after the last one; never for an `every` of 0.
@@ -33,8 +34,11 @@ class evaluate_every {
  public:
   evaluate_every(std::uint32_t every, F f) : every_(every), f_(std::move(f)) {}
   void after_step(const step_report& report) {
+    if (reads_parameters(report)) f_(report.step + 1);
+  }
+  [[nodiscard]] bool reads_parameters(const step_report& report) const noexcept {
     const std::uint32_t done = report.step + 1;
-    if (every_ > 0 && (done % every_ == 0 || done == report.steps)) f_(done);
+    return every_ > 0 && (done % every_ == 0 || done == report.steps);
   }
 
  private:
@@ -42,9 +46,9 @@ class evaluate_every {
   F f_;
 };
 
-/// One line per step in a CSV file: step, loss, slope, agreed power, power, and the gain of each parameter group. A run
-/// that goes on appends. A line is written whole after its step, so that a run that is killed leaves no part of one.
-/// Throws io_error if the file cannot be written.
+/// One line per step in a CSV file: step, loss, slope, agreed power, power, and the gain of each parameter group. A
+/// run that goes on appends. A line is written whole after its step, so that a run that is killed leaves no part of
+/// one. Throws io_error if the file cannot be written.
 class csv_metrics {
  public:
   explicit csv_metrics(std::filesystem::path path) : path_(std::move(path)) {}
@@ -59,12 +63,13 @@ class csv_metrics {
   }
   void after_step(const step_report& report) {
     const zo::update& u = *report.update;
-    print("{},{},{},{},{}", report.step, report.estimate->loss, u.slope.empty() ? 0.0f : u.slope.front(), u.agreed_power,
-          u.power);
+    print("{},{},{},{},{}", report.step, report.estimate->loss, u.slope.empty() ? 0.0f : u.slope.front(),
+          u.agreed_power, u.power);
     for (const parameter_group group : all_parameter_groups) print(",{}", u.gain[group]);
     print("\n");
     check(std::fflush(file_.get()) == 0);
   }
+  static constexpr bool reads_parameters(const step_report&) noexcept { return false; }
 
  private:
   struct closer {

@@ -6,6 +6,7 @@
 #include <zoqat/eval/perplexity.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/random/stream.hpp>
+#include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
 #include <cstddef>
@@ -47,10 +48,11 @@ class language_model_loss {
 
   /// Throws value_error for an empty corpus and for micro-batches that would be empty.
   language_model_loss(Model& model, Teacher& teacher, const eval::chunks& corpus, Executor& threads, options how)
-      : model_(model), teacher_(teacher), corpus_(corpus), threads_(threads), how_(how) {
+      : model_(model), teacher_(teacher), corpus_(corpus), threads_(threads), how_(how), deferred_(how.elements) {
     require(!corpus.empty(), "language_model_loss: the corpus has no chunks");
     require(how.micro_batches > 0 && how.micro_batches <= how.batch,
-            "language_model_loss: a batch of {} chunks cannot fall into {} micro-batches", how.batch, how.micro_batches);
+            "language_model_loss: a batch of {} chunks cannot fall into {} micro-batches", how.batch,
+            how.micro_batches);
     select(0);
   }
 
@@ -71,23 +73,38 @@ class language_model_loss {
   }
 
   void operator()(std::span<const zo::perturbation> points, std::size_t micro, std::span<double> losses) {
-    require(micro < selected_.size(), "language_model_loss: micro-batch {} was asked for, but a step has {}; give the "
-            "estimator as many", micro, selected_.size());
+    require(micro < selected_.size(),
+            "language_model_loss: micro-batch {} was asked for, but a step has {}; give the estimator as many", micro,
+            selected_.size());
     const nn::token_batch& batch = selected_[micro];
-    const zo::lanes<Distribution, Kernels> lanes(points, how_.elements);
-    const nn::forward_pass<Kernels, zo::lanes<Distribution, Kernels>, Executor> pass{lanes, threads_, batch, work_};
+    const lanes_type lanes(points, how_.elements, &deferred_);
+    const nn::forward_pass<Kernels, lanes_type, Executor> pass{lanes, threads_, batch, work_};
     std::vector<nn::token_loss> of_lane(points.size());
     if (how_.compared_with == target::teacher) nn::distillation(model_, pass, teacher_scores(micro), of_lane);
     else nn::cross_entropy(model_, pass, std::span(of_lane));
     for (std::size_t i = 0; i != losses.size(); ++i) losses[i] = of_lane[i].mean();
   }
 
+  /// Takes over an update of the model: the next pass makes it on its way through the weights.
+  template <parameter_store Store>
+  void defer(const zo::update& u, Store& parameters) {
+    deferred_.defer(u, parameters, threads_);
+  }
+  /// Finishes it, for whoever looks at the weights in between.
+  template <parameter_store Store>
+  void flush(Store& parameters) {
+    deferred_.flush(parameters, threads_);
+  }
+
  private:
+  using deferred_type = zo::deferred_update<Distribution, Kernels>;
+  using lanes_type = zo::lanes<Distribution, Kernels, deferred_type>;
+
   const nn::teacher_scores& teacher_scores(std::size_t micro) {
-    if (scores_[micro].log_probability.empty()) {
+    if (scores_[micro].probability.empty()) {
       constexpr inference_lane lane;
-      scores_[micro] = nn::score(teacher_, nn::forward_pass<Kernels, inference_lane, Executor>{lane, threads_,
-                                                                                              selected_[micro], work_});
+      const nn::forward_pass<Kernels, inference_lane, Executor> pass{lane, threads_, selected_[micro], work_};
+      scores_[micro] = nn::score(teacher_, pass);
     }
     return scores_[micro];
   }
@@ -97,6 +114,7 @@ class language_model_loss {
   const eval::chunks& corpus_;
   Executor& threads_;
   options how_;
+  deferred_type deferred_;
   std::vector<nn::token_batch> selected_;
   std::vector<nn::teacher_scores> scores_;
   nn::workspace work_;

@@ -24,8 +24,8 @@ namespace zoqat::train {
   return fmt::format("{} s", s);
 }
 
-/// Loss (a running mean), steps per second and time left: one line that renews itself on a terminal, a plain line every
-/// twentieth of the run where the output is piped.
+/// Loss (a running mean), steps per second and time left: one line that renews itself on a terminal, a plain line
+/// every twentieth of the run where the output is piped.
 class progress_bar {
  public:
   explicit progress_bar(std::FILE* out = stderr) : out_(out), terminal_(::isatty(::fileno(out)) != 0) {}
@@ -40,17 +40,19 @@ class progress_bar {
     const std::uint32_t done = report.step + 1;
     const auto now = clock::now();
     const bool last = done == report.steps;
-    if (terminal_ ? !last && now - shown_ < std::chrono::milliseconds(100) : !last && (done - first_) % interval_ != 0) return;
+    const bool wait = terminal_ ? now - shown_ < std::chrono::milliseconds(100) : (done - first_) % interval_ != 0;
+    if (wait && !last) return;
     shown_ = now;
     const double seconds = std::chrono::duration<double>(now - started_).count();
     const double rate = (done - first_) / std::max(seconds, 1e-9);
-    std::string line = fmt::format("step {}/{}  loss {:.4f}  {:.1f} steps/s  {} left", done, report.steps, loss_, rate,
-                                   duration_text((report.steps - done) / rate));
+    std::string line = fmt::format("step {}/{}  loss {:.4f}  {:.1f} steps/s  {} left", done, report.steps, loss_,
+                                   rate, duration_text((report.steps - done) / rate));
     if (report.rejected > 0) line += fmt::format("  {} steps rejected", report.rejected);
     if (terminal_) fmt::print(out_, "\r\x1b[K{} {}", bar(done, report.steps), line);
     else fmt::print(out_, "{}\n", line);
     std::fflush(out_);
   }
+  static constexpr bool reads_parameters(const step_report&) noexcept { return false; }
   void end() {
     if (terminal_) fmt::print(out_, "\n");
   }

@@ -44,6 +44,44 @@ bool asks_to_stop(C& callback) {
   else return false;
 }
 
+/// A callback looks at the parameters after a step unless its `reads_parameters(report)` says otherwise.
+template <class C>
+bool looks(const C& callback, const step_report& report) {
+  if constexpr (requires { { callback.reads_parameters(report) } -> std::convertible_to<bool>; })
+    return callback.reads_parameters(report);
+  else return requires(C& c) { c.after_step(report); } || requires(C& c) { c.stop(); };
+}
+
+/// Makes the updates of a run: in the objective's next pass where it can do that, else at once.
+template <class Objective, class Store, class Distribution, class Executor>
+class updater {
+ public:
+  static constexpr bool defers = requires(Objective& loss, Store& store, const zo::update& u) {
+    loss.defer(u, store);
+    loss.flush(store);
+  };
+
+  updater(Objective& loss, Store& parameters, const Distribution& elements, Executor& threads)
+      : loss_(loss), parameters_(parameters), elements_(elements), threads_(threads) {}
+  updater(const updater&) = delete;
+  updater& operator=(const updater&) = delete;
+  ~updater() { finish(); }  // also where a step throws: the masters are never left half way
+
+  void make(const zo::update& u) {
+    if constexpr (defers) loss_.defer(u, parameters_);
+    else zo::apply(elements_, u, parameters_, threads_);
+  }
+  void finish() {
+    if constexpr (defers) loss_.flush(parameters_);
+  }
+
+ private:
+  Objective& loss_;
+  Store& parameters_;
+  const Distribution& elements_;
+  Executor& threads_;
+};
+
 template <class C>
 inline constexpr bool is_callback =
     requires(C& c) { c.begin(0u, 0u); } || requires(C& c, const step_report& r) { c.after_step(r); } ||
@@ -53,7 +91,8 @@ inline constexpr bool is_callback =
 
 /// Applies the updates of a log that were made before; the optimiser gets back its state. Returns the next step.
 template <zo::distribution Distribution, parameter_store Store, class Optimizer, executor Executor>
-std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::run_log& log, Optimizer& optimizer, Executor& threads) {
+std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::run_log& log, Optimizer& optimizer,
+                     Executor& threads) {
   const std::uint64_t here = zo::fingerprint(parameters);
   require(here == log.header().start,
           "{}: the log started from other parameters (fingerprint {:016x}, here {:016x}): use the model, options and "
@@ -68,25 +107,33 @@ std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::
 }
 
 /// Trains from step `first` to `steps`: selects the data, estimates, plans, applies, and calls each callback's
-/// `begin(first, steps)`, `after_step(report)`, `stop()` and `end()`, whichever it has. A step whose loss is not finite is
-/// skipped and counted. Returns the number of such steps.
-template <class Estimator, class Objective, class Optimizer, parameter_store Store, executor Executor, class... Callbacks>
+/// `begin(first, steps)`, `after_step(report)`, `stop()` and `end()`, whichever it has. A step whose loss is not
+/// finite is skipped and counted. Returns the number of such steps.
+///
+/// An objective with `defer(update, parameters)` and `flush(parameters)` makes an update on its next pass through the
+/// weights. It is flushed before a callback looks at them; one that never does, or not after every step, says so by
+/// `bool reads_parameters(report) const`.
+template <class Estimator, class Objective, class Optimizer, parameter_store Store, executor Executor,
+          class... Callbacks>
 std::uint32_t run(Store& parameters, Objective& loss, const Estimator& estimator, Optimizer& optimizer,
                   std::uint32_t first, std::uint32_t steps, Executor& threads, Callbacks&&... callbacks) {
   static_assert((detail::is_callback<std::remove_reference_t<Callbacks>> && ...),
                 "train::run: a callback has none of begin(first, steps), after_step(report), stop() and end()");
   (detail::call_begin(callbacks, first, steps), ...);
   std::uint32_t rejected = 0;
+  detail::updater updates(loss, parameters, estimator.elements, threads);
   for (std::uint32_t step = first; step < steps; ++step) {
     if constexpr (requires { loss.select(step); }) loss.select(step);
     const zo::estimate estimate = estimator(step, loss);
     rejected += estimate.rejected();
     const zo::update update = optimizer.plan(estimate);
-    zo::apply(estimator.elements, update, parameters, threads);
+    updates.make(update);
     [[maybe_unused]] const step_report report{step, steps, &estimate, &update, rejected};
+    if ((detail::looks(callbacks, report) || ...)) updates.finish();
     (detail::call_step(callbacks, report), ...);
     if ((detail::asks_to_stop(callbacks) || ...)) break;
   }
+  updates.finish();
   (detail::call_end(callbacks), ...);
   return rejected;
 }

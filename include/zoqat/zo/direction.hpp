@@ -32,6 +32,16 @@ concept distribution =
       { d.template fill<simd::default_kernels>(s, first, out, n) } noexcept;
     };
 
+/// One that can give its elements as bits where they are all +1 or -1: where `d.gives_signs()`, `fill_signs` writes
+/// superblocks [superblock, superblock + count) of a stream as `sign_run` lays them out, the elements of `fill`.
+template <class D>
+concept sign_distribution =
+    distribution<D> && requires(const D& d, random::stream s, std::uint64_t superblock, std::size_t count,
+                                std::uint32_t* words) {
+      { d.gives_signs() } noexcept -> std::same_as<bool>;
+      { d.template fill_signs<simd::default_kernels>(s, superblock, count, words) } noexcept;
+    };
+
 /// u ~ N(0, I): eq. 2 of the paper. E‖ĝ‖² = (d + 2)‖g‖² for one direction on a linear loss.
 struct gaussian {
   static constexpr const char* name() noexcept { return "gaussian"; }
@@ -48,6 +58,12 @@ struct rademacher {
   static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     Kernels::rademacher(s, first, out, n);
   }
+  static constexpr bool gives_signs() noexcept { return true; }
+  template <class Kernels>
+  static void fill_signs(random::stream s, std::uint64_t superblock, std::size_t count,
+                         std::uint32_t* words) noexcept {
+    Kernels::rademacher_words(s, superblock, count, words);
+  }
 };
 
 /// One of the two, chosen when the program runs: for programs whose users choose.
@@ -62,8 +78,15 @@ struct either {
     if (is_gaussian) gaussian::fill<Kernels>(s, first, out, n);
     else rademacher::fill<Kernels>(s, first, out, n);
   }
+  [[nodiscard]] constexpr bool gives_signs() const noexcept { return !is_gaussian; }
+  template <class Kernels>
+  static void fill_signs(random::stream s, std::uint64_t superblock, std::size_t count,
+                         std::uint32_t* words) noexcept {
+    rademacher::fill_signs<Kernels>(s, superblock, count, words);
+  }
 };
 
-static_assert(distribution<gaussian> && distribution<rademacher> && distribution<either>);
+static_assert(distribution<gaussian> && !sign_distribution<gaussian>);
+static_assert(sign_distribution<rademacher> && sign_distribution<either>);
 
 }  // namespace zoqat::zo

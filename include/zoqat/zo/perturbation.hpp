@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/aligned.hpp>
 #include <zoqat/core/lanes.hpp>
 #include <zoqat/core/parameter.hpp>
+#include <zoqat/core/sign_run.hpp>
 #include <zoqat/zo/direction.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <numeric>
 #include <span>
 
 namespace zoqat::zo {
@@ -27,8 +31,29 @@ struct perturbation {
 
 namespace detail {
 
-/// Elements generated at a time: one superblock of Gaussians and a few kilobytes of stack.
-inline constexpr std::size_t chunk = 1024;
+/// Elements generated at a time: whole superblocks, in a part of the first level of the cache.
+inline constexpr std::size_t chunk = 4096;
+/// Elements of a swept tensor worked on at a time. Rows of 768, 1024, 2048 and 3072 fill it and end with a
+/// superblock, so that no superblock of signs is made twice.
+inline constexpr std::size_t swept_at_a_time = 3 * sign_run::superblock;
+
+/// Whether a direction is to be given as signs to those who read it in parts that begin at multiples of
+/// `granularity`.
+template <distribution Distribution>
+[[nodiscard]] constexpr bool serves_signs(const Distribution& elements, std::size_t granularity) noexcept {
+  if constexpr (sign_distribution<Distribution>)
+    return elements.gives_signs() && granularity % sign_run::granularity == 0;
+  else return false;
+}
+
+/// Elements [first, first + n) of a direction as signs, in `words`: sign_run::words_of(first, n) of them.
+template <simd::kernels Kernels, sign_distribution Distribution>
+[[nodiscard]] sign_run signs_of(const Distribution& elements, random::stream s, std::size_t first, std::size_t n,
+                                std::uint32_t* words) noexcept {
+  elements.template fill_signs<Kernels>(s, first / sign_run::superblock,
+                                        sign_run::words_of(first, n) / sign_run::superblock_words, words);
+  return {words, first % sign_run::superblock};
+}
 
 /// Calls f(first, n, factor) for the longest pieces of [first, first + n) of `p` that lie in one row, so that one
 /// number, scale * unit of the row, serves the piece.
@@ -40,6 +65,54 @@ void for_each_row_piece(const parameter& p, float scale, std::size_t first, std:
     const std::size_t row = first / cols, piece = std::min(end, (row + 1) * cols) - first;
     f(first, piece, scale * p.unit[row]);
     first += piece;
+  }
+}
+
+/// A chunk of a direction as numbers.
+template <class Kernels>
+struct chunk_of_numbers {
+  alignas(alignment) std::array<float, chunk> u;
+
+  template <class Distribution>
+  void fill(const Distribution& elements, random::stream s, std::size_t first, std::size_t n) noexcept {
+    elements.template fill<Kernels>(s, first, u.data(), n);
+  }
+  /// out = x + s * u for n elements, from element `at` of the chunk on.
+  void add(const float* x, std::size_t at, float s, float* out, std::size_t n) const noexcept {
+    Kernels::add_scaled(x, u.data() + at, s, out, n);
+  }
+};
+/// The same as signs.
+template <class Kernels>
+struct chunk_of_signs {
+  alignas(alignment) std::array<std::uint32_t, sign_run::words_of(sign_run::superblock - 1, chunk)> words;
+  sign_run u;
+
+  template <class Distribution>
+  void fill(const Distribution& elements, random::stream s, std::size_t first, std::size_t n) noexcept {
+    u = signs_of<Kernels>(elements, s, first, n, words.data());
+  }
+  void add(const float* x, std::size_t at, float s, float* out, std::size_t n) const noexcept {
+    Kernels::add_signs(x, u.from(at), s, out, n);
+  }
+};
+
+/// The part of `read_perturbed` for lanes that move.
+template <class Chunk, class Distribution>
+void read_moving(const Distribution& elements, const parameter& p, const direction& along,
+                 std::span<const float> scales, std::size_t first, std::size_t n, float* out) noexcept {
+  Chunk u;
+  for (std::size_t done = 0, count; done != n; done += count) {
+    const std::size_t from = first + done;
+    count = std::min(n - done, chunk);
+    u.fill(elements, along.of_tensor(p.id), from, count);
+    for (std::size_t lane = 0; lane != scales.size(); ++lane) {
+      if (scales[lane] == 0) continue;
+      float* const to = out + lane * n;
+      for_each_row_piece(p, scales[lane], from, count, [&](std::size_t at, std::size_t m, float s) {
+        u.add(p.values.data() + at, at - from, s, to + (at - first), m);
+      });
+    }
   }
 }
 
@@ -57,48 +130,102 @@ void read_perturbed(const Distribution& elements, const parameter& p, const dire
     else std::copy_n(p.values.data() + first, n, out + lane * n);  // bit by bit: -0 + 0 would be +0
   }
   if (!moves) return;
-  alignas(alignment) std::array<float, detail::chunk> u;
-  for (std::size_t done = 0; done != n;) {
-    const std::size_t count = std::min(n - done, u.size());
-    elements.template fill<Kernels>(along.of_tensor(p.id), first + done, u.data(), count);
-    for (std::size_t lane = 0; lane != scales.size(); ++lane) {
-      if (scales[lane] == 0) continue;
-      float* const to = out + lane * n;
-      detail::for_each_row_piece(p, scales[lane], first + done, count, [&](std::size_t at, std::size_t m, float s) {
-        Kernels::add_scaled(p.values.data() + at, u.data() + (at - first - done), s, to + (at - first), m);
-      });
-    }
-    done += count;
+  if constexpr (sign_distribution<Distribution>) {
+    const std::size_t row = p.unit.empty() ? 0 : p.values.size() / p.unit.size();
+    if (detail::serves_signs(elements, std::gcd(first, row)))
+      return detail::read_moving<detail::chunk_of_signs<Kernels>>(elements, p, along, scales, first, n, out);
   }
+  detail::read_moving<detail::chunk_of_numbers<Kernels>>(elements, p, along, scales, first, n, out);
 }
 
+/// What a sweep does to rows of the masters before it reads them; nothing.
+struct no_update {
+  static constexpr void apply_rows(const parameter&, std::size_t, std::size_t) noexcept {}
+};
+
 /// The lanes of a set of perturbations, as a network reads them (a `lane_reader`). Neighbouring lanes that share a
-/// direction share its generation, so an antithetic pair costs one.
-template <distribution Distribution, simd::kernels Kernels = simd::default_kernels>
+/// direction share its generation, so an antithetic pair costs one. `Update` is an update that the sweep is to make on
+/// its way, such as `zo::deferred_update`.
+template <distribution Distribution, simd::kernels Kernels = simd::default_kernels, class Update = no_update>
 class lanes {
  public:
-  explicit lanes(std::span<const perturbation> perturbations, Distribution elements = {}) noexcept
-      : perturbations_(perturbations), elements_(elements) {}
+  explicit lanes(std::span<const perturbation> perturbations, Distribution elements = {},
+                 Update* update = nullptr) noexcept
+      : perturbations_(perturbations), elements_(elements), update_(update) {}
 
   [[nodiscard]] std::size_t count() const noexcept { return perturbations_.size(); }
 
   void read(const parameter& p, std::size_t first, std::size_t n, float* out) const noexcept {
+    for_each_pair(p.group, [&](std::size_t lane, std::span<const float> scales) {
+      read_perturbed<Kernels>(elements_, p, perturbations_[lane].along, scales, first, n, out + lane * n);
+    });
+  }
+
+  /// Works through a few kilobytes at a time, so that masters, directions and whatever f makes of them stay in the
+  /// first level of the cache.
+  template <class F>
+  void sweep_rows(const parameter& p, std::size_t first, std::size_t count, sweep_scratch& scratch, F&& f) const {
+    const std::size_t rows = std::max<std::size_t>(1, detail::swept_at_a_time / p.row_size);
+    for (std::size_t r = 0; r < count; r += rows)
+      sweep_block(p, first, r, std::min(rows, count - r), scratch, f);
+  }
+
+ private:
+  template <class F>
+  void sweep_block(const parameter& p, std::size_t first, std::size_t r, std::size_t count, sweep_scratch& scratch,
+                   F& f) const {
+    const std::size_t at = (first + r) * p.row_size;
+    if (update_) update_->apply_rows(p, first + r, count);
+    for_each_pair(p.group, [&](std::size_t lane, std::span<const float> scales) {
+      lane_values block{p.values.data() + at};
+      if (std::ranges::any_of(scales, [](float s) { return s != 0; }))
+        move(block, perturbations_[lane].along.of_tensor(p.id), p.granularity, at, count * p.row_size, scratch);
+      for (std::size_t i = 0; i != count; ++i) {
+        const float unit = p.unit.empty() ? 1.0f : p.unit[first + r + i];
+        std::array<lane_values, 2> row;
+        for (std::size_t j = 0; j != scales.size(); ++j)
+          row[j] = part_of(block, i * p.row_size, scales[j], unit);
+        f(r + i, lane, std::span<const lane_values>(row.data(), scales.size()));
+      }
+    });
+  }
+  /// Gives n values from element `at` of their tensor on a direction.
+  void move(lane_values& values, random::stream s, std::size_t granularity, std::size_t at, std::size_t n,
+            sweep_scratch& scratch) const {
+    if constexpr (sign_distribution<Distribution>) {
+      if (detail::serves_signs(elements_, granularity)) {
+        scratch.signs.resize(sign_run::words_of(at, n));
+        values.signs = detail::signs_of<Kernels>(elements_, s, at, n, scratch.signs.data());
+        return;
+      }
+    }
+    scratch.direction.resize(n);
+    elements_.template fill<Kernels>(s, at, scratch.direction.data(), n);
+    values.direction = scratch.direction.data();
+  }
+  /// The values from element k on, which move by scale * unit; a scale of zero leaves every bit: -0 + 0 would be +0.
+  static lane_values part_of(const lane_values& values, std::size_t k, float scale, float unit) noexcept {
+    if (scale == 0) return {values.values + k};
+    return {values.values + k, values.direction ? values.direction + k : nullptr, scale * unit, values.signs.from(k)};
+  }
+  /// Calls f(lane, scales) for runs of one or two lanes that share a direction.
+  template <class F>
+  void for_each_pair(parameter_group group, F&& f) const {
     for (std::size_t lane = 0; lane != count();) {
       std::array<float, 2> scales;
       std::size_t shared = 0;
       for (const direction& along = perturbations_[lane].along;
            shared != scales.size() && lane + shared != count() && perturbations_[lane + shared].along == along;
            ++shared)
-        scales[shared] = perturbations_[lane + shared].scale[p.group];
-      read_perturbed<Kernels>(elements_, p, perturbations_[lane].along, {scales.data(), shared}, first, n,
-                              out + lane * n);
+        scales[shared] = perturbations_[lane + shared].scale[group];
+      f(lane, std::span<const float>(scales.data(), shared));
       lane += shared;
     }
   }
 
- private:
   std::span<const perturbation> perturbations_;
   [[no_unique_address]] Distribution elements_;
+  Update* update_;
 };
 
 }  // namespace zoqat::zo

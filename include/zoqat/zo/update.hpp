@@ -30,15 +30,29 @@ struct update {
   friend bool operator==(const update&, const update&) = default;
 };
 
-/// Applies `u` to every parameter of the store. Cost: q directions generated once, one sweep over the masters.
+namespace detail {
+
+/// Moves elements [first, first + n) of `p`, in place.
+template <simd::kernels Kernels, distribution Distribution>
+void move(const Distribution& elements, const update& u, const parameter& p, std::size_t first, std::size_t n) noexcept {
+  for (std::uint32_t i = 0; i != u.slope.size(); ++i) {
+    const float scale = -(u.gain[p.group] / static_cast<float>(u.slope.size())) * u.slope[i];
+    read_perturbed<Kernels>(elements, p, {u.seed, u.step, i}, {&scale, 1}, first, n, p.values.data() + first);
+  }
+}
+
+}  // namespace detail
+
+/// Applies `u` to the parameters of the store for which `wanted(parameter)` is true. Cost: q directions generated once,
+/// one sweep over the masters.
 template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store,
-          class Executor = sequential>
+          class Executor, class Wanted>
   requires executor<std::remove_cvref_t<Executor>>
-void apply(const Distribution& elements, const update& u, Store& parameters, Executor&& threads = {}) {
+void apply_if(const Distribution& elements, const update& u, Store& parameters, Executor&& threads, Wanted&& wanted) {
   if (u.slope.empty()) return;
   std::vector<parameter> moving;
   parameters.for_each_parameter([&](const parameter& p) {
-    if (u.gain[p.group] != 0 && !p.values.empty()) moving.push_back(p);
+    if (u.gain[p.group] != 0 && !p.values.empty() && wanted(p)) moving.push_back(p);
   });
   // Pieces are whole superblocks of directions, stay in a core's cache for all q, and never follow the number of
   // threads.
@@ -49,12 +63,17 @@ void apply(const Distribution& elements, const update& u, Store& parameters, Exe
     const auto which =
         static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), task) - starts.begin()) - 1;
     const parameter& p = moving[which];
-    const std::size_t first = (task - starts[which]) * piece, n = std::min(piece, p.values.size() - first);
-    for (std::uint32_t i = 0; i != u.slope.size(); ++i) {
-      const float scale = -(u.gain[p.group] / static_cast<float>(u.slope.size())) * u.slope[i];
-      read_perturbed<Kernels>(elements, p, {u.seed, u.step, i}, {&scale, 1}, first, n, p.values.data() + first);
-    }
+    const std::size_t first = (task - starts[which]) * piece;
+    detail::move<Kernels>(elements, u, p, first, std::min(piece, p.values.size() - first));
   });
+}
+
+/// Applies `u` to every parameter of the store.
+template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store,
+          class Executor = sequential>
+  requires executor<std::remove_cvref_t<Executor>>
+void apply(const Distribution& elements, const update& u, Store& parameters, Executor&& threads = {}) {
+  apply_if<Kernels>(elements, u, parameters, threads, [](const parameter&) { return true; });
 }
 
 }  // namespace zoqat::zo

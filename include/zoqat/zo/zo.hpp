@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/direction.hpp>
 #include <zoqat/zo/estimate.hpp>
 #include <zoqat/zo/estimator.hpp>

@@ -13,11 +13,13 @@
 #include <zoqat/simd/highway/activations-inl.hpp>
 #include <zoqat/simd/highway/dot4-inl.hpp>
 #include <zoqat/simd/highway/gemm-inl.hpp>
+#include <zoqat/simd/highway/gemv-inl.hpp>
 #include <zoqat/simd/highway/integer_gemm-inl.hpp>
 #include <zoqat/simd/highway/packing-inl.hpp>
 #include <zoqat/simd/highway/panels-inl.hpp>
 #include <zoqat/simd/highway/quantize-inl.hpp>
 #include <zoqat/simd/highway/rows-inl.hpp>
+#include <zoqat/simd/highway/signs-inl.hpp>
 #include <zoqat/simd/highway_directions-inl.hpp>
 #include <zoqat/simd/kernels.hpp>
 
@@ -31,6 +33,7 @@ struct highway_kernels : quantize_kernels,
                          panel_kernels,
                          gemm_kernels,
                          integer_gemm_kernels,
+                         gemv_kernels,
                          row_kernels,
                          activation_kernels {
   static const char* name() noexcept { return "highway"; }
@@ -45,9 +48,16 @@ struct highway_kernels : quantize_kernels,
   static void add_scaled(const float* x, const float* u, float s, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::add_scaled(x, u, s, out, n);
   }
+  static void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
+                               std::uint32_t* words) noexcept {
+    HWY_NAMESPACE::rademacher_words(s, superblock, count, words);
+  }
+  static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
+    HWY_NAMESPACE::add_signs(x, u, s, out, n);
+  }
 
-  using gemm_kernels::gemm_panel;
-  using integer_gemm_kernels::gemm_panel;
+  using gemm_kernels::gemm;
+  using integer_gemm_kernels::gemm;
 };
 
 }  // namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE

@@ -10,8 +10,10 @@
 #endif
 
 #include <zoqat/core/matrix.hpp>
+#include <zoqat/simd/highway/packing-inl.hpp>
 #include <zoqat/simd/highway/vectors-inl.hpp>
 #include <zoqat/simd/kernels.hpp>
+#include <zoqat/simd/reference.hpp>
 
 HWY_BEFORE_NAMESPACE();
 namespace zoqat::simd::HWY_NAMESPACE {
@@ -30,6 +32,34 @@ struct panel_kernels {
       std::memcpy(last + j * word, rows.row(j).data() + words * word, rest);
   }
 
+  static void dequantize_panel(const std::uint8_t* codes, std::size_t first, std::size_t k, const grid* grids,
+                               float* panel) noexcept {
+#if HWY_TARGET == HWY_SCALAR
+    reference::dequantize_panel(codes, first, k, grids, panel);
+#else
+    std::array<float, panel_width> scales;
+    std::array<std::int32_t, panel_width> zero_points;
+    for (std::size_t j = 0; j != panel_width; ++j) scales[j] = grids[j].scale, zero_points[j] = grids[j].zero_point;
+    for (std::size_t j = 0; j != panel_width; j += lanes) {
+      const auto scale = hn::LoadU(tag<float>{}, scales.data() + j);
+      const auto zero_point = hn::LoadU(tag<std::int32_t>{}, zero_points.data() + j);
+      const auto write = [=](code_words row_of_codes, std::size_t i) ZOQAT_INLINE_LAMBDA {
+        const auto code = hn::And(row_of_codes, hn::Set(tag<std::uint32_t>{}, 0xff));
+        const auto steps = hn::Sub(hn::BitCast(tag<std::int32_t>{}, code), zero_point);
+        hn::StoreU(hn::Mul(scale, hn::ConvertTo(tag<float>{}, steps)), tag<float>{},
+                   panel + (i - first) * panel_width + j);
+      };
+      const auto row = [=](std::size_t i) HWY_ATTR { return load_words(codes + i / 4 * panel_row + j * 4); };
+      std::size_t i = first;
+      for (; i % 4 != 0 && i != first + k; ++i)
+        write(hn::ShiftRightSame(row(i), static_cast<int>(i % 4 * 8)), i);
+      for (; i + 4 <= first + k; i += 4)
+        unroll<4>([&](auto f) ZOQAT_INLINE_LAMBDA { write(shift<-8 * static_cast<int>(f)>(row(i)), i + f); });
+      for (; i != first + k; ++i) write(hn::ShiftRightSame(row(i), static_cast<int>(i % 4 * 8)), i);
+    }
+#endif
+  }
+
  private:
   using bytes = matrix_view<const std::uint8_t>;
   static constexpr std::size_t word = 4;
@@ -42,8 +72,9 @@ struct panel_kernels {
   static void transpose(bytes rows, std::size_t words, std::uint8_t* panel) noexcept {
     std::size_t done = 0;
 #if HWY_TARGET != HWY_SCALAR
-    for (; done + 4 <= words; done += 4)
-      for (std::size_t j = 0; j != panel_width; j += 4) transpose_4x4(rows, j, done, panel);
+    if (rows.rows() == panel_width)
+      for (; done + 4 <= words; done += 4)
+        for (std::size_t j = 0; j != panel_width; j += lanes) transpose_4(rows, j, done, panel);
 #endif
     for (; done != words; ++done)
       for (std::size_t j = 0; j != panel_width; ++j) {
@@ -56,17 +87,15 @@ struct panel_kernels {
   }
 
 #if HWY_TARGET != HWY_SCALAR
-  // Words [w, w + 4) of the rows [j, j + 4).
-  static HWY_INLINE void transpose_4x4(bytes rows, std::size_t j, std::size_t w, std::uint8_t* panel) noexcept {
-    constexpr hn::Full128<std::uint8_t> d8;
-    constexpr hn::Full128<std::uint32_t> d32;
-    constexpr hn::Full128<std::uint64_t> d64;
-    const auto row = [=](std::size_t i) HWY_ATTR {
-      return j + i < rows.rows()
-                 ? hn::BitCast(d32, hn::LoadU(d8, rows.data() + (j + i) * rows.stride() + w * word))
-                 : hn::Zero(d32);
+  // Words [w, w + 4) of the rows [j, j + lanes): each 128 bits of a vector transpose four rows.
+  static HWY_INLINE void transpose_4(bytes rows, std::size_t j, std::size_t w, std::uint8_t* panel) noexcept {
+    constexpr hn::Repartition<std::uint8_t, tag<std::uint32_t>> d8;
+    constexpr tag<std::uint32_t> d32;
+    constexpr hn::Repartition<std::uint64_t, decltype(d32)> d64;
+    const auto row = [=](std::size_t i) ZOQAT_INLINE_LAMBDA {
+      return hn::BitCast(d32, every_fourth(d8, rows.data() + (j + i) * rows.stride() + w * word, rows.stride()));
     };
-    const auto store = [=](std::size_t i, auto v) HWY_ATTR {
+    const auto store = [=](std::size_t i, auto v) ZOQAT_INLINE_LAMBDA {
       hn::StoreU(hn::BitCast(d8, v), d8, panel + ((w + i) * panel_width + j) * word);
     };
     const auto r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
@@ -78,6 +107,17 @@ struct panel_kernels {
     store(1, hn::InterleaveUpper(d64, low01, low23));
     store(2, hn::InterleaveLower(d64, high01, high23));
     store(3, hn::InterleaveUpper(d64, high01, high23));
+  }
+  // 16 bytes of every fourth row, as many as fill a vector.
+  template <class D>
+  static HWY_INLINE hn::Vec<D> every_fourth(D d, const std::uint8_t* from, std::size_t stride) noexcept {
+    if constexpr (hn::MaxLanes(D{}) == 16) {
+      return hn::LoadU(d, from);
+    } else {
+      constexpr hn::Half<D> half;
+      const std::size_t upper = hn::MaxLanes(half) / 16 * 4 * stride;
+      return hn::Combine(d, every_fourth(half, from + upper, stride), every_fourth(half, from, stride));
+    }
   }
 #endif
 };

@@ -13,6 +13,7 @@
 #endif
 
 #include <zoqat/simd/highway_base.hpp>
+#include <zoqat/simd/kernels.hpp>
 
 #include <array>
 #include <cstddef>
@@ -40,6 +41,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// Floats in a vector, and the elements of any type that are processed together.
 inline constexpr std::size_t lanes = HWY_LANES(float);
 
+/// Vectors across a panel.
+inline constexpr std::size_t panel_vectors = panel_width / lanes;
+
 /// Tag of a vector of `lanes` elements of T: a whole register for 32 bits, a part of one for narrower types.
 template <class T>
 using tag = hn::Rebind<T, hn::ScalableTag<float>>;
@@ -55,6 +59,11 @@ struct whole {
   template <class T>
   static HWY_INLINE void store(vector<T> v, T* to) {
     hn::StoreU(v, tag<T>{}, to);
+  }
+  /// v, zero in the lanes that are no elements.
+  template <class V>
+  static HWY_INLINE V keep(V v) {
+    return v;
   }
   /// Calls f with a pointer to `lanes` pairs.
   template <class T, class F>
@@ -90,6 +99,10 @@ struct part {
     hn::BlendedStore(v, hn::FirstN(tag<T>{}, count), tag<T>{}, to);
 #endif
   }
+  template <class V>
+  HWY_INLINE V keep(V v) const {
+    return hn::IfThenElseZero(hn::FirstN(hn::DFromV<V>{}, count), v);
+  }
   template <class T, class F>
   HWY_INLINE void on_pairs(T* pairs, F f) const {
     std::array<T, 2 * lanes> copy{};
@@ -116,13 +129,14 @@ HWY_INLINE void unroll(F f) {
   }(std::make_index_sequence<N>{});
 }
 
-/// Keeps v in a register: with plain intrinsics GCC reorders the sums of a tile, or spills them.
+/// Keeps the sum v in a register: with plain intrinsics GCC reorders the sums of a tile, or spills them.
 template <class V>
-HWY_INLINE V in_register(V v) {
+HWY_INLINE void keep_in_register(V& v) {
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128 && HWY_COMPILER_GCC_ACTUAL
-  asm("" : "+v"(v.raw));
+  if constexpr (requires { v.raw; }) asm("" : "+v"(v.raw));
+#else
+  (void)v;
 #endif
-  return v;
 }
 
 /// Folds accumulator = step(accumulator, at, i) over the vectors of n elements, in four accumulators that start as

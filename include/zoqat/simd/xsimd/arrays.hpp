@@ -10,7 +10,7 @@
 
 namespace zoqat::simd::xsimd_detail {
 
-/// Access to the next batch of an array. Codes are loaded as integers.
+/// Access to the next batch of an array. Bytes are loaded as integers, and integers stored modulo 256 in bytes.
 template <class Arch>
 struct whole {
   static xsimd::batch<float, Arch> load(const float* from, float = 0) noexcept {
@@ -19,9 +19,17 @@ struct whole {
   static xsimd::batch<std::int32_t, Arch> load(const std::uint8_t* from) noexcept {
     return xsimd::batch<std::int32_t, Arch>::load_unaligned(from);
   }
+  static xsimd::batch<std::int32_t, Arch> load(const std::int8_t* from) noexcept {
+    return xsimd::batch<std::int32_t, Arch>::load_unaligned(from);
+  }
   template <class Batch, class T>
   static void store(const Batch& v, T* to) noexcept {
     v.store_unaligned(to);
+  }
+  /// v, zero in the lanes that are no elements.
+  template <class Batch>
+  static Batch keep(const Batch& v) noexcept {
+    return v;
   }
 };
 
@@ -42,6 +50,13 @@ struct part {
     std::array<T, Batch::size> copy;
     v.store_unaligned(copy.data());
     std::copy_n(copy.begin(), count, to);
+  }
+  template <class Batch>
+  Batch keep(const Batch& v) const noexcept {
+    std::array<typename Batch::value_type, Batch::size> copy;
+    v.store_unaligned(copy.data());
+    std::fill(copy.begin() + static_cast<std::ptrdiff_t>(count), copy.end(), typename Batch::value_type{});
+    return Batch::load_unaligned(copy.data());
   }
 };
 

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/aligned.hpp>
+#include <zoqat/core/matrix.hpp>
+#include <zoqat/nn/linear_input.hpp>
+#include <zoqat/quant/packed_matrix.hpp>
+#include <zoqat/quant/row.hpp>
+#include <zoqat/simd/kernels.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace zoqat::nn {
+
+/// Output channels that are made ready and multiplied at a time: two panels, what the registers of the widest target
+/// hold. Their codes stay in a core's cache while every token passes by.
+inline constexpr std::size_t tile_width = 2 * simd::panel_width;
+
+/// What the outputs of a product start from: themselves or zero, and a bias [columns] or none.
+struct output_start {
+  const float* bias = nullptr;
+  bool accumulate = false;
+  [[nodiscard]] float of(matrix_view<const float> c, std::size_t m, std::size_t j) const noexcept {
+    return (accumulate ? c(m, j) : 0.0f) + (bias ? bias[j] : 0.0f);
+  }
+};
+
+/// A tile of `count` <= tile_width rows of weights [count, in] on each of `lanes` lanes, between the masters (or the
+/// packed codes) and a product. Scratch of a thread, kept from tile to tile; nothing in it outlives a tile.
+///
+/// `Weight` is the weight part of a scheme. `Offset` says what is taken from the codes: simd::panel_offset for products
+/// in integers, nothing for products in floats, which dequantize.
+template <class Weight, bool Offset>
+class code_tile {
+ public:
+  [[nodiscard]] static code_tile& of_this_thread() {
+    thread_local code_tile tile;
+    return tile;
+  }
+  void start(std::size_t lanes, std::size_t count, std::size_t in) {
+    lanes_ = lanes, count_ = count, in_ = in, groups_ = Weight::groups(in);
+    packed_ = nullptr;
+    codes_.resize(lanes * simd::panel_width * in);
+    grids_.resize(lanes * groups_ * tile_width);
+    sums_.resize(lanes * groups_ * tile_width);
+    panels_.resize(lanes * lane_size());
+  }
+  [[nodiscard]] std::size_t panels() const noexcept { return (count_ + simd::panel_width - 1) / simd::panel_width; }
+  [[nodiscard]] std::size_t panel_rows(std::size_t p) const noexcept {
+    return std::min(simd::panel_width, count_ - p * simd::panel_width);
+  }
+
+  /// The codes of a row on a lane, less their offsets: of the panel in the making, which `lay_out` takes over.
+  [[nodiscard]] std::uint8_t* codes(std::size_t lane, std::size_t row) noexcept {
+    return codes_.data() + (lane * simd::panel_width + row % simd::panel_width) * in_;
+  }
+  [[nodiscard]] simd::grid& grid(std::size_t lane, std::size_t row, std::size_t group) noexcept {
+    return grids_[(lane * groups_ + group) * tile_width + row];
+  }
+  /// The sum of a group's bytes in `codes`.
+  [[nodiscard]] std::int32_t& sum(std::size_t lane, std::size_t row, std::size_t group) noexcept {
+    return sums_[(lane * groups_ + group) * tile_width + row];
+  }
+  [[nodiscard]] static constexpr std::int32_t offset(std::int32_t zero_point) noexcept {
+    return Offset ? simd::panel_offset(Weight::bits, zero_point) : 0;
+  }
+
+  /// Makes panel `p` of the rows in `codes` on all lanes, while they are in the first level of the cache.
+  template <simd::kernels Kernels>
+  void lay_out(std::size_t p) {
+    for (std::size_t lane = 0; lane != lanes_; ++lane) {
+      const matrix_view<const std::uint8_t> rows(codes(lane, 0), panel_rows(p), in_);
+      for_each_part([&](std::size_t group, std::size_t k, std::size_t n) {
+        Kernels::pack_panel(rows.col_block(k, n), panel(lane, group, p, n));
+      });
+    }
+  }
+  /// Takes packed rows for lane 0. If blocks hold their groups they stay where they are until they are multiplied.
+  template <simd::kernels Kernels>
+  void take(const quant::packed_matrix<Weight>& packed, std::size_t first) {
+    if (blocks_hold_groups()) {
+      packed_ = &packed, first_panel_ = first / simd::panel_width;
+      return;
+    }
+    read_grids(packed, first);
+    for (std::size_t p = 0; p != panels(); ++p) {
+      const std::size_t row = p * simd::panel_width;
+      packed.template read_rows<Kernels>(first + row, {codes(0, 0), panel_rows(p), in_});
+      for (std::size_t r = row; r != row + panel_rows(p); ++r)
+        quant::for_each_group<Weight>(in_, [&](std::size_t g, std::size_t k, std::size_t n) {
+          for (std::size_t i = k; i != k + n; ++i)
+            codes(0, r)[i] = static_cast<std::uint8_t>(codes(0, r)[i] - offset(grid(0, r, g).zero_point));
+        });
+      lay_out<Kernels>(p);
+    }
+  }
+
+  /// The grids of packed rows, for products that do not read them where they are.
+  void read_grids(const quant::packed_matrix<Weight>& packed, std::size_t first) noexcept {
+    for (std::size_t r = 0; r != count_; ++r)
+      for (std::size_t g = 0; g != groups_; ++g) grid(0, r, g) = packed.grid(first + r, g);
+  }
+
+  /// Every group starts with a block of its packed panel, so that it can be used where it is.
+  [[nodiscard]] bool blocks_hold_groups() const noexcept {
+    return groups_ == 1 || Weight::group_size(in_) % simd::block_depth == 0;
+  }
+
+  /// c = start + a · tile in integers, group by group: c is [rows, count], `row` the first row of the input, `next` what
+  /// to ask memory for meanwhile. For tiles with offsets.
+  template <simd::kernels Kernels, class Scheme>
+  void multiply_codes(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, output_start start,
+                      matrix_view<float> c, simd::upcoming next) {
+    if (packed_) read_grids(*packed_, first_panel_ * simd::panel_width);
+    quant::for_each_group<Weight>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
+      if (packed_) unpack_group<Kernels>(group, k, n);
+      const std::size_t at = (lane * groups_ + group) * tile_width;
+      float scale[tile_width];
+      std::int32_t zero_point[tile_width];
+      for (std::size_t j = 0; j != count_; ++j) {
+        scale[j] = grids_[at + j].scale;
+        zero_point[j] = grids_[at + j].zero_point - offset(grids_[at + j].zero_point);
+      }
+      const simd::code_columns columns{scale, sums_.data() + at, Weight::bits == 8 ? zero_point : nullptr};
+      const std::int32_t* const row_sums = Weight::bits == 8 ? input.code_sums.row(group).data() + row : nullptr;
+      Kernels::template gemm<Scheme::activation_type::bits, Weight::bits>(
+          input.codes.row_block(row, c.rows()).col_block(k, n), input.grids.data() + row, row_sums,
+          panel(lane, group, 0, n), columns, group == 0 ? start.bias : nullptr, start.accumulate || group != 0, c,
+          group == 0 ? next : simd::upcoming{});
+    });
+  }
+
+  /// The same in floats, with dequantized weights. For tiles without offsets.
+  template <simd::kernels Kernels, class Scheme>
+  void multiply_values(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, output_start start,
+                       matrix_view<float> c) {
+    if (packed_) read_grids(*packed_, first_panel_ * simd::panel_width);
+    float_panels_.resize(panels() * simd::float_panel_size(in_));
+    for (std::size_t p = 0; p != panels(); ++p) {
+      if (packed_) unpack_panel<Kernels>(p);
+      quant::for_each_group<Weight>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
+        Kernels::dequantize_panel(panel(lane, 0, p, in_), k, n, &grid(lane, p * simd::panel_width, group),
+                                  float_panels_.data() + p * simd::float_panel_size(in_) + k * simd::panel_width);
+      });
+    }
+    Kernels::gemm(input.values.row_block(row, c.rows()), float_panels_.data(), start.bias, start.accumulate, c);
+  }
+
+  /// The same for few tokens, with weights as they are packed: Σ_k x (c − z) s = s (Σ x c − z Σ x), group by group.
+  /// For tiles without offsets whose blocks hold the groups.
+  template <simd::kernels Kernels, class Scheme>
+  void multiply_packed(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, output_start start,
+                       matrix_view<float> c) {
+    for (std::size_t p = 0; p != panels(); ++p) {
+      const std::uint8_t* const panel = packed_panel<Kernels>(lane, p);
+      const std::size_t first = p * simd::panel_width;
+      for (std::size_t m = 0; m != c.rows(); ++m) {
+        float totals[simd::panel_width] = {};
+        quant::for_each_group<Weight>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
+          float sums[simd::panel_width];
+          Kernels::template gemv<bits>(input.values.row(row + m).data() + k, n,
+                                       panel + simd::packed_panel_size(bits, k), sums);
+          add_group(sums, input.value_sums(group, row + m), lane, first, group, totals);
+        });
+        for (std::size_t j = 0; j != panel_rows(p); ++j) c(m, first + j) = start.of(c, m, first + j) + totals[j];
+      }
+    }
+  }
+
+ private:
+  static constexpr int bits = Weight::bits;
+
+  /// Calls f(part, first, depth) for what is laid out apart: each group where they are multiplied apart, else all.
+  template <class F>
+  void for_each_part(F&& f) const {
+    if constexpr (Offset) quant::for_each_group<Weight>(in_, f);
+    else f(std::size_t{0}, std::size_t{0}, in_);
+  }
+  [[nodiscard]] std::size_t lane_size() const noexcept {
+    return Offset ? groups_ * panels() * simd::code_panel_size(Weight::group_size(in_))
+                  : panels() * simd::code_panel_size(in_);
+  }
+  /// The code panel of a part, `depth` deep; those of a part are neighbours.
+  [[nodiscard]] std::uint8_t* panel(std::size_t lane, std::size_t part, std::size_t p, std::size_t depth) noexcept {
+    return panels_.data() + lane * lane_size() + part * panels() * simd::code_panel_size(Weight::group_size(in_)) +
+           p * simd::code_panel_size(depth);
+  }
+  template <simd::kernels Kernels>
+  void unpack_group(std::size_t group, std::size_t k, std::size_t n) {
+    for (std::size_t p = 0; p != panels(); ++p) {
+      std::uint8_t offsets[simd::panel_width] = {};
+      for (std::size_t j = 0; j != panel_rows(p); ++j)
+        offsets[j] = static_cast<std::uint8_t>(offset(grid(0, p * simd::panel_width + j, group).zero_point));
+      Kernels::template unpack<bits>(packed_->panel(first_panel_ + p) + simd::packed_panel_size(bits, k), n, offsets,
+                                     panel(0, group, p, n));
+    }
+  }
+  template <simd::kernels Kernels>
+  void unpack_panel(std::size_t p) {
+    Kernels::template unpack<bits>(packed_->panel(first_panel_ + p), in_, nullptr, panel(0, 0, p, in_));
+  }
+  /// totals += s (sums − z · of_input) for the 16 columns from `first` on.
+  void add_group(const float* sums, float of_input, std::size_t lane, std::size_t first, std::size_t group,
+                 float* totals) noexcept {
+    float scales[simd::panel_width], zero_points[simd::panel_width];
+    if (packed_ && !Weight::whole_tensor) {
+      const std::size_t at = packed_->grid_index(first_panel_ * simd::panel_width + first, group);
+      const auto* const stored = packed_->scales().data() + at;
+      for (std::size_t j = 0; j != simd::panel_width; ++j) scales[j] = static_cast<float>(stored[j]);
+      const std::uint8_t* const zeros = Weight::symmetric ? nullptr : packed_->zero_points().data() + at;
+      for (std::size_t j = 0; j != simd::panel_width; ++j)
+        zero_points[j] = Weight::symmetric ? static_cast<float>(1 << (bits - 1)) : static_cast<float>(zeros[j]);
+    } else {
+      for (std::size_t j = 0; j != simd::panel_width; ++j) {
+        const simd::grid g = packed_ ? packed_->grid(0, 0) : grid(lane, first + j, group);
+        scales[j] = g.scale, zero_points[j] = static_cast<float>(g.zero_point);
+      }
+    }
+    for (std::size_t j = 0; j != simd::panel_width; ++j) totals[j] += scales[j] * (sums[j] - zero_points[j] * of_input);
+  }
+  /// A packed panel: that of the matrix, or the same made from codes.
+  template <simd::kernels Kernels>
+  const std::uint8_t* packed_panel(std::size_t lane, std::size_t p) {
+    if (packed_) return packed_->panel(first_panel_ + p);
+    repacked_.resize(simd::packed_panel_size(bits, in_));
+    Kernels::template pack<bits>(panel(lane, 0, p, in_), in_, repacked_.data());
+    return repacked_.data();
+  }
+  std::size_t lanes_ = 0, count_ = 0, in_ = 0, groups_ = 0, first_panel_ = 0;
+  const quant::packed_matrix<Weight>* packed_ = nullptr;
+  buffer<std::uint8_t> codes_;      // [lanes][16][in]
+  std::vector<simd::grid> grids_;   // [lanes][groups][tile_width]
+  buffer<std::int32_t> sums_;       // [lanes][groups][tile_width]
+  buffer<std::uint8_t> panels_;     // [lanes][parts][panels]
+  buffer<std::uint8_t> repacked_;   // a packed panel
+  buffer<float> float_panels_;
+};
+
+}  // namespace zoqat::nn

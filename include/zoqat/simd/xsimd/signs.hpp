@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/sign_run.hpp>
+
+#include <xsimd/xsimd.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace zoqat::simd::xsimd_detail {
+
+/// scale * u[i] for the elements i … of a batch; i is a multiple of its size.
+template <class Arch>
+[[gnu::always_inline]] inline xsimd::batch<float, Arch> signed_scale(sign_run u, float scale,
+                                                                     std::size_t i) noexcept {
+  using floats = xsimd::batch<float, Arch>;
+  using words = xsimd::batch<std::uint32_t, Arch>;
+  const std::size_t e = u.first + i;
+  const auto row = words::load_unaligned(u.words + e / 512 * sign_run::granularity + e % sign_run::granularity);
+  const words sign = (row << static_cast<int>(e / sign_run::granularity % 32)) & words(0x80000000u);
+  return xsimd::bitwise_cast<floats>(sign) ^ floats(-scale);
+}
+
+}  // namespace zoqat::simd::xsimd_detail
