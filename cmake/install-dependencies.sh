@@ -1,19 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs what zoqat needs on Debian 12: what the library and the examples are built with, and with --tests also
-# what the tests and benchmarks are. Only what is missing; nothing is asked and no list is fetched if nothing is.
+# Installs what zoqat needs on Debian 12: what the library and the examples are built with; with --tests also what the
+# tests and benchmarks are; with --bench also PyTorch, which bench/report runs beside them. Only what is missing;
+# nothing is asked and no list is fetched if nothing is.
 #
-# usage: install-dependencies.sh [--tests]
+# usage: install-dependencies.sh [--tests | --bench]
 set -eu
 
 packages='g++ cmake ninja-build libfmt-dev libhwy-dev nlohmann-json3-dev libcli11-dev'
+tests='doctest-dev libxsimd-dev libbenchmark-dev clang-16 libclang-rt-16-dev g++-aarch64-linux-gnu qemu-user'
+peers='libopenblas-dev libdnnl-dev'  # what bench/report compares with
 case "${1-}" in
   '') ;;
-  --tests)
-    packages="$packages doctest-dev libxsimd-dev libbenchmark-dev clang-16 libclang-rt-16-dev g++-aarch64-linux-gnu qemu-user" ;;
+  --tests) packages="$packages $tests $peers" ;;
+  --bench) packages="$packages $tests $peers python3-torch" ;;
   *)
-    echo "usage: $0 [--tests]" >&2
+    echo "usage: $0 [--tests | --bench]" >&2
     exit 2 ;;
 esac
 
