@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/sign_run.hpp>
 #include <zoqat/random/stream.hpp>
 #include <zoqat/random/superblock.hpp>
 
@@ -14,6 +15,7 @@ namespace zoqat::random {
 /// A Rademacher superblock: 128 units of 16 elements, one for each bit of a block. Unit t is bit 31 - t % 32 of word
 /// t / 32: a word is used up from its sign bit down, so that a vector kernel only ever doubles it.
 inline constexpr std::size_t rademacher_unit = superblock_lanes, rademacher_units = 128;
+static_assert(rademacher_unit == sign_run::granularity && rademacher_unit * rademacher_units == sign_run::superblock);
 
 /// The float bits of -1; their sign is flipped by a random bit that is set: 1 stands for +1, 0 for -1.
 inline constexpr std::uint32_t minus_one = std::bit_cast<std::uint32_t>(-1.0f);
