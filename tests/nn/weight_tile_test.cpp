@@ -107,7 +107,7 @@ struct problem {
   /// The product of a tile and tokens [row, row + to.rows()) of the input.
   void multiply(tile& of, std::size_t row, std::size_t lane, nn::output_start start, matrix_view<float> to) const {
     if constexpr (integers) of.template multiply_codes<kernels>(input, row, lane, start, to, {});
-    else of.template multiply_values<kernels>(input, row, lane, start, to);
+    else of.template multiply_values<kernels>(input, row, to.rows(), lane, start, to);
   }
   [[nodiscard]] double input_value(std::size_t m, std::size_t k) const {
     if constexpr (integers) {

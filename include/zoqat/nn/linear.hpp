@@ -71,16 +71,16 @@ struct tile_scratch {
 
 /// A linear layer under a quantization scheme, Y = X̃ W̃ᵀ + B̃ (eq. 4). X: [rows, in], W: [out, in].
 ///
-/// While it trains it holds fp32 masters. Each row is read once for all lanes, perturbed, smoothed and quantized in one
-/// go, each tile of rows laid out in panels in cache and multiplied with every lane's input, so no perturbed or
-/// dequantized copy of the matrix ever exists. With quantized activations the product is computed in integers; without,
-/// the tile is dequantized, or for few tokens multiplied as it is packed. `deploy` replaces the masters by packed codes,
-/// which all lanes share; what it computes then is the same bit by bit.
+/// While it trains it holds fp32 masters. Each row is read once for all lanes, perturbed, smoothed and quantized in
+/// one go, each tile of rows laid out in panels in cache and multiplied with every lane's input, so no perturbed or
+/// dequantized copy of the matrix ever exists. With quantized activations the product is computed in integers;
+/// without, the tile is dequantized, or for few tokens multiplied as it is packed. `deploy` replaces the masters by
+/// packed codes, which all lanes share; what it computes then is the same bit by bit.
 template <class Scheme>
 class smoothed_linear {
   static_assert(detail::quantization_scheme<Scheme>,
-                "nn::smoothed_linear: the argument must be a quant::scheme<...> or quant::full_precision; wrap a lone "
-                "quant::weight in quant::scheme<...>");
+                "nn::smoothed_linear: the argument must be a quant::scheme<...> or quant::full_precision; wrap a "
+                "lone quant::weight in quant::scheme<...>");
 
  public:
   using scheme = Scheme;
@@ -138,7 +138,7 @@ class smoothed_linear {
         const auto to = out.col_block(first, count).row_block(row, sharing * pass.tokens());
         output_start start{nullptr, accumulate};
         if (has_bias(input)) start = add_bias<kernels>(scratch.bias.data() + lane * count, sharing, accumulate, to);
-        multiply<kernels>(input, row, deployed() ? 0 : lane, pass.tokens() <= few_tokens, start, to, scratch,
+        multiply<kernels>(input, row, pass.tokens(), deployed() ? 0 : lane, start, to, scratch,
                           part_of(next, lane, pass.lanes.count(), sharing));
       }
     });
@@ -161,7 +161,8 @@ class smoothed_linear {
         });
       }
       for (std::size_t i = 0; i != ranges.size(); ++i)
-        clipping_policy::start(ranges[i], weight_part::bits, weight_part::symmetric, 1, 1, clipping_.values().row(i).data());
+        clipping_policy::start(ranges[i], weight_part::bits, weight_part::symmetric, 1, 1,
+                               clipping_.values().row(i).data());
     }
   }
   /// Fixes the grids of a row, for a clipping policy that holds grids (clip::codes).
@@ -182,13 +183,14 @@ class smoothed_linear {
     for (std::size_t k = 0; k != scales.size(); ++k) w[k] /= scales[k];
   }
 
-  /// Measures weights in cells: the unit of each row becomes its mean step size, so that an ε of the weight group is the
-  /// ε/Δ of Appendix G, whatever the row.
+  /// Measures weights in cells: the unit of each row becomes its mean step size, so that an ε of the weight group is
+  /// the ε/Δ of Appendix G, whatever the row.
   void set_weight_units(const smoothing& site) {
     if constexpr (Scheme::quantizes_weights) {
       weight_.unit().assign(out_, 0);
       quantize(site, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
-        for (std::size_t g = 0; g != groups(); ++g) weight_.unit()[row] += grids[g].scale / static_cast<float>(groups());
+        for (std::size_t g = 0; g != groups(); ++g)
+          weight_.unit()[row] += grids[g].scale / static_cast<float>(groups());
       });
     }
   }
@@ -219,9 +221,10 @@ class smoothed_linear {
   template <simd::kernels Kernels = simd::default_kernels, class F>
     requires Scheme::quantizes_weights
   void quantize(const smoothing& site, F&& f) const {
-    quantize_tiles<Kernels>(site, [&](std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
-      for (std::size_t r = 0; r != codes.rows(); ++r) f(first + r, codes.row(r).data(), grids + r * groups());
-    });
+    quantize_tiles<Kernels>(
+        site, [&](std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
+          for (std::size_t r = 0; r != codes.rows(); ++r) f(first + r, codes.row(r).data(), grids + r * groups());
+        });
   }
 
   /// Quantizes the masters into their final storage, folds δ into the bias, and frees the masters.
@@ -336,11 +339,11 @@ class smoothed_linear {
     }
   }
 
-  /// Calls f(r, lane, values before smoothing) for rows [from, to) of a tile of `count` rows, one or two lanes at a time,
-  /// and adds δW to the bias: B̃ = B + δW.
+  /// Calls f(r, lane, values before smoothing) for rows [from, to) of a tile of `count` rows, one or two lanes at a
+  /// time, and adds δW to the bias: B̃ = B + δW.
   template <class Kernels, lane_reader Lanes, class F>
-  void sweep_tile(const Lanes& lanes, const matrix<float>& shifts, std::size_t first, std::size_t from, std::size_t to,
-                  std::size_t count, detail::tile_scratch& scratch, F&& f) const {
+  void sweep_tile(const Lanes& lanes, const matrix<float>& shifts, std::size_t first, std::size_t from,
+                  std::size_t to, std::size_t count, detail::tile_scratch& scratch, F&& f) const {
     lanes.sweep_rows(weight_.view(), first + from, to - from, scratch.sweep,
                      [&](std::size_t r, std::size_t lane, std::span<const lane_values> values) {
                        if (!shifts.empty())
@@ -395,7 +398,8 @@ class smoothed_linear {
       std::array<simd::code_range, 2> ranges;
       for (std::size_t i = 0; i != values.size(); ++i) {
         const std::size_t at = (lane + i) * count + r;
-        const quant::code_grid g = grid_of_group<Kernels>(part_of(rows[i], k), n, whole, lane + i, at, group, scratch);
+        const quant::code_grid g =
+            grid_of_group<Kernels>(part_of(rows[i], k), n, whole, lane + i, at, group, scratch);
         ranges[i] = {g.where, g.least, g.greatest, tile.offset(g.where.zero_point)};
         simd::grid& stored = tile.grid(lane + i, r, group) = g.where;
         if constexpr (learns_steps) stored.scale = quant::scaled<weight_part>(stored.scale, scratch.steps(at, group));
@@ -460,20 +464,24 @@ class smoothed_linear {
     }
   }
   /// The part of it that falls to the product of lanes [lane, lane + sharing) of `lanes`.
-  static simd::upcoming part_of(simd::upcoming all, std::size_t lane, std::size_t lanes, std::size_t sharing) noexcept {
+  static simd::upcoming part_of(simd::upcoming all, std::size_t lane, std::size_t lanes,
+                                std::size_t sharing) noexcept {
     const std::size_t from = all.bytes * lane / lanes, to = all.bytes * (lane + sharing) / lanes;
     return {static_cast<const char*>(all.data) + from, to - from};
   }
 
   template <class Kernels>
-  void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, bool few, output_start start,
-                matrix_view<float> out, detail::tile_scratch& scratch, [[maybe_unused]] simd::upcoming next) const {
-    auto& tile = product_tile::of_this_thread();
-    if constexpr (Scheme::quantizes_activations) tile.template multiply_codes<Kernels>(input, row, lane, start, out, next);
+  void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
+                output_start start, matrix_view<float> out, detail::tile_scratch& scratch,
+                [[maybe_unused]] simd::upcoming next) const {
+    [[maybe_unused]] auto& tile = product_tile::of_this_thread();
+    [[maybe_unused]] const bool few = tokens <= few_tokens;
+    if constexpr (Scheme::quantizes_activations)
+      tile.template multiply_codes<Kernels>(input, row, lane, start, out, next);
     else if constexpr (!Scheme::quantizes_weights)
       multiply_floats<Kernels>(input.values.row_block(row, out.rows()), lane, few, start, out, scratch);
     else if (few && tile.blocks_hold_groups()) tile.template multiply_packed<Kernels>(input, row, lane, start, out);
-    else tile.template multiply_values<Kernels>(input, row, lane, start, out);
+    else tile.template multiply_values<Kernels>(input, row, tokens, lane, start, out);
   }
 
   /// out (+)= x · tile in full precision.

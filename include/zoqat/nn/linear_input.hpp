@@ -36,7 +36,8 @@ class linear_input {
 
   /// `x` is [rows, in] and must outlive this.
   template <class Pass>
-  linear_input(const Pass& pass, matrix_view<const float> x, const smoothing& site) : work_(pass.work.input), values(x) {
+  linear_input(const Pass& pass, matrix_view<const float> x, const smoothing& site)
+      : work_(pass.work.input), values(x) {
     site.scales(pass.lanes, work_.scales);
     site.shifts(pass.lanes, work_.shifts);
     work_.inverse = work_.scales;
@@ -75,7 +76,8 @@ class linear_input {
     pass.for_each_row([&](std::size_t row) {
       const simd::weight_row smoothed = smoothed_row(x, row, row / pass.tokens());
       std::uint8_t* const to = work_.codes.row(row).data();
-      const simd::grid g = simd::grid_of(kernels::min_max(smoothed, x.cols()), activation::bits, activation::symmetric);
+      const simd::range range = kernels::min_max(smoothed, x.cols());
+      const simd::grid g = simd::grid_of(range, activation::bits, activation::symmetric);
       kernels::quantize(smoothed, x.cols(), {g, 0, (1 << activation::bits) - 1, 0}, to);
       work_.grids[row] = g;
       if constexpr (needs_sums)

@@ -31,8 +31,8 @@ struct output_start {
 /// A tile of `count` <= tile_width rows of weights [count, in] on each of `lanes` lanes, between the masters (or the
 /// packed codes) and a product. Scratch of a thread, kept from tile to tile; nothing in it outlives a tile.
 ///
-/// `Weight` is the weight part of a scheme. `Offset` says what is taken from the codes: simd::panel_offset for products
-/// in integers, nothing for products in floats, which dequantize.
+/// `Weight` is the weight part of a scheme. `Offset` says what is taken from the codes: simd::panel_offset for
+/// products in integers, nothing for products in floats, which dequantize.
 template <class Weight, bool Offset>
 class code_tile {
  public:
@@ -109,8 +109,8 @@ class code_tile {
     return groups_ == 1 || Weight::group_size(in_) % simd::block_depth == 0;
   }
 
-  /// c = start + a · tile in integers, group by group: c is [rows, count], `row` the first row of the input, `next` what
-  /// to ask memory for meanwhile. For tiles with offsets.
+  /// c = start + a · tile in integers, group by group: c is [rows, count], `row` the first row of the input, `next`
+  /// what to ask memory for meanwhile. For tiles with offsets.
   template <simd::kernels Kernels, class Scheme>
   void multiply_codes(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, output_start start,
                       matrix_view<float> c, simd::upcoming next) {
@@ -133,10 +133,11 @@ class code_tile {
     });
   }
 
-  /// The same in floats, with dequantized weights. For tiles without offsets.
+  /// The same in floats, with dequantized weights. Rows come in lanes of `tokens`: each is a product of its own, so that
+  /// equal lanes have equal sums. For tiles without offsets.
   template <simd::kernels Kernels, class Scheme>
-  void multiply_values(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, output_start start,
-                       matrix_view<float> c) {
+  void multiply_values(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
+                       output_start start, matrix_view<float> c) {
     if (packed_) read_grids(*packed_, first_panel_ * simd::panel_width);
     float_panels_.resize(panels() * simd::float_panel_size(in_));
     for (std::size_t p = 0; p != panels(); ++p) {
@@ -146,7 +147,9 @@ class code_tile {
                                   float_panels_.data() + p * simd::float_panel_size(in_) + k * simd::panel_width);
       });
     }
-    Kernels::gemm(input.values.row_block(row, c.rows()), float_panels_.data(), start.bias, start.accumulate, c);
+    for (std::size_t m = 0; m != c.rows(); m += tokens)
+      Kernels::gemm(input.values.row_block(row + m, tokens), float_panels_.data(), start.bias, start.accumulate,
+                    c.row_block(m, tokens));
   }
 
   /// The same for few tokens, with weights as they are packed: Σ_k x (c − z) s = s (Σ x c − z Σ x), group by group.
@@ -219,7 +222,8 @@ class code_tile {
         scales[j] = g.scale, zero_points[j] = static_cast<float>(g.zero_point);
       }
     }
-    for (std::size_t j = 0; j != simd::panel_width; ++j) totals[j] += scales[j] * (sums[j] - zero_points[j] * of_input);
+    for (std::size_t j = 0; j != simd::panel_width; ++j)
+      totals[j] += scales[j] * (sums[j] - zero_points[j] * of_input);
   }
   /// A packed panel: that of the matrix, or the same made from codes.
   template <simd::kernels Kernels>

@@ -12,10 +12,10 @@ namespace zoqat::simd {
 /// One block of a packed panel: 32 codes of `Bits` bits of each of 16 columns in 64 * Bits bytes and nothing else.
 ///
 /// The bits of a code are split into planes of four, two and one bit, lowest bits first (3 = 2 + 1, 6 = 4 + 2,
-/// 7 = 4 + 2 + 1, 8 = 4 + 4), and the planes follow one another. A plane of p bits is p rows of 64 bytes, laid out like
-/// the rows of a code panel ([16 columns][4 codes]), and each holds 8 / p rows of the panel: row r of the plane has
-/// rows r * 8 / p + f of the block in the p-bit fields f of its bytes, the first in the lowest bits. So every width
-/// unpacks to a code panel with the same shifts and masks on whole vectors, and no code crosses a byte.
+/// 7 = 4 + 2 + 1, 8 = 4 + 4), and the planes follow one another. A plane of p bits is p rows of 64 bytes, laid out
+/// like the rows of a code panel ([16 columns][4 codes]), and each holds 8 / p rows of the panel: row r of the plane
+/// has rows r * 8 / p + f of the block in the p-bit fields f of its bytes, the first in the lowest bits. So every
+/// width unpacks to a code panel with the same shifts and masks on whole vectors, and no code crosses a byte.
 template <int Bits>
   requires(Bits >= 1 && Bits <= 8)
 struct packed_block {

@@ -15,9 +15,9 @@
 namespace zoqat::zo {
 
 /// An update that swept parameters (see `parameter`) receive row by row when the next forward pass reads them: the
-/// masters then travel through the cache once per step, for the update of step t and the perturbation of step t + 1. All
-/// other parameters are few and get it at once. The bits are those of `zo::apply`, whatever part of the rows a pass
-/// reaches; `flush` brings it to the rest before anyone else looks at the masters.
+/// masters then travel through the cache once per step, for the update of step t and the perturbation of step t + 1.
+/// All other parameters are few and get it at once. The bits are those of `zo::apply`, whatever part of the rows a
+/// pass reaches; `flush` brings it to the rest before anyone else looks at the masters.
 ///
 /// Memory: a byte per row of swept parameters.
 template <distribution Distribution, simd::kernels Kernels = simd::default_kernels>
@@ -46,7 +46,8 @@ class deferred_update {
     for (std::size_t row = 0; row != count;) {
       std::size_t end = row;
       while (end != count && waits[end]) waits[end++] = 0;
-      if (end != row) detail::move<Kernels>(elements_, update_, p, (first + row) * p.row_size, (end - row) * p.row_size);
+      const std::size_t begin = (first + row) * p.row_size;
+      if (end != row) detail::move<Kernels>(elements_, update_, p, begin, (end - row) * p.row_size);
       row = std::max(end, row + 1);
     }
   }

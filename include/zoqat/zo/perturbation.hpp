@@ -144,8 +144,8 @@ struct no_update {
 };
 
 /// The lanes of a set of perturbations, as a network reads them (a `lane_reader`). Neighbouring lanes that share a
-/// direction share its generation, so an antithetic pair costs one. `Update` is an update that the sweep is to make on
-/// its way, such as `zo::deferred_update`.
+/// direction share its generation, so an antithetic pair costs one. `Update` is an update that the sweep is to make
+/// on its way, such as `zo::deferred_update`.
 template <distribution Distribution, simd::kernels Kernels = simd::default_kernels, class Update = no_update>
 class lanes {
  public:

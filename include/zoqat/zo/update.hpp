@@ -34,7 +34,8 @@ namespace detail {
 
 /// Moves elements [first, first + n) of `p`, in place.
 template <simd::kernels Kernels, distribution Distribution>
-void move(const Distribution& elements, const update& u, const parameter& p, std::size_t first, std::size_t n) noexcept {
+void move(const Distribution& elements, const update& u, const parameter& p, std::size_t first,
+          std::size_t n) noexcept {
   for (std::uint32_t i = 0; i != u.slope.size(); ++i) {
     const float scale = -(u.gain[p.group] / static_cast<float>(u.slope.size())) * u.slope[i];
     read_perturbed<Kernels>(elements, p, {u.seed, u.step, i}, {&scale, 1}, first, n, p.values.data() + first);
@@ -43,8 +44,8 @@ void move(const Distribution& elements, const update& u, const parameter& p, std
 
 }  // namespace detail
 
-/// Applies `u` to the parameters of the store for which `wanted(parameter)` is true. Cost: q directions generated once,
-/// one sweep over the masters.
+/// Applies `u` to the parameters of the store for which `wanted(parameter)` is true. Cost: q directions generated
+/// once, one sweep over the masters.
 template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store,
           class Executor, class Wanted>
   requires executor<std::remove_cvref_t<Executor>>

@@ -51,7 +51,9 @@ struct tile_output {
   float* to;
   std::size_t stride;
 
-  tile_output row(std::size_t r) const { return {start + r * start_stride, start_stride, bias, to + r * stride, stride}; }
+  tile_output row(std::size_t r) const {
+    return {start + r * start_stride, start_stride, bias, to + r * stride, stride};
+  }
   /// The vector at column j of the first row.
   HWY_INLINE vector<float> load(std::size_t j) const {
     return hn::Add(hn::LoadU(tag<float>{}, start + j), hn::LoadU(tag<float>{}, bias + j));

@@ -30,8 +30,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
 
-/// Lines of memory that are read next, asked for one by one between the steps of a product: all at once they would wait
-/// for each other, and the product for them.
+/// Lines of memory that are read next, asked for one by one between the steps of a product: all at once they would
+/// wait for each other, and the product for them.
 struct lines_ahead {
   static constexpr std::size_t line = 64;
   const char* next = nullptr;
