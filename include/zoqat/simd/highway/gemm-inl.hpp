@@ -145,15 +145,12 @@ struct gemm_kernels {
                                 std::size_t panel_stride, tile_output to) noexcept {
     constexpr tag<float> d;
     constexpr std::size_t across = Panels * panel_vectors, size = Rows * across;
-    constexpr std::size_t chains = size < least_sums ? least_sums / size : 1;
     prefetch<Rows, Panels>(to);
-    vector<float> sums[chains * size];
-    unroll<size>([&](auto i) ZOQAT_INLINE_LAMBDA {
-      sums[i] = to.row(i / across).load(i % across * lanes);
-    });
-    unroll<(chains - 1) * size>([&](auto i) ZOQAT_INLINE_LAMBDA { sums[size + i] = hn::Zero(d); });
+    // One sum for each element, whatever the tile: a row's bits do not depend on the rows beside it.
+    vector<float> sums[size];
+    unroll<size>([&](auto i) ZOQAT_INLINE_LAMBDA { sums[i] = to.row(i / across).load(i % across * lanes); });
     tile_input<float, Rows> rows(a, stride);
-    const auto step = [&](auto chain) ZOQAT_INLINE_LAMBDA {
+    for (; k != 0; --k) {
       vector<float> w[across];
       unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
         w[v] = hn::LoadU(d, panels + v / panel_vectors * panel_stride + v % panel_vectors * lanes);
@@ -161,19 +158,15 @@ struct gemm_kernels {
       unroll<Rows>([&](auto r) ZOQAT_INLINE_LAMBDA {
         const auto x = hn::Set(d, *rows.row(r));
         unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
-          auto& sum = sums[chain * size + r * across + v];
+          auto& sum = sums[r * across + v];
           sum = hn::MulAdd(x, w[v], sum);
           keep_in_register(sum);
         });
       });
       rows.advance(1);
       panels += panel_width;
-    };
-    for (; k >= chains; k -= chains) unroll<chains>(step);
-    if constexpr (chains > 1)
-      for (; k != 0; --k) step(std::integral_constant<std::size_t, 0>{});
+    }
     unroll<size>([&](auto i) ZOQAT_INLINE_LAMBDA {
-      unroll<chains - 1>([&](auto u) ZOQAT_INLINE_LAMBDA { sums[i] = hn::Add(sums[i], sums[(u + 1) * size + i]); });
       hn::StoreU(sums[i], d, to.to + i / across * to.stride + i % across * lanes);
     });
   }
