@@ -156,6 +156,9 @@ void check_scheme() {
   const std::size_t bytes = l.layer.weight_bytes();
   l.layer.deploy(l.site);
   CHECK(l.layer.deployed() == Scheme::quantizes_weights);
+  std::size_t stored = 0;
+  l.layer.for_each_stored([&](const auto&, const auto&, auto values) { stored += values.size_bytes(); });
+  CHECK(bytes == stored);
   CHECK(l.layer.weight_bytes() == bytes);
   CHECK(std::ranges::equal(l.forward().flat(), found.flat()));
   CHECK(std::ranges::equal(l.forward(at_masters, {}, sequential(), nn::few_tokens).flat(), few.flat()));

@@ -340,6 +340,7 @@ TEST_CASE("nothing is stored but codes, scales and zero points") {
         64 * 64 + 64 * 2 * 3);
   CHECK(packed_matrix<weight<3, group<32>, symmetric>>(2, 33).bytes() == 16 * 24 + 16 * 2 * 4);
   CHECK(packed_matrix<weight<8, per_tensor>>(17, 32).bytes() == 32 * 32 + 5);
+  static_assert(packed_matrix<weight<4>>::bytes(64, 128) == 64 * 64 + 64 * 5);
   CHECK(packed_matrix<weight<4>>().bytes() == 0);
   CHECK(packed_matrix<weight<4>>().empty());
 }

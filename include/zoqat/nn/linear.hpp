@@ -114,9 +114,9 @@ class smoothed_linear {
   /// The masters are gone and only packed codes remain.
   [[nodiscard]] bool deployed() const noexcept { return weight_.empty() && out_ * in_ != 0; }
   /// Bytes of the weights in deployment.
-  [[nodiscard]] std::size_t weight_bytes() const {
+  [[nodiscard]] std::size_t weight_bytes() const noexcept {
     const std::size_t bias = bias_.values().size() * sizeof(float);
-    if constexpr (Scheme::quantizes_weights) return quant::packed_matrix<weight_part>(out_, in_).bytes() + bias;
+    if constexpr (Scheme::quantizes_weights) return quant::packed_matrix<weight_part>::bytes(out_, in_) + bias;
     else return out_ * in_ * sizeof(float) + bias;
   }
 

@@ -38,19 +38,22 @@ class packed_matrix {
       : rows_(rows),
         cols_(cols),
         codes_(panels() * panel_bytes(), 0),
-        scales_(grids(), scale_type(1.0f)),
-        zero_points_(Weight::symmetric ? 0 : grids(), 0) {}
+        scales_(grids(rows, cols), scale_type(1.0f)),
+        zero_points_(Weight::symmetric ? 0 : grids(rows, cols), 0) {}
 
   [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
   [[nodiscard]] std::size_t cols() const noexcept { return cols_; }
   [[nodiscard]] bool empty() const noexcept { return rows_ == 0; }
   /// Grids in one row; 1 for per_tensor, where all rows share it.
   [[nodiscard]] std::size_t groups() const noexcept { return Weight::groups(cols_); }
-  [[nodiscard]] std::size_t panels() const noexcept { return (rows_ + simd::panel_width - 1) / simd::panel_width; }
+  [[nodiscard]] std::size_t panels() const noexcept { return panels(rows_); }
   [[nodiscard]] std::size_t panel_bytes() const noexcept { return simd::packed_panel_size(Weight::bits, cols_); }
   /// Bytes of everything stored, the filling of the last panel included.
-  [[nodiscard]] std::size_t bytes() const noexcept {
-    return codes_.size() + scales_.size() * sizeof(scale_type) + zero_points_.size();
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes(rows_, cols_); }
+  /// What a matrix of that size would take, without making one.
+  [[nodiscard]] static constexpr std::size_t bytes(std::size_t rows, std::size_t cols) noexcept {
+    return panels(rows) * simd::packed_panel_size(Weight::bits, cols) +
+           grids(rows, cols) * (sizeof(scale_type) + (Weight::symmetric ? 0 : 1));
   }
 
   /// The packed codes of rows [16 p, 16 p + 16).
@@ -106,8 +109,11 @@ class packed_matrix {
   }
 
  private:
-  [[nodiscard]] std::size_t grids() const noexcept {
-    return Weight::whole_tensor ? std::size_t{rows_ != 0} : panels() * groups() * simd::panel_width;
+  [[nodiscard]] static constexpr std::size_t panels(std::size_t rows) noexcept {
+    return (rows + simd::panel_width - 1) / simd::panel_width;
+  }
+  [[nodiscard]] static constexpr std::size_t grids(std::size_t rows, std::size_t cols) noexcept {
+    return Weight::whole_tensor ? std::size_t{rows != 0} : panels(rows) * Weight::groups(cols) * simd::panel_width;
   }
   void set_grid(std::size_t row, std::size_t group, const simd::grid& g) noexcept {
     const std::size_t at = grid_index(row, group);
