@@ -145,21 +145,17 @@ class smoothed_linear {
   }
 
   /// Starts the clipping parameters from the ranges of the smoothed masters, unclipped: round-to-nearest.
+  template <simd::kernels Kernels = simd::default_kernels>
   void start_clipping(const smoothing& site) {
     if constexpr (P > 0) {
+      constexpr inference_lane masters;
       matrix<float> scales;
-      site.scales(inference_lane{}, scales);
+      site.scales(masters, scales);
       std::vector<simd::range> ranges(clipping_.rows());
-      buffer<float> row(in_);
-      for (std::size_t r = 0; r != out_; ++r) {
-        std::ranges::copy(weight_.values().row(r), row.begin());
-        if (!scales.empty()) simd::default_kernels::multiply(scales.data(), row.data(), in_);
-        quant::for_each_group<weight_part>(in_, [&](std::size_t group, std::size_t first, std::size_t count) {
-          simd::range& range = ranges[weight_part::whole_tensor ? 0 : r * groups() + group];
-          const simd::range of_group = simd::default_kernels::min_max(row.data() + first, count);
-          range = {std::min(range.min, of_group.min), std::max(range.max, of_group.max)};
-        });
-      }
+      for_each_range<Kernels>(masters, scales, [&](std::size_t r, std::size_t, std::size_t group, simd::range found) {
+        simd::range& range = ranges[weight_part::whole_tensor ? 0 : r * groups() + group];
+        range = {std::min(range.min, found.min), std::max(range.max, found.max)};
+      });
       for (std::size_t i = 0; i != ranges.size(); ++i)
         clipping_policy::start(ranges[i], weight_part::bits, weight_part::symmetric, 1, 1,
                                clipping_.values().row(i).data());
@@ -524,6 +520,20 @@ class smoothed_linear {
       bias_.values()(0, r) += simd::default_kernels::dot(shift.data(), weight_.values().row(r).data(), in_);
   }
 
+  /// Calls f(row, lane, group, range) for the groups of the smoothed rows on all lanes, in a sweep of its own.
+  template <class Kernels, lane_reader Lanes, class F>
+  void for_each_range(const Lanes& lanes, const matrix<float>& scales, F&& f) const {
+    sweep_scratch scratch;
+    const auto visit = [&](std::size_t r, std::size_t lane, std::span<const lane_values> values) {
+      for (std::size_t i = 0; i != values.size(); ++i) {
+        const simd::weight_row row = weight_row(values[i], scales, lane + i);
+        quant::for_each_group<weight_part>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
+          f(r, lane + i, group, Kernels::min_max(part_of(row, k), n));
+        });
+      }
+    };
+    lanes.sweep_rows(weight_.view(), 0, out_, scratch, visit);
+  }
   /// The one grid of a per_tensor matrix on each lane: a sweep of its own, since it needs the whole range.
   template <class Kernels, lane_reader Lanes>
   std::vector<quant::code_grid> whole_tensor_grids(const Lanes& lanes, const matrix<float>& scales) const {
@@ -531,16 +541,10 @@ class smoothed_linear {
     if constexpr (weight_part::whole_tensor) {
       if (deployed()) return grids;
       std::vector<simd::range> ranges(lanes.count());
-      sweep_scratch scratch;
-      lanes.sweep_rows(weight_.view(), 0, out_, scratch,
-                       [&](std::size_t, std::size_t lane, std::span<const lane_values> values) {
-                         for (const lane_values& v : values) {
-                           simd::range& r = ranges[lane];
-                           const simd::range of_row = Kernels::min_max(weight_row(v, scales, lane), in_);
-                           r = {std::min(r.min, of_row.min), std::max(r.max, of_row.max)};
-                           ++lane;
-                         }
-                       });
+      for_each_range<Kernels>(lanes, scales, [&](std::size_t, std::size_t lane, std::size_t, simd::range of_row) {
+        simd::range& r = ranges[lane];
+        r = {std::min(r.min, of_row.min), std::max(r.max, of_row.max)};
+      });
       buffer<float> clipping(lanes.count() * P);
       if constexpr (P > 0) lanes.read(clipping_.view(), 0, P, clipping.data());
       for (std::size_t lane = 0; lane != lanes.count(); ++lane)
