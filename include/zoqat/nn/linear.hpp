@@ -292,7 +292,7 @@ class smoothed_linear {
 
  private:
   static constexpr std::size_t P = clipping_policy::parameters;
-  static constexpr std::size_t deepest = 32768;  ///< see simd::kernels, gemm_panel of codes
+  static constexpr std::size_t deepest = 32768;  ///< see simd::kernels, gemm of codes
   using product_tile = code_tile<std::conditional_t<Scheme::quantizes_weights, weight_part, quant::weight<8>>,
                                  Scheme::quantizes_activations>;
   static constexpr bool learns_steps = Scheme::quantizes_weights && P > 0 && !weight_part::whole_tensor;
