@@ -3,7 +3,7 @@
 
 #include "shapes.hpp"
 
-#include <zoqat/core/lanes.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/linear.hpp>
 #include <zoqat/quant/catalogue.hpp>

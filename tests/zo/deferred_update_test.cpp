@@ -165,3 +165,26 @@ TEST_CASE("an update by signs on the way, row by row, gives the bits of one at o
     CHECK(bits_of(on_the_way.values()) == bits_of(at_once.values()));
   }
 }
+
+TEST_CASE("compact masters get a deferred update as they get an eager one") {
+  for (const master_format format : {master_format::bf16, master_format::int8}) {
+    tensors start = assorted();
+    start.add(parameter_group::weight, floats(600, 7), floats(8, 8));
+    compact_tensors eager(start, format), late(start, format);
+    deferred_update<gaussian> deferred;
+    sequential threads;
+    for (std::uint32_t step = 0; step != 3; ++step) {
+      apply(gaussian(), some_update(step), eager);
+      deferred.defer(some_update(step), late, threads);
+      const std::vector<perturbation> points{{{1, 2, 3}, per_group<float>::all(0.5f)}};
+      const lanes<gaussian, simd::default_kernels, deferred_update<gaussian>> all(points, {}, &deferred);
+      sweep_scratch scratch;
+      late.for_each_parameter([&](const parameter& p) {  // a pass reads some of the rows, with the update made
+        if (p.row_size != 0)
+          all.sweep_rows(p, 0, 2, scratch, [](std::size_t, std::size_t, std::span<const lane_values>) {});
+      });
+    }
+    deferred.flush(late, threads);
+    CHECK(bits_of(late.widened().values()) == bits_of(eager.widened().values()));
+  }
+}

@@ -108,3 +108,26 @@ TEST_CASE("masters that the engine itself changes between evaluations are the ne
   CHECK(store[0] == std::vector<float>{4, 5, 6});
   CHECK(losses[0] + losses[1] == doctest::Approx(2 * (4 + 10 + 18)));
 }
+
+TEST_CASE("an engine's buffers of fewer bits hold the nearest to each point, and come back") {
+  for (const master_format format : {master_format::bf16, master_format::int8}) {
+    tensors start = assorted();
+    compact_tensors store(start, format);
+    tensors masters = store.widened();
+    std::vector<std::vector<float>> seen;
+    auto objective = in_place(store, [&] { seen.push_back(store.widened().values()); return 0; });
+    std::vector<double> losses(2);
+    objective(two_points(), 0, losses);
+    CHECK(store.widened().values() == masters.values());
+    REQUIRE(seen.size() == 2);
+    CHECK(seen[0] != seen[1]);
+    std::vector<std::vector<float>> points;
+    objective_of(masters, gaussian(), [&](std::span<const float> x, std::size_t) {
+      points.emplace_back(x.begin(), x.end());
+      return 0.0;
+    })(two_points(), 0, losses);
+    if (format == master_format::bf16)
+      for (std::size_t i = 0; i != points[0].size(); ++i)
+        if (seen[0][i] != static_cast<float>(bf16(points[0][i]))) FAIL("not the nearest");
+  }
+}

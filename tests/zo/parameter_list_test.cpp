@@ -2,8 +2,11 @@
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zoqat/zo/parameter_list.hpp>
+#include <zoqat/zo/run_log.hpp>
+#include <zoqat/zo/update.hpp>
 
 #include <cmath>
+#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <string>
@@ -68,4 +71,23 @@ TEST_CASE("tensors without values, and rows of one value") {
   CHECK_NOTHROW(list.add("none", none));
   CHECK_NOTHROW(list.add("three", three, parameter_group::weight, unit));
   CHECK(list.size() == 2);
+}
+
+TEST_CASE("masters in bf16 are listed beside those in fp32, and trained") {
+  std::vector<float> full(3, 1.0f);
+  std::vector<bf16> halves(4000, bf16(1.0f));
+  const std::vector<float> units(2, 0.5f);
+  zo::parameter_list list;
+  list.add("full", std::span(full));
+  list.add("half", std::span(halves), parameter_group::norm, units);
+  CHECK(list[1].size() == 4000);
+  CHECK(list[1].values.empty());
+  CHECK(list[1].compact.halves.data() == halves.data());
+  CHECK(list[1].group == parameter_group::norm);
+  CHECK_THROWS_WITH_AS(list.add("ragged", std::span(halves).first(3), parameter_group::norm, units),
+                       "parameter 'ragged': 3 values do not make 2 rows, one for each unit", value_error);
+  const auto before = zo::fingerprint(list);
+  zo::apply(zo::gaussian(), {.seed = 1, .gain = per_group<float>::all(0.1f), .slope = {1.0f}}, list);
+  CHECK(zo::fingerprint(list) != before);
+  CHECK(std::ranges::count(halves, bf16(1.0f)) < 1000);
 }

@@ -282,3 +282,38 @@ TEST_CASE("a sweep gives signs where parts begin at multiples of 16, and they ar
       });
     }
 }
+
+TEST_CASE_TEMPLATE("lanes over compact masters are lanes over what these stand for", Distribution, gaussian,
+                   rademacher) {
+  const perturbation forward{{3, 1, 4}, per_group<float>::all(0.125f)};
+  const std::vector<perturbation> points{forward, -forward, {{3, 1, 4}, {}}};
+  const lanes<Distribution> all(points);
+  for (const master_format format : {master_format::bf16, master_format::int8}) {
+    tensors start = assorted();
+    start.add(parameter_group::weight, floats(3 * 5000, 7), floats(3, 8));  // rows of more than a chunk
+    compact_tensors store(start, format);
+    tensors wide = store.widened();
+    std::vector<std::vector<float>> expected, read;
+    wide.for_each_parameter([&](const parameter& p) {
+      all.read(p, 0, p.size(), expected.emplace_back(p.size() * points.size()).data());
+    });
+    sweep_scratch scratch;
+    store.for_each_parameter([&](const parameter& p) {
+      const auto& wanted = expected[read.size()];
+      all.read(p, 0, p.size(), read.emplace_back(p.size() * points.size()).data());
+      if (p.row_size == 0) return;
+      all.sweep_rows(p, 0, p.size() / p.row_size, scratch,
+                     [&](std::size_t r, std::size_t lane, std::span<const lane_values> values) {
+                       for (std::size_t i = 0; i != values.size(); ++i)
+                         for (std::size_t k = 0; k != p.row_size; ++k) {
+                           const lane_values& v = values[i];
+                           const float x = v.direction ? add_product(v.values[k], v.scale, v.direction[k])
+                                           : v.signs   ? add_product(v.values[k], v.scale, v.signs[k])
+                                                       : v.values[k];
+                           if (x != wanted[(lane + i) * p.size() + r * p.row_size + k]) FAIL("another value");
+                         }
+                     });
+    });
+    CHECK(read == expected);
+  }
+}

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <zoqat/random/stream.hpp>
+#include <zoqat/simd/compact_storage.hpp>
+#include <zoqat/simd/masters.hpp>
 #include <zoqat/zo/parameter_list.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
@@ -95,6 +97,44 @@ class tensors {
     parameter_group group;
     std::vector<float> values, unit;
     std::string name{};
+  };
+  std::vector<tensor> all_;
+};
+
+/// The tensors of another store with masters of fewer bits; those with units are swept.
+class compact_tensors {
+ public:
+  compact_tensors(tensors& from, master_format format) {
+    from.for_each_parameter([&](const parameter& p) {
+      all_.push_back({p, std::string(p.name), {p.unit.begin(), p.unit.end()}, {format, p.values}});
+    });
+  }
+  template <class F>
+  void for_each_parameter(F&& visit) {
+    for (tensor& t : all_) {
+      parameter p = t.like;
+      p.name = t.name, p.values = {}, p.unit = t.unit, p.compact = t.masters.view();
+      if (!p.unit.empty()) p.row_size = p.size() / p.unit.size();
+      visit(p);
+    }
+  }
+  /// The same in fp32.
+  [[nodiscard]] tensors widened() {
+    tensors result;
+    for_each_parameter([&](const parameter& p) {
+      std::vector<float> values(p.size());
+      simd::read_masters<simd::default_kernels>(p, 0, values.size(), values.data());
+      result.add(p.group, std::move(values), {p.unit.begin(), p.unit.end()});
+    });
+    return result;
+  }
+
+ private:
+  struct tensor {
+    parameter like;
+    std::string name;
+    std::vector<float> unit;
+    simd::compact_storage masters;
   };
   std::vector<tensor> all_;
 };

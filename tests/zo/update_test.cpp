@@ -145,3 +145,28 @@ TEST_CASE("updates are equal when all they say is") {
     CHECK(other != u);
   }
 }
+
+TEST_CASE_TEMPLATE("compact masters move along all directions and are rounded once", Distribution, gaussian, rademacher) {
+  const update u = some_update();
+  for (const master_format format : {master_format::bf16, master_format::int8}) {
+    tensors start = large();
+    compact_tensors wanted(start, format);
+    tensors moved = wanted.widened();
+    apply(Distribution(), u, moved);  // in fp32
+    std::size_t i = 0;
+    wanted.for_each_parameter([&](const parameter& p) {
+      const std::vector<float>& values = moved[i++];
+      if (u.gain[p.group] != 0)
+        simd::store_masters<simd::default_kernels>(
+            p, {.seed = u.seed, .step = u.step, .tensor = p.id, .use = random::purpose::rounding}, 0, values.size(),
+            values.data());
+    });
+    REQUIRE(wanted.widened().values() != compact_tensors(start, format).widened().values());
+    for (const std::size_t threads : {1u, 2u, 3u}) {
+      thread_pool pool(threads);
+      compact_tensors store(start, format);
+      apply(Distribution(), u, store, pool);
+      CHECK(store.widened().values() == wanted.widened().values());
+    }
+  }
+}

@@ -5,7 +5,6 @@
 #include <zoqat/core/parameter.hpp>
 #include <zoqat/core/sign_run.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +21,9 @@ struct lane_values {
   sign_run signs{};
 };
 
-/// Where `sweep_rows` keeps the direction of the rows it is at.
+/// Where `sweep_rows` keeps the direction of the rows it is at, and their values where the masters are compact.
 struct sweep_scratch {
+  buffer<float> values;
   buffer<float> direction;
   buffer<std::uint32_t> signs;
 };
@@ -38,7 +38,7 @@ struct sweep_scratch {
 /// `sign_run::granularity` have directions that are signs. No two calls for one row may run at the same time.
 ///
 /// This is where a network and a zeroth-order method meet, and neither knows the other: `zo::lanes` perturbs
-/// on read, `inference_lane` reads what is there.
+/// on read, `inference_lane` (simd/inference_lane.hpp) reads what is there.
 template <class L>
 concept lane_reader = requires(const L& lanes, const parameter& p, std::size_t first, std::size_t n, float* out,
                                sweep_scratch& scratch,
@@ -47,21 +47,5 @@ concept lane_reader = requires(const L& lanes, const parameter& p, std::size_t f
   { lanes.read(p, first, n, out) } noexcept;
   { lanes.sweep_rows(p, first, n, scratch, visit) };
 };
-
-/// One lane at the masters themselves: inference.
-struct inference_lane {
-  [[nodiscard]] static constexpr std::size_t count() noexcept { return 1; }
-  static void read(const parameter& p, std::size_t first, std::size_t n, float* out) noexcept {
-    std::copy_n(p.values.data() + first, n, out);
-  }
-  template <class F>
-  static void sweep_rows(const parameter& p, std::size_t first, std::size_t count, sweep_scratch&, F&& f) {
-    for (std::size_t r = 0; r != count; ++r) {
-      const lane_values row{p.values.data() + (first + r) * p.row_size};
-      f(r, std::size_t{0}, std::span(&row, 1));
-    }
-  }
-};
-static_assert(lane_reader<inference_lane>);
 
 }  // namespace zoqat

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/masters.hpp>
+
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -61,7 +63,8 @@ struct per_group {
   }
 };
 
-/// A trainable tensor where it lies: `values` are the fp32 masters, row-major [rows, values.size() / rows].
+/// A trainable tensor where it lies: `values` are the fp32 masters, row-major [rows, size() / rows]; where they are
+/// stored in fewer bits, `compact` holds them and `values` is empty. `simd/masters.hpp` reads and writes both.
 ///
 /// A tensor with a `row_size` is *swept*: a forward pass reads it whole rows at a time, through `sweep_rows` of its
 /// lanes and through nothing else. So a pass that is to begin with an update can make it on the way. What it reads
@@ -78,6 +81,9 @@ struct parameter {
   std::span<const float> unit{};
   std::size_t row_size = 0;     ///< of a swept tensor; 0 for the others
   std::size_t granularity = 1;  ///< of a swept tensor
+  compact_masters compact{};
+
+  [[nodiscard]] constexpr std::size_t size() const noexcept { return values.size() + compact.size(); }
 };
 
 /// Something that hands out its trainable tensors, always in the same order and with the same ids.

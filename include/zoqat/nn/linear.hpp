@@ -11,6 +11,7 @@
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
 #include <zoqat/quant/scheme.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <array>

@@ -6,6 +6,7 @@
 #include <zoqat/core/lanes.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/simd/default_kernels.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 
 #include <cmath>
 #include <cstddef>

@@ -7,6 +7,7 @@
 #include <zoqat/nn/site.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <concepts>

@@ -4,6 +4,7 @@
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/site.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -144,6 +144,7 @@ inline constexpr float minimum_scale = 1e-10f, maximum_scale = 0x1p126f;
 template <class K>
 concept kernels = requires(const float* x, float* y, float s, std::size_t n, const std::uint8_t* codes,
                            std::uint8_t* bytes, const std::int32_t* const_sums, int bits, grid g, weight_row w,
+                           const bf16* halves, bf16* stored, const std::uint16_t* noise,
                            sign_run signs, std::uint32_t* words,
                            weight_pair pair, code_range r, code_columns columns, upcoming next,
                            matrix_view<const float> a, matrix_view<float> c, matrix_view<const std::uint8_t> q,
@@ -179,6 +180,15 @@ concept kernels = requires(const float* x, float* y, float s, std::size_t n, con
   { K::quantize(w, n, r, bytes) } noexcept -> std::same_as<std::int32_t>;
   /// Both rows of a pair at once, from one reading: (pair, n, ranges[2], bytes of either), with the sums.
   { K::quantize(pair, n, &r, bytes, bytes) } noexcept -> std::same_as<std::array<std::int32_t, 2>>;
+
+  // --- Masters of fewer bits: exact. ---------------------------------------------------------------------------
+  { K::widen(halves, n, y) } noexcept;  // (halves, n, out)
+  /// Stochastic rounding: of the two neighbours of x[i] the one that noise[i], uniform in [0, 2^16), chooses, so that
+  /// the mean is x[i]. To bf16, whose infinities and NaN stay what they are (NaN quiet), and of which the greatest
+  /// numbers may become infinite.
+  { K::narrow(x, noise, n, stored) } noexcept;
+  /// To 8-bit codes: floor(x * (1 / scale) + (noise / 2^16 + zero_point)), clamped to [0, 255]; NaN takes the code 0.
+  { K::narrow(x, noise, n, g, bytes) } noexcept;
 
   // --- Bit-packed storage (layout: simd/packing.hpp): exact. --------------------------------------------------
   /// (code panel, depth, packed panel): reads ceil(k / 4) words of each column, writes whole blocks, filled up with

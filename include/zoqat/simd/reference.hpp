@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -65,6 +66,26 @@ struct reference {
     const grid g = grid_of(min_max(x, n), bits, symmetric);
     quantize(x, n, g, bits, codes);
     return {g, sum(codes, n)};
+  }
+
+  static void widen(const bf16* x, std::size_t n, float* out) noexcept {
+    for (std::size_t i = 0; i != n; ++i) out[i] = static_cast<float>(x[i]);
+  }
+  static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, bf16* out) noexcept {
+    for (std::size_t i = 0; i != n; ++i) {
+      if (std::isfinite(x[i]))
+        out[i].bits = static_cast<std::uint16_t>((std::bit_cast<std::uint32_t>(x[i]) + noise[i]) >> 16);
+      else out[i] = bf16(x[i]);
+    }
+  }
+  static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, grid g,
+                     std::uint8_t* codes) noexcept {
+    const float inverse = 1.0f / g.scale;
+    const auto zero = static_cast<float>(g.zero_point);
+    for (std::size_t i = 0; i != n; ++i) {
+      const float code = rounded(x[i] * inverse) + (static_cast<float>(noise[i]) * 0x1p-16f + zero);
+      codes[i] = static_cast<std::uint8_t>(code > 0 ? std::min(code, 255.0f) : 0.0f);
+    }
   }
 
   static range min_max(const weight_row& w, std::size_t n) noexcept {

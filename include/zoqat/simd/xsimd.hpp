@@ -5,6 +5,7 @@
 #include <zoqat/simd/kernels.hpp>
 #include <zoqat/simd/xsimd/gemm.hpp>
 #include <zoqat/simd/xsimd/gemv.hpp>
+#include <zoqat/simd/xsimd/masters.hpp>
 #include <zoqat/simd/xsimd/packing.hpp>
 #include <zoqat/simd/xsimd/panels.hpp>
 #include <zoqat/simd/xsimd/quantize.hpp>
@@ -20,6 +21,7 @@ namespace zoqat::simd {
 /// and the one that still has vectors (SSE2) where no flags are given. Simple rather than fast.
 template <class Arch>
 struct basic_xsimd_kernels : xsimd_detail::quantize_kernels<Arch>,
+                             xsimd_detail::master_kernels<Arch>,
                              xsimd_detail::packing_kernels<Arch>,
                              xsimd_detail::panel_kernels<Arch>,
                              xsimd_detail::gemm_kernels<Arch>,

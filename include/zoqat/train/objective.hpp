@@ -6,6 +6,7 @@
 #include <zoqat/eval/perplexity.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/random/stream.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 #include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/perturbation.hpp>
 

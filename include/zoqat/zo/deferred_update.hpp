@@ -35,7 +35,7 @@ class deferred_update {
     parameters.for_each_parameter([&](const parameter& p) {
       if (p.row_size == 0 || u.gain[p.group] == 0) return;
       if (waiting_.size() <= p.id) waiting_.resize(p.id + 1);
-      waiting_[p.id].assign(p.values.size() / p.row_size, 1);
+      waiting_[p.id].assign(p.size() / p.row_size, 1);
     });
   }
 

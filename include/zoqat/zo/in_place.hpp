@@ -2,11 +2,14 @@
 #pragma once
 
 #include <zoqat/core/aligned.hpp>
+#include <zoqat/simd/default_kernels.hpp>
+#include <zoqat/simd/masters.hpp>
 #include <zoqat/zo/estimator.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <utility>
 
@@ -16,6 +19,9 @@ namespace zoqat::zo {
 /// or `loss(micro_batch)`, and puts the masters back, bit by bit, even when `loss` throws. Adding and subtracting εu
 /// does not (MeZO's weights drift by it), so this keeps a copy of the trainable tensors for the time of an
 /// evaluation; an engine that can read through `zo::lanes` instead needs none.
+///
+/// Buffers of fewer bits hold a point as well as they can: the nearest number to each element. An ε that is to show
+/// in bf16 must be about 2⁻⁸ of the weights or more.
 template <distribution Distribution, parameter_store Store, class Loss>
   requires(std::invocable<Loss&> || std::invocable<Loss&, std::size_t>)
 class in_place_objective {
@@ -26,51 +32,85 @@ class in_place_objective {
   void operator()(std::span<const perturbation> points, std::size_t micro_batch, std::span<double> losses) {
     const restore_on_exit masters(parameters_, backup_);
     for (std::size_t i = 0; i != points.size(); ++i) {
-      masters.write([&](const parameter& master, float* values) {
-        const float scale = points[i].scale[master.group];
-        read_perturbed(elements_, master, points[i].along, {&scale, 1}, 0, master.values.size(), values);
-      });
+      masters.for_each([&](const parameter& master, const parameter& buffer) { move(points[i], master, buffer); });
       if constexpr (std::invocable<Loss&, std::size_t>) losses[i] = static_cast<double>(loss_(micro_batch));
       else losses[i] = static_cast<double>(loss_());
     }
   }
 
  private:
+  using kernels = simd::default_kernels;
+
+  struct copies {
+    buffer<float> values;
+    buffer<bf16> halves;
+    buffer<std::uint8_t> codes;
+
+    void clear() {
+      values.clear();
+      halves.clear();
+      codes.clear();
+    }
+    void append(const parameter& p) {
+      values.insert(values.end(), p.values.begin(), p.values.end());
+      halves.insert(halves.end(), p.compact.halves.begin(), p.compact.halves.end());
+      codes.insert(codes.end(), p.compact.codes.begin(), p.compact.codes.end());
+    }
+  };
+
   class restore_on_exit {
    public:
-    restore_on_exit(Store& parameters, buffer<float>& backup) : parameters_(parameters), backup_(backup) {
+    restore_on_exit(Store& parameters, copies& backup) : parameters_(parameters), backup_(backup) {
       backup_.clear();
-      parameters_.for_each_parameter(
-          [&](const parameter& p) { backup_.insert(backup_.end(), p.values.begin(), p.values.end()); });
+      parameters_.for_each_parameter([&](const parameter& p) { backup_.append(p); });
     }
     restore_on_exit(const restore_on_exit&) = delete;
     restore_on_exit& operator=(const restore_on_exit&) = delete;
     ~restore_on_exit() {
-      write([](const parameter& master, float* values) {
-        std::copy(master.values.begin(), master.values.end(), values);
+      for_each([](const parameter& master, const parameter& buffer) {
+        std::ranges::copy(master.values, buffer.values.begin());
+        std::ranges::copy(master.compact.halves, buffer.compact.halves.begin());
+        std::ranges::copy(master.compact.codes, buffer.compact.codes.begin());
       });
     }
-    /// Calls f(master, values): the parameter as it was, and where the engine reads it.
+    /// Calls f(master, buffer): the parameter as it was, and as the engine reads it.
     template <class F>
-    void write(F&& f) const {
-      std::size_t at = 0;
+    void for_each(F&& f) const {
+      std::size_t values = 0, halves = 0, codes = 0;
+      const auto next = [](auto& copy, std::size_t& at, std::size_t n) {
+        const std::span all(copy);
+        return all.subspan(std::exchange(at, at + n), n);
+      };
       parameters_.for_each_parameter([&](const parameter& p) {
         parameter master = p;
-        master.values = {backup_.data() + at, p.values.size()};
-        at += p.values.size();
-        f(master, p.values.data());
+        master.values = next(backup_.values, values, p.values.size());
+        master.compact.halves = next(backup_.halves, halves, p.compact.halves.size());
+        master.compact.codes = next(backup_.codes, codes, p.compact.codes.size());
+        f(master, p);
       });
     }
 
    private:
     Store& parameters_;
-    buffer<float>& backup_;
+    copies& backup_;
   };
+
+  /// Writes a parameter at a point into the engine's buffer.
+  void move(const perturbation& point, const parameter& master, const parameter& buffer) const {
+    const float scale = point.scale[master.group];
+    if (master.compact.size() == 0)
+      return read_perturbed<kernels>(elements_, master, point.along, {&scale, 1}, 0, master.size(),
+                                     buffer.values.data());
+    detail::for_each_chunk<kernels>(master, 0, master.size(), [&](std::size_t at, std::size_t n, float* values) {
+      detail::perturb<kernels>(elements_, master, point.along, {&scale, 1}, at, n, values, values, n);
+      simd::round_masters<kernels>(buffer, at, n, values);
+    });
+  }
 
   Store& parameters_;
   Loss loss_;
   [[no_unique_address]] Distribution elements_;
-  buffer<float> backup_;
+  copies backup_;
 };
 
 /// `zo::in_place(parameters, [&] { return engine.loss(batch); })`.

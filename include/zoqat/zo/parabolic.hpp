@@ -48,7 +48,7 @@ template <parameter_store Store, objective Objective>
   require(options.probes > 0 && options.rounds > 0, "balance: {} probes in {} rounds; both must be at least 1",
           options.probes, options.rounds);
   per_group<bool> present;
-  parameters.for_each_parameter([&](const parameter& p) { present[p.group] |= !p.values.empty(); });
+  parameters.for_each_parameter([&](const parameter& p) { present[p.group] |= p.size() != 0; });
   // Three lanes of a direction: both ways, and the masters for L⁰ on the same data.
   const auto probe = [&](const per_group<float>& epsilon, std::uint32_t step) {
     if constexpr (requires { loss.select(step); }) loss.select(step);  // or one batch's peculiarities would decide

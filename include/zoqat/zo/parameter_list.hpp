@@ -23,12 +23,13 @@ class parameter_list {
   /// not positive numbers.
   void add(std::string_view name, std::span<float> values, parameter_group group = parameter_group::weight,
            std::span<const float> unit = {}) {
-    require(unit.empty() || (values.size() % unit.size() == 0),
-            "parameter '{}': {} values do not make {} rows, one for each unit", name, values.size(), unit.size());
-    for (const float u : unit)
-      require(u > 0 && std::isfinite(u), "parameter '{}': a unit is {}, but units must be positive", name, u);
-    names_.emplace_back(name);
-    parameters_.push_back({static_cast<std::uint32_t>(parameters_.size()), names_.back(), group, values, unit});
+    add(name, values, {}, group, unit);
+  }
+  /// The same of masters in bf16. An update is rounded to them stochastically, so that steps far below their last bit
+  /// still move them in expectation.
+  void add(std::string_view name, std::span<bf16> values, parameter_group group = parameter_group::weight,
+           std::span<const float> unit = {}) {
+    add(name, {}, {.halves = values}, group, unit);
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return parameters_.size(); }
@@ -40,6 +41,17 @@ class parameter_list {
   }
 
  private:
+  void add(std::string_view name, std::span<float> values, const compact_masters& compact, parameter_group group,
+           std::span<const float> unit) {
+    parameter p{static_cast<std::uint32_t>(parameters_.size()), name, group, values, unit, 0, 1, compact};
+    require(unit.empty() || (p.size() % unit.size() == 0),
+            "parameter '{}': {} values do not make {} rows, one for each unit", name, p.size(), unit.size());
+    for (const float u : unit)
+      require(u > 0 && std::isfinite(u), "parameter '{}': a unit is {}, but units must be positive", name, u);
+    p.name = names_.emplace_back(name);
+    parameters_.push_back(p);
+  }
+
   std::deque<std::string> names_;  // addresses stay put while the list grows
   std::vector<parameter> parameters_;
 };

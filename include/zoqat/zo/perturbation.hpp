@@ -5,6 +5,7 @@
 #include <zoqat/core/lanes.hpp>
 #include <zoqat/core/parameter.hpp>
 #include <zoqat/core/sign_run.hpp>
+#include <zoqat/simd/masters.hpp>
 #include <zoqat/zo/direction.hpp>
 
 #include <algorithm>
@@ -60,7 +61,7 @@ template <simd::kernels Kernels, sign_distribution Distribution>
 template <class F>
 void for_each_row_piece(const parameter& p, float scale, std::size_t first, std::size_t n, F&& f) {
   if (p.unit.empty()) return f(first, n, scale);
-  const std::size_t cols = p.values.size() / p.unit.size();
+  const std::size_t cols = p.size() / p.unit.size();
   for (const std::size_t end = first + n; first != end;) {
     const std::size_t row = first / cols, piece = std::min(end, (row + 1) * cols) - first;
     f(first, piece, scale * p.unit[row]);
@@ -97,10 +98,11 @@ struct chunk_of_signs {
   }
 };
 
-/// The part of `read_perturbed` for lanes that move.
+/// The part of `perturb` for lanes that move.
 template <class Chunk, class Distribution>
-void read_moving(const Distribution& elements, const parameter& p, const direction& along,
-                 std::span<const float> scales, std::size_t first, std::size_t n, float* out) noexcept {
+void perturb_moving(const Distribution& elements, const parameter& p, const direction& along,
+                    std::span<const float> scales, std::size_t first, std::size_t n, const float* values, float* out,
+                    std::size_t stride) noexcept {
   Chunk u;
   for (std::size_t done = 0, count; done != n; done += count) {
     const std::size_t from = first + done;
@@ -108,34 +110,56 @@ void read_moving(const Distribution& elements, const parameter& p, const directi
     u.fill(elements, along.of_tensor(p.id), from, count);
     for (std::size_t lane = 0; lane != scales.size(); ++lane) {
       if (scales[lane] == 0) continue;
-      float* const to = out + lane * n;
       for_each_row_piece(p, scales[lane], from, count, [&](std::size_t at, std::size_t m, float s) {
-        u.add(p.values.data() + at, at - from, s, to + (at - first), m);
+        u.add(values + (at - first), at - from, s, out + lane * stride + (at - first), m);
       });
     }
   }
 }
 
-}  // namespace detail
-
-/// out[i] = p.values[first + i] + scale · unit · u[first + i] for each of `scales`, lane l at out[l * n]: one
-/// generation of the direction serves all lanes, and none is needed where all scales are zero. The master values are
-/// read, never written.
-template <simd::kernels Kernels = simd::default_kernels, distribution Distribution>
-void read_perturbed(const Distribution& elements, const parameter& p, const direction& along,
-                    std::span<const float> scales, std::size_t first, std::size_t n, float* out) noexcept {
+/// out[lane * stride + i] = values[i] + scale · unit · u[first + i], where `values` are elements [first, first + n) of
+/// `p`. The values of one lane may be overwritten.
+template <simd::kernels Kernels, distribution Distribution>
+void perturb(const Distribution& elements, const parameter& p, const direction& along, std::span<const float> scales,
+             std::size_t first, std::size_t n, const float* values, float* out, std::size_t stride) noexcept {
   bool moves = false;
   for (std::size_t lane = 0; lane != scales.size(); ++lane) {
     if (scales[lane] != 0) moves = true;
-    else std::copy_n(p.values.data() + first, n, out + lane * n);  // bit by bit: -0 + 0 would be +0
+    else std::copy_n(values, n, out + lane * stride);  // bit by bit: -0 + 0 would be +0
   }
   if (!moves) return;
   if constexpr (sign_distribution<Distribution>) {
-    const std::size_t row = p.unit.empty() ? 0 : p.values.size() / p.unit.size();
-    if (detail::serves_signs(elements, std::gcd(first, row)))
-      return detail::read_moving<detail::chunk_of_signs<Kernels>>(elements, p, along, scales, first, n, out);
+    const std::size_t row = p.unit.empty() ? 0 : p.size() / p.unit.size();
+    if (serves_signs(elements, std::gcd(first, row)))
+      return perturb_moving<chunk_of_signs<Kernels>>(elements, p, along, scales, first, n, values, out, stride);
   }
-  detail::read_moving<detail::chunk_of_numbers<Kernels>>(elements, p, along, scales, first, n, out);
+  perturb_moving<chunk_of_numbers<Kernels>>(elements, p, along, scales, first, n, values, out, stride);
+}
+
+/// Calls f(first, n, values) with compact masters as numbers, a chunk at a time; f may overwrite them.
+template <simd::kernels Kernels, class F>
+void for_each_chunk(const parameter& p, std::size_t first, std::size_t n, F&& f) {
+  alignas(alignment) std::array<float, chunk> room;
+  for (std::size_t done = 0, count; done != n; done += count) {
+    count = std::min(n - done, chunk);
+    simd::read_masters<Kernels>(p, first + done, count, room.data());
+    f(first + done, count, room.data());
+  }
+}
+
+}  // namespace detail
+
+/// out[i] = masters[first + i] + scale · unit · u[first + i] for each of `scales`, lane l at out[l * n]: one
+/// generation of the direction serves all lanes, and none is needed where all scales are zero. The masters are read,
+/// never written.
+template <simd::kernels Kernels = simd::default_kernels, distribution Distribution>
+void read_perturbed(const Distribution& elements, const parameter& p, const direction& along,
+                    std::span<const float> scales, std::size_t first, std::size_t n, float* out) noexcept {
+  if (p.compact.size() == 0)
+    return detail::perturb<Kernels>(elements, p, along, scales, first, n, p.values.data() + first, out, n);
+  detail::for_each_chunk<Kernels>(p, first, n, [&](std::size_t at, std::size_t count, const float* values) {
+    detail::perturb<Kernels>(elements, p, along, scales, at, count, values, out + (at - first), n);
+  });
 }
 
 /// What a sweep does to rows of the masters before it reads them; nothing.
@@ -176,8 +200,10 @@ class lanes {
                    F& f) const {
     const std::size_t at = (first + r) * p.row_size;
     if (update_) update_->apply_rows(p, first + r, count);
+    if (p.compact.size() != 0) scratch.values.resize(count * p.row_size);
+    const float* const values = simd::masters<Kernels>(p, at, count * p.row_size, scratch.values.data());
     for_each_pair(p.group, [&](std::size_t lane, std::span<const float> scales) {
-      lane_values block{p.values.data() + at};
+      lane_values block{values};
       if (std::ranges::any_of(scales, [](float s) { return s != 0; }))
         move(block, perturbations_[lane].along.of_tensor(p.id), p.granularity, at, count * p.row_size, scratch);
       for (std::size_t i = 0; i != count; ++i) {

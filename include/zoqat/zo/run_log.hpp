@@ -31,6 +31,9 @@ template <parameter_store Store>
   parameters.for_each_parameter([&](const parameter& p) {
     hash = hash_bytes(std::as_bytes(std::span(p.name)), hash);
     hash = hash_bytes(std::as_bytes(p.values), hash);
+    hash = hash_bytes(std::as_bytes(p.compact.halves), hash);
+    hash = hash_bytes(std::as_bytes(p.compact.codes), hash);
+    hash = hash_bytes(std::as_bytes(p.compact.scales), hash);
     hash = hash_bytes(std::as_bytes(p.unit), hash);
   });
   return hash;

@@ -32,14 +32,28 @@ struct update {
 
 namespace detail {
 
-/// Moves elements [first, first + n) of `p`, in place.
+/// Moves numbers that are elements [first, first + n) of `p`, in place.
+template <simd::kernels Kernels, distribution Distribution>
+void move_values(const Distribution& elements, const update& u, const parameter& p, std::size_t first, std::size_t n,
+                 float* values) noexcept {
+  for (std::uint32_t i = 0; i != u.slope.size(); ++i) {
+    const float scale = -(u.gain[p.group] / static_cast<float>(u.slope.size())) * u.slope[i];
+    perturb<Kernels>(elements, p, {u.seed, u.step, i}, {&scale, 1}, first, n, values, values, n);
+  }
+}
+
+/// Moves elements [first, first + n) of `p`, in place. Compact masters are moved along all directions before they are
+/// rounded, once.
 template <simd::kernels Kernels, distribution Distribution>
 void move(const Distribution& elements, const update& u, const parameter& p, std::size_t first,
           std::size_t n) noexcept {
-  for (std::uint32_t i = 0; i != u.slope.size(); ++i) {
-    const float scale = -(u.gain[p.group] / static_cast<float>(u.slope.size())) * u.slope[i];
-    read_perturbed<Kernels>(elements, p, {u.seed, u.step, i}, {&scale, 1}, first, n, p.values.data() + first);
-  }
+  if (p.compact.size() == 0)
+    return move_values<Kernels>(elements, u, p, first, n, p.values.data() + first);
+  const random::stream noise{.seed = u.seed, .step = u.step, .tensor = p.id, .use = random::purpose::rounding};
+  for_each_chunk<Kernels>(p, first, n, [&](std::size_t at, std::size_t count, float* values) {
+    move_values<Kernels>(elements, u, p, at, count, values);
+    simd::store_masters<Kernels>(p, noise, at, count, values);
+  });
 }
 
 }  // namespace detail
@@ -53,19 +67,19 @@ void apply_if(const Distribution& elements, const update& u, Store& parameters, 
   if (u.slope.empty()) return;
   std::vector<parameter> moving;
   parameters.for_each_parameter([&](const parameter& p) {
-    if (u.gain[p.group] != 0 && !p.values.empty() && wanted(p)) moving.push_back(p);
+    if (u.gain[p.group] != 0 && p.size() != 0 && wanted(p)) moving.push_back(p);
   });
   // Pieces are whole superblocks of directions, stay in a core's cache for all q, and never follow the number of
   // threads.
   constexpr std::size_t piece = 16 * detail::chunk;
   std::vector<std::size_t> starts{0};
-  for (const parameter& p : moving) starts.push_back(starts.back() + (p.values.size() + piece - 1) / piece);
+  for (const parameter& p : moving) starts.push_back(starts.back() + (p.size() + piece - 1) / piece);
   threads.parallel_for(starts.back(), [&](std::size_t task) {
     const auto which =
         static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), task) - starts.begin()) - 1;
     const parameter& p = moving[which];
     const std::size_t first = (task - starts[which]) * piece;
-    detail::move<Kernels>(elements, u, p, first, std::min(piece, p.values.size() - first));
+    detail::move<Kernels>(elements, u, p, first, std::min(piece, p.size() - first));
   });
 }
 

@@ -15,6 +15,7 @@
 #include <zoqat/simd/highway/gemm-inl.hpp>
 #include <zoqat/simd/highway/gemv-inl.hpp>
 #include <zoqat/simd/highway/integer_gemm-inl.hpp>
+#include <zoqat/simd/highway/masters-inl.hpp>
 #include <zoqat/simd/highway/packing-inl.hpp>
 #include <zoqat/simd/highway/panels-inl.hpp>
 #include <zoqat/simd/highway/quantize-inl.hpp>
@@ -29,6 +30,7 @@ namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
 /// Models `kernels` on Highway. Its namespaces name the target and the multiply-add, and so does every symbol made
 /// from it.
 struct highway_kernels : quantize_kernels,
+                         master_kernels,
                          packing_kernels,
                          panel_kernels,
                          gemm_kernels,

@@ -22,6 +22,9 @@ struct whole {
   static xsimd::batch<std::int32_t, Arch> load(const std::int8_t* from) noexcept {
     return xsimd::batch<std::int32_t, Arch>::load_unaligned(from);
   }
+  static xsimd::batch<std::uint32_t, Arch> load(const std::uint16_t* from) noexcept {
+    return xsimd::batch<std::uint32_t, Arch>::load_unaligned(from);
+  }
   template <class Batch, class T>
   static void store(const Batch& v, T* to) noexcept {
     v.store_unaligned(to);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
-#include <zoqat/core/lanes.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 
 #include <cstddef>
 #include <span>
