@@ -8,6 +8,7 @@
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/positions.hpp>
 #include <zoqat/nn/smoothing.hpp>
+#include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>
 
 #include <algorithm>
@@ -54,8 +55,48 @@ class decoder {
   using position_type = typename Block::position_type;
 
   /// A model of that shape with zero weights. Throws value_error for sizes that do not fit together.
-  explicit decoder(const model_shape& shape)
+  explicit decoder(const model_shape& shape) : decoder(shape, parameter_ids()) {}
+
+  /// A model for fine-tuning as `plan` says, made tensor by tensor: `fill(trainable&)` fills each tensor of the
+  /// checkpoint in fp32, and it takes its final form before the next one gets memory. So there is never more in memory
+  /// than what stays and one tensor. Quantization starts as round-to-nearest.
+  template <class Fill>
+  [[nodiscard]] static decoder build(const model_shape& shape, Fill&& fill, const storage_plan& plan) {
+    decoder model(shape, parameter_ids(false));
+    const auto embedding = [&](trainable& t) {
+      if (t.rows() == 0) return;
+      t.allocate();
+      fill(t);
+      t.store_as(plan.embeddings);
+    };
+    embedding(model.embedding_);
+    model.position_embedding_.for_each_base_tensor([&](trainable& t) {
+      t.allocate();
+      fill(t);
+    });
+    model.for_each_layer([&](auto& norm, auto& layer) {
+      norm.for_each_base_tensor(fill);
+      for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.build(fill, s, plan); });
+      layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
+    });
+    model.final_norm_.for_each_base_tensor(fill);
+    embedding(model.head_);
+    return model;
+  }
+  /// The same of a model that is there already, calibrated or trained.
+  void store(const storage_plan& plan) {
+    for_each_layer([&](auto&, auto& layer) {
+      for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.store(s, plan); });
+      layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
+    });
+    embedding_.store_as(plan.embeddings);
+    if (!head_.empty()) head_.store_as(plan.embeddings);
+  }
+
+ private:
+  decoder(const model_shape& shape, parameter_ids ids)
       : shape_(checked(shape)),
+        ids_(ids),
         embedding_(ids_, "model.embed_tokens.weight", parameter_group::norm, shape.vocabulary, shape.hidden),
         position_embedding_(ids_, shape),
         position_(std::make_shared<const position_type>(shape)),
@@ -66,6 +107,7 @@ class decoder {
     if (!shape.tied_head) head_ = {ids_, "lm_head.weight", parameter_group::norm, shape.vocabulary, shape.hidden};
   }
 
+ public:
   [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
   [[nodiscard]] std::vector<Block>& blocks() noexcept { return blocks_; }
 
@@ -82,9 +124,10 @@ class decoder {
     pass.for_each_row([&](std::size_t row) {
       const std::size_t i = row % pass.tokens();
       const auto to = pass.work.stream.row(row);
-      std::ranges::copy(embedding_.values().row(pass.batch[i]), to.begin());
+      using kernels = typename Pass::kernels;
+      simd::read_masters<kernels>(embedding_.view(), pass.batch[i] * shape_.hidden, shape_.hidden, to.data());
       if constexpr (embedded_positions<position_type>)
-        Pass::kernels::add(position_embedding_.row(positions[i]).data(), to.data(), to.size());
+        kernels::add(position_embedding_.row(positions[i]).data(), to.data(), to.size());
     });
   }
 
@@ -198,7 +241,7 @@ class decoder {
   /// Bytes of everything a deployed model stores.
   [[nodiscard]] std::size_t weight_bytes() {
     std::size_t bytes = 0;
-    const auto floats = [&](trainable& t) { bytes += t.values().size() * sizeof(float); };
+    const auto floats = [&](trainable& t) { bytes += t.bytes(); };
     floats(embedding_);
     position_embedding_.for_each_base_tensor(floats);
     floats(head_);
@@ -221,8 +264,8 @@ class decoder {
             s.kv_heads);
     return s;
   }
-  [[nodiscard]] const matrix<float>& head() const noexcept {
-    return shape_.tied_head ? embedding_.values() : head_.values();
+  [[nodiscard]] simd::master_rows head() const noexcept {
+    return (shape_.tied_head ? embedding_ : head_).master_rows();
   }
   /// The input of the head after some tokens of a batch: [lanes * tokens, hidden].
   template <class Pass>

@@ -4,6 +4,7 @@
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/simd/kernels.hpp>
+#include <zoqat/simd/master_rows.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -27,32 +28,36 @@ struct logit_tile {
 
 namespace detail {
 
-/// out [rows, words] = x [rows, hidden] · headᵀ, head [words, hidden]. Few rows read the head once as it lies. For
-/// more of them a group of words is laid out in panels, and rows go in groups too, so that both stay in the
+/// out [rows, words] = x [rows, hidden] · headᵀ over the words of the head [vocabulary, hidden] from `first` on. Few
+/// rows read the head once as it lies. For more of them a group of words is laid out in panels, and rows go in groups too, so that both stay in the
 /// second-level cache (sizes for 1 MiB: all rows of x would come from memory again for every other panel).
 template <simd::kernels Kernels>
-void slice_logits(matrix_view<const float> x, matrix_view<const float> head, matrix_view<float> out) {
+void slice_logits(matrix_view<const float> x, const simd::master_rows& head, std::size_t first,
+                  matrix_view<float> out) {
+  thread_local buffer<float> panels, room;
   constexpr std::size_t few_rows = 10, width = simd::panel_width, cached_words = 1 << 17, cached_rows = 1 << 16;
   if (x.rows() < few_rows) {
-    for (std::size_t word = 0; word != head.rows(); ++word)
+    for (std::size_t word = 0; word != out.cols(); ++word) {
+      const auto row = head.read<Kernels>(first + word, 1, room);
       for (std::size_t i = 0; i != x.rows(); ++i)
-        out(i, word) = Kernels::dot(x.row(i).data(), head.row(word).data(), x.cols());
+        out(i, word) = Kernels::dot(x.row(i).data(), row.data(), x.cols());
+    }
     return;
   }
-  thread_local buffer<float> panels;
   const std::size_t depth = std::max<std::size_t>(1, x.cols()), size = simd::float_panel_size(x.cols());
   // Products go by two panels, and by 24 rows or a divisor of it.
   const std::size_t words = std::max<std::size_t>(1, cached_words / depth / (2 * width)) * 2 * width;
   const std::size_t rows = std::max<std::size_t>(1, cached_rows / depth / 24) * 24;
   panels.resize(words / width * size);
-  for (std::size_t word = 0; word < head.rows(); word += words) {
-    const auto group = head.row_block(word, std::min(words, head.rows() - word));
-    for (std::size_t at = 0; at < group.rows(); at += width)
-      Kernels::pack_panel(group.row_block(at, std::min(width, group.rows() - at)), panels.data() + at / width * size);
+  for (std::size_t word = 0; word < out.cols(); word += words) {
+    const std::size_t group = std::min(words, out.cols() - word);
+    for (std::size_t at = 0; at < group; at += width)
+      Kernels::pack_panel(head.read<Kernels>(first + word + at, std::min(width, group - at), room),
+                          panels.data() + at / width * size);
     for (std::size_t row = 0; row < x.rows(); row += rows) {
       const std::size_t count = std::min(rows, x.rows() - row);
       Kernels::gemm(x.row_block(row, count), panels.data(), nullptr, false,
-                    out.row_block(row, count).col_block(word, group.rows()));
+                    out.row_block(row, count).col_block(word, group));
     }
   }
 }
@@ -75,29 +80,28 @@ void for_each_tile(Executor& threads, std::size_t lanes, std::size_t rows, std::
 }  // namespace detail
 
 /// Calls f(tile) for tiles that cover the logits x · headᵀ once, in parallel: x [rows, hidden], as many rows of each
-/// lane after another, head [vocabulary, hidden]. A thread holds the logits of one tile at a time, so memory does not
+/// lane after another, head [vocabulary, hidden] in any format of masters. A thread holds the logits of one tile at a time, so memory does not
 /// follow rows times vocabulary. A lane's logits are the same bits whichever other lanes there are.
 template <simd::kernels Kernels, executor Executor, class F>
 void for_each_logit_tile(Executor& threads, std::size_t lanes, matrix_view<const float> x,
-                         matrix_view<const float> head, F&& f) {
+                         const simd::master_rows& head, F&& f) {
   detail::for_each_tile(threads, lanes, x.rows(), head.rows(),
                         [&](logit_tile tile, std::size_t rows, std::size_t words) {
     thread_local buffer<float> logits;
     logits.resize(std::max(logits.size(), rows * words));
     tile.logits = {logits.data(), rows, words};
-    detail::slice_logits<Kernels>(x.row_block(tile.first_row, rows), head.row_block(tile.first_word, words),
-                                  tile.logits);
+    detail::slice_logits<Kernels>(x.row_block(tile.first_row, rows), head, tile.first_word, tile.logits);
     f(tile);
   });
 }
 
 /// All of them at once, the same bits: out [rows, vocabulary].
 template <simd::kernels Kernels, executor Executor>
-void all_logits(Executor& threads, std::size_t lanes, matrix_view<const float> x, matrix_view<const float> head,
+void all_logits(Executor& threads, std::size_t lanes, matrix_view<const float> x, const simd::master_rows& head,
                 matrix_view<float> out) {
   detail::for_each_tile(threads, lanes, x.rows(), head.rows(),
                         [&](const logit_tile& tile, std::size_t rows, std::size_t words) {
-    detail::slice_logits<Kernels>(x.row_block(tile.first_row, rows), head.row_block(tile.first_word, words),
+    detail::slice_logits<Kernels>(x.row_block(tile.first_row, rows), head, tile.first_word,
                                   out.row_block(tile.first_row, rows).col_block(tile.first_word, words));
   });
 }

@@ -6,8 +6,10 @@
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/step_gain.hpp>
+#include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>
 #include <zoqat/nn/weight_tile.hpp>
+#include <zoqat/quant/fixed_grids.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
 #include <zoqat/quant/scheme.hpp>
@@ -22,6 +24,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace zoqat::nn {
@@ -113,7 +116,7 @@ class smoothed_linear {
   /// Parameters of the clipping policy: [grids, parameters per grid]; row r, group g at r * groups() + g.
   [[nodiscard]] trainable& clipping() noexcept { return clipping_; }
   /// The masters are gone and only packed codes remain.
-  [[nodiscard]] bool deployed() const noexcept { return weight_.empty() && out_ * in_ != 0; }
+  [[nodiscard]] bool deployed() const noexcept { return Scheme::quantizes_weights && !packed_.empty(); }
   /// Bytes of the weights in deployment.
   [[nodiscard]] std::size_t weight_bytes() const noexcept {
     const std::size_t bias = bias_.values().size() * sizeof(float);
@@ -184,6 +187,7 @@ class smoothed_linear {
   /// the ε/Δ of Appendix G, whatever the row.
   void set_weight_units(const smoothing& site) {
     if constexpr (Scheme::quantizes_weights) {
+      if (deployed()) return;
       weight_.unit().assign(out_, 0);
       quantize(site, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
         for (std::size_t g = 0; g != groups(); ++g)
@@ -224,16 +228,55 @@ class smoothed_linear {
         });
   }
 
+  /// Fixes the grids where they are, as fine-tuning does: no lane moves them any more, whatever the weights do.
+  template <simd::kernels Kernels = simd::default_kernels>
+  void fix_grids(const smoothing& site) {
+    if constexpr (Scheme::quantizes_weights) {
+      if (deployed() || !grids_.empty()) return;
+      constexpr inference_lane masters;
+      matrix<float> scales;
+      site.scales(masters, scales);
+      grids_.resize(weight_part::whole_tensor ? 1 : out_ * groups());
+      if constexpr (weight_part::whole_tensor) grids_.set(0, whole_tensor_grids<Kernels>(masters, scales)[0]);
+      else
+        for_each_range<Kernels>(masters, scales, [&](std::size_t r, std::size_t, std::size_t group, simd::range found) {
+          const std::size_t i = r * groups() + group;
+          grids_.set(i, quant::grid_of<weight_part>(found, P > 0 ? clipping_.values().row(i).data() : nullptr));
+        });
+      clipping_.release();
+      if (steps_.neutral()) steps_.release();
+    }
+  }
+
+  /// Fills the tensors of a checkpoint through `fill(trainable&)` and takes the layer to what `plan` says, so that no
+  /// layer beside it needs its masters in fp32 at the same time. For a layer whose matrices have no memory yet.
+  template <class Fill>
+  void build(Fill&& fill, const smoothing& site, const storage_plan& plan) {
+    weight_.allocate();
+    if constexpr (P > 0) clipping_.allocate();
+    if constexpr (learns_steps) steps_.allocate();
+    for_each_base_tensor(fill);
+    start_clipping(site);
+    store(site, plan);
+  }
+  /// Takes the layer from masters in fp32 to what `plan` says. What quantizes its weights stays as it is from then on.
+  void store(const smoothing& site, const storage_plan& plan) {
+    if (Scheme::quantizes_weights && !plan.trains(name_)) return deploy(site);
+    fix_grids(site);
+    weight_.store_as(plan.masters);
+  }
+
   /// Quantizes the masters into their final storage, folds δ into the bias, and frees the masters.
   void deploy(const smoothing& site) {
     if constexpr (Scheme::quantizes_weights) {
       if (deployed()) return;
-      packed_ = quant::packed_matrix<weight_part>(out_, in_);
+      quant::packed_matrix<weight_part> packed(out_, in_);
       quantize_tiles(site, [&](std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
-        packed_.set_rows(first, codes, grids);
+        packed.set_rows(first, codes, grids);
       });
       fold_shift(site);
       release_masters();
+      packed_ = std::move(packed);
       finish_storage();
     }
   }
@@ -243,7 +286,7 @@ class smoothed_linear {
     if (!weight_.empty()) f(weight_);
     if (!clipping_.empty()) f(clipping_);
     if (!bias_.empty()) f(bias_);
-    steps_.for_each_trainable(f);
+    if (grids_.empty()) steps_.for_each_trainable(f);
   }
   /// The tensors of a full-precision checkpoint.
   template <class F>
@@ -371,24 +414,27 @@ class smoothed_linear {
     tile.start(lanes.count(), count, in_);
     if constexpr (P > 0 && !weight_part::whole_tensor) {
       const std::size_t row = groups() * P;
-      scratch.clipping.resize(lanes.count() * count * row);
-      lanes.read(clipping_.view(), first * row, count * row, scratch.clipping.data());
+      if (grids_.empty()) {
+        scratch.clipping.resize(lanes.count() * count * row);
+        lanes.read(clipping_.view(), first * row, count * row, scratch.clipping.data());
+      }
     }
-    if constexpr (learns_steps) steps_.factors(lanes, first, count, groups(), scratch.steps);
+    if constexpr (learns_steps)
+      if (!steps_.empty()) steps_.factors(lanes, first, count, groups(), scratch.steps);
     for (std::size_t p = 0; p != tile.panels(); ++p) {
       const std::size_t from = p * simd::panel_width;
       sweep_tile<Kernels>(lanes, shifts, first, from, from + tile.panel_rows(p), count, scratch,
                           [&](std::size_t r, std::size_t lane, std::span<const lane_values> values) {
-                            quantize_row<Kernels>(values, scales, whole, lane, r, count, scratch, tile);
+                            quantize_row<Kernels>(values, scales, whole, lane, first, r, count, scratch, tile);
                           });
       done(p);
     }
   }
-  /// Row `r` of a tile of `count` rows, on the lanes from `lane` on that `values` are of.
+  /// Row `r` of the tile of `count` rows from `first` on, on the lanes from `lane` on that `values` are of.
   template <class Kernels, bool Offset>
   void quantize_row(std::span<const lane_values> values, const matrix<float>& scales,
-                    std::span<const quant::code_grid> whole, std::size_t lane, std::size_t r, std::size_t count,
-                    const detail::tile_scratch& scratch, code_tile<weight_part, Offset>& tile) const {
+                    std::span<const quant::code_grid> whole, std::size_t lane, std::size_t first, std::size_t r,
+                    std::size_t count, const detail::tile_scratch& scratch, code_tile<weight_part, Offset>& tile) const {
     std::array<simd::weight_row, 2> rows;
     for (std::size_t i = 0; i != values.size(); ++i) rows[i] = weight_row(values[i], scales, lane + i);
     quant::for_each_group<weight_part>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
@@ -396,10 +442,12 @@ class smoothed_linear {
       for (std::size_t i = 0; i != values.size(); ++i) {
         const std::size_t at = (lane + i) * count + r;
         const quant::code_grid g =
-            grid_of_group<Kernels>(part_of(rows[i], k), n, whole, lane + i, at, group, scratch);
+            grids_.empty() ? grid_of_group<Kernels>(part_of(rows[i], k), n, whole, lane + i, at, group, scratch)
+                           : grids_[weight_part::whole_tensor ? 0 : (first + r) * groups() + group];
         ranges[i] = {g.where, g.least, g.greatest, tile.offset(g.where.zero_point)};
         simd::grid& stored = tile.grid(lane + i, r, group) = g.where;
-        if constexpr (learns_steps) stored.scale = quant::scaled<weight_part>(stored.scale, scratch.steps(at, group));
+        if constexpr (learns_steps)
+          if (!steps_.empty()) stored.scale = quant::scaled<weight_part>(stored.scale, scratch.steps(at, group));
       }
       const auto codes = [&](std::size_t i) { return tile.codes(lane + i, r) + k; };
       if (values.size() == 2 && rows[0].moves() && rows[1].scale == -rows[0].scale) {
@@ -452,7 +500,7 @@ class smoothed_linear {
   [[nodiscard]] simd::upcoming storage_of(std::size_t first) const noexcept {
     if (first >= out_) return {};
     const std::size_t count = std::min(tile_width, out_ - first);
-    if (!deployed()) return {weight_.values().row(first).data(), count * in_ * sizeof(float)};
+    if (!deployed()) return weight_.memory(first, count);
     if constexpr (Scheme::quantizes_weights) {
       const std::size_t panels = (count + simd::panel_width - 1) / simd::panel_width;
       return {packed_.panel(first / simd::panel_width), panels * packed_.panel_bytes()};
@@ -506,6 +554,7 @@ class smoothed_linear {
     weight_.release();
     clipping_.release();
     steps_.release();
+    grids_ = {};
   }
   void make_bias() {
     if (!bias_.empty()) return;
@@ -517,8 +566,10 @@ class smoothed_linear {
     matrix<float> shift;
     site.shifts(inference_lane{}, shift);
     make_bias();
+    buffer<float> room;
     for (std::size_t r = 0; r != out_; ++r)
-      bias_.values()(0, r) += simd::default_kernels::dot(shift.data(), weight_.values().row(r).data(), in_);
+      bias_.values()(0, r) += simd::default_kernels::dot(
+          shift.data(), weight_.master_rows().read<simd::default_kernels>(r, 1, room).data(), in_);
   }
 
   /// Calls f(row, lane, group, range) for the groups of the smoothed rows on all lanes, in a sweep of its own.
@@ -540,7 +591,7 @@ class smoothed_linear {
   std::vector<quant::code_grid> whole_tensor_grids(const Lanes& lanes, const matrix<float>& scales) const {
     std::vector<quant::code_grid> grids;
     if constexpr (weight_part::whole_tensor) {
-      if (deployed()) return grids;
+      if (deployed() || !grids_.empty()) return grids;
       std::vector<simd::range> ranges(lanes.count());
       for_each_range<Kernels>(lanes, scales, [&](std::size_t, std::size_t lane, std::size_t, simd::range of_row) {
         simd::range& r = ranges[lane];
@@ -558,6 +609,7 @@ class smoothed_linear {
   std::size_t out_, in_;
   trainable weight_, clipping_, bias_;
   step_gain steps_;
+  quant::fixed_grids<std::conditional_t<Scheme::quantizes_weights, weight_part, quant::weight<8>>> grids_;
   buffer<std::int32_t> sums_;  // of the codes of a deployed layer, [tiles][groups][tile_width]
   quant::packed_matrix<std::conditional_t<Scheme::quantizes_weights, weight_part, quant::weight<8>>> packed_;
 };

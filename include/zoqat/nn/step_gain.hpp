@@ -46,8 +46,20 @@ class step_gain {
     for (trainable* level : {&tensor_, &row_, &column_, &group_})
       if (!level->empty()) f(*level);
   }
+  /// Takes memory for the levels that wait for it.
+  void allocate() {
+    for (trainable* level : {&tensor_, &row_, &column_, &group_})
+      if (level->rows() != 0) level->allocate();
+  }
   void release() {
     for_each_trainable([](trainable& level) { level.release(); });
+  }
+  [[nodiscard]] bool empty() const noexcept { return tensor_.empty(); }
+  /// Every factor is one.
+  [[nodiscard]] bool neutral() const noexcept {
+    return std::ranges::all_of(std::array{&tensor_, &row_, &column_, &group_}, [](const trainable* level) {
+      return std::ranges::all_of(level->values().flat(), [](float g) { return g == 0; });
+    });
   }
 
  private:

@@ -3,6 +3,7 @@
 
 #include <zoqat/quant/catalogue.hpp>
 #include <zoqat/quant/clipping.hpp>
+#include <zoqat/quant/fixed_grids.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
 #include <zoqat/quant/scheme.hpp>

@@ -8,6 +8,7 @@
 #include <zoqat/simd/default_kernels.hpp>
 #include <zoqat/simd/inference_lane.hpp>
 #include <zoqat/simd/kernels.hpp>
+#include <zoqat/simd/master_rows.hpp>
 #include <zoqat/simd/masters.hpp>
 #include <zoqat/simd/packing.hpp>
 #include <zoqat/simd/reference.hpp>

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/masters.hpp>
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace zoqat::nn {
+
+/// How a model is kept in memory while it is fine-tuned: which linear layers hold masters, and in what format; all
+/// others are frozen and packed. The lightweight variant (sections 4.3 and 5.4) trains the weights of queries and
+/// values; Table D.4 compares other sets.
+struct storage_plan {
+  /// The layers that train, by name: patterns of the shell, any of which must match all of the name, as
+  /// "model.layers.3.*" or "*.fc1".
+  std::vector<std::string> trained{"*.q_proj", "*.v_proj"};
+  master_format masters = master_format::fp32;     ///< of these layers
+  master_format embeddings = master_format::fp32;  ///< of token embeddings and head, which do not train
+
+  [[nodiscard]] bool trains(const std::string& layer) const {
+    return std::ranges::any_of(trained, [&](const std::string& pattern) {
+      return fnmatch(pattern.c_str(), layer.c_str(), 0) == 0;
+    });
+  }
+};
+
+}  // namespace zoqat::nn

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/random_model.hpp>
+#include <zoqat/nn/opt.hpp>
+#include <zoqat/nn/storage_plan.hpp>
+#include <zoqat/quant/scheme.hpp>
+#include <zoqat/zo/run_log.hpp>
+#include <zoqat/zo/update.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+namespace {
+
+using codes = quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>,
+                            quant::activation<4, quant::per_token>>;
+using groups = quant::scheme<quant::weight<3, quant::group<8>, quant::asymmetric, quant::clip::none, quant::fp16_scale>>;
+
+model_shape shape(bool tied = true) {
+  model_shape s = odd_shape(rope_pairing::half_split, tied);
+  s.biases = true;
+  return s;
+}
+const nn::token_batch& batch() {
+  static const nn::token_batch some = random_batch(std::array<std::size_t, 2>{9, 23}, 37, 3);
+  return some;
+}
+
+/// Loaded as a whole, quantized by rounding to nearest.
+template <class Model>
+Model started(const model_shape& s) {
+  auto model = random_model<Model>(s);
+  model.for_each_site([](auto&& site) {
+    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+  });
+  return model;
+}
+std::vector<float> bits(matrix<float> m) { return {m.flat().begin(), m.flat().end()}; }
+
+template <class Model>
+std::set<std::string> weights_of(Model& model) {
+  std::set<std::string> names;
+  model.for_each_parameter([&](const parameter& p) {
+    if (p.group == parameter_group::weight) names.emplace(p.name);
+  });
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("a plan trains the layers that one of its patterns names") {
+  const nn::storage_plan queries_and_values;
+  CHECK(queries_and_values.trains("model.layers.11.self_attn.q_proj"));
+  CHECK(queries_and_values.trains("model.layers.0.self_attn.v_proj"));
+  CHECK_FALSE(queries_and_values.trains("model.layers.0.self_attn.k_proj"));
+  CHECK_FALSE(queries_and_values.trains("model.layers.0.self_attn.q_proj.weight"));
+  const nn::storage_plan some{.trained = {"model.layers.1?.mlp.*", "*.o_proj"}};
+  CHECK(some.trains("model.layers.12.mlp.fc1"));
+  CHECK_FALSE(some.trains("model.layers.2.mlp.fc1"));
+  CHECK(some.trains("model.layers.2.self_attn.o_proj"));
+  CHECK_FALSE(nn::storage_plan{.trained = {}}.trains("anything"));
+}
+
+TEST_CASE_TEMPLATE("storing a model as planned changes no bit of what it computes", Scheme, codes, groups) {
+  auto model = started<nn::opt<Scheme>>(shape());
+  const auto before = bits(logits_of(model, batch()));
+  model.store({});
+  CHECK(bits(logits_of(model, batch())) == before);
+  CHECK(weights_of(model) == std::set<std::string>{"model.layers.0.self_attn.q_proj.weight",
+                                                   "model.layers.0.self_attn.v_proj.weight",
+                                                   "model.layers.1.self_attn.q_proj.weight",
+                                                   "model.layers.1.self_attn.v_proj.weight"});
+  model.for_each_parameter([](const parameter& p) {  // what quantizes is fixed
+    CHECK((p.group == parameter_group::weight || p.group == parameter_group::norm ||
+           p.group == parameter_group::norm_scale));
+  });
+  model.deploy();
+  CHECK(bits(logits_of(model, batch())) == before);
+}
+
+TEST_CASE_TEMPLATE("a model built tensor by tensor is the one that was loaded as a whole and stored", Scheme, codes,
+                   groups, quant::full_precision) {
+  for (const bool tied : {true, false})
+    for (const master_format format : {master_format::fp32, master_format::bf16, master_format::int8}) {
+      const nn::storage_plan plan{.trained = {"*.fc?", "*.k_proj"}, .masters = format, .embeddings = format};
+      auto whole = started<nn::opt<Scheme>>(shape(tied));
+      auto source = random_model<nn::opt<quant::full_precision>>(shape(tied));
+      std::vector<const nn::trainable*> tensors;
+      source.for_each_base_tensor([&](nn::trainable& t) { tensors.push_back(&t); });
+      std::size_t filled = 0;
+      auto built = nn::opt<Scheme>::build(shape(tied), [&](nn::trainable& t) {
+        const auto same = [&](const nn::trainable* s) { return s->name() == t.name(); };
+        const auto found = std::ranges::find_if(tensors, same);
+        REQUIRE(found != tensors.end());
+        REQUIRE(t.values().size() == (*found)->values().size());
+        std::ranges::copy((*found)->values().flat(), t.values().flat().begin());
+        ++filled;
+      }, plan);
+      CHECK(filled == tensors.size());
+      whole.store(plan);
+      CHECK(zo::fingerprint(built) == zo::fingerprint(whole));
+      CHECK(bits(logits_of(built, batch())) == bits(logits_of(whole, batch())));
+      CHECK(built.weight_bytes() == whole.weight_bytes());
+    }
+}
+
+TEST_CASE("masters in bf16 compute what rounded masters compute, on the grids of the others") {
+  auto stored = started<nn::opt<codes>>(shape()), rounded = started<nn::opt<codes>>(shape());
+  const nn::storage_plan plan{.trained = {"*"}, .masters = master_format::bf16};
+  stored.store(plan);
+  rounded.for_each_parameter([](const parameter& p) {
+    if (p.group == parameter_group::weight)
+      for (float& x : p.values) x = static_cast<float>(bf16(x));
+  });
+  CHECK(bits(logits_of(stored, batch())) == bits(logits_of(rounded, batch())));
+}
+
+TEST_CASE("embeddings in fewer bits give logits nearby") {
+  for (const bool tied : {true, false}) {
+    auto model = random_model<nn::opt<quant::full_precision>>(shape(tied));
+    const auto exact = bits(logits_of(model, batch()));
+    for (const auto& [format, bound] : {std::pair{master_format::bf16, 0.02}, std::pair{master_format::int8, 0.1}}) {
+      auto stored = model;
+      stored.store({.trained = {"*"}, .embeddings = format});
+      const auto found = bits(logits_of(stored, batch()));
+      double worst = 0;
+      for (std::size_t i = 0; i != exact.size(); ++i)
+        worst = std::max(worst, std::abs(double{found[i]} - double{exact[i]}));
+      CHECK(worst > 0);
+      CHECK(worst < bound);
+    }
+  }
+}
+
+TEST_CASE("fixed grids stay while the weights move") {
+  auto model = started<nn::opt<groups>>(shape());
+  model.store({.trained = {"*.q_proj"}});
+  std::vector<simd::grid> before, after;
+  const auto grids_of = [&](std::vector<simd::grid>& to) {
+    model.for_each_site([&](auto&& site) {
+      for (auto* layer : site.layers)
+        if (!layer->deployed())
+          layer->quantize(*site.smoothing, [&](std::size_t, const std::uint8_t*, const simd::grid* g) {
+            to.insert(to.end(), g, g + layer->groups());
+          });
+    });
+  };
+  grids_of(before);
+  const auto logits = bits(logits_of(model, batch()));
+  zo::apply(zo::gaussian(), {.seed = 1, .gain = {.weight = 0.2f}, .slope = {1.0f}}, model);
+  grids_of(after);
+  CHECK(!before.empty());
+  CHECK(after == before);
+  CHECK(bits(logits_of(model, batch())) != logits);
+}
