@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
+#include <support/memory_source.hpp>
 #include <support/tiny_llama.hpp>
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/model_source.hpp>
@@ -11,7 +12,6 @@
 #include <cstddef>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 using namespace zoqat;
@@ -20,20 +20,6 @@ using namespace zoqat::testing;
 namespace {
 
 using model_type = nn::llama<quant::full_precision>;
-
-/// A source that lies in memory.
-struct memory_source {
-  model_shape shape_;
-  std::vector<io::tensor_view> tensors;
-  std::filesystem::path path_ = "the/file";
-
-  [[nodiscard]] const model_shape& shape() const { return shape_; }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] const io::tensor_view* find(std::string_view name) const {
-    const auto found = std::ranges::find(tensors, name, &io::tensor_view::name);
-    return found == tensors.end() ? nullptr : &*found;
-  }
-};
 
 /// Checks that a model holds what `tiny_tensors` has: the n-th tensor counts from 1000 n.
 template <class Source>

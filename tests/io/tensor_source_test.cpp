@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <support/memory_source.hpp>
 #include <support/tiny_llama.hpp>
 #include <zoqat/io/tensor_source.hpp>
 
-#include <algorithm>
+#include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace zoqat;
@@ -13,19 +15,6 @@ using namespace zoqat::testing;
 
 namespace {
 
-// A source that lies in memory.
-struct memory_source {
-  model_shape shape_;
-  std::vector<io::tensor_view> tensors;
-  std::filesystem::path path_ = "the/file";
-
-  [[nodiscard]] const model_shape& shape() const { return shape_; }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] const io::tensor_view* find(std::string_view name) const {
-    const auto found = std::ranges::find(tensors, name, &io::tensor_view::name);
-    return found == tensors.end() ? nullptr : &*found;
-  }
-};
 static_assert(io::tensor_source<memory_source>);
 static_assert(!io::tensor_source<std::string>);
 

@@ -119,14 +119,17 @@ class code_tile {
       if (packed_) unpack_group<Kernels>(group, k, n);
       const std::size_t at = (lane * groups_ + group) * tile_width;
       float scale[tile_width];
-      std::int32_t zero_point[tile_width];
-      for (std::size_t j = 0; j != count_; ++j) {
-        scale[j] = grids_[at + j].scale;
-        zero_point[j] = grids_[at + j].zero_point - offset(grids_[at + j].zero_point);
+      for (std::size_t j = 0; j != count_; ++j) scale[j] = grids_[at + j].scale;
+      simd::code_columns columns{scale, sums_.data() + at, nullptr};
+      const std::int32_t* row_sums = nullptr;
+      [[maybe_unused]] std::int32_t zero_point[tile_width];
+      if constexpr (bits == 8) {  // below, the offsets are the zero points
+        for (std::size_t j = 0; j != count_; ++j)
+          zero_point[j] = grids_[at + j].zero_point - offset(grids_[at + j].zero_point);
+        columns.zero_point = zero_point;
+        row_sums = input.code_sums.row(group).data() + row;
       }
-      const simd::code_columns columns{scale, sums_.data() + at, Weight::bits == 8 ? zero_point : nullptr};
-      const std::int32_t* const row_sums = Weight::bits == 8 ? input.code_sums.row(group).data() + row : nullptr;
-      Kernels::template gemm<Scheme::activation_type::bits, Weight::bits>(
+      Kernels::template gemm<Scheme::activation_type::bits, bits>(
           input.codes.row_block(row, c.rows()).col_block(k, n), input.grids.data() + row, row_sums,
           panel(lane, group, 0, n), columns, group == 0 ? start.bias : nullptr, start.accumulate || group != 0, c,
           group == 0 ? next : simd::upcoming{});
