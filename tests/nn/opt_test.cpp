@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <nn/deployment.hpp>
 #include <support/random_model.hpp>
+#include <support/reference_opt.hpp>
 #include <zoqat/nn/generate.hpp>
 #include <zoqat/nn/opt.hpp>
 
@@ -20,6 +21,7 @@ using namespace zoqat::testing;
 namespace {
 
 using teacher = nn::opt<quant::full_precision>;
+using gelu_teacher = nn::opt<quant::full_precision, nn::gelu_tanh>;
 using student = nn::opt<quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>,
                                       quant::activation<8>, quant::attention<8>>>;
 
@@ -36,92 +38,6 @@ model_shape small_shape(bool biases = true) {
           .norm_epsilon = 1e-5f,
           .biases = biases};
 }
-
-/// OPT's forward pass written down as it is defined, in double and position by position. It knows the library only by
-/// the names and values of the tensors.
-class reference_opt {
- public:
-  using vector = std::vector<double>;
-
-  explicit reference_opt(teacher& model) : shape_(model.shape()) {
-    model.for_each_base_tensor([&](auto& t) {
-      tensors_[t.name()] = vector(t.values().flat().begin(), t.values().flat().end());
-    });
-  }
-
-  /// Logits after every token: [tokens][vocabulary].
-  [[nodiscard]] std::vector<vector> logits(std::span<const nn::token> tokens) const {
-    std::vector<vector> stream, result;
-    for (std::size_t p = 0; p != tokens.size(); ++p) {
-      stream.emplace_back();
-      for (std::size_t j = 0; j != shape_.hidden; ++j)  // the table of positions begins with two unused rows
-        stream[p].push_back(tensor("model.embed_tokens.weight")[tokens[p] * shape_.hidden + j] +
-                            tensor("model.embed_positions.weight")[(p + 2) * shape_.hidden + j]);
-    }
-    for (std::size_t layer = 0; layer != shape_.layers; ++layer) {
-      const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-      attention(prefix, stream);
-      for (vector& x : stream) {
-        vector hidden = linear(prefix + "mlp.fc1", norm(prefix + "post_attention_layernorm", x));
-        for (double& h : hidden) h = std::max(h, 0.0);
-        add(x, linear(prefix + "mlp.fc2", hidden));
-      }
-    }
-    for (const vector& x : stream) result.push_back(linear("model.embed_tokens", norm("model.norm", x)));
-    return result;
-  }
-
- private:
-  [[nodiscard]] const vector& tensor(const std::string& name) const { return tensors_.at(name); }
-  [[nodiscard]] vector linear(const std::string& name, const vector& x) const {
-    const vector& w = tensor(name + ".weight");
-    const auto bias = tensors_.find(name + ".bias");
-    vector y = bias == tensors_.end() ? vector(w.size() / x.size(), 0.0) : bias->second;
-    for (std::size_t j = 0; j != y.size(); ++j)
-      for (std::size_t k = 0; k != x.size(); ++k) y[j] += w.at(j * x.size() + k) * x[k];
-    return y;
-  }
-  [[nodiscard]] vector norm(const std::string& name, vector x) const {
-    const auto n = static_cast<double>(x.size());
-    double mean = 0, variance = 0;
-    for (const double v : x) mean += v / n;
-    for (const double v : x) variance += (v - mean) * (v - mean) / n;
-    for (std::size_t i = 0; i != x.size(); ++i)
-      x[i] = (x[i] - mean) / std::sqrt(variance + double{shape_.norm_epsilon}) * tensor(name + ".weight")[i] +
-             tensor(name + ".bias")[i];
-    return x;
-  }
-  void attention(const std::string& prefix, std::vector<vector>& stream) const {
-    const std::size_t d = shape_.head_size;
-    std::vector<vector> keys, values;
-    for (vector& x : stream) {
-      const vector normed = norm(prefix + "input_layernorm", x);
-      const vector query = linear(prefix + "self_attn.q_proj", normed);
-      keys.push_back(linear(prefix + "self_attn.k_proj", normed));
-      values.push_back(linear(prefix + "self_attn.v_proj", normed));
-      vector mixed(query.size(), 0.0);
-      for (std::size_t first = 0; first != query.size(); first += d) {
-        vector weights;
-        double total = 0;
-        for (const vector& key : keys) {
-          double score = 0;
-          for (std::size_t j = first; j != first + d; ++j) score += query[j] * key[j];
-          weights.push_back(std::exp(score / std::sqrt(static_cast<double>(d))));
-          total += weights.back();
-        }
-        for (std::size_t k = 0; k != weights.size(); ++k)
-          for (std::size_t j = first; j != first + d; ++j) mixed[j] += weights[k] / total * values[k][j];
-      }
-      add(x, linear(prefix + "self_attn.o_proj", mixed));
-    }
-  }
-  static void add(vector& to, const vector& x) {
-    for (std::size_t i = 0; i != x.size(); ++i) to[i] += x[i];
-  }
-
-  model_shape shape_;
-  std::map<std::string, vector> tensors_;
-};
 
 constexpr std::array<std::size_t, 4> lengths{7, 1, 70, 2};
 nn::token_batch sequences() { return random_batch(lengths, 37, 10); }
@@ -157,6 +73,17 @@ TEST_CASE("a decoder of OPT's blocks computes OPT's forward pass") {
       CHECK((largest_difference(other, reference, sequences()) > 1e-4) == found);
     }
   }
+}
+
+TEST_CASE("the activation is part of the type, and of the shape") {
+  CHECK(teacher::kind == model_kind{model_family::opt, activation_function::relu});
+  CHECK(teacher({.hidden = 18, .heads = 3, .kv_heads = 3, .head_size = 6, .vocabulary = 3, .positions = 2})
+            .shape().kind == teacher::kind);
+  auto model = random_model<gelu_teacher>(small_shape(), 1);
+  CHECK(model.shape().kind == model_kind{model_family::opt, activation_function::gelu_tanh});
+  CHECK(largest_difference(model, reference_opt(model), sequences()) < 1e-4);
+  auto with_relu = random_model<teacher>(small_shape(), 1);
+  CHECK(largest_difference(with_relu, reference_opt(model), sequences()) > 1e-2);
 }
 
 TEST_CASE("its tensors: two of positions more than there are, and a bias for every layer") {

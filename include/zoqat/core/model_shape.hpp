@@ -1,9 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <string_view>
 
 namespace zoqat {
+
+/// The families of decoders that files hold.
+enum class model_family : std::uint8_t {
+  llama,  ///< RMSNorm, rotary positions, a gated MLP
+  opt,    ///< LayerNorm, learned positions, an MLP of two layers
+};
+
+/// The non-linearity inside an MLP.
+enum class activation_function : std::uint8_t {
+  silu,
+  relu,
+  gelu_tanh,
+  gelu_erf,
+  other,  ///< one that files do not know
+};
+
+/// Their names, in the order of the enumerators.
+inline constexpr std::array<std::string_view, 2> model_family_names{"llama", "opt"};
+inline constexpr std::array<std::string_view, 5> activation_function_names{"silu", "relu", "gelu_tanh", "gelu_erf",
+                                                                           "other"};
+
+/// What a decoder computes, beside its sizes: it says which model type fits a file.
+struct model_kind {
+  model_family family = model_family::llama;
+  activation_function activation = activation_function::silu;
+
+  friend bool operator==(const model_kind&, const model_kind&) = default;
+};
+
+/// OPT counts positions from 2, where its tokenizer's padding ends: the first rows of its table are never read.
+inline constexpr std::size_t opt_unused_positions = 2;
 
 /// How rotary embeddings pair up the elements of a head of size d.
 enum class rope_pairing {
@@ -11,8 +45,9 @@ enum class rope_pairing {
   interleaved,  ///< (2i, 2i + 1): llama2.c, the original LLaMA
 };
 
-/// The sizes of a decoder, read from the model's file. Sizes are values; what is computed is a type.
+/// The sizes of a decoder, read from the model's file. Sizes are values; what is computed is a type, which `kind` tells.
 struct model_shape {
+  model_kind kind{};
   std::size_t hidden = 0;        ///< width of the residual stream
   std::size_t intermediate = 0;  ///< width inside the MLP
   std::size_t layers = 0;

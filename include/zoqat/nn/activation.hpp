@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/simd/default_kernels.hpp>
+
 #include <concepts>
 #include <cstddef>
 
-#include <zoqat/simd/default_kernels.hpp>
-
 namespace zoqat::nn {
 
-/// An element-wise non-linearity, in place.
+/// An element-wise non-linearity, in place. One that files know by name says so in a constant `function`.
 template <class A>
 concept activation = requires(float* x, std::size_t n) { A::template apply<simd::default_kernels>(x, n); };
 
 struct silu {
+  static constexpr activation_function function = activation_function::silu;
+
   template <class Kernels>
   static void apply(float* x, std::size_t n) noexcept {
     Kernels::silu(x, n);
   }
 };
 struct relu {
+  static constexpr activation_function function = activation_function::relu;
+
   template <class Kernels>
   static void apply(float* x, std::size_t n) noexcept {
     Kernels::relu(x, n);
@@ -26,6 +31,8 @@ struct relu {
 };
 /// GELU by its tanh approximation (`gelu_new`).
 struct gelu_tanh {
+  static constexpr activation_function function = activation_function::gelu_tanh;
+
   template <class Kernels>
   static void apply(float* x, std::size_t n) noexcept {
     Kernels::gelu_tanh(x, n);
@@ -33,6 +40,8 @@ struct gelu_tanh {
 };
 /// GELU by the error function.
 struct gelu_erf {
+  static constexpr activation_function function = activation_function::gelu_erf;
+
   template <class Kernels>
   static void apply(float* x, std::size_t n) noexcept {
     Kernels::gelu_erf(x, n);

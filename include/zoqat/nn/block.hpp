@@ -73,6 +73,15 @@ template <class First, class... Rest>
 struct position_of<First, Rest...> {
   using type = typename First::position_type;
 };
+
+/// The name of the activation of the first layer that has one.
+template <class... Layers>
+inline constexpr activation_function activation_of = activation_function::other;
+template <class First, class... Rest>
+inline constexpr activation_function activation_of<First, Rest...> = activation_of<Rest...>;
+template <class First, class... Rest>
+  requires requires { First::activation_type::function; }
+inline constexpr activation_function activation_of<First, Rest...> = First::activation_type::function;
 }  // namespace detail
 
 /// One block of a decoder, composed when it is compiled: residual layers one after the other.
@@ -91,6 +100,7 @@ class block {
   using linear_type = typename first_layer::linear_type;
   using scheme = typename linear_type::scheme;
   using position_type = typename detail::position_of<typename Residuals::layer_type...>::type;
+  static constexpr activation_function activation = detail::activation_of<typename Residuals::layer_type...>;
   static_assert((std::is_same_v<typename Residuals::layer_type::linear_type, linear_type> && ...),
                 "nn::block: all layers of a block must use the same linear layer, and with it one quantization scheme");
 

@@ -54,7 +54,12 @@ class decoder {
   using norm_type = typename Block::norm_type;
   using position_type = typename Block::position_type;
 
-  /// A model of that shape with zero weights. Throws value_error for sizes that do not fit together.
+  /// The kind of files that hold such a model.
+  static constexpr model_kind kind{embedded_positions<position_type> ? model_family::opt : model_family::llama,
+                                   Block::activation};
+
+  /// A model of these sizes with zero weights, and of the type's own kind whatever the shape says. Throws value_error
+  /// for sizes that do not fit together.
   explicit decoder(const model_shape& shape) : decoder(shape, parameter_ids()) {}
 
   /// A model for fine-tuning as `plan` says, made tensor by tensor: `fill(trainable&)` fills each tensor of the
@@ -101,6 +106,7 @@ class decoder {
         position_embedding_(ids_, shape),
         position_(std::make_shared<const position_type>(shape)),
         final_norm_(ids_, "model.norm", shape) {
+    shape_.kind = kind;
     blocks_.reserve(shape.layers);
     for (std::size_t i = 0; i != shape.layers; ++i)
       blocks_.emplace_back(ids_, "model.layers." + std::to_string(i) + ".", shape, position_);

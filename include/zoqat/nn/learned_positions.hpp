@@ -18,12 +18,12 @@ class learned_positions {
   class embedding {
    public:
     embedding(parameter_ids& ids, const model_shape& shape)
-        : table_(ids, "model.embed_positions.weight", parameter_group::norm, shape.positions + offset,
+        : table_(ids, "model.embed_positions.weight", parameter_group::norm, shape.positions + opt_unused_positions,
                  shape.hidden) {}
 
     /// What is added to a token at `position`: [hidden].
     [[nodiscard]] std::span<const float> row(std::size_t position) const noexcept {
-      return table_.values().row(position + offset);
+      return table_.values().row(position + opt_unused_positions);
     }
     template <class F>
     void for_each_base_tensor(F&& f) {
@@ -31,9 +31,7 @@ class learned_positions {
     }
 
    private:
-    /// OPT counts positions from 2, where its tokenizer's padding ends; two rows of the table are never read.
-    static constexpr std::size_t offset = 2;
-    trainable table_;  ///< [positions + offset, hidden]
+    trainable table_;  ///< [positions + opt_unused_positions, hidden]
   };
 
   explicit learned_positions(const model_shape& shape) noexcept

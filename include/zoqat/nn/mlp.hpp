@@ -18,6 +18,7 @@ class gated_mlp {
  public:
   using scheme = typename Linear::scheme;
   using linear_type = Linear;
+  using activation_type = Activation;
 
   template <class Shared>
   gated_mlp(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared&)
@@ -69,6 +70,7 @@ class mlp {
  public:
   using scheme = typename Linear::scheme;
   using linear_type = Linear;
+  using activation_type = Activation;
 
   template <class Shared>
   mlp(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared&)
