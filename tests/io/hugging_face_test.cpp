@@ -3,10 +3,12 @@
 #include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
-#include <support/tiny_llama.hpp>
+#include <support/tiny_opt.hpp>
 #include <zoqat/io/hugging_face.hpp>
 
 #include <cmath>
+#include <cstddef>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -81,6 +83,62 @@ TEST_CASE("an incomplete or inconsistent folder is refused") {
   check_mentions(failure(folder.path()), "config.json", "No such file");
   check_mentions(failure(folder / "model.safetensors"), "config.json", "No such file");
   check_mentions(failure(folder / "absent"), "No such file");
+}
+
+TEST_CASE("an OPT model is known by its configuration, and found under LLaMA's names, prefixed or not") {
+  const temporary_folder folder;
+  for (const std::string prefix : {"model.", ""})
+    for (const bool tied : {true, false}) {
+      const auto shape = tiny_opt_shape(tied);
+      auto tensors = tiny_opt_tensors(shape, prefix);
+      write_hugging_face(folder.path(), tiny_opt_config(shape), tensors.views());
+      const io::hugging_face_folder model(folder.path());
+      CHECK(model.shape() == shape);
+      CHECK(model.find("model.layers.1.self_attn.o_proj.bias")->name ==
+            prefix + "decoder.layers.1.self_attn.out_proj.bias");
+      CHECK(model.find("model.embed_positions.weight")->shape == std::vector<std::size_t>{9, 6});
+      CHECK(model.find("lm_head.weight")->name == (tied ? prefix + "decoder.embed_tokens.weight" : "lm_head.weight"));
+      CHECK(model.find("model.layers.0.mlp.gate_proj.weight") == nullptr);
+      CHECK(model.find("model.decoder.layers.0.fc1.weight") == nullptr);
+    }
+}
+
+TEST_CASE("a tied OPT model may store its head too, which is ignored") {
+  const temporary_folder folder;
+  auto tensors = tiny_opt_tensors(tiny_opt_shape(false));
+  write_hugging_face(folder.path(), tiny_opt_config(tiny_opt_shape(true)), tensors.views());
+  const io::hugging_face_folder model(folder.path());
+  CHECK(model.find("lm_head.weight")->name == "model.decoder.embed_tokens.weight");
+}
+
+TEST_CASE("an OPT model in shards is read by its index") {
+  const temporary_folder folder;
+  const auto shape = tiny_opt_shape();
+  auto tensors = tiny_opt_tensors(shape);
+  const std::span all(tensors.views());
+  write_file(folder / "config.json", tiny_opt_config(shape).dump());
+  io::json index = {{"weight_map", io::json::object()}};
+  for (const auto& [name, part] : {std::pair("a.safetensors", all.first(20)), std::pair("b.safetensors", all.subspan(20))}) {
+    io::write_safetensors(folder / name, part);
+    for (const auto& tensor : part) index["weight_map"][tensor.name] = name;
+  }
+  write_file(folder / "model.safetensors.index.json", index.dump());
+  const io::hugging_face_folder model(folder.path());
+  CHECK(model.tensors().files().size() == 2);
+  CHECK(first_value(model.find("model.norm.bias")) == 1000.0f * static_cast<float>(all.size() - 1));
+}
+
+TEST_CASE("an OPT model needs its biases, and its positions with the two unused rows") {
+  const temporary_folder folder;
+  const auto shape = tiny_opt_shape();
+  auto tensors = tiny_opt_tensors(tiny_opt_shape(true, false));
+  write_hugging_face(folder.path(), tiny_opt_config(shape), tensors.views());
+  check_mentions(failure(folder.path()), folder.path().string(), "no tensor", "self_attn.q_proj.bias");
+  auto longer = shape;
+  longer.positions = 9;
+  tensors = tiny_opt_tensors(shape);
+  write_hugging_face(folder.path(), tiny_opt_config(longer), tensors.views());
+  check_mentions(failure(folder.path()), "model.safetensors", "embed_positions.weight", "[9, 6]", "[11, 6]");
 }
 
 TEST_CASE("the project's own model") {

@@ -2,10 +2,12 @@
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/memory_source.hpp>
-#include <support/tiny_llama.hpp>
+#include <support/tiny_opt.hpp>
 #include <zoqat/io/tensor_source.hpp>
 
 #include <cstddef>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +42,21 @@ TEST_CASE("a complete source passes; each tensor is needed, in its shape") {
                      "is wanted");
     }
   }
+}
+
+TEST_CASE("the tensors of an OPT decoder follow from its shape") {
+  for (const bool tied : {true, false})
+    for (const bool biases : {true, false}) {
+      std::set<std::string> names;
+      const auto shape = tiny_opt_shape(tied, biases);
+      io::for_each_tensor(shape, [&](const std::string& name, std::span<const std::size_t> extents) {
+        CHECK(names.insert(name).second);
+        CHECK(extents.size() == (name.ends_with(".bias") || name.find("norm") != std::string::npos ? 1 : 2));
+      });
+      CHECK(names.size() == 2 + 3 * (10 + (biases ? 6 : 0)) + 2 + (tied ? 0 : 1));
+      CHECK(names.contains("model.layers.2.mlp.fc1.bias") == biases);
+      CHECK(names.contains("lm_head.weight") != tied);
+    }
 }
 
 TEST_CASE("at wants the extents it is given") {

@@ -90,12 +90,17 @@ inline io::json tiny_config(const model_shape& shape) {
           {"tie_word_embeddings", shape.tied_head}};
 }
 
-/// Writes `tensors` and the configuration of `shape` as a Hugging Face folder.
-inline void write_hugging_face(const std::filesystem::path& folder, const model_shape& shape,
+/// Writes `tensors` and a configuration as a Hugging Face folder.
+inline void write_hugging_face(const std::filesystem::path& folder, const io::json& config,
                                std::span<const io::tensor_view> tensors) {
   std::filesystem::create_directories(folder);
-  write_file(folder / "config.json", tiny_config(shape).dump());
+  write_file(folder / "config.json", config.dump());
   io::write_safetensors(folder / "model.safetensors", tensors);
+}
+/// The same with the configuration of `shape`.
+inline void write_hugging_face(const std::filesystem::path& folder, const model_shape& shape,
+                               std::span<const io::tensor_view> tensors) {
+  write_hugging_face(folder, tiny_config(shape), tensors);
 }
 
 }  // namespace zoqat::testing

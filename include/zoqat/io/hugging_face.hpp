@@ -2,8 +2,9 @@
 #pragma once
 
 #include <zoqat/core/model_shape.hpp>
-#include <zoqat/io/llama_config.hpp>
+#include <zoqat/io/model_config.hpp>
 #include <zoqat/io/name_map.hpp>
+#include <zoqat/io/opt_name_map.hpp>
 #include <zoqat/io/safetensors_folder.hpp>
 #include <zoqat/io/tensor_source.hpp>
 
@@ -13,14 +14,14 @@
 
 namespace zoqat::io {
 
-/// A LLaMA model as Hugging Face stores it: `config.json` and safetensors. A `tensor_source`.
+/// A LLaMA or OPT model as Hugging Face stores it: `config.json` and safetensors. A `tensor_source`.
 class hugging_face_folder {
  public:
   /// `path` is the folder, or a safetensors file with `config.json` beside it. Throws io_error when anything is
-  /// missing or malformed, is no LLaMA model, or when a tensor is missing or shaped otherwise than the
+  /// missing or malformed, is another model, or when a tensor is missing or shaped otherwise than the
   /// configuration says.
   explicit hugging_face_folder(const std::filesystem::path& path)
-      : shape_(read_llama_config(config_path(path))), tensors_(path) {
+      : shape_(read_model_config(config_path(path))), tensors_(path) {
     require_complete(*this);
   }
 
@@ -28,8 +29,9 @@ class hugging_face_folder {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return tensors_.path(); }
   /// The tensor of that canonical name, however the file spells it, or null.
   [[nodiscard]] const tensor_view* find(std::string_view name) const {
-    return find_by_canonical_name([&](std::string_view exact) { return tensors_.find(exact); }, name,
-                                  shape_.tied_head);
+    const auto find = [&](std::string_view exact) { return tensors_.find(exact); };
+    if (shape_.kind.family == model_family::opt) return find_opt_tensor(find, name, shape_.tied_head);
+    return find_by_canonical_name(find, name, shape_.tied_head);
   }
   /// All that is stored, under the names of the files.
   [[nodiscard]] const safetensors_folder& tensors() const noexcept { return tensors_; }

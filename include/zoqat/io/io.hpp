@@ -5,6 +5,7 @@
 
 #include <zoqat/io/atomic_file.hpp>
 #include <zoqat/io/bpe_merger.hpp>
+#include <zoqat/io/config_settings.hpp>
 #include <zoqat/io/file_descriptor.hpp>
 #include <zoqat/io/hugging_face.hpp>
 #include <zoqat/io/json.hpp>
@@ -13,8 +14,11 @@
 #include <zoqat/io/llama_config.hpp>
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/mapped_file.hpp>
+#include <zoqat/io/model_config.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/io/name_map.hpp>
+#include <zoqat/io/opt_config.hpp>
+#include <zoqat/io/opt_name_map.hpp>
 #include <zoqat/io/quantized_model.hpp>
 #include <zoqat/io/safetensors.hpp>
 #include <zoqat/io/safetensors_folder.hpp>

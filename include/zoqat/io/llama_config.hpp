@@ -3,10 +3,10 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/config_settings.hpp>
 #include <zoqat/io/json.hpp>
 #include <zoqat/io/shape_limits.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <filesystem>
@@ -17,38 +17,13 @@ namespace zoqat::io {
 
 namespace detail {
 
-// Members that change what is computed. Absent, null or as given here they mean plain LLaMA.
-struct plain_setting {
-  const char* key;
-  const char* value;  // as JSON
-};
-inline constexpr std::array<plain_setting, 5> plain_settings{{
+inline constexpr std::array<plain_setting, 5> plain_llama_settings{{
     {"hidden_act", "\"silu\""},
     {"attention_bias", "false"},
     {"mlp_bias", "false"},
     {"rope_scaling", "null"},
     {"quantization_config", "null"},
 }};
-
-inline void require_plain(const json& config, std::string_view source) {
-  for (const plain_setting& setting : plain_settings) {
-    const auto member = config.find(setting.key);
-    if (member == config.end() || member->is_null()) continue;
-    if (*member != json::parse(setting.value))
-      fail<io_error>("{}: \"{}\" is {}, but only {} is supported", source, setting.key, shown(*member),
-                     setting.value);
-  }
-}
-
-inline void require_llama(const json& config, std::string_view source) {
-  const auto type = get<std::string>(config, "model_type", source);
-  require<io_error>(type == "llama", "{}: \"model_type\" is \"{}\", but only \"llama\" is supported", source,
-                    excerpt(type));
-  const auto names = config.find("architectures");
-  if (names == config.end() || names->is_null()) return;
-  if (!names->is_array() || std::find(names->begin(), names->end(), "LlamaForCausalLM") == names->end())
-    fail<io_error>("{}: \"architectures\" is {}, but only \"LlamaForCausalLM\" is supported", source, shown(*names));
-}
 
 // Newer files keep theta in an object of its own, beside the kind of scaling.
 inline float rope_theta(const json& config, std::string_view source) {
@@ -69,8 +44,8 @@ inline float rope_theta(const json& config, std::string_view source) {
 /// rms_norm_eps 1e-6, rope_theta 10000, untied head); sizes have none. Throws io_error, with the member and
 /// its value, on another architecture, on settings that are not supported and on sizes that make no model.
 [[nodiscard]] inline model_shape parse_llama_config(const json& config, std::string_view source) {
-  detail::require_llama(config, source);
-  detail::require_plain(config, source);
+  detail::require_model_type(config, "llama", "LlamaForCausalLM", source);
+  detail::require_plain(config, detail::plain_llama_settings, source);
   const auto size = [&](std::string_view key) { return get<std::size_t>(config, key, source); };
   const auto optional_size = [&](std::string_view key) { return get_if<std::size_t>(config, key, source); };
 
@@ -82,14 +57,8 @@ inline float rope_theta(const json& config, std::string_view source) {
   shape.vocabulary = size("vocab_size");
   shape.positions = size("max_position_embeddings");
   shape.kv_heads = optional_size("num_key_value_heads").value_or(shape.heads);
-  if (const auto head_size = optional_size("head_dim")) {
-    shape.head_size = *head_size;
-  } else {
-    require<io_error>(shape.heads != 0 && shape.hidden % shape.heads == 0,
-                      "{}: \"hidden_size\" {} cannot be cut into \"num_attention_heads\" {}", source, shape.hidden,
-                      shape.heads);
-    shape.head_size = shape.hidden / shape.heads;
-  }
+  const auto head_size = optional_size("head_dim");
+  shape.head_size = head_size ? *head_size : detail::head_size_of(shape.hidden, shape.heads, source);
   shape.norm_epsilon = get_if<float>(config, "rms_norm_eps", source).value_or(1e-6f);
   shape.rope_theta = detail::rope_theta(config, source);
   shape.rope = rope_pairing::half_split;

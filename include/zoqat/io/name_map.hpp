@@ -32,7 +32,7 @@ enum class llama_tensor : std::uint8_t {
 };
 
 /// A size of the model that is an extent of its tensors.
-enum class extent : std::uint8_t { none, vocabulary, hidden, intermediate, queries, keys };
+enum class extent : std::uint8_t { none, vocabulary, hidden, intermediate, queries, keys, opt_positions };
 
 struct llama_entry {
   llama_tensor tensor;
@@ -67,9 +67,11 @@ inline constexpr std::array<std::string_view, 2> tied_names{"model.embed_tokens.
 }
 
 /// True of a tensor that every layer has.
-[[nodiscard]] constexpr bool is_per_layer(llama_tensor tensor) noexcept {
-  return entry_of(tensor).name.find("{}") != std::string_view::npos;
+template <class Entry>
+[[nodiscard]] constexpr bool is_per_layer(const Entry& entry) noexcept {
+  return entry.name.find("{}") != std::string_view::npos;
 }
+[[nodiscard]] constexpr bool is_per_layer(llama_tensor tensor) noexcept { return is_per_layer(entry_of(tensor)); }
 
 /// How many of it a model has: one, or one for each layer; no head where it is tied.
 [[nodiscard]] constexpr std::size_t count_of(llama_tensor tensor, const model_shape& shape) noexcept {
@@ -89,16 +91,20 @@ inline constexpr std::array<std::string_view, 2> tied_names{"model.embed_tokens.
     case extent::intermediate: return shape.intermediate;
     case extent::queries: return shape.heads * shape.head_size;
     case extent::keys: return shape.kv_heads * shape.head_size;
+    case extent::opt_positions: return shape.positions + opt_unused_positions;
     default: return 1;
   }
 }
 
-/// The shape that the tensor has in a model: [rows, cols] or [rows].
-[[nodiscard]] inline std::vector<std::size_t> shape_of(llama_tensor tensor, const model_shape& shape) {
-  const llama_entry& entry = entry_of(tensor);
+/// The shape that the tensor of an entry has in a model: [rows, cols] or [rows].
+template <class Entry>
+[[nodiscard]] std::vector<std::size_t> shape_of(const Entry& entry, const model_shape& shape) {
   std::vector<std::size_t> extents{size_of(entry.rows, shape)};
   if (entry.cols != extent::none) extents.push_back(size_of(entry.cols, shape));
   return extents;
+}
+[[nodiscard]] inline std::vector<std::size_t> shape_of(llama_tensor tensor, const model_shape& shape) {
+  return shape_of(entry_of(tensor), shape);
 }
 
 namespace detail {
@@ -110,17 +116,23 @@ const tensor_view* find_with_or_without_prefix(const Find& find, std::string_vie
   return find(std::string(optional_prefix).append(name));
 }
 
+// With `tied`, both of `ties` lead to the first of them that is there.
+template <class Find>
+const tensor_view* find_with_ties(const Find& find, std::string_view name, bool tied,
+                                  const std::array<std::string_view, 2>& ties) {
+  if (!tied || (name != ties[0] && name != ties[1])) return find_with_or_without_prefix(find, name);
+  for (const std::string_view alias : ties)
+    if (const tensor_view* tensor = find_with_or_without_prefix(find, alias)) return tensor;
+  return nullptr;
+}
+
 }  // namespace detail
 
 /// Looks a tensor up by its canonical name whatever the file calls it. `find` is a function from the exact name
 /// to a tensor_view or null. With `tied`, both of `tied_names` lead to the same tensor.
 template <class Find>
 [[nodiscard]] const tensor_view* find_by_canonical_name(const Find& find, std::string_view name, bool tied) {
-  if (!tied || (name != tied_names[0] && name != tied_names[1]))
-    return detail::find_with_or_without_prefix(find, name);
-  for (const std::string_view alias : tied_names)
-    if (const tensor_view* tensor = detail::find_with_or_without_prefix(find, alias)) return tensor;
-  return nullptr;
+  return detail::find_with_ties(find, name, tied, tied_names);
 }
 
 }  // namespace zoqat::io

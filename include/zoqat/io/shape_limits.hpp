@@ -39,7 +39,8 @@ inline constexpr std::array<shape_limit, 8> shape_limits{{
 }  // namespace detail
 
 /// Throws io_error, with `source` and the value, unless a model can have that shape: every size positive and
-/// within the limits, key/value heads dividing the heads, an even head size (rotary pairs), constants finite.
+/// within the limits, key/value heads dividing the heads, an even head size where positions are rotary, constants
+/// finite.
 inline void require_plausible(const model_shape& shape, std::string_view source) {
   for (const auto& limit : detail::shape_limits) {
     const std::size_t value = shape.*limit.field;
@@ -48,7 +49,8 @@ inline void require_plausible(const model_shape& shape, std::string_view source)
   }
   require<io_error>(shape.heads % shape.kv_heads == 0, "{}: {} attention heads cannot share {} key/value heads",
                     source, shape.heads, shape.kv_heads);
-  require<io_error>(shape.head_size % 2 == 0, "{}: head size {} is odd: rotary embeddings pair up its elements",
+  require<io_error>(shape.head_size % 2 == 0 || shape.kind.family != model_family::llama,
+                    "{}: head size {} is odd: rotary embeddings pair up its elements",
                     source, shape.head_size);
   require<io_error>(shape.heads <= max_extent / shape.head_size, "{}: {} heads of size {} are wider than {}", source,
                     shape.heads, shape.head_size, max_extent);

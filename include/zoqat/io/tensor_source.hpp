@@ -4,8 +4,10 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/io/name_map.hpp>
+#include <zoqat/io/opt_name_map.hpp>
 #include <zoqat/io/tensor.hpp>
 
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace zoqat::io {
@@ -25,6 +28,20 @@ concept tensor_source = requires(const S& source, std::string_view name) {
   { source.find(name) } -> std::convertible_to<const tensor_view*>;
   { source.path() } -> std::convertible_to<const std::filesystem::path&>;
 };
+
+/// Calls f(canonical name, extents) for every tensor of a decoder of that kind and shape.
+template <class F>
+void for_each_tensor(const model_shape& shape, F&& f) {
+  const auto entries = [&](const auto& table, const auto& present) {
+    for (const auto& entry : table)
+      for (std::size_t layer = 0; present(entry) && layer != (is_per_layer(entry) ? shape.layers : 1); ++layer)
+        f(fmt::format(fmt::runtime(entry.name), layer), std::span<const std::size_t>(shape_of(entry, shape)));
+  };
+  if (shape.kind.family == model_family::opt)
+    entries(opt_tensors, [&](const opt_entry& entry) { return is_present(entry, shape); });
+  else
+    entries(llama_tensors, [&](const llama_entry& entry) { return count_of(entry.tensor, shape) != 0; });
+}
 
 /// The tensor of that name. Throws io_error, with the file and the tensor, when the source has none or its
 /// shape is not `extents`.
@@ -44,13 +61,13 @@ template <tensor_source Source>
   return at(source, name_of(tensor, layer), shape_of(tensor, source.shape()));
 }
 
-/// Throws io_error, with the file and the tensor, unless the source holds every tensor of a LLaMA decoder of its
+/// Throws io_error, with the file and the tensor, unless the source holds every tensor of a decoder of its kind and
 /// shape.
 template <tensor_source Source>
 void require_complete(const Source& source) {
-  for (const llama_entry& entry : llama_tensors)
-    for (std::size_t layer = 0; layer != count_of(entry.tensor, source.shape()); ++layer)
-      static_cast<void>(at(source, entry.tensor, layer));
+  for_each_tensor(source.shape(), [&](const std::string& name, std::span<const std::size_t> extents) {
+    static_cast<void>(at(source, name, extents));
+  });
 }
 
 }  // namespace zoqat::io
