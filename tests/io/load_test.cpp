@@ -3,15 +3,17 @@
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/memory_source.hpp>
-#include <support/tiny_llama.hpp>
+#include <support/tiny_opt.hpp>
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/nn/llama.hpp>
+#include <zoqat/nn/opt.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 using namespace zoqat;
@@ -20,18 +22,20 @@ using namespace zoqat::testing;
 namespace {
 
 using model_type = nn::llama<quant::full_precision>;
+using opt_type = nn::opt<quant::full_precision>;
 
-/// Checks that a model holds what `tiny_tensors` has: the n-th tensor counts from 1000 n.
-template <class Source>
-void check_loaded(model_type& model, const Source& source) {
-  std::set<std::string> names;
+/// Checks that a model holds what its source has, all of it.
+template <class Model, class Source>
+void check_loaded(Model& model, const Source& source) {
+  std::set<std::string> names, wanted;
   model.for_each_base_tensor([&](nn::trainable& t) {
     names.insert(t.name());
     std::vector<float> expected(t.values().size());
     io::copy_to_f32(*source.find(t.name()), expected);
     CHECK_MESSAGE(std::ranges::equal(t.values().flat(), expected), t.name());
   });
-  CHECK(names.size() == (model.shape().tied_head ? 29 : 30));
+  io::for_each_tensor(source.shape(), [&](const std::string& name, auto) { wanted.insert(name); });
+  CHECK(names == wanted);
 }
 
 }  // namespace
@@ -69,6 +73,40 @@ TEST_CASE("models load from the formats there are") {
   const auto hugging_face = io::open_model(folder / "hf");
   model = io::load<model_type>(hugging_face);
   check_loaded(model, hugging_face);
+}
+
+TEST_CASE("an OPT model loads from its names, biases and positions too") {
+  const temporary_folder folder;
+  auto tensors = tiny_opt_tensors(tiny_opt_shape());
+  write_hugging_face(folder / "opt", tiny_opt_config(tiny_opt_shape()), tensors.views());
+  const auto source = io::open_model(folder / "opt");
+  auto model = io::load<opt_type>(source);
+  CHECK(model.shape() == tiny_opt_shape());
+  check_loaded(model, source);
+}
+
+TEST_CASE("a model of another kind is refused, with the type that fits") {
+  const temporary_folder folder;
+  auto llama = tiny_tensors(tiny_shape(false));
+  write_hugging_face(folder / "llama", tiny_shape(false), llama.views());
+  auto opt = tiny_opt_tensors(tiny_opt_shape());
+  auto config = tiny_opt_config(tiny_opt_shape());
+  write_hugging_face(folder / "opt", config, opt.views());
+  config["activation_function"] = "gelu_new";
+  write_hugging_face(folder / "gelu", config, opt.views());
+  const auto failure = [&]<class Model>(std::type_identity<Model>, const char* name) {
+    const auto source = io::open_model(folder / name);
+    return message_of<io_error>([&] { static_cast<void>(io::load<Model>(source)); });
+  };
+  check_mentions(failure(std::type_identity<model_type>(), "opt"), (folder / "opt").string(),
+                 "for nn::opt<Scheme, nn::relu>", "as nn::llama<Scheme>");
+  check_mentions(failure(std::type_identity<opt_type>(), "llama"), (folder / "llama").string(),
+                 "for nn::llama<Scheme>", "as nn::opt<Scheme, nn::relu>");
+  check_mentions(failure(std::type_identity<opt_type>(), "gelu"), "for nn::opt<Scheme, nn::gelu_tanh>",
+                 "as nn::opt<Scheme, nn::relu>");
+  model_type model(tiny_shape(false));
+  check_mentions(message_of<io_error>([&] { io::load_base_tensors(io::open_model(folder / "opt"), model); }),
+                 "for nn::opt<Scheme, nn::relu>");
 }
 
 TEST_CASE("a matrix of one row is stored with its row or without") {

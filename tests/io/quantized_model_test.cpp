@@ -4,7 +4,7 @@
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/random_model.hpp>
-#include <support/tiny_llama.hpp>
+#include <support/tiny_opt.hpp>
 #include <zoqat/io/quantized_model.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/opt.hpp>
@@ -27,6 +27,7 @@ using namespace zoqat::quant;
 namespace {
 
 using asymmetric_model = nn::llama<scheme<weight<3, group<4>, asymmetric, clip::codes>, activation<4>, attention<4>>>;
+using opt_model = nn::opt<scheme<weight<4, per_channel, asymmetric, clip::none>, activation<8>>>;
 using symmetric_model = nn::llama<scheme<weight<2, per_channel, symmetric, clip::none, fp16_scale>>>;
 
 struct stored_tensor {
@@ -161,6 +162,9 @@ TEST_CASE("metadata that make no sense are refused with the value") {
   check_mentions(s.failure_with("rope", "sideways"), "'rope'", "'sideways'", "'interleaved'");
   check_mentions(s.failure_with("head", "lost"), "'head'", "'lost'", "'tied'");
   check_mentions(s.failure([](auto&, auto&, auto& metadata) { metadata.erase("rope"); }), "lacks 'rope'");
+  check_mentions(s.failure_with("family", "bert"), "'family'", "'bert'", "llama, opt");
+  check_mentions(s.failure_with("activation", ""), "'activation'", "''", "gelu_tanh");
+  check_mentions(s.failure([](auto&, auto&, auto& metadata) { metadata.erase("activation"); }), "lacks 'activation'");
 }
 
 TEST_CASE("tensors that are missing, of another type or size, or hold no scales are refused by name") {
@@ -197,17 +201,46 @@ TEST_CASE("tensors that are missing, of another type or size, or hold no scales 
 }
 
 TEST_CASE("a model with biases and embedded positions comes back") {
-  using model_type = nn::opt<scheme<weight<4, per_channel, asymmetric, clip::none>, activation<8>>>;
   const temporary_folder folder;
-  model_shape shape = tiny_shape(true);
-  shape.biases = true;
-  shape.kv_heads = shape.heads;
-  auto model = deployed<model_type>(shape);
+  auto model = deployed<opt_model>(tiny_opt_shape());
   io::save_quantized(folder / "model", model, "mine");
-  auto again = loaded<model_type>(folder / "model");
-  CHECK(again.shape() == model.shape());
-  const nn::token_batch batch = random_batch(std::array<std::size_t, 2>{5, 1}, shape.vocabulary, 3);
+  auto again = loaded<opt_model>(folder / "model");
+  CHECK(again.shape() == tiny_opt_shape());
+  const nn::token_batch batch = random_batch(std::array<std::size_t, 2>{5, 1}, tiny_opt_shape().vocabulary, 3);
   CHECK(std::ranges::equal(logits_of(again, batch).flat(), logits_of(model, batch).flat()));
+}
+
+TEST_CASE("a model of another kind is refused before anything of its size is allocated") {
+  const temporary_folder folder;
+  auto opt = deployed<opt_model>(tiny_opt_shape());
+  io::save_quantized(folder / "opt", opt, "mine");
+  check_mentions(message_of<io_error>([&] { loaded<asymmetric_model>(folder / "opt"); }), "opt",
+                 "for nn::opt<Scheme, nn::relu>", "as nn::llama<Scheme>");
+  const saved llama;
+  check_mentions(message_of<io_error>([&] { loaded<opt_model>(llama.path); }), "for nn::llama<Scheme>",
+                 "as nn::opt<Scheme, nn::relu>");
+}
+
+TEST_CASE("a file from the time when there was LLaMA alone holds a LLaMA") {
+  const saved s;
+  const io::safetensors_file file(s.path);
+  auto metadata = file.metadata();
+  metadata.erase("family");
+  metadata.erase("activation");
+  io::write_safetensors(s.folder / "old", file.tensors(), metadata);
+  CHECK(loaded<asymmetric_model>(s.folder / "old").shape() == tiny_shape(true));
+}
+
+TEST_CASE("more embedded positions than the file holds are refused") {
+  const temporary_folder folder;
+  auto model = deployed<opt_model>(tiny_opt_shape());
+  io::save_quantized(folder / "model", model, "mine");
+  const io::safetensors_file file(folder / "model");
+  auto metadata = file.metadata();
+  metadata["positions"] = "16000000";
+  io::write_safetensors(folder / "changed", file.tensors(), metadata);
+  check_mentions(message_of<io_error>([&] { loaded<opt_model>(folder / "changed"); }), "changed",
+                 "more weights than the file holds");
 }
 
 TEST_CASE("a damaged file either loads or is refused") {

@@ -15,6 +15,7 @@
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/model_config.hpp>
+#include <zoqat/io/model_kind.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/io/name_map.hpp>
 #include <zoqat/io/opt_config.hpp>

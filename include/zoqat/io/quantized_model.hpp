@@ -4,10 +4,14 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/core/numeric.hpp>
+#include <zoqat/io/model_kind.hpp>
 #include <zoqat/io/safetensors.hpp>
 #include <zoqat/io/shape_limits.hpp>
 #include <zoqat/io/tensor.hpp>
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -66,6 +70,16 @@ inline bool flag_at(const safetensors_file& file, const std::string& key, std::s
   return text == yes;
 }
 
+/// The enumerator whose name the value is.
+template <class Enum, std::size_t N>
+Enum enumerator_at(const safetensors_file& file, const std::string& key, const std::array<std::string_view, N>& names) {
+  const std::string& text = metadata_at(file, key);
+  const auto found = std::ranges::find(names, text);
+  require<io_error>(found != names.end(), "{}: metadata '{}': '{}' is none of {}", file.path().native(), key, text,
+                    fmt::join(names, ", "));
+  return static_cast<Enum>(found - names.begin());
+}
+
 }  // namespace detail
 
 /// True if the file was written by `save_quantized`, of whatever version.
@@ -86,6 +100,8 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   metadata["rope"] = shape.rope == rope_pairing::half_split ? "half_split" : "interleaved";
   metadata["head"] = shape.tied_head ? "tied" : "separate";
   metadata["biases"] = shape.biases ? "yes" : "no";
+  metadata["family"] = model_family_names[static_cast<std::size_t>(shape.kind.family)];
+  metadata["activation"] = activation_function_names[static_cast<std::size_t>(shape.kind.activation)];
   std::vector<tensor_view> tensors;
   model.for_each_stored([&]<class T>(const std::string& name, std::vector<std::size_t> extents, std::span<T> values) {
     require(!values.empty(), "{}: '{}' is not stored yet: only a deployed model can be saved", path.native(), name);
@@ -120,6 +136,9 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
                                                                         : rope_pairing::half_split;
   shape.tied_head = detail::flag_at(file, "head", "tied", "separate");
   shape.biases = detail::flag_at(file, "biases", "yes", "no");
+  if (file.metadata().contains("family"))  // absent in files from the time when there was LLaMA alone
+    shape.kind = {detail::enumerator_at<model_family>(file, "family", model_family_names),
+                  detail::enumerator_at<activation_function>(file, "activation", activation_function_names)};
   require_plausible(shape, file.path().native());
   return shape;
 }
@@ -131,7 +150,9 @@ inline void require_held(const safetensors_file& file, const model_shape& s) {
   std::size_t bytes = 0;
   for (const tensor_view& tensor : file.tensors()) bytes += tensor.data.size();
   const std::size_t most = 4 * bytes;  // two bits a weight
+  const bool embeds_positions = s.kind.family == model_family::opt;
   for (const auto& extents : {std::array{s.vocabulary, s.hidden, std::size_t{1}},
+                              std::array{embeds_positions ? s.positions : 0, s.hidden, std::size_t{1}},
                               std::array{s.layers, s.intermediate, s.hidden},
                               std::array{s.layers, s.heads * s.head_size, s.hidden}}) {
     const auto product = checked_product(extents);
@@ -162,10 +183,12 @@ void require_scales(const tensor_view& tensor, std::span<const T> scales) {
 }  // namespace detail
 
 /// Reads a saved model into a deployed one of type `Model`, whose scheme must be the file's. Throws io_error, with
-/// the file and the tensor, for one that is missing or has another type or size, and for scales that make no sense.
+/// the file and the tensor, for one that is missing or has another type or size, for scales that make no sense, and for
+/// a model of another kind.
 template <class Model>
 [[nodiscard]] Model load_quantized(const safetensors_file& file) {
   const model_shape shape = shape_of_quantized(file);
+  require_kind<Model>(shape.kind, file.path().native());
   detail::require_held(file, shape);
   Model model(shape);
   model.prepare_storage();
