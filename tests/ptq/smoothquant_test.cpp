@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <support/input_recorder.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/ptq/smoothquant.hpp>
@@ -20,16 +21,6 @@ using w4a4 =
     quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>, quant::activation<4>>;
 using student = nn::llama<w4a4>;
 
-/// The input of every site in the order of a pass.
-struct recorder {
-  std::vector<matrix<float>>* to;
-  template <class Site>
-  void observe(const Site&, matrix_view<const float> x) const {
-    to->emplace_back(x.rows(), x.cols());
-    for (std::size_t row = 0; row != x.rows(); ++row) std::ranges::copy(x.row(row), to->back().row(row).begin());
-  }
-};
-
 }  // namespace
 
 TEST_CASE("s is max|x|^alpha / max|w|^(1 - alpha), over all layers of the site and all channels that share it") {
@@ -37,21 +28,29 @@ TEST_CASE("s is max|x|^alpha / max|w|^(1 - alpha), over all layers of the site a
   nn::linear a(ids, "a", 2, 4), b(ids, "b", 1, 4);
   std::ranges::copy(std::array{1.0f, -8.0f, 0.0f, 1.0f, -2.0f, 3.0f, 0.0f, 0.5f}, a.weight().values().data());
   std::ranges::copy(std::array{4.0f, 1.0f, 0.0f, -2.0f}, b.weight().values().data());
-  const std::array peaks{9.0f, 2.0f, 5.0f, 0.0f};
+  const std::array<ptq::channel_range, 4> ranges{{{-9, 1}, {-1, 2}, {5, 5}, {}}};  // of the last, nothing was seen
   const std::array layers{&a, &b};
 
   nn::smoothing own(ids, "own", 4);
-  ptq::start_smoothing(own, peaks, layers, 0.75f);
+  ptq::start_smoothing(own, ranges, layers, 0.75f);
   const auto expected = [](double x, double w) { return 0.75 * std::log(x) - 0.25 * std::log(w); };
   const std::array wanted{expected(9, 4), expected(2, 8), expected(5, 1e-5), expected(1e-5, 2)};
   for (std::size_t j = 0; j != 4; ++j)
     CHECK(double{own.log_scale().values()(0, j)} == doctest::Approx(wanted[j]).epsilon(1e-5));
 
   nn::smoothing shared(ids, "shared", 4, 1, 2);  // channels 0 1 and 2 3
-  ptq::start_smoothing(shared, peaks, layers, 0.75f);
+  ptq::start_smoothing(shared, ranges, layers, 0.75f);
   REQUIRE(shared.log_scale().cols() == 2);
   CHECK(double{shared.log_scale().values()(0, 0)} == doctest::Approx(expected(9, 8)).epsilon(1e-5));
   CHECK(double{shared.log_scale().values()(0, 1)} == doctest::Approx(expected(5, 2)).epsilon(1e-5));
+
+  // A shift is taken off first: -9 to 1 reaches 5 to either side of -4.
+  nn::smoothing shifted(ids, "shifted", 4, true);
+  std::ranges::copy(std::array{-4.0f, 0.0f, 5.0f, 7.0f}, shifted.shift().values().data());
+  ptq::start_smoothing(shifted, ranges, layers, 0.75f);
+  const std::array left{expected(5, 4), expected(2, 8), expected(1e-5, 1e-5), expected(1e-5, 2)};
+  for (std::size_t j = 0; j != 4; ++j)
+    CHECK(double{shifted.log_scale().values()(0, j)} == doctest::Approx(left[j]).epsilon(1e-5));
 }
 
 TEST_CASE("a whole model is smoothed where norms feed linear layers, by the teacher's inputs") {
@@ -63,12 +62,7 @@ TEST_CASE("a whole model is smoothed where norms feed linear layers, by the teac
   sequential threads;
   ptq::smoothquant(model, ideal, corpus, 0.5f, threads);
 
-  std::vector<matrix<float>> inputs;
-  for (const auto& batch : corpus) {
-    nn::workspace work;
-    ideal.forward(nn::forward_pass<simd::default_kernels, inference_lane, sequential, recorder>{
-        at_masters, threads, batch, work, nullptr, {&inputs}});
-  }
+  const auto inputs = site_inputs(ideal, corpus);
   REQUIRE(inputs.size() == 2 * 2 * 4);
   std::size_t index = 0, smoothed = 0;
   model.for_each_site([&](auto&& site) {

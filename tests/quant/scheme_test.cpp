@@ -34,6 +34,9 @@ static_assert(std::is_void_v<scheme<w>::activation_type> && std::is_same_v<schem
 static_assert(scheme<w>::quantizes_weights && !scheme<w>::quantizes_activations && !scheme<w>::quantizes_attention);
 static_assert(scheme<a, w>::quantizes_activations && !scheme<a, w>::quantizes_attention);
 static_assert(!scheme<qkv, w>::quantizes_activations && scheme<qkv, w>::quantizes_attention);
+static_assert(scheme<a, w>::smooths_inputs && !scheme<a, w>::shifts_inputs && !scheme<w>::smooths_inputs);
+static_assert(scheme<a, w, shift>::shifts_inputs && scheme<shift, w, a>::smooths_inputs);
+static_assert(!full_precision::smooths_inputs && !full_precision::shifts_inputs);
 static_assert(!full_precision::quantizes_weights && !full_precision::quantizes_activations &&
               !full_precision::quantizes_attention);
 

@@ -41,11 +41,11 @@ class self_attention {
         key_(ids, prefix + "self_attn.k_proj", shape.kv_heads * shape.head_size, shape.hidden, shape.biases),
         value_(ids, prefix + "self_attn.v_proj", shape.kv_heads * shape.head_size, shape.hidden, shape.biases),
         output_(ids, prefix + "self_attn.o_proj", shape.hidden, shape.heads * shape.head_size, shape.biases) {
-    if constexpr (scheme::quantizes_activations) {
-      input_smoothing_ = {ids, prefix + "self_attn.input", shape.hidden};
-      // One s for all the query heads that mix one value head, so that it can be folded into v_proj.
+    if constexpr (scheme::smooths_inputs) {
+      input_smoothing_ = {ids, prefix + "self_attn.input", shape.hidden, scheme::shifts_inputs};
+      // One s and δ for all the query heads that mix one value head, so that they can be folded into v_proj.
       output_smoothing_ = {ids, prefix + "self_attn.mixed", shape.heads * shape.head_size, shape.head_size,
-                      shape.heads / shape.kv_heads};
+                           shape.heads / shape.kv_heads, scheme::shifts_inputs};
     }
     if constexpr (scheme::quantizes_attention)
       score_scale_ = {ids, prefix + "self_attn.scores.log_scale", parameter_group::score_scale, shape.kv_heads,

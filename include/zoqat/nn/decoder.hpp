@@ -253,7 +253,7 @@ class decoder {
     floats(head_);
     for_each_layer([&](auto& norm, auto& layer) {
       norm.for_each_base_tensor(floats);
-      for_each_linear(layer, [&](auto& projection, smoothing&) { bytes += projection.weight_bytes(); });
+      for_each_linear(layer, [&](auto& projection, smoothing& s) { bytes += projection.weight_bytes(s.shifts()); });
       layer.for_each_site([&](auto&& site) { site.smoothing->for_each_stored(floats); });
       for_each_score_scale(layer, floats);
     });

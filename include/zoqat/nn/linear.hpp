@@ -36,6 +36,8 @@ concept quantization_scheme = requires {
   { S::quantizes_weights } -> std::convertible_to<bool>;
   { S::quantizes_activations } -> std::convertible_to<bool>;
   { S::quantizes_attention } -> std::convertible_to<bool>;
+  { S::smooths_inputs } -> std::convertible_to<bool>;
+  { S::shifts_inputs } -> std::convertible_to<bool>;
 };
 
 /// The weight part of a scheme; a stand-in without clipping and groups in full precision.
@@ -117,9 +119,10 @@ class smoothed_linear {
   [[nodiscard]] trainable& clipping() noexcept { return clipping_; }
   /// The masters are gone and only packed codes remain.
   [[nodiscard]] bool deployed() const noexcept { return Scheme::quantizes_weights && !packed_.empty(); }
-  /// Bytes of the weights in deployment.
-  [[nodiscard]] std::size_t weight_bytes() const noexcept {
-    const std::size_t bias = bias_.values().size() * sizeof(float);
+  /// Bytes of the weights in deployment. `shifts`: the site has a δ, which the bias then takes up.
+  [[nodiscard]] std::size_t weight_bytes(bool shifts = false) const noexcept {
+    const bool biased = !bias_.empty() || (shifts && Scheme::quantizes_weights);
+    const std::size_t bias = biased ? out_ * sizeof(float) : 0;
     if constexpr (Scheme::quantizes_weights) return quant::packed_matrix<weight_part>::bytes(out_, in_) + bias;
     else return out_ * in_ * sizeof(float) + bias;
   }

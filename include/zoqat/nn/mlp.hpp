@@ -25,7 +25,8 @@ class gated_mlp {
       : gate_(ids, prefix + "mlp.gate_proj", shape.intermediate, shape.hidden, shape.biases),
         up_(ids, prefix + "mlp.up_proj", shape.intermediate, shape.hidden, shape.biases),
         down_(ids, prefix + "mlp.down_proj", shape.hidden, shape.intermediate, shape.biases) {
-    if constexpr (scheme::quantizes_activations) input_smoothing_ = {ids, prefix + "mlp.input", shape.hidden};
+    if constexpr (scheme::smooths_inputs)
+      input_smoothing_ = {ids, prefix + "mlp.input", shape.hidden, scheme::shifts_inputs};
   }
   static constexpr const char* norm_name = "post_attention_layernorm";
 
@@ -76,7 +77,8 @@ class mlp {
   mlp(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared&)
       : in_(ids, prefix + "mlp.fc1", shape.intermediate, shape.hidden, shape.biases),
         out_(ids, prefix + "mlp.fc2", shape.hidden, shape.intermediate, shape.biases) {
-    if constexpr (scheme::quantizes_activations) input_smoothing_ = {ids, prefix + "mlp.input", shape.hidden};
+    if constexpr (scheme::smooths_inputs)
+      input_smoothing_ = {ids, prefix + "mlp.input", shape.hidden, scheme::shifts_inputs};
   }
   static constexpr const char* norm_name = "post_attention_layernorm";
 

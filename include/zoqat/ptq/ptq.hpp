@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/ptq/channel_ranges.hpp>
 #include <zoqat/ptq/cholesky.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/reconstruct.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
+#include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/smoothquant.hpp>

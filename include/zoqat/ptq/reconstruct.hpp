@@ -163,7 +163,8 @@ class reconstructor {
     return m;
   }
 
-  /// What the product with the quantized weights sees: smoothed, and on its grid if activations are quantized.
+  /// What the weights [out, in] are multiplied with: the smoothed input, on its grid if activations are quantized, and
+  /// δ / s, since what a shift takes off comes back through the bias by the same weights (B̃ = B + δW).
   matrix<float> effective_input(const matrix<float>& x, const nn::token_batch& batch, const nn::smoothing& smoothing) {
     nn::workspace work;
     constexpr inference_lane lane;
@@ -175,6 +176,7 @@ class reconstructor {
         Kernels::dequantize(input.codes.row(row).data(), x.cols(), input.grids[row], seen.row(row).data());
       else
         std::ranges::copy(input.values.row(row), seen.row(row).begin());
+      for (std::size_t j = 0; j != input.shifts.cols(); ++j) seen(row, j) += input.shifts(0, j) / input.scales(0, j);
     }
     return seen;
   }

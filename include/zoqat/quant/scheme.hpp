@@ -97,6 +97,11 @@ struct attention {
   static constexpr int bits = Bits;
 };
 
+/// The inputs of linear layers are shifted before they are scaled and quantized, by a δ for each channel that their
+/// biases take back (eq. 4): what lies to one side of zero then takes the whole grid. Costs each pass a product of δ
+/// and the weights that still train.
+struct shift {};
+
 namespace detail {
 
 template <class T>
@@ -112,6 +117,9 @@ struct is_attention : std::false_type {};
 template <int B>
 struct is_attention<attention<B>> : std::true_type {};
 
+template <class T>
+struct is_shift : std::is_same<T, shift> {};
+
 template <template <class> class Is, class... Parts>
 inline constexpr int count = (0 + ... + int{Is<Parts>::value});
 
@@ -126,14 +134,16 @@ struct find<Is, First, Rest...> {
 
 }  // namespace detail
 
-/// What is quantized, and how: one `weight`, at most one `activation`, at most one `attention`, in any order.
+/// What is quantized, and how: one `weight`, at most one `activation`, at most one `attention`, and `shift` or not, in
+/// any order.
 ///   using w4a4      = scheme<weight<4, per_channel, asymmetric>, activation<4, per_token>>;
 ///   using w2a16g128 = scheme<weight<2, group<128>, asymmetric>>;
 template <class... Parts>
 struct scheme {
   static_assert(((detail::is_weight<Parts>::value || detail::is_activation<Parts>::value ||
-                  detail::is_attention<Parts>::value) && ...),
-                "quant::scheme: a scheme is made of quant::weight, quant::activation and quant::attention only");
+                  detail::is_attention<Parts>::value || detail::is_shift<Parts>::value) && ...),
+                "quant::scheme: a scheme is made of quant::weight, quant::activation, quant::attention and "
+                "quant::shift only");
   static_assert(
       detail::count<detail::is_weight, Parts...> == 1,
       "quant::scheme: name exactly one quant::weight; a model without quantized weights uses full_precision");
@@ -141,6 +151,11 @@ struct scheme {
                 "quant::scheme: name at most one quant::activation");
   static_assert(detail::count<detail::is_attention, Parts...> <= 1,
                 "quant::scheme: name at most one quant::attention");
+  static_assert(detail::count<detail::is_shift, Parts...> == 0 ||
+                    (detail::count<detail::is_shift, Parts...> == 1 &&
+                     detail::count<detail::is_activation, Parts...> == 1),
+                "quant::scheme: quant::shift goes once, and with a quant::activation: inputs in full precision "
+                "need none");
 
   using weight_type = typename detail::find<detail::is_weight, Parts...>::type;
   using activation_type = typename detail::find<detail::is_activation, Parts...>::type;
@@ -149,6 +164,10 @@ struct scheme {
   static constexpr bool quantizes_weights = true;
   static constexpr bool quantizes_activations = !std::is_void_v<activation_type>;
   static constexpr bool quantizes_attention = !std::is_void_v<attention_type>;
+  /// Inputs of linear layers are smoothed: scaled by 1 / s.
+  static constexpr bool smooths_inputs = quantizes_activations;
+  /// And shifted by −δ.
+  static constexpr bool shifts_inputs = detail::count<detail::is_shift, Parts...> == 1;
 };
 
 /// Nothing is quantized: the model as it was trained, and the teacher of the quantized one.
@@ -156,6 +175,8 @@ struct full_precision {
   static constexpr bool quantizes_weights = false;
   static constexpr bool quantizes_activations = false;
   static constexpr bool quantizes_attention = false;
+  static constexpr bool smooths_inputs = false;
+  static constexpr bool shifts_inputs = false;
 };
 
 }  // namespace zoqat::quant
