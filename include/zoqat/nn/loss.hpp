@@ -117,7 +117,8 @@ void cross_entropy(Model& model, const Pass& pass, std::span<token_loss> losses)
   std::vector<scored_token> scored;
   for (const std::size_t i : detail::scored_tokens(pass.batch)) {
     const std::int64_t target = pass.batch.target(i);
-    require(target <= std::int64_t{std::numeric_limits<token>::max()}, "cross_entropy: target {} is no token", target);
+    require(target <= std::int64_t{std::numeric_limits<token>::max()}, "cross_entropy: target {} is no token",
+            target);
     scored.push_back({i, static_cast<token>(target)});
   }
   detail::sum_lanes(token_losses(model, pass, scored), losses);
