@@ -44,6 +44,22 @@ std::vector<const eval::continuation*> pointers(const std::vector<eval::continua
   for (const auto& text : all) result.push_back(&text);
   return result;
 }
+/// Finds all words as likely, and notes how many tokens each pass has.
+struct recording_model {
+  model_shape shape_{.vocabulary = 37};
+  std::vector<std::size_t> passes{};
+
+  [[nodiscard]] const model_shape& shape() const { return shape_; }
+  template <class Pass>
+  void forward(const Pass& pass) {
+    passes.push_back(pass.tokens());
+  }
+  template <class Pass, class F>
+  void for_each_logit_tile(const Pass&, std::span<const std::size_t> tokens, F&& f) const {
+    matrix<float> logits(tokens.size(), 37, 0.0f);
+    f(nn::logit_tile{0, 0, 0, logits});
+  }
+};
 /// By all logits of one text alone.
 double brute_force(model_type& model, const eval::continuation& text) {
   nn::token_batch batch;
@@ -82,6 +98,34 @@ TEST_CASE("losses of continuations are those of all logits, whatever the parts a
       CHECK(parts(0, i) == doctest::Approx(whole(0, i)).epsilon(1e-6));
   }
   CHECK(eval::continuation_losses(model, at_masters, {}, 10, one, work).empty());
+}
+
+TEST_CASE("a pass has no more tokens than asked for, but for a sequence that is longer") {
+  recording_model model;
+  const auto all = texts();
+  const auto at = pointers(all);
+  nn::workspace work;
+  sequential here;
+  std::size_t longest = 0, whole = 0;
+  for (const auto& text : all) longest = std::max(longest, text.read().size());
+  const auto passes = [&](std::size_t part) {
+    model.passes.clear();
+    const auto losses = eval::continuation_losses(model, at_masters, at, part, here, work);
+    for (std::size_t i = 0; i != all.size(); ++i)
+      CHECK(losses(0, i) == doctest::Approx(static_cast<double>(all[i].scored()) * std::log(37.0)));
+    return model.passes;
+  };
+  CHECK(passes(10'000).size() == 1);
+  whole = model.passes[0];
+  for (const std::size_t part : {std::size_t{1}, longest, whole / 2, whole - 1}) {
+    std::size_t sum = 0;
+    for (const std::size_t tokens : passes(part)) {
+      CHECK(tokens <= std::max(part, longest));
+      sum += tokens;
+    }
+    CHECK(sum == whole);
+    CHECK(model.passes.size() > 1);
+  }
 }
 
 TEST_CASE("texts share a sequence where one reads what the other reads first") {

@@ -25,8 +25,8 @@ std::vector<tasks::answer_item> read(std::string_view content, const char* name 
 }
 /// The golds of a question with that answer, and more members.
 strings answers_of(const std::string& answer, const std::string& more = "") {
-  const auto items = read(R"({"p_1": {"passage": "Two ducks swam.", "qa_pairs": [{"question": "How many? ", "query_id": "q7",
-                           "answer": )" + answer + more + "}]}}");
+  const auto items = read(R"({"p_1": {"passage": "Two ducks swam.", "qa_pairs": [
+                           {"question": "How many? ", "query_id": "q7", "answer": )" + answer + more + "}]}}");
   REQUIRE(items.size() == 1);
   CHECK(items[0].prompt == "Passage: Two ducks swam.\nQuestion: How many?\nAnswer:");
   CHECK(items[0].completion == " " + items[0].answers.front() + "\n");
@@ -38,7 +38,8 @@ strings answers_of(const std::string& answer, const std::string& more = "") {
 
 TEST_CASE("an answer is a number, spans or a date, and validated answers count too") {
   CHECK(answers_of(R"({"number": "2", "date": {"day": "", "month": "", "year": ""}, "spans": []})") == strings{"2"});
-  CHECK(answers_of(R"({"number": "", "date": {}, "spans": ["ducks", "two ducks"]})") == strings{"ducks", "two ducks"});
+  CHECK(answers_of(R"({"number": "", "date": {}, "spans": ["ducks", "two ducks"]})") ==
+        strings{"ducks", "two ducks"});
   CHECK(answers_of(R"({"number": "", "date": {"day": "3", "month": "May", "year": "1900"}, "spans": []})") ==
         strings{"3 May 1900"});
   CHECK(answers_of(R"({"date": {"day": "", "month": "May", "year": "1900"}})") == strings{"May 1900"});
@@ -48,8 +49,8 @@ TEST_CASE("an answer is a number, spans or a date, and validated answers count t
 }
 
 TEST_CASE("Hugging Face's records are read from an array and from lines") {
-  const std::string record = R"({"section_id": "p_1", "query_id": "q7", "passage": "Two ducks swam.", "question": "How many?",
-      "answers_spans": {"spans": ["2", "two"], "types": ["number", "span"]}})";
+  const std::string record = R"({"section_id": "p_1", "query_id": "q7", "passage": "Two ducks swam.",
+      "question": "How many?", "answers_spans": {"spans": ["2", "two"], "types": ["number", "span"]}})";
   std::string line = record;
   std::erase(line, '\n');
   for (const auto& items : {read("[" + record + "]"), read(line + "\n", "d.jsonl")}) {

@@ -17,7 +17,8 @@ TEST_CASE("records are the elements of an array or the lines of a .jsonl file") 
   write_file(folder / "b.jsonl", "{\"n\": 1}\n\n{\"n\": 2}\n");
   for (const char* const name : {"a.json", "b.jsonl"}) {
     std::vector<std::uint32_t> found;
-    tasks::for_each_record(folder / name, [&](const io::json_place& r) { found.push_back(r["n"].as<std::uint32_t>()); });
+    tasks::for_each_record(folder / name,
+                           [&](const io::json_place& r) { found.push_back(r["n"].as<std::uint32_t>()); });
     CHECK(found == std::vector<std::uint32_t>{1, 2});
   }
 }

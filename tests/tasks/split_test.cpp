@@ -86,7 +86,8 @@ TEST_CASE("too few items make smaller parts, or an error, as one wishes") {
   CHECK(tasks::split(count_to(0), count_to(0), {.train = 0, .validation = 0, .test = 0}).train.empty());
 
   const auto failure = [](int items, const tasks::few_shot& wanted, int tests = 1) {
-    return message_of<value_error>([&] { static_cast<void>(tasks::split(count_to(items), count_to(tests), wanted)); });
+    return message_of<value_error>(
+        [&] { static_cast<void>(tasks::split(count_to(items), count_to(tests), wanted)); });
   };
   check_mentions(failure(250, {.when_short = tasks::shortage::refused}), "1000", "500", "there are 250");
   check_mentions(failure(2, {}), "2 items are too few");

@@ -3,10 +3,11 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
-#include <zoqat/core/lanes.hpp>
+#include <zoqat/core/matrix.hpp>
 #include <zoqat/eval/encoded.hpp>
 #include <zoqat/eval/score.hpp>
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -23,8 +24,8 @@ namespace zoqat::eval {
   return texts;
 }
 
-/// The scores of each item's candidates: the mean log-probability of a candidate's tokens after the prompt, as in MeZO
-/// (arXiv 2305.17333, section 3). Cost: a pass over all candidates with their prompts, in parts; see
+/// The scores of each item's candidates: the mean log-probability of a candidate's tokens after the prompt, as MeZO
+/// (arXiv 2305.17333) scores them. Cost: a pass over all candidates with their prompts, in parts; see
 /// `continuation_losses`.
 template <simd::kernels Kernels = simd::default_kernels, class Model, executor Executor>
 [[nodiscard]] std::vector<std::vector<double>> candidate_scores(Model& model, std::span<const encoded_item> items,

@@ -16,7 +16,8 @@ namespace zoqat::eval {
 /// Python's script knows Unicode: a letter such as É keeps its case, and quotation marks and dashes beyond ASCII stay
 /// part of their word.
 [[nodiscard]] inline std::vector<std::string> answer_words(std::string_view answer) {
-  constexpr std::string_view punctuation = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", white = " \t\n\v\f\r\x1c\x1d\x1e\x1f";
+  constexpr std::string_view punctuation = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+  constexpr std::string_view white = " \t\n\v\f\r\x1c\x1d\x1e\x1f";
   std::vector<std::string> words(1);
   for (const char c : answer) {
     if (white.find(c) != white.npos) words.emplace_back();
