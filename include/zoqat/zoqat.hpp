@@ -11,5 +11,6 @@
 #include <zoqat/quant/quant.hpp>
 #include <zoqat/random/random.hpp>
 #include <zoqat/simd/simd.hpp>
+#include <zoqat/tasks/tasks.hpp>
 #include <zoqat/train/train.hpp>
 #include <zoqat/zo/zo.hpp>

@@ -96,6 +96,26 @@ TEST_CASE("cross-entropy sums the scored tokens of each lane") {
   CHECK(nn::token_loss{}.mean() == 0);
 }
 
+TEST_CASE("a token can be asked about any targets, several at once, whatever the batch says") {
+  fixture f;
+  table_model model(random_matrix(16, vocabulary, 1, 5));
+  const std::array<nn::scored_token, 5> asked{{{4, 0}, {1, 8}, {1, 2}, {7, 6}, {1, 8}}};
+  const matrix<double> losses = nn::token_losses(model, f.pass(), asked);
+  REQUIRE(losses.rows() == 2);
+  REQUIRE(losses.cols() == 5);
+  for (std::size_t lane = 0; lane != 2; ++lane) {
+    for (std::size_t i = 0; i != asked.size(); ++i) {
+      const double expected = -log_softmax(model.table.row(lane * 8 + asked[i].index))[asked[i].target];
+      CHECK(losses(lane, i) == doctest::Approx(expected).epsilon(1e-6));
+    }
+    CHECK(losses(lane, 1) == losses(lane, 4));
+  }
+  CHECK(nn::token_losses(model, f.pass(), {}).empty());
+  const std::array<nn::scored_token, 1> outside{{{0, 9}}};
+  check_mentions(message_of<value_error>([&] { static_cast<void>(nn::token_losses(model, f.pass(), outside)); }),
+                 "target 9", "vocabulary of 9");
+}
+
 TEST_CASE("distillation is the KL divergence from the teacher, and nothing against itself") {
   fixture f;
   table_model teacher(random_matrix(8, vocabulary, 2, 4)), model(random_matrix(16, vocabulary, 3, 4));

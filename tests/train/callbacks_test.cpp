@@ -34,6 +34,8 @@ std::vector<std::uint32_t> evaluated(std::uint32_t every, std::uint32_t first, s
 
 }  // namespace
 
+static_assert(train::is_due(3, 6, 9) && train::is_due(3, 7, 7) && !train::is_due(3, 7, 9) && !train::is_due(0, 7, 7));
+
 TEST_CASE("evaluations come every so many steps and at the end") {
   using steps = std::vector<std::uint32_t>;
   CHECK(evaluated(3, 0, 7) == steps{3, 6, 7});

@@ -291,6 +291,54 @@ TEST_CASE("a log replays to the same bits, and to the optimiser's state") {
   CHECK(wrong.values == start);
 }
 
+TEST_CASE("the first steps of a log make the parameters as they were then") {
+  const temporary_folder folder;
+  quadratic q;
+  auto log = zo::run_log::create(folder / "run.zlog",
+                                 {.seed = q.estimator.seed, .start = zo::fingerprint(q.parameters), .settings = {}});
+  struct append {
+    zo::run_log* log;
+    void after_step(const train::step_report& report) { log->append(*report.update); }
+  };
+  values_by_step after{q.values};
+  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 5, q.threads, append{&log}, watch{&q, &after});
+  for (std::uint32_t steps = 0; steps != 6; ++steps) {
+    quadratic again;
+    train::replay_first(again.estimator.elements, again.parameters, log, steps, again.optimizer, again.threads);
+    CHECK(again.values == after[steps]);
+  }
+  quadratic again;
+  check_mentions(message_of<value_error>([&] {
+    train::replay_first(again.estimator.elements, again.parameters, log, 6, again.optimizer, again.threads);
+  }), "run.zlog", "first 6 steps", "has 5");
+  CHECK(again.values == after[0]);
+
+  std::vector<std::uint32_t> seen;
+  train::replay(again.estimator.elements, again.parameters, log, again.optimizer, again.threads,
+                [&](std::uint32_t done) {
+                  seen.push_back(done);
+                  CHECK(again.values == after[done]);
+                });
+  CHECK(seen == std::vector<std::uint32_t>{1, 2, 3, 4, 5});
+}
+
+TEST_CASE("an objective that was told otherwise than the estimator is refused with both values") {
+  struct told : quadratic {
+    std::size_t parts = 1;
+    zo::either distribution{.is_gaussian = false};
+    [[nodiscard]] std::size_t micro_batches() const { return parts; }
+    [[nodiscard]] zo::either elements() const { return distribution; }
+  } q;
+  const auto run = [&] { train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads); };
+  run();
+  q.parts = 3;
+  check_mentions(message_of<value_error>(run), "objective has 3 micro-batches", "estimator 1");
+  q.parts = 1;
+  q.distribution.is_gaussian = true;
+  check_mentions(message_of<value_error>(run), "gaussian", "rademacher");
+  CHECK(q.selected.size() == 1);
+}
+
 TEST_CASE("an empty log leads to step 0") {
   const temporary_folder folder;
   quadratic q;

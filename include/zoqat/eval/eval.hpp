@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/eval/answers.hpp>
+#include <zoqat/eval/choices.hpp>
 #include <zoqat/eval/corpus.hpp>
+#include <zoqat/eval/encoded.hpp>
 #include <zoqat/eval/perplexity.hpp>
 #include <zoqat/eval/sample.hpp>
+#include <zoqat/eval/score.hpp>
+#include <zoqat/eval/token_f1.hpp>

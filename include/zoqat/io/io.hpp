@@ -9,6 +9,7 @@
 #include <zoqat/io/file_descriptor.hpp>
 #include <zoqat/io/hugging_face.hpp>
 #include <zoqat/io/json.hpp>
+#include <zoqat/io/json_place.hpp>
 #include <zoqat/io/llama2c.hpp>
 #include <zoqat/io/llama2c_tokenizer.hpp>
 #include <zoqat/io/llama_config.hpp>

@@ -24,8 +24,8 @@ namespace zoqat::io {
 /// The only header that includes a JSON library: parsing with limits, and getters that say what is wrong where.
 using json = nlohmann::json;
 
-/// Longest text that is parsed, which bounds the memory that a hostile file can ask for. It is also
-/// safetensors' own limit for its header.
+/// Longest text that is parsed unless a caller allows more, which bounds the memory that a hostile file can ask for.
+/// It is also safetensors' own limit for its header.
 inline constexpr std::size_t max_json_bytes = 100'000'000;
 /// Deepest nesting that is parsed.
 inline constexpr std::size_t max_json_depth = 64;
@@ -106,10 +106,11 @@ std::optional<T> convert(const json& value) {
 }  // namespace detail
 
 /// Parses `text`; `file` is named in messages. Throws io_error on malformed text (with the position), text
-/// longer than `max_json_bytes`, nesting deeper than `max_json_depth`, and keys that come twice.
-[[nodiscard]] inline json parse_json(std::string_view text, std::string_view file) {
-  require<io_error>(text.size() <= max_json_bytes, "{}: {} bytes of JSON, more than the {} that are read", file,
-                    text.size(), max_json_bytes);
+/// longer than `most_bytes`, nesting deeper than `max_json_depth`, and keys that come twice.
+[[nodiscard]] inline json parse_json(std::string_view text, std::string_view file,
+                                     std::size_t most_bytes = max_json_bytes) {
+  require<io_error>(text.size() <= most_bytes, "{}: {} bytes of JSON, more than the {} that are read", file,
+                    text.size(), most_bytes);
   try {
     return json::parse(text.begin(), text.end(), detail::json_guard(file));
   } catch (const json::parse_error& error) {
@@ -120,9 +121,9 @@ std::optional<T> convert(const json& value) {
 }
 
 /// Parses the file `path`; throws as `parse_json` does.
-[[nodiscard]] inline json read_json(const std::filesystem::path& path) {
+[[nodiscard]] inline json read_json(const std::filesystem::path& path, std::size_t most_bytes = max_json_bytes) {
   const mapped_file file(path);
-  return parse_json(file.text(), path.native());
+  return parse_json(file.text(), path.native(), most_bytes);
 }
 
 /// `value` as text on one line. Throws value_error when a string in it is not UTF-8; `file` is where it goes.

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -40,14 +41,14 @@ namespace detail {
   return tokens;
 }
 
-/// Runs the model, shows every tile of the scored rows' logits to `observe(tile)`, in parallel, and then sums
-/// `value(row, log Σ exp of its logits)` over the rows of each lane. Rows count the scored tokens, lane after lane.
-/// Slices are joined and rows added in a fixed order, in double: no loss depends on the threads.
+/// Runs the model, shows every tile of the logits after `tokens` to `observe(tile)`, in parallel, and returns
+/// `value(row, log Σ exp of its logits)` of each row: [lanes, tokens]. Rows count `tokens`, lane after lane. Slices
+/// are joined in a fixed order, in double: no value depends on the threads.
 template <class Model, class Pass, class Observe, class Value>
-void reduce_scored(Model& model, const Pass& pass, std::span<token_loss> losses, Observe&& observe, Value&& value) {
+[[nodiscard]] matrix<double> reduce_logits(Model& model, const Pass& pass, std::span<const std::size_t> tokens,
+                                           Observe&& observe, Value&& value) {
   using kernels = typename Pass::kernels;
   model.forward(pass);
-  const std::vector<std::size_t> tokens = scored_tokens(pass.batch);
   matrix<float> normalizers(pass.lanes.count() * tokens.size(), vocabulary_slices(model.shape().vocabulary));
   model.for_each_logit_tile(pass, tokens, [&](const logit_tile& tile) {
     for (std::size_t i = 0; i != tile.logits.rows(); ++i)
@@ -55,10 +56,17 @@ void reduce_scored(Model& model, const Pass& pass, std::span<token_loss> losses,
           kernels::log_sum_exp(tile.logits.row(i).data(), tile.logits.cols());
     observe(tile);
   });
+  matrix<double> values(pass.lanes.count(), tokens.size());
+  for (std::size_t row = 0; row != normalizers.rows(); ++row)
+    values.data()[row] = value(row, join_log_sum_exp(normalizers.row(row)));
+  return values;
+}
+
+/// Sums the values [lanes, tokens] of each lane in their order, in double.
+inline void sum_lanes(const matrix<double>& values, std::span<token_loss> losses) {
   for (std::size_t lane = 0; lane != losses.size(); ++lane) {
-    losses[lane] = {.sum = 0, .tokens = tokens.size()};
-    for (std::size_t row = lane * tokens.size(); row != (lane + 1) * tokens.size(); ++row)
-      losses[lane].sum += value(row, join_log_sum_exp(normalizers.row(row)));
+    losses[lane] = {.sum = 0, .tokens = values.cols()};
+    for (const double value : values.row(lane)) losses[lane].sum += value;
   }
 }
 
@@ -74,27 +82,46 @@ template <simd::kernels Kernels>
 
 }  // namespace detail
 
-/// −log p(target) summed over the scored tokens of the batch, for each lane. `losses` has one place per lane. Throws
-/// value_error for a target outside the vocabulary.
+/// A token of a batch, and one that may follow it.
+struct scored_token {
+  std::size_t index;  ///< into the batch
+  token target;
+};
+
+/// −log p(target) of each of `scored`, for each lane: [lanes, scored]. The batch's own targets do not count, and one
+/// token may be asked about several targets. Throws value_error for a target outside the vocabulary.
 template <class Model, class Pass>
-void cross_entropy(Model& model, const Pass& pass, std::span<token_loss> losses) {
-  const auto vocabulary = static_cast<std::int64_t>(model.shape().vocabulary);
-  for (std::size_t i = 0; i != pass.tokens(); ++i)
-    require(pass.batch.target(i) < vocabulary, "cross_entropy: target {} is outside the vocabulary of {}",
-            pass.batch.target(i), vocabulary);
-  std::vector<std::size_t> targets;
-  for (const std::size_t i : detail::scored_tokens(pass.batch))
-    targets.push_back(static_cast<std::size_t>(pass.batch.target(i)));
-  std::vector<float> chosen(pass.lanes.count() * targets.size());
-  detail::reduce_scored(
-      model, pass, losses,
+[[nodiscard]] matrix<double> token_losses(Model& model, const Pass& pass, std::span<const scored_token> scored) {
+  std::vector<std::size_t> tokens;
+  for (const auto& [index, target] : scored) {
+    require(target < model.shape().vocabulary, "token_losses: target {} is outside the vocabulary of {}", target,
+            model.shape().vocabulary);
+    tokens.push_back(index);
+  }
+  std::vector<float> chosen(pass.lanes.count() * scored.size());
+  return detail::reduce_logits(
+      model, pass, tokens,
       [&](const logit_tile& tile) {
         for (std::size_t i = 0; i != tile.logits.rows(); ++i) {
-          const std::size_t row = tile.first_row + i, word = targets[row % targets.size()] - tile.first_word;
+          const std::size_t row = tile.first_row + i, word = scored[row % scored.size()].target - tile.first_word;
           if (word < tile.logits.cols()) chosen[row] = tile.logits(i, word);  // wraps where it lies before the slice
         }
       },
       [&](std::size_t row, double normalizer) { return normalizer - double{chosen[row]}; });
+}
+
+/// −log p(target) summed over the scored tokens of the batch, for each lane. `losses` has one place per lane. Throws
+/// value_error for a target outside the vocabulary.
+template <class Model, class Pass>
+void cross_entropy(Model& model, const Pass& pass, std::span<token_loss> losses) {
+  std::vector<scored_token> scored;
+  for (const std::size_t i : detail::scored_tokens(pass.batch)) {
+    const std::int64_t target = pass.batch.target(i);
+    require(target <= std::int64_t{std::numeric_limits<token>::max()}, "cross_entropy: target {} is no token",
+            target);
+    scored.push_back({i, static_cast<token>(target)});
+  }
+  detail::sum_lanes(token_losses(model, pass, scored), losses);
 }
 
 /// The probabilities that a teacher gives to the whole vocabulary at every scored token of a batch. What it hands to
@@ -137,8 +164,8 @@ template <class Model, class Pass>
 void distillation(Model& model, const Pass& pass, const teacher_scores& teacher, std::span<token_loss> losses) {
   const std::size_t tokens = teacher.probability.rows();
   matrix<float> means(pass.lanes.count() * tokens, vocabulary_slices(teacher.probability.cols()));
-  detail::reduce_scored(
-      model, pass, losses,
+  const matrix<double> values = detail::reduce_logits(
+      model, pass, detail::scored_tokens(pass.batch),
       [&](const logit_tile& tile) {
         for (std::size_t i = 0; i != tile.logits.rows(); ++i) {
           const std::size_t row = tile.first_row + i;
@@ -149,6 +176,7 @@ void distillation(Model& model, const Pass& pass, const teacher_scores& teacher,
       [&](std::size_t row, double normalizer) {
         return teacher.negative_entropy[row % tokens] - (detail::total(means.row(row)) - normalizer);
       });
+  detail::sum_lanes(values, losses);
 }
 
 }  // namespace zoqat::nn

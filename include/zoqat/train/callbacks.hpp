@@ -28,6 +28,12 @@ struct write_log {
   static constexpr bool reads_parameters(const step_report&) noexcept { return false; }
 };
 
+/// Whether something that happens every `every` steps, and after the last one, happens after `done` of `steps` steps;
+/// never for an `every` of 0.
+[[nodiscard]] constexpr bool is_due(std::uint32_t every, std::uint32_t done, std::uint32_t steps) noexcept {
+  return every > 0 && (done % every == 0 || done == steps);
+}
+
 /// Calls `f(steps made)` after every `every` steps and after the last one; never for an `every` of 0.
 template <class F>
 class evaluate_every {
@@ -37,8 +43,7 @@ class evaluate_every {
     if (reads_parameters(report)) f_(report.step + 1);
   }
   [[nodiscard]] bool reads_parameters(const step_report& report) const noexcept {
-    const std::uint32_t done = report.step + 1;
-    return every_ > 0 && (done % every_ == 0 || done == report.steps);
+    return is_due(every_, report.step + 1, report.steps);
   }
 
  private:

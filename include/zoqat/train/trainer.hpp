@@ -7,9 +7,12 @@
 #include <zoqat/zo/run_log.hpp>
 #include <zoqat/zo/update.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string_view>
 #include <type_traits>
 
 namespace zoqat::train {
@@ -82,6 +85,39 @@ class updater {
   Executor& threads_;
 };
 
+struct nothing {
+  constexpr void operator()(std::uint32_t) const noexcept {}
+};
+
+template <zo::distribution Distribution, parameter_store Store, class Optimizer, executor Executor, class Each>
+std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::run_log& log,
+                     std::span<const zo::update> updates, Optimizer& optimizer, Executor& threads, Each&& each) {
+  const std::uint64_t here = zo::fingerprint(parameters);
+  require(here == log.header().start,
+          "{}: the log started from other parameters (fingerprint {:016x}, here {:016x}): use the model, options and "
+          "instruction set it was made with", log.path().native(), log.header().start, here);
+  std::uint32_t next = 0;
+  for (const zo::update& u : updates) {
+    zo::apply(elements, u, parameters, threads);
+    optimizer.replay(u);
+    each(next = u.step + 1);
+  }
+  return next;
+}
+
+/// Refuses an objective that was told of other micro-batches or directions than the estimator.
+template <class Objective, class Estimator>
+void require_match(const Objective& loss, const Estimator& estimator) {
+  if constexpr (requires { loss.micro_batches() == estimator.micro_batches; })
+    require(loss.micro_batches() == estimator.micro_batches,
+            "train::run: the objective has {} micro-batches, but the estimator {}", loss.micro_batches(),
+            estimator.micro_batches);
+  if constexpr (requires { loss.elements().name(), estimator.elements.name(); })
+    require(std::string_view(loss.elements().name()) == estimator.elements.name(),
+            "train::run: the objective's lanes are along {} directions, but the estimator's are {}",
+            loss.elements().name(), estimator.elements.name());
+}
+
 template <class C>
 inline constexpr bool is_callback =
     requires(C& c) { c.begin(0u, 0u); } || requires(C& c, const step_report& r) { c.after_step(r); } ||
@@ -89,21 +125,25 @@ inline constexpr bool is_callback =
 
 }  // namespace detail
 
-/// Applies the updates of a log that were made before; the optimiser gets back its state. Returns the next step.
-template <zo::distribution Distribution, parameter_store Store, class Optimizer, executor Executor>
+/// Applies the updates of a log that were made before, and calls `each(steps made)` after each; the optimiser gets
+/// back its state. Returns the next step. Throws value_error if the parameters are not those the log started from.
+template <zo::distribution Distribution, parameter_store Store, class Optimizer, executor Executor,
+          std::invocable<std::uint32_t> Each = detail::nothing>
 std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::run_log& log, Optimizer& optimizer,
-                     Executor& threads) {
-  const std::uint64_t here = zo::fingerprint(parameters);
-  require(here == log.header().start,
-          "{}: the log started from other parameters (fingerprint {:016x}, here {:016x}): use the model, options and "
-          "instruction set it was made with", log.path().native(), log.header().start, here);
-  std::uint32_t next = 0;
-  for (const zo::update& u : log.updates()) {
-    zo::apply(elements, u, parameters, threads);
-    optimizer.replay(u);
-    next = u.step + 1;
-  }
-  return next;
+                     Executor& threads, Each&& each = {}) {
+  return detail::replay(elements, parameters, log, log.updates(), optimizer, threads, each);
+}
+
+/// The same for the first `steps` steps of a log: the model as it was then, such as the best one of `keep_best`.
+/// Throws value_error also if the log has fewer.
+template <zo::distribution Distribution, parameter_store Store, class Optimizer, executor Executor>
+void replay_first(const Distribution& elements, Store& parameters, const zo::run_log& log, std::uint32_t steps,
+                  Optimizer& optimizer, Executor& threads) {
+  const std::span<const zo::update> all = log.updates();
+  const std::uint32_t made = all.empty() ? 0 : all.back().step + 1;
+  require(steps <= made, "{}: the first {} steps are wanted, but the log has {}", log.path().native(), steps, made);
+  const auto end = std::ranges::lower_bound(all, steps, {}, &zo::update::step);
+  detail::replay(elements, parameters, log, std::span(all.begin(), end), optimizer, threads, detail::nothing{});
 }
 
 /// Trains from step `first` to `steps`: selects the data, estimates, plans, applies, and calls each callback's
@@ -112,13 +152,15 @@ std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::
 ///
 /// An objective with `defer(update, parameters)` and `flush(parameters)` makes an update on its next pass through the
 /// weights. It is flushed before a callback looks at them; one that never does, or not after every step, says so by
-/// `bool reads_parameters(report) const`.
+/// `bool reads_parameters(report) const`. One with `micro_batches()` or `elements()` must have as many micro-batches
+/// as the estimator, and directions of the same distribution: throws value_error with both where it has not.
 template <class Estimator, class Objective, class Optimizer, parameter_store Store, executor Executor,
           class... Callbacks>
 std::uint32_t run(Store& parameters, Objective& loss, const Estimator& estimator, Optimizer& optimizer,
                   std::uint32_t first, std::uint32_t steps, Executor& threads, Callbacks&&... callbacks) {
   static_assert((detail::is_callback<std::remove_reference_t<Callbacks>> && ...),
                 "train::run: a callback has none of begin(first, steps), after_step(report), stop() and end()");
+  detail::require_match(loss, estimator);
   (detail::call_begin(callbacks, first, steps), ...);
   std::uint32_t rejected = 0;
   detail::updater updates(loss, parameters, estimator.elements, threads);

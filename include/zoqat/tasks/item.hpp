@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace zoqat::tasks {
+
+/// A question with a few candidates for what follows it, one of which is right. A candidate begins with the white
+/// space that parts it from the prompt.
+struct choice_item {
+  std::string prompt;
+  std::vector<std::string> choices;
+  std::size_t correct = 0;  ///< index into `choices`
+
+  friend bool operator==(const choice_item&, const choice_item&) = default;
+};
+
+/// A question that is answered freely.
+struct answer_item {
+  std::string prompt;
+  std::string completion;            ///< what training makes follow the prompt: the first answer and how it ends
+  std::vector<std::string> answers;  ///< all that count as right, at least one
+  std::string id;                    ///< of the question in its file
+
+  friend bool operator==(const answer_item&, const answer_item&) = default;
+};
+
+}  // namespace zoqat::tasks

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/io/json.hpp>
+#include <zoqat/io/json_place.hpp>
+#include <zoqat/tasks/lines.hpp>
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace zoqat::tasks {
+
+/// Longest JSON text that is read as a data set, which may have more of it than a model.
+inline constexpr std::size_t max_data_bytes = std::size_t{1} << 30;
+
+/// Reads a JSON file and calls f(place) with all of it. Throws io_error as io::read_json does.
+template <class F>
+void with_json(const std::filesystem::path& path, F&& f) {
+  const io::json all = io::read_json(path, max_data_bytes);
+  f(io::json_place(all, path.native() + ": "));
+}
+
+/// Calls f(place) for the records of a data set: the values of the lines of a file whose name ends in `.jsonl`, the
+/// elements of the array in any other. Throws io_error for anything else.
+template <class F>
+void for_each_record(const std::filesystem::path& path, F&& f) {
+  if (path.extension() != ".jsonl") return with_json(path, [&](const io::json_place& all) { all.for_each(f); });
+  for_each_line(path, [&](std::string_view line, const std::string& place) {
+    const io::json record = io::parse_json(line, place);
+    f(io::json_place(record, place + ": "));
+  });
+}
+
+}  // namespace zoqat::tasks

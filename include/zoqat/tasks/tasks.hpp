@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// Everything in `zoqat::tasks`: downstream tasks in their official file formats, as prompts and answers.
+
+#include <zoqat/tasks/alpaca.hpp>
+#include <zoqat/tasks/cb.hpp>
+#include <zoqat/tasks/drop.hpp>
+#include <zoqat/tasks/item.hpp>
+#include <zoqat/tasks/lines.hpp>
+#include <zoqat/tasks/records.hpp>
+#include <zoqat/tasks/split.hpp>
+#include <zoqat/tasks/squad.hpp>
+#include <zoqat/tasks/sst2.hpp>
+#include <zoqat/tasks/text_template.hpp>
+#include <zoqat/tasks/white_space.hpp>
