@@ -124,3 +124,33 @@ TEST_CASE("a matrix of one row is stored with its row or without") {
     CHECK(std::ranges::equal(t.values().flat(), expected));
   });
 }
+
+TEST_CASE("a model loads for fine-tuning tensor by tensor, and is the one that was loaded as a whole") {
+  using scheme = quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>>;
+  const temporary_folder folder;
+  auto collection = tiny_opt_tensors(tiny_opt_shape());
+  write_hugging_face(folder.path(), tiny_opt_config(tiny_opt_shape()), collection.views());
+  const auto source = io::open_model(folder.path());
+  const nn::storage_plan plan{.masters = master_format::bf16, .embeddings = master_format::int8};
+  auto whole = io::load<nn::opt<scheme>>(source);
+  whole.for_each_site([](auto&& site) {
+    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+  });
+  whole.store(plan);
+  auto built = io::load<nn::opt<scheme>>(source, plan);
+  CHECK(built.weight_bytes() == whole.weight_bytes());
+  std::vector<std::vector<std::byte>> stored;
+  const auto bytes_of = [](nn::trainable& t) {
+    const parameter p = t.view();
+    std::vector<std::byte> bytes;
+    for (const auto part : {std::as_bytes(p.values), std::as_bytes(p.compact.halves), std::as_bytes(p.compact.codes)})
+      bytes.insert(bytes.end(), part.begin(), part.end());
+    return bytes;
+  };
+  whole.for_each_base_tensor([&](nn::trainable& t) { stored.push_back(bytes_of(t)); });
+  std::size_t i = 0;
+  built.for_each_base_tensor([&](nn::trainable& t) { CHECK_MESSAGE(bytes_of(t) == stored[i++], t.name()); });
+  CHECK(i == stored.size());
+
+  CHECK_THROWS_AS(static_cast<void>(io::load<nn::llama<scheme>>(source, plan)), io_error);
+}

@@ -55,6 +55,23 @@ TEST_CASE("a mapped file survives the replacement and removal of the file") {
   CHECK(file.text() == "old content");
 }
 
+TEST_CASE("what was forgotten is read again") {
+  const temporary_folder folder;
+  std::string text(100'000, 'a');
+  for (std::size_t i = 0; i != text.size(); ++i) text[i] = static_cast<char>('a' + i % 23);
+  write_file(folder / "file", text);
+  const io::mapped_file file(folder / "file");
+  for (const std::size_t first : {std::size_t{0}, std::size_t{5000}, std::size_t{99'999}, text.size()})
+    for (const std::size_t n : {std::size_t{0}, std::size_t{1}, text.size() - first}) {
+      file.forget(file.bytes().subspan(first, std::min(n, text.size() - first)));
+      CHECK(file.text() == text);
+    }
+  std::vector<std::byte> elsewhere(20'000, std::byte{7});  // must stay: it is not the file's
+  file.forget(elsewhere);
+  CHECK(std::ranges::count(elsewhere, std::byte{7}) == 20'000);
+  io::mapped_file().forget(elsewhere);
+}
+
 TEST_CASE("what cannot be mapped is an io_error with the path and the reason") {
   const temporary_folder folder;
   check_mentions(message_of<io_error>([&] { io::mapped_file file(folder / "absent"); }), "absent", "cannot open",

@@ -33,6 +33,8 @@ class hugging_face_folder {
     if (shape_.kind.family == model_family::opt) return find_opt_tensor(find, name, shape_.tied_head);
     return find_by_canonical_name(find, name, shape_.tied_head);
   }
+  /// Gives back the memory that reading a tensor took.
+  void forget(const tensor_view& tensor) const noexcept { tensors_.forget(tensor); }
   /// All that is stored, under the names of the files.
   [[nodiscard]] const safetensors_folder& tensors() const noexcept { return tensors_; }
 

@@ -149,6 +149,9 @@ class llama2c_checkpoint {
   /// All tensors in the order of the file.
   [[nodiscard]] std::span<const tensor_view> tensors() const noexcept { return content_.tensors; }
 
+  /// Gives back the memory that reading a tensor took.
+  void forget(const tensor_view& tensor) const noexcept { file_.forget(tensor.data); }
+
  private:
   mapped_file file_;
   llama2c_content content_;

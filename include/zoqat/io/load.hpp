@@ -6,26 +6,43 @@
 #include <zoqat/io/tensor.hpp>
 #include <zoqat/io/tensor_source.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <span>
 
 namespace zoqat::io {
 
+/// Fills a tensor with name(), rows(), cols() and values() from a source, straight from the mapped file, whose memory it
+/// gives back. A tensor of one row may be stored without its row dimension. Throws io_error, with the file and the
+/// tensor, for one that is missing or of another shape.
+template <class Tensor, tensor_source Source>
+void load_tensor(const Source& source, Tensor& tensor) {
+  const std::array<std::size_t, 2> extents{tensor.rows(), tensor.cols()};
+  const tensor_view* const stored = source.find(tensor.name());
+  const bool flat = tensor.rows() == 1 && stored && stored->shape.size() == 1;
+  const tensor_view& found = at(source, tensor.name(), std::span<const std::size_t>(extents).subspan(flat ? 1 : 0));
+  if constexpr (requires { source.forget(found); }) {
+    const std::span<float> to = tensor.values().flat();
+    detail::require_room(found, to.size());
+    // Some megabytes at a time, so that the file and the tensor are not both in memory.
+    constexpr std::size_t at_a_time = std::size_t{1} << 20;
+    for (std::size_t first = 0; first < to.size(); first += at_a_time) {
+      const tensor_view piece = part_of(found, first, std::min(at_a_time, to.size() - first));
+      copy_to_f32(piece, to.subspan(first, piece.shape[0]));
+      source.forget(piece);
+    }
+  } else {
+    copy_to_f32(found, tensor.values().flat());
+  }
+}
+
 /// Fills a model's full-precision tensors from a source of the same shape. The model names what it wants through
-/// `for_each_base_tensor(f)`, where f receives tensors with name(), rows(), cols() and values(). Each is converted
-/// straight from the mapped file; a tensor of one row may be stored without its row dimension. Throws io_error, with
-/// the file and the tensor, for one that is missing or of another shape, and for a source of another kind.
+/// `for_each_base_tensor(f)`. Throws as `load_tensor` does, and for a source of another kind.
 template <class Model, tensor_source Source>
 void load_base_tensors(const Source& source, Model& model) {
   require_kind<Model>(source.shape().kind, source.path().native());
-  model.for_each_base_tensor([&](auto& tensor) {
-    const std::array<std::size_t, 2> extents{tensor.rows(), tensor.cols()};
-    const tensor_view* const stored = source.find(tensor.name());
-    const bool flat = tensor.rows() == 1 && stored && stored->shape.size() == 1;
-    copy_to_f32(at(source, tensor.name(), std::span<const std::size_t>(extents).subspan(flat ? 1 : 0)),
-                tensor.values().flat());
-  });
+  model.for_each_base_tensor([&](auto& tensor) { load_tensor(source, tensor); });
 }
 
 /// A model of type `Model` with the weights of a source. Throws io_error, before anything is allocated where the source
@@ -36,6 +53,14 @@ template <class Model, tensor_source Source>
   Model model(source.shape());
   load_base_tensors(source, model);
   return model;
+}
+
+/// The same for fine-tuning as `plan` says (nn::storage_plan), tensor by tensor: memory never holds more than what stays
+/// and one tensor of the source in fp32.
+template <class Model, tensor_source Source, class Plan>
+[[nodiscard]] Model load(const Source& source, const Plan& plan) {
+  require_kind<Model>(source.shape().kind, source.path().native());
+  return Model::build(source.shape(), [&](auto& tensor) { load_tensor(source, tensor); }, plan);
 }
 
 }  // namespace zoqat::io

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -49,6 +50,17 @@ class mapped_file {
   /// The same bytes as characters.
   [[nodiscard]] std::string_view text() const noexcept {
     return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
+
+  /// Gives the memory of `part` back to the system; whoever reads it again reads the file again. Nothing of what is
+  /// not this file's.
+  void forget(std::span<const std::byte> part) const noexcept {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto address = [](const std::byte* p) { return reinterpret_cast<std::uintptr_t>(p); };
+    const std::uintptr_t begin = address(bytes_.data()), end = begin + bytes_.size();
+    const std::uintptr_t first = std::max(begin, address(part.data())) / page * page;
+    const std::uintptr_t last = std::min(end, address(part.data()) + part.size());
+    if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
   }
 
  private:

@@ -31,6 +31,10 @@ class model_source {
   [[nodiscard]] const tensor_view* find(std::string_view name) const {
     return std::visit([&](const auto& s) { return s.find(name); }, format_);
   }
+  /// Gives back the memory that reading a tensor took.
+  void forget(const tensor_view& tensor) const {
+    std::visit([&](const auto& s) { s.forget(tensor); }, format_);
+  }
   /// The format itself, for `std::visit`.
   [[nodiscard]] const formats& format() const noexcept { return format_; }
 

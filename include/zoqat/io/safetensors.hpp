@@ -169,6 +169,9 @@ class safetensors_file {
     return *tensor;
   }
 
+  /// Gives back the memory that reading a tensor took.
+  void forget(const tensor_view& tensor) const noexcept { file_.forget(tensor.data); }
+
  private:
   mapped_file file_;
   safetensors_content content_;

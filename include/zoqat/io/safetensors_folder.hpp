@@ -44,6 +44,11 @@ class safetensors_folder {
   /// The tensor of that name, or null. Where there is an index, only what it lists is found.
   [[nodiscard]] const tensor_view* find(std::string_view name) const { return index_.find(name); }
 
+  /// Gives back the memory that reading a tensor took.
+  void forget(const tensor_view& tensor) const noexcept {
+    for (const safetensors_file& file : files_) file.forget(tensor);
+  }
+
  private:
   void open_single(const std::filesystem::path& file) {
     files_.emplace_back(file);

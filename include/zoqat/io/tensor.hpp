@@ -153,6 +153,12 @@ void copy_to(const tensor_view& tensor, std::span<T> out) {
   if (!out.empty()) std::memcpy(out.data(), tensor.data.data(), tensor.data.size());
 }
 
+/// Elements [first, first + n) of a tensor, as a tensor of one dimension.
+[[nodiscard]] inline tensor_view part_of(const tensor_view& tensor, std::size_t first, std::size_t n) {
+  const std::size_t size = dtype_size(tensor.type);
+  return {tensor.name, tensor.type, {n}, tensor.data.subspan(first * size, n * size), tensor.source};
+}
+
 /// Converts an F32, F16 or BF16 tensor to float, exactly. Throws io_error, with the file and the tensor, on
 /// another type or another number of elements than `out` has.
 inline void copy_to_f32(const tensor_view& tensor, std::span<float> out) {

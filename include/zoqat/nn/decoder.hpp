@@ -82,7 +82,7 @@ class decoder {
     model.for_each_layer([&](auto& norm, auto& layer) {
       norm.for_each_base_tensor(fill);
       for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.build(fill, s, plan); });
-      layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
+      if (plan.fixed_quantization) layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
     });
     model.final_norm_.for_each_base_tensor(fill);
     embedding(model.head_);
@@ -92,7 +92,7 @@ class decoder {
   void store(const storage_plan& plan) {
     for_each_layer([&](auto&, auto& layer) {
       for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.store(s, plan); });
-      layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
+      if (plan.fixed_quantization) layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
     });
     embedding_.store_as(plan.embeddings);
     if (!head_.empty()) head_.store_as(plan.embeddings);

@@ -119,6 +119,10 @@ class smoothed_linear {
   [[nodiscard]] trainable& clipping() noexcept { return clipping_; }
   /// The masters are gone and only packed codes remain.
   [[nodiscard]] bool deployed() const noexcept { return Scheme::quantizes_weights && !packed_.empty(); }
+  /// Bytes that quantizing the weights takes beside them while they train.
+  [[nodiscard]] std::size_t quantizer_bytes() const noexcept {
+    return clipping_.bytes() + steps_.bytes() + grids_.bytes();
+  }
   /// Bytes of the weights in deployment. `shifts`: the site has a δ, which the bias then takes up.
   [[nodiscard]] std::size_t weight_bytes(bool shifts = false) const noexcept {
     const bool biased = !bias_.empty() || (shifts && Scheme::quantizes_weights);
@@ -262,10 +266,10 @@ class smoothed_linear {
     start_clipping(site);
     store(site, plan);
   }
-  /// Takes the layer from masters in fp32 to what `plan` says. What quantizes its weights stays as it is from then on.
+  /// Takes the layer from masters in fp32 to what `plan` says.
   void store(const smoothing& site, const storage_plan& plan) {
     if (Scheme::quantizes_weights && !plan.trains(name_)) return deploy(site);
-    fix_grids(site);
+    if (plan.fixed_quantization) fix_grids(site);
     weight_.store_as(plan.masters);
   }
 

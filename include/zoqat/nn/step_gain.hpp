@@ -55,6 +55,9 @@ class step_gain {
     for_each_trainable([](trainable& level) { level.release(); });
   }
   [[nodiscard]] bool empty() const noexcept { return tensor_.empty(); }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return tensor_.bytes() + row_.bytes() + column_.bytes() + group_.bytes();
+  }
   /// Every factor is one.
   [[nodiscard]] bool neutral() const noexcept {
     return std::ranges::all_of(std::array{&tensor_, &row_, &column_, &group_}, [](const trainable* level) {

@@ -20,6 +20,8 @@ struct storage_plan {
   std::vector<std::string> trained{"*.q_proj", "*.v_proj"};
   master_format masters = master_format::fp32;     ///< of these layers
   master_format embeddings = master_format::fp32;  ///< of token embeddings and head, which do not train
+  /// Grids and smoothing stay where they are, as in fine-tuning; otherwise they may train beside the weights.
+  bool fixed_quantization = true;
 
   [[nodiscard]] bool trains(const std::string& layer) const {
     return std::ranges::any_of(trained, [&](const std::string& pattern) {
