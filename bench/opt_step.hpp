@@ -121,17 +121,18 @@ class inference {
   nn::workspace work_;
 };
 
-/// The objective of a training step on one batch; makes the update of the step before on its way, as
+/// The objective of a training step on micro-batches; makes the update of the step before on its way, as
 /// train::language_model_loss does.
 template <class Model, zo::distribution Distribution, executor Executor>
 class batch_objective {
  public:
-  batch_objective(Model& model, const nn::token_batch& batch, Executor& threads, reduction how)
-      : model_(model), batch_(batch), threads_(threads), how_(how) {}
+  batch_objective(Model& model, std::span<const nn::token_batch> batches, Executor& threads, reduction how)
+      : model_(model), batches_(batches), threads_(threads), how_(how) {}
 
-  void operator()(std::span<const zo::perturbation> points, std::size_t, std::span<double> losses) {
+  void operator()(std::span<const zo::perturbation> points, std::size_t micro_batch, std::span<double> losses) {
     const lanes_type lanes(points, {}, &deferred_);
-    reduce(model_, nn::forward_pass<kernels, lanes_type, Executor>{lanes, threads_, batch_, work_}, how_, losses);
+    const nn::forward_pass<kernels, lanes_type, Executor> pass{lanes, threads_, batches_[micro_batch], work_};
+    reduce(model_, pass, how_, losses);
   }
   void defer(const zo::update& u) { deferred_.defer(u, model_, threads_); }
 
@@ -140,7 +141,7 @@ class batch_objective {
   using lanes_type = zo::lanes<Distribution, kernels, deferred_type>;
 
   Model& model_;
-  const nn::token_batch& batch_;
+  std::span<const nn::token_batch> batches_;
   Executor& threads_;
   reduction how_;
   nn::workspace work_;
@@ -152,9 +153,13 @@ class batch_objective {
 template <class Model, zo::distribution Distribution, executor Executor>
 class training_step {
  public:
+  training_step(Model& model, const per_group<float>& epsilon, std::span<const nn::token_batch> micro_batches,
+                Executor& threads, reduction how = reduction::final_norm)
+      : loss_(model, micro_batches, threads, how),
+        estimator_{.epsilon = epsilon, .micro_batches = static_cast<std::uint32_t>(micro_batches.size())} {}
   training_step(Model& model, model_variant what, const nn::token_batch& batch, Executor& threads,
                 reduction how = reduction::final_norm)
-      : loss_(model, batch, threads, how), estimator_{.epsilon = epsilon_of(what)} {}
+      : training_step(model, epsilon_of(what), {&batch, 1}, threads, how) {}
   void operator()() {
     const zo::estimate estimate = estimator_(step_++, loss_);
     require(!estimate.rejected(), "training_step: the loss is not finite, so there is no update to measure");

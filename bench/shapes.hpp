@@ -21,14 +21,24 @@ struct product_shape {
   return {{{tokens, 768, 768}, {tokens, 3072, 768}, {tokens, 768, 3072}, {tokens, 4096, 4096}}};
 }
 
-inline constexpr model_shape opt_125m{.hidden = 768,
-                                      .intermediate = 3072,
-                                      .layers = 12,
-                                      .heads = 12,
-                                      .kv_heads = 12,
-                                      .head_size = 64,
-                                      .vocabulary = 50272,
-                                      .positions = 2048,
-                                      .biases = true};
+/// A member of the OPT family.
+[[nodiscard]] constexpr model_shape opt_shape(std::size_t hidden, std::size_t layers, std::size_t heads) noexcept {
+  return {.kind = {model_family::opt, activation_function::relu},
+          .hidden = hidden,
+          .intermediate = 4 * hidden,
+          .layers = layers,
+          .heads = heads,
+          .kv_heads = heads,
+          .head_size = hidden / heads,
+          .vocabulary = 50272,
+          .positions = 2048,
+          .biases = true};
+}
+
+inline constexpr model_shape opt_125m = opt_shape(768, 12, 12);
+inline constexpr model_shape opt_1_3b = opt_shape(2048, 24, 32);
+inline constexpr model_shape opt_2_7b = opt_shape(2560, 32, 32);
+inline constexpr model_shape opt_6_7b = opt_shape(4096, 32, 32);
+inline constexpr model_shape opt_13b = opt_shape(5120, 40, 40);
 
 }  // namespace zoqat::bench
