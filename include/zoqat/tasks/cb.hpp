@@ -22,7 +22,7 @@ namespace zoqat::tasks {
 /// The labels of CommitmentBank, in the order of a format's choices.
 inline constexpr std::array<std::string_view, 3> cb_labels{"entailment", "contradiction", "neutral"};
 
-/// What becomes of an item of CommitmentBank; by default as in MeZO (arXiv 2305.17333, appendix D.2).
+/// What becomes of an item of CommitmentBank; by default as in MeZO (arXiv 2305.17333, its templates.py).
 struct cb_format {
   std::string prompt = "Suppose {premise} Can we infer that \"{hypothesis}\"? Yes, No, or Maybe?\n";
   std::array<std::string, 3> choices{"Yes", "No", "Maybe"};  ///< of `cb_labels`

@@ -16,7 +16,7 @@
 
 namespace zoqat::tasks {
 
-/// What becomes of a question of DROP; by default as in MeZO (arXiv 2305.17333, appendix D.2).
+/// What becomes of a question of DROP; by default as in MeZO (arXiv 2305.17333, its templates.py).
 struct drop_format {
   std::string prompt = "Passage: {context}\nQuestion: {question}\nAnswer:";
   std::string completion = " {answer}\n";  ///< the line end is what a model learns to stop at

@@ -20,7 +20,7 @@ enum class shortage {
   refused,       ///< value_error
 };
 
-/// The few-shot protocol of MeZO and the paper (section 5.2): 1,000 items to train with, 500 to choose a checkpoint
+/// The few-shot protocol of MeZO and the paper (appendix C.3): 1,000 items to train with, 500 to choose a checkpoint
 /// by, 1,000 to test with. MeZO draws 150 and 100 from the 250 of CB.
 struct few_shot {
   std::size_t train = 1000, validation = 500, test = 1000;

@@ -18,7 +18,7 @@
 
 namespace zoqat::tasks {
 
-/// What becomes of a sentence of SST-2; by default as in MeZO (arXiv 2305.17333, appendix D.2).
+/// What becomes of a sentence of SST-2; by default as in MeZO (arXiv 2305.17333, its templates.py).
 struct sst2_format {
   std::string prompt = "{sentence} It was";
   std::array<std::string, 2> choices{" terrible", " great"};  ///< of the labels 0 (negative) and 1 (positive)
