@@ -23,3 +23,4 @@
 #include <zoqat/io/tensor_index.hpp>
 #include <zoqat/io/tensor_source.hpp>
 #include <zoqat/io/text_file.hpp>
+#include <zoqat/io/unicode.hpp>
