@@ -19,8 +19,10 @@
 #include <zoqat/io/safetensors.hpp>
 #include <zoqat/io/safetensors_folder.hpp>
 #include <zoqat/io/shape_limits.hpp>
+#include <zoqat/io/string_map.hpp>
 #include <zoqat/io/tensor.hpp>
 #include <zoqat/io/tensor_index.hpp>
 #include <zoqat/io/tensor_source.hpp>
 #include <zoqat/io/text_file.hpp>
 #include <zoqat/io/unicode.hpp>
+#include <zoqat/io/utf8_characters.hpp>
