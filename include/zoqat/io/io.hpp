@@ -34,6 +34,8 @@
 #include <zoqat/io/text_normalizer.hpp>
 #include <zoqat/io/text_pieces.hpp>
 #include <zoqat/io/token_decoder.hpp>
+#include <zoqat/io/tokenizer_json.hpp>
+#include <zoqat/io/tokenizer_steps.hpp>
 #include <zoqat/io/unicode.hpp>
 #include <zoqat/io/utf8_characters.hpp>
 #include <zoqat/io/vocabulary_list.hpp>
