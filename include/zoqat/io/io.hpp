@@ -21,11 +21,13 @@
 #include <zoqat/io/merges_text.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/io/name_map.hpp>
+#include <zoqat/io/open_tokenizer.hpp>
 #include <zoqat/io/pre_tokenizer.hpp>
 #include <zoqat/io/quantized_model.hpp>
 #include <zoqat/io/safetensors.hpp>
 #include <zoqat/io/safetensors_folder.hpp>
 #include <zoqat/io/shape_limits.hpp>
+#include <zoqat/io/special_names.hpp>
 #include <zoqat/io/string_map.hpp>
 #include <zoqat/io/tensor.hpp>
 #include <zoqat/io/tensor_index.hpp>
