@@ -8,8 +8,9 @@
 # usage: install-dependencies.sh [--tests | --bench]
 set -eu
 
-packages='g++ cmake ninja-build libfmt-dev libhwy-dev nlohmann-json3-dev libcli11-dev'
+packages='g++ cmake ninja-build libfmt-dev libhwy-dev nlohmann-json3-dev libicu-dev libcli11-dev'
 tests='doctest-dev libxsimd-dev libbenchmark-dev clang-16 libclang-rt-16-dev g++-aarch64-linux-gnu qemu-user'
+tests="$tests libsentencepiece-dev"  # for ext/sentencepiece.hpp alone
 peers='libopenblas-dev libdnnl-dev'  # what bench/report compares with
 case "${1-}" in
   '') ;;

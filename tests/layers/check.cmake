@@ -23,6 +23,7 @@ set(umbrella_may_include core random simd quant zo nn ptq io eval tasks train)
 set(hwy_only_in simd)
 set(xsimd_only_in simd)
 set(nlohmann_only_in io)
+set(unicode_only_in io)  # ICU
 set(sys_only_in io)
 set(fmt_only_in core random simd quant zo nn ptq io eval tasks train)
 

@@ -5,6 +5,8 @@
 #include <zoqat/io/bpe_merger.hpp>
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/shape_limits.hpp>
+#include <zoqat/io/string_map.hpp>
+#include <zoqat/io/utf8_characters.hpp>
 
 #include <array>
 #include <bitset>
@@ -13,12 +15,10 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -136,10 +136,6 @@ class llama2c_tokenizer {
     return all;
   }();
 
-  struct string_hash : std::hash<std::string_view> {
-    using is_transparent = void;
-  };
-
   // Reads the fields of token number `token_number`, front to back.
   struct reader {
     std::span<const std::byte> rest;
@@ -201,27 +197,22 @@ class llama2c_tokenizer {
     return joins_[junction(pieces_[left].back(), pieces_[right].front())];
   }
 
-  static bool is_continuation(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xC0u) == 0x80u; }
-
-  // Feeds the characters of `text` as tokens. A character is a byte and up to three continuation bytes after it,
-  // whatever the first byte is.
+  // Feeds the characters of `text` as tokens.
   template <class Feed>
   void split(std::string_view text, const Feed& feed) const {
-    for (std::size_t begin = 0, end = 0; begin != text.size(); begin = end) {
-      for (end = begin + 1; end != text.size() && end - begin < 4 && is_continuation(text[end]);) ++end;
-      const std::string_view character = text.substr(begin, end - begin);
+    for_each_character(text, [&](std::string_view character) {
       if (const auto id = find(character)) {
         feed(*id);
       } else {
         for (const char c : character) feed(byte(static_cast<unsigned char>(c)));
       }
-    }
+    });
   }
 
   std::size_t longest_ = 0;
   std::vector<std::string> pieces_;
   std::vector<float> scores_;
-  std::unordered_map<std::string, token, string_hash, std::equal_to<>> ids_;
+  string_map<token> ids_;
   std::bitset<std::size_t{1} << 16> joins_;
 };
 

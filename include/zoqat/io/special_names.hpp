@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/io/json.hpp>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace zoqat::io {
+
+/// The tokens that begin and end a text, by name.
+struct special_names {
+  std::optional<std::string> bos, eos;
+};
+
+namespace detail {
+
+// "bos_token": a string, or an added token with its "content"; absent or null is nothing.
+inline std::optional<std::string> special_name(const json& object, std::string_view key, std::string_view file) {
+  const auto value = object.find(key);
+  if (value != object.end() && value->is_object()) return get<std::string>(*value, "content", file);
+  return get_if<std::string>(object, key, file);
+}
+
+}  // namespace detail
+
+/// What the files beside a tokenizer of Hugging Face's call the tokens that begin and end a text:
+/// `tokenizer_config.json`, or where that is silent `special_tokens_map.json`. Files that are not there say nothing.
+/// Throws io_error for malformed ones.
+[[nodiscard]] inline special_names read_special_names(const std::filesystem::path& folder) {
+  special_names names;
+  for (const std::string_view name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const std::filesystem::path path = folder / name;
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) continue;
+    const json object = read_json(path);
+    require<io_error>(object.is_object(), "{}: a JSON object is wanted", path.native());
+    if (!names.bos) names.bos = detail::special_name(object, "bos_token", path.native());
+    if (!names.eos) names.eos = detail::special_name(object, "eos_token", path.native());
+  }
+  return names;
+}
+
+}  // namespace zoqat::io

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/io/json.hpp>
+#include <zoqat/io/shape_limits.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace zoqat::io {
+
+/// The texts of tokens, put at their ids in any order.
+class vocabulary_list {
+ public:
+  /// `source` names the file in messages.
+  explicit vocabulary_list(std::string source) : source_(std::move(source)) {}
+
+  /// Adds the token `text` with the number `id`. Throws io_error when the text is empty, the id is 2^24 or more, or
+  /// it has another text already.
+  void add(std::string_view text, std::size_t id) {
+    require<io_error>(!text.empty(), "{}: token {} is empty", source_, id);
+    require<io_error>(id < max_extent, "{}: '{}' is token {}, but ids are below {}", source_, detail::excerpt(text),
+                      id, max_extent);
+    if (id >= texts_.size()) texts_.resize(id + 1);
+    require<io_error>(texts_[id].empty() || texts_[id] == text, "{}: '{}' and '{}' are both token {}", source_,
+                      detail::excerpt(texts_[id]), detail::excerpt(text), id);
+    texts_[id] = text;
+  }
+
+  /// Adds what an object like {"the": 5} lists. Throws io_error as above, and when it is no such object.
+  void add_all(const json& object) {
+    require<io_error>(object.is_object(), "{}: a vocabulary must be an object of ids, but is {}", source_,
+                      object.type_name());
+    for (const auto& [text, id] : object.items()) add(text, as<std::uint32_t>(id, text, source_));
+  }
+
+  /// The text of each id. Throws io_error when there is none or one is missing.
+  [[nodiscard]] const std::vector<std::string>& contiguous() const {
+    require<io_error>(!texts_.empty(), "{}: the vocabulary is empty", source_);
+    for (std::size_t id = 0; id != texts_.size(); ++id)
+      require<io_error>(!texts_[id].empty(), "{}: no token has the id {}, but {} ('{}') is used", source_, id,
+                        texts_.size() - 1, detail::excerpt(texts_.back()));
+    return texts_;
+  }
+
+  [[nodiscard]] const std::vector<std::string>& texts() const noexcept { return texts_; }
+
+ private:
+  std::string source_;
+  std::vector<std::string> texts_;
+};
+
+}  // namespace zoqat::io
