@@ -82,17 +82,18 @@ class decoder {
     model.for_each_layer([&](auto& norm, auto& layer) {
       norm.for_each_base_tensor(fill);
       for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.build(fill, s, plan); });
-      if (plan.fixed_quantization) layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
+      freeze_smoothing(layer, plan);
     });
     model.final_norm_.for_each_base_tensor(fill);
     embedding(model.head_);
     return model;
   }
-  /// The same of a model that is there already, calibrated or trained.
+  /// The same of a model that is there already, calibrated or trained. A site that a packed layer reads keeps its
+  /// smoothing in any case, since the codes were made with it. No bit of the losses changes where masters stay in fp32.
   void store(const storage_plan& plan) {
     for_each_layer([&](auto&, auto& layer) {
       for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.store(s, plan); });
-      if (plan.fixed_quantization) layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
+      freeze_smoothing(layer, plan);
     });
     embedding_.store_as(plan.embeddings);
     if (!head_.empty()) head_.store_as(plan.embeddings);
@@ -214,20 +215,7 @@ class decoder {
   void deploy() {
     for_each_layer([](auto& norm, auto&) { norm.deploy(); });
     final_norm_.deploy();
-    freeze([](const std::string&) { return true; });
-  }
-  /// Replaces the masters of the linear layers for whose name `frozen(name)` is true by packed codes, which all lanes
-  /// share; the others go on training (the lightweight variant of section 4.3 freezes all but q_proj and v_proj). A
-  /// site that a frozen layer reads keeps its smoothing, since the codes were made with it.
-  template <class Frozen>
-  void freeze(Frozen&& frozen) {
-    for_each_layer([&](auto&, auto& layer) {
-      for_each_linear(layer, [&](auto& projection, smoothing& s) {
-        if (!frozen(projection.name())) return;
-        projection.deploy(s);
-        if constexpr (scheme::quantizes_weights) s.freeze();
-      });
-    });
+    store({.trained = {}});
   }
   /// Makes room for the storage of a deployed model, which a file then fills.
   void prepare_storage() {
@@ -291,6 +279,13 @@ class decoder {
   static void for_each_linear(Layer& layer, F&& f) {
     layer.for_each_site([&](auto&& site) {
       for (auto* projection : site.layers) f(*projection, *site.smoothing);
+    });
+  }
+  template <class Layer>
+  static void freeze_smoothing(Layer& layer, const storage_plan& plan) {
+    layer.for_each_site([&](auto&& site) {
+      const auto packed = [](const auto* projection) { return projection->deployed(); };
+      if (plan.fixed_quantization || std::ranges::any_of(site.layers, packed)) site.smoothing->freeze();
     });
   }
   template <class Layer, class F>
