@@ -62,22 +62,29 @@ struct integer_gemm_kernels {
 #if HWY_TARGET == HWY_SCALAR
     reference::gemm<ActivationBits, WeightBits>(a, grids, row_sums, panels, columns, bias, accumulate, c);
 #else
-    using dot = dot4<ActivationBits, WeightBits>;
-    for_each_tile(bias, accumulate, c,
-                  [=]<std::size_t Rows, std::size_t Panels>(std::size_t m, std::size_t j, tile_output to) HWY_ATTR {
-                    const std::size_t panel_size = code_panel_size(a.cols());
-                    const std::int32_t* const zero_point = columns.zero_point ? columns.zero_point + j : nullptr;
-                    tile<dot, Rows, Panels>(a.row_block(m, Rows), grids + m, row_sums ? row_sums + m : nullptr,
-                                            panels + j / panel_width * panel_size, panel_size,
-                                            {columns.scale + j, columns.sum + j, zero_point}, to,
-                                            share_of(next, m, j, c));
-                  });
+    multiply_by<dot4<ActivationBits, WeightBits>>(a, grids, row_sums, panels, columns, bias, accumulate, c, next);
 #endif
   }
 
 #if HWY_TARGET != HWY_SCALAR
  private:
   static constexpr std::size_t word = 4;  // codes
+
+  /// The product for all widths that share a multiply-add.
+  template <class Dot>
+  static void multiply_by(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
+                          const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
+                          matrix_view<float> c, upcoming next) noexcept {
+    for_each_tile(bias, accumulate, c,
+                  [=]<std::size_t Rows, std::size_t Panels>(std::size_t m, std::size_t j, tile_output to) HWY_ATTR {
+                    const std::size_t panel_size = code_panel_size(a.cols());
+                    const std::int32_t* const zero_point = columns.zero_point ? columns.zero_point + j : nullptr;
+                    tile<Dot, Rows, Panels>(a.row_block(m, Rows), grids + m, row_sums ? row_sums + m : nullptr,
+                                            panels + j / panel_width * panel_size, panel_size,
+                                            {columns.scale + j, columns.sum + j, zero_point}, to,
+                                            share_of(next, m, j, c));
+                  });
+  }
 
   /// Panels from the one at `panels`, panel_size bytes from one to the next; `columns` are those from its first.
   template <class Dot, std::size_t Rows, std::size_t Panels>
