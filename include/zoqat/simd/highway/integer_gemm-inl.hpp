@@ -3,12 +3,11 @@
 // Matrix products of codes.
 //
 // With a tile of 12 rows x 2 panels (AVX-512) the loads take 7 cycles of the multiply-adds' 12, with 6 x 1 (AVX2) 4
-// of 6: the multiply-adds should be all that counts. Measured on Zen 5, one thread, W4A4, 384 and 512 rows, 768 x
-// 768 to 4096 x 4096, each pair of panels unpacked from 4 bits before its product: 0.82 to 0.93 of the peak of
-// dpbusd, which is above that of maddubs and paddw; 0.89 to 0.94 of the latter with AVX2, and with AVX-512 without
-// VNNI. 32 rows: 0.71 to 0.75, of which unpacking takes a sixth. What limits: lines of c that come from memory
-// (asking for them ahead is worth 0.08 at 4096 columns), and at few rows the stores of the unpacked panels to the
-// second-level cache.
+// of 6: the multiply-adds should be all that counts. Measured on Zen 5 by `bench/report --filter gemm.w4a4`, one
+// thread, the worst of eight shapes, each pair of panels unpacked from 4 bits before its product: 0.865 of the peak
+// of maddubs and paddw with AVX-512 and its dot products, 0.860 with AVX2; 3.81 and 3.44 times OpenBLAS's sgemm. 32
+// rows, 4096 x 4096: 0.84 and 0.82. What limits beside the multiply-adds: lines of c that come from memory (hence
+// `lines_ahead`), and at few rows the stores of the unpacked panels (packing-inl.hpp).
 
 #if defined(ZOQAT_SIMD_HIGHWAY_INTEGER_GEMM_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZOQAT_SIMD_HIGHWAY_INTEGER_GEMM_INL_HPP
