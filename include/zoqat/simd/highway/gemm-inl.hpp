@@ -5,9 +5,9 @@
 // A tile of 12 rows x 2 panels takes 14 loads for 24 multiply-adds with AVX-512 (6 x 1: 8 for 12 with AVX2), so that
 // it should run at the speed of the multiply-adds. Measured on Zen 5 by `bench/report --filter gemm`, one thread, 384
 // rows, over OpenBLAS's sgemm: floats 0.98 at the worst of four shapes with AVX-512, 0.99 with AVX2; weights of 2
-// and 4 bits, dequantized tile by tile, 4096 x 4096, 1.10 and 1.11 (1.03 and 1.03). What limits: laying out panels for
-// few rows; by `bench/gemm --benchmark_filter=f32`, 4096 x 4096, in processor time, 32 rows run at 0.55 of the speed
-// of 384 with AVX-512.
+// and 4 bits, dequantized tile by tile, 4096 x 4096, 1.10 and 1.11 (1.03 and 1.03). What limits: laying out panels
+// for few rows; by `bench/gemm --benchmark_filter=f32`, 4096 x 4096, in processor time, 32 rows run at 0.55 of the
+// speed of 384 with AVX-512.
 
 #if defined(ZOQAT_SIMD_HIGHWAY_GEMM_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZOQAT_SIMD_HIGHWAY_GEMM_INL_HPP
