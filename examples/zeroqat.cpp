@@ -24,6 +24,8 @@
 using namespace zoqat;
 using teacher_model = nn::llama<quant::full_precision>;
 
+const std::vector<train::results_table::column> figures{{"perplexity", 4}, {"weight bytes"}};
+
 struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
@@ -163,7 +165,7 @@ struct workbench {
 template <class Model>
 void start(Model& model, workbench& bench, const settings& s, train::results_table* results) {
   const auto note = [&](const char* row) {
-    if (results) results->add(row, bench.perplexity(model), model.weight_bytes());
+    if (results) results->add(row, {bench.perplexity(model), model.weight_bytes()});
   };
   eval::chunks chosen;
   constexpr std::uint32_t before_the_first_step = ~0u;
@@ -242,7 +244,7 @@ void train_model(Model& model, workbench& bench, const settings& s, bool resume)
 /// A trained model's last steps: table row, deployment, file.
 template <class Model>
 void finish(Model& model, workbench& bench, const settings& s, train::results_table& results) {
-  results.add("zeroqat", bench.perplexity(model), model.weight_bytes());
+  results.add("zeroqat", {bench.perplexity(model), model.weight_bytes()});
   model.deploy();
   if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme);
   fmt::print("\n{}", results.text(fmt::format("{} ({}, {} threads)", s.scheme, simd::default_kernels::target(), bench.threads.concurrency())));
@@ -253,8 +255,8 @@ void train_command(settings s, bool resume) {
   if (resume) s.read_text(zo::run_log::read(s.log).header().settings, s.log);
   quant::standard_schemes::with(s.scheme, [&]<class Scheme>() {
     workbench bench(s);
-    train::results_table results;
-    results.add("full_precision", bench.perplexity(bench.teacher), bench.teacher.weight_bytes());
+    train::results_table results(figures);
+    results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});
     auto model = io::load<nn::llama<Scheme>>(bench.source);
     prepare(model, bench, s, &results);
     train_model(model, bench, s, resume);
@@ -268,7 +270,7 @@ void replay_command(settings s) {
   s.read_text(log.header().settings, s.log);
   quant::standard_schemes::with(s.scheme, [&]<class Scheme>() {
     workbench bench(s);
-    train::results_table results;
+    train::results_table results(figures);
     auto model = io::load<nn::llama<Scheme>>(bench.source);
     prepare(model, bench, s, nullptr);
     zo::sgd<> stateless;

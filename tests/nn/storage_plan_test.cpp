@@ -172,3 +172,34 @@ TEST_CASE("a model in fewer bits widens again where it is deployed, and computes
     model.for_each_stored([](const std::string& name, const auto&, auto values) { CHECK_MESSAGE(!values.empty(), name); });
   }
 }
+
+TEST_CASE("the bytes that a model holds are its masters, and codes where layers are frozen") {
+  using model_type = nn::opt<groups>;
+  const auto held = [](master_format masters) {
+    auto model = started<model_type>(shape());
+    model.store({.masters = masters});
+    return model.held_bytes();
+  };
+  auto model = started<model_type>(shape());
+  std::size_t values = 0;
+  model.for_each_base_tensor([&](nn::trainable& t) { values += t.rows() * t.cols(); });
+  CHECK(model.held_bytes() == values * sizeof(float));
+
+  model.store({});
+  std::size_t trained = 0, saved = 0;
+  model.for_each_site([&](auto&& site) {
+    for (auto* layer : site.layers) {
+      const std::size_t weights = layer->out_features() * layer->in_features();
+      if (!layer->deployed()) trained += weights;
+      saved += layer->deployed() ? weights * sizeof(float) + layer->out_features() * sizeof(float) - layer->weight_bytes()
+                                 : 0 - layer->quantizer_bytes();
+    }
+  });
+  CHECK(model.held_bytes() == values * sizeof(float) - saved);
+  CHECK(held(master_format::fp32) == model.held_bytes());
+  CHECK(held(master_format::bf16) == model.held_bytes() - trained * 2);
+  CHECK(held(master_format::int8) < held(master_format::bf16) - trained * 3 / 4);
+
+  model.deploy();
+  CHECK(model.held_bytes() == model.weight_bytes());
+}

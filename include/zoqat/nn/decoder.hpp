@@ -237,19 +237,11 @@ class decoder {
   }
   /// Bytes of everything a deployed model stores.
   [[nodiscard]] std::size_t weight_bytes() {
-    std::size_t bytes = 0;
-    const auto floats = [&](trainable& t) { bytes += t.bytes(); };
-    floats(embedding_);
-    position_embedding_.for_each_base_tensor(floats);
-    floats(head_);
-    for_each_layer([&](auto& norm, auto& layer) {
-      norm.for_each_base_tensor(floats);
-      for_each_linear(layer, [&](auto& projection, smoothing& s) { bytes += projection.weight_bytes(s.shifts()); });
-      layer.for_each_site([&](auto&& site) { site.smoothing->for_each_stored(floats); });
-      for_each_score_scale(layer, floats);
-    });
-    final_norm_.for_each_base_tensor(floats);
-    return bytes;
+    return sum_bytes([](auto& projection, smoothing& s) { return projection.weight_bytes(s.shifts()); });
+  }
+  /// Bytes of everything the model holds now, while it trains or after.
+  [[nodiscard]] std::size_t held_bytes() {
+    return sum_bytes([](auto& projection, smoothing&) { return projection.held_bytes(); });
   }
 
  private:
@@ -277,6 +269,23 @@ class decoder {
   template <class F>
   void for_each_layer(F&& f) {
     for (Block& block : blocks_) block.for_each_residual([&](auto& r) { f(r.norm(), r.layer()); });
+  }
+  /// The bytes of all that is no linear layer, and what `of_linear(projection, smoothing)` says of those.
+  template <class F>
+  [[nodiscard]] std::size_t sum_bytes(F&& of_linear) {
+    std::size_t bytes = 0;
+    const auto floats = [&](trainable& t) { bytes += t.bytes(); };
+    floats(embedding_);
+    position_embedding_.for_each_base_tensor(floats);
+    floats(head_);
+    for_each_layer([&](auto& norm, auto& layer) {
+      norm.for_each_base_tensor(floats);
+      for_each_linear(layer, [&](auto& projection, smoothing& s) { bytes += of_linear(projection, s); });
+      layer.for_each_site([&](auto&& site) { site.smoothing->for_each_stored(floats); });
+      for_each_score_scale(layer, floats);
+    });
+    final_norm_.for_each_base_tensor(floats);
+    return bytes;
   }
   template <class Layer, class F>
   static void for_each_linear(Layer& layer, F&& f) {

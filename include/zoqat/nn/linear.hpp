@@ -123,6 +123,14 @@ class smoothed_linear {
   [[nodiscard]] std::size_t quantizer_bytes() const noexcept {
     return clipping_.bytes() + steps_.bytes() + grids_.bytes();
   }
+  /// Bytes of all that the layer holds now: masters, what quantizing them takes, or codes, and the bias.
+  [[nodiscard]] std::size_t held_bytes() const noexcept {
+    const std::size_t masters = weight_.bytes() + weight_.unit().size() * sizeof(float) + quantizer_bytes();
+    std::size_t codes = 0;
+    if constexpr (Scheme::quantizes_weights)
+      if (deployed()) codes = quant::packed_matrix<weight_part>::bytes(out_, in_);
+    return masters + codes + bias_.bytes();
+  }
   /// Bytes of the weights in deployment. `shifts`: the site has a δ, which the bias then takes up.
   [[nodiscard]] std::size_t weight_bytes(bool shifts = false) const noexcept {
     const bool biased = !bias_.empty() || (shifts && Scheme::quantizes_weights);

@@ -5,6 +5,7 @@
 
 #include <zoqat/tasks/alpaca.hpp>
 #include <zoqat/tasks/cb.hpp>
+#include <zoqat/tasks/choices.hpp>
 #include <zoqat/tasks/drop.hpp>
 #include <zoqat/tasks/item.hpp>
 #include <zoqat/tasks/lines.hpp>
