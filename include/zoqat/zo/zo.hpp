@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/zo/control_variate.hpp>
 #include <zoqat/zo/coordinate.hpp>
 #include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/difference.hpp>
@@ -28,6 +29,7 @@
 #include <zoqat/zo/sign_of_slope.hpp>
 #include <zoqat/zo/sparse.hpp>
 #include <zoqat/zo/sphere.hpp>
+#include <zoqat/zo/svrg.hpp>
 #include <zoqat/zo/telescoping.hpp>
 #include <zoqat/zo/uniform.hpp>
 #include <zoqat/zo/update.hpp>
