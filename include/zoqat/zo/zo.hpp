@@ -9,6 +9,7 @@
 #include <zoqat/zo/element_words.hpp>
 #include <zoqat/zo/estimate.hpp>
 #include <zoqat/zo/estimator.hpp>
+#include <zoqat/zo/flipped_codes.hpp>
 #include <zoqat/zo/forward.hpp>
 #include <zoqat/zo/group_scales.hpp>
 #include <zoqat/zo/in_place.hpp>
