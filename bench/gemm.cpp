@@ -24,17 +24,6 @@ void product(benchmark::State& state) {
   count(state, "weight bytes/s", static_cast<double>(layer.weight_bytes()));
 }
 
-template <int Bits>
-void unpack(benchmark::State& state) {
-  const auto depth = static_cast<std::size_t>(state.range(0));
-  buffer<std::uint8_t> packed(simd::packed_panel_size(Bits, depth), 0), panel(simd::code_panel_size(depth));
-  for (auto _ : state) {
-    kernels::unpack<Bits>(packed.data(), depth, nullptr, panel.data());
-    benchmark::DoNotOptimize(panel.data());
-  }
-  count(state, "codes/s", static_cast<double>(depth * simd::panel_width));
-}
-
 /// The shapes of OPT-125M and one of a model of billions, for many tokens, a few and one.
 void layer_products(benchmark::internal::Benchmark* b) {
   for (const std::size_t tokens : {std::size_t{384}, std::size_t{512}})
@@ -53,11 +42,6 @@ BENCHMARK(product<scheme_named<"w2a16g128">>)->Name("w2a16g128")->Apply(layer_pr
 BENCHMARK(product<scheme_named<"w3a16g128">>)->Name("w3a16g128")->Apply(layer_products);
 BENCHMARK(product<scheme_named<"w4a16g128">>)->Name("w4a16g128")->Apply(layer_products);
 BENCHMARK(product<quant::full_precision>)->Name("f32")->Apply(layer_products);
-
-BENCHMARK(unpack<2>)->Arg(4096);
-BENCHMARK(unpack<3>)->Arg(4096);
-BENCHMARK(unpack<4>)->Arg(4096);
-BENCHMARK(unpack<8>)->Arg(4096);
 
 }  // namespace
 

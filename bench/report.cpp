@@ -329,9 +329,14 @@ void measure_steps(session& s) {
   opt_model deployed = model_of<opt_model>(model_variant::deployed);
   if (s.out.wants("step.lightweight")) {
     constexpr auto what = model_variant::lightweight;
-    opt_model training = model_of<opt_model>(what);
-    measure_step<zo::gaussian>(s, "step.lightweight.over_2_forward", training, what, deployed, 1);
-    measure_step<zo::rademacher>(s, "step.lightweight.rademacher.over_2_forward", training, what, deployed, 1);
+    for (const master_format masters : {master_format::fp32, master_format::bf16, master_format::int8}) {
+      const std::string name = masters == master_format::fp32
+                                   ? "step.lightweight"
+                                   : fmt::format("step.lightweight.{}", master_format_names[static_cast<int>(masters)]);
+      opt_model training = model_of<opt_model>(what, masters);
+      measure_step<zo::gaussian>(s, name + ".over_2_forward", training, what, deployed, 1);
+      measure_step<zo::rademacher>(s, name + ".rademacher.over_2_forward", training, what, deployed, 1);
+    }
   }
   if (s.out.wants("step.full")) {
     constexpr auto what = model_variant::full;

@@ -75,6 +75,11 @@ TEST_CASE("what does not fit together is refused") {
                  "the/file", "token 2", "'a' is token 0 already");
   check_mentions(message_of<io_error>([] { io::bpe_model({"a"}, "the/file", {.byte_fallback = true}); }), "the/file",
                  "byte 0x00", "'<0x00>'");
+  for (const std::uint32_t unknown : {1u, 2u})
+    check_mentions(message_of<io_error>([&] {
+                     io::bpe_model({"a", ""}, "the/file", {.unknown = unknown});
+                   }),
+                   "the/file", "unknown token", std::to_string(unknown));
   io::bpe_model model({"a", "b", "ab"}, "the/file", {});
   model.add_merge("a", "b", "here");
   check_mentions(message_of<io_error>([&] { model.add_merge("a", "b", "there"); }), "there", "merge already");

@@ -141,9 +141,9 @@ TEST_CASE("an OPT model needs its biases, and its positions with the two unused 
   check_mentions(failure(folder.path()), "model.safetensors", "embed_positions.weight", "[9, 6]", "[11, 6]");
 }
 
-TEST_CASE("the project's own model") {
-  const io::hugging_face_folder model(project_file("examples/models/tiny-llama"));
-  CHECK(model.shape() == model_shape{.hidden = 128,
+TEST_CASE("the project's own models") {
+  const io::hugging_face_folder llama(project_file("examples/models/tiny-llama"));
+  CHECK(llama.shape() == model_shape{.hidden = 128,
                                      .intermediate = 384,
                                      .layers = 5,
                                      .heads = 4,
@@ -155,13 +155,29 @@ TEST_CASE("the project's own model") {
                                      .rope_theta = 1e4f,
                                      .rope = rope_pairing::half_split,
                                      .tied_head = true});
-  CHECK(model.find("lm_head.weight") == model.find("model.embed_tokens.weight"));
-  std::size_t parameters = 0;
-  for (const auto& tensor : model.tensors().files().front().tensors()) {
-    std::vector<float> values(io::element_count(tensor));
-    io::copy_to_f32(tensor, values);
-    for (const float v : values) REQUIRE(std::isfinite(v));
-    parameters += values.size();
+  const io::hugging_face_folder opt(project_file("examples/models/tiny-opt"));
+  CHECK(opt.shape() == model_shape{.kind = {model_family::opt, activation_function::relu},
+                                   .hidden = 128,
+                                   .intermediate = 512,
+                                   .layers = 5,
+                                   .heads = 4,
+                                   .kv_heads = 4,
+                                   .head_size = 32,
+                                   .vocabulary = 1024,
+                                   .positions = 256,
+                                   .norm_epsilon = 1e-5f,
+                                   .tied_head = true,
+                                   .biases = true});
+  for (const auto& [model, expected] : {std::pair(&llama, 1'115'520u), std::pair(&opt, 1'155'712u)}) {
+    CAPTURE(model->path());
+    CHECK(model->find("lm_head.weight") == model->find("model.embed_tokens.weight"));
+    std::size_t parameters = 0;
+    for (const auto& tensor : model->tensors().files().front().tensors()) {
+      std::vector<float> values(io::element_count(tensor));
+      io::copy_to_f32(tensor, values);
+      for (const float v : values) REQUIRE(std::isfinite(v));
+      parameters += values.size();
+    }
+    CHECK(parameters == expected);
   }
-  CHECK(parameters == 1'115'520);
 }

@@ -75,6 +75,20 @@ TEST_CASE("a matcher is used again, and outlives its pattern") {
   }
 }
 
+TEST_CASE("a long text is no endless one, however often a matcher is used") {
+  io::unicode_matcher matcher(io::unicode_pattern("'s| ?\\p{L}+| ?\\p{N}+|\\s+(?!\\S)|\\s+"));
+  std::string text;
+  while (text.size() < 8'000'000) text += "the words  of a 1 text ";
+  for (int round = 0; round != 2; ++round) {
+    std::size_t bytes = 0;
+    matcher.for_each(text, [&](std::size_t begin, std::size_t end) { bytes += end - begin; });
+    CHECK(bytes == text.size());
+  }
+  std::size_t count = 0;
+  io::unicode_matcher(io::unicode_pattern("(a|b)+c")).for_each(text, [&](std::size_t, std::size_t) { ++count; });
+  CHECK(count == 0);
+}
+
 TEST_CASE("malformed and endless expressions are refused") {
   check_mentions(message_of<value_error>([] { io::unicode_pattern("a(b"); }), "'a(b'", "U_REGEX_MISMATCHED_PAREN");
   const std::string text(40, 'a');

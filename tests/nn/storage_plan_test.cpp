@@ -162,6 +162,17 @@ TEST_CASE("fixed grids stay while the weights move") {
   CHECK(bits(logits_of(model, batch())) != logits);
 }
 
+TEST_CASE("a model in fewer bits widens again where it is deployed, and computes the same") {
+  for (const master_format format : {master_format::bf16, master_format::int8}) {
+    auto model = started<nn::opt<codes>>(shape(false));
+    model.store({.trained = {"*"}, .masters = format, .embeddings = format});
+    const auto before = bits(logits_of(model, batch()));
+    model.deploy();
+    CHECK(bits(logits_of(model, batch())) == before);
+    model.for_each_stored([](const std::string& name, const auto&, auto values) { CHECK_MESSAGE(!values.empty(), name); });
+  }
+}
+
 TEST_CASE("the bytes that a model holds are its masters, and codes where layers are frozen") {
   using model_type = nn::opt<groups>;
   const auto held = [](master_format masters) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 #include <quant/weights.hpp>
 #include <support/errors.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
@@ -12,7 +11,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
-#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -47,57 +45,70 @@ std::size_t expected_bytes(std::size_t rows, std::size_t cols) {
          grids * ((has_half_scale<Weight> ? 2 : 4) + (Weight::symmetric ? 0 : 1));
 }
 
-// What is wrong with a quantized matrix.
-struct findings {
-  double worst = 0;  // error in steps of its grid
-  std::size_t moved_zeros = 0, moved_codes = 0, wrong_values = 0;
+// A quantized matrix taken apart: what follows is compiled once, not for every quantizer.
+struct quantized_matrix {
+  std::size_t group_size, bytes;
+  matrix<float> meant;
+  matrix<std::uint8_t> codes, again;  // again: the codes of `meant` on the same grids
+  std::vector<simd::grid> grids;      // of the groups of one row after the other
+};
+template <class Weight>
+quantized_matrix take_apart(const matrix<float>& w) {
+  const auto packed = quantize<Weight>(w, starting_clipping<Weight>(w));
+  quantized_matrix m{Weight::group_size(w.cols()), packed.bytes(), dequantize(packed), {w.rows(), w.cols()},
+                     {w.rows(), w.cols()}, {}};
+  for (std::size_t r = 0; r != w.rows(); ++r) {
+    packed.codes(r, m.codes.row(r).data());
+    for_each_group<Weight>(w.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
+      m.grids.push_back(packed.grid(r, group));
+      const code_grid all{m.grids.back(), 0, static_cast<std::uint8_t>((1 << Weight::bits) - 1)};
+      quantize_on<Weight>(m.meant.row(r).subspan(first, count), all, m.again.row(r).data() + first);
+    });
+  }
+  return m;
+}
+
+struct quantizer {
+  int bits;
+  bool symmetric;
+  double greatest_error;
+  std::size_t (*expected_bytes)(std::size_t rows, std::size_t cols);
+  quantized_matrix (*quantize)(const matrix<float>& w);
 };
 
-template <class Weight>
-findings examine(const matrix<float>& w, const packed_matrix<Weight>& packed) {
-  findings found;
-  const matrix<float> meant = dequantize(packed);
-  std::vector<std::uint8_t> codes(w.cols()), again(w.cols());
-  const std::size_t size = std::max<std::size_t>(Weight::group_size(w.cols()), 1);
-  for (std::size_t r = 0; r != w.rows(); ++r) {
-    packed.codes(r, codes.data());
-    for (std::size_t c = 0; c != w.cols(); ++c) {
-      const simd::grid g = packed.grid(r, c / size);
-      found.worst = std::max(found.worst, std::abs(double{w(r, c)} - double{meant(r, c)}) / double{g.scale});
-      found.moved_zeros += w(r, c) == 0 && meant(r, c) != 0;
-      found.wrong_values += meant(r, c) != g.scale * static_cast<float>(int{codes[c]} - g.zero_point);
+void check_shape(const quantizer& q, std::size_t rows, std::size_t cols, std::uint32_t name) {
+  CAPTURE(q.bits);
+  CAPTURE(q.symmetric);
+  CAPTURE(rows);
+  CAPTURE(cols);
+  const matrix<float> w = weights(rows, cols, name);
+  const quantized_matrix m = q.quantize(w);
+  const std::size_t groups = rows == 0 ? 0 : m.grids.size() / rows;
+  double worst = 0;  // error in steps of its grid
+  std::size_t moved_zeros = 0, wrong_values = 0;
+  for (std::size_t r = 0; r != rows; ++r)
+    for (std::size_t c = 0; c != cols; ++c) {
+      const simd::grid g = m.grids[r * groups + c / m.group_size];
+      worst = std::max(worst, std::abs(double{w(r, c)} - double{m.meant(r, c)}) / double{g.scale});
+      moved_zeros += w(r, c) == 0 && m.meant(r, c) != 0;
+      wrong_values += m.meant(r, c) != g.scale * static_cast<float>(int{m.codes(r, c)} - g.zero_point);
     }
-    // What the codes stand for quantizes to the codes again.
-    for_each_group<Weight>(w.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
-      const code_grid all{packed.grid(r, group), 0, static_cast<std::uint8_t>((1 << Weight::bits) - 1)};
-      quantize_on<Weight>(meant.row(r).subspan(first, count), all, again.data() + first);
-    });
-    for (std::size_t c = 0; c != w.cols(); ++c) found.moved_codes += again[c] != codes[c];
-  }
-  return found;
+  CHECK(worst <= q.greatest_error);
+  CHECK(moved_zeros == 0);
+  CHECK(wrong_values == 0);
+  CHECK(std::ranges::equal(m.again.flat(), m.codes.flat()));
+  CHECK(m.bytes == q.expected_bytes(rows, cols));
 }
 
-// Kept out of the templates, of which there are many.
-void check(const std::string& what, const findings& found, double greatest, std::size_t bytes, std::size_t expected) {
-  CAPTURE(what);
-  CHECK(found.worst <= greatest);
-  CHECK(found.moved_zeros == 0);
-  CHECK(found.moved_codes == 0);
-  CHECK(found.wrong_values == 0);
-  CHECK(bytes == expected);
-}
-
-constexpr auto check_quantization = []<class Weight>() {
-  std::uint32_t name = 0;
+void check_shapes(const quantizer& q) {
   constexpr std::pair<std::size_t, std::size_t> shapes[] = {{0, 5},   {1, 1},  {3, 0},  {2, 33},
                                                             {3, 172}, {16, 5}, {17, 33}};
-  for (const auto& [rows, cols] : shapes) {
-    const matrix<float> w = weights(rows, cols, ++name);
-    const auto packed = quantize<Weight>(w, starting_clipping<Weight>(w));
-    check(fmt::format("{} bits, {}, [{}, {}]", Weight::bits, Weight::symmetric ? "symmetric" : "asymmetric", rows,
-                      cols),
-          examine(w, packed), greatest_error<Weight>(), packed.bytes(), expected_bytes<Weight>(rows, cols));
-  }
+  std::uint32_t name = 0;
+  for (const auto& [rows, cols] : shapes) check_shape(q, rows, cols, ++name);
+}
+constexpr auto check_quantization = []<class Weight>() {
+  check_shapes(
+      {Weight::bits, Weight::symmetric, greatest_error<Weight>(), expected_bytes<Weight>, take_apart<Weight>});
 };
 
 template <int Bits, class Granularity = per_channel, class Symmetry = asymmetric>

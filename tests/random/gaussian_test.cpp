@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -18,10 +19,25 @@ using namespace zoqat::testing;
 
 namespace {
 
-std::vector<float> gaussian(random::stream s, std::uint64_t first, std::size_t n) {
+using generator = void (*)(random::stream, std::uint64_t, std::span<float>) noexcept;
+constexpr generator generators[] = {random::gaussian, random::gaussian_ars};
+
+std::vector<float> generate(generator f, random::stream s, std::uint64_t first, std::size_t n) {
   std::vector<float> out(n);
-  random::gaussian(s, first, out);
+  f(s, first, out);
   return out;
+}
+std::vector<float> gaussian(random::stream s, std::uint64_t first, std::size_t n) {
+  return generate(random::gaussian, s, first, n);
+}
+
+using golden_element = std::pair<std::uint64_t, std::uint32_t>;
+void check_golden(generator f, std::span<const golden_element> golden, std::uint64_t hash) {
+  for (const auto& [element, bits] : golden) {
+    CAPTURE(element);
+    CHECK(std::bit_cast<std::uint32_t>(generate(f, golden_stream, element, 1)[0]) == bits);
+  }
+  CHECK(hash_of(generate(f, golden_stream, golden_first, golden_size)) == hash);
 }
 
 // The word that stands for radius h < 2^16 and angle k < 2^14 in the first quadrant.
@@ -34,32 +50,37 @@ double angle_of(std::uint32_t k) { return std::numbers::pi / 2 * (k + 0.5) / 163
 
 TEST_CASE("the golden elements hold") {
   // Computed by a second implementation, in another language.
-  constexpr std::pair<std::uint64_t, std::uint32_t> golden[] = {
+  constexpr golden_element philox[] = {
       {0, 0x3e979c66},   {1, 0xbdb2a1fb},    {17, 0x3f8e57dc},    {127, 0x3eb8a5b8},
       {128, 0xbea67a05}, {1000, 0x3ff095a7}, {99999, 0xc02f145e}, {(std::uint64_t{1} << 35) - 1, 0xbfe822a5}};
-  for (const auto& [element, bits] : golden) {
-    CAPTURE(element);
-    CHECK(std::bit_cast<std::uint32_t>(gaussian(golden_stream, element, 1)[0]) == bits);
-  }
-  CHECK(hash_of(gaussian(golden_stream, golden_first, golden_size)) == golden_gaussian);
+  check_golden(random::gaussian, philox, golden_gaussian);
+  constexpr golden_element ars[] = {
+      {0, 0xbe730219},   {1, 0x3f788c09},    {17, 0xbfa0aead},    {127, 0x3f04802f},
+      {128, 0x3f456120}, {1000, 0xbf55db0e}, {99999, 0xbefd8d57}, {(std::uint64_t{1} << 35) - 1, 0x3f3ab74d}};
+  check_golden(random::gaussian_ars, ars, golden_gaussian_ars);
 }
 
 TEST_CASE("the order of the elements is the documented one") {
   const auto all = gaussian(golden_stream, 0, 3 * 128);
+  const auto of_ars = generate(random::gaussian_ars, golden_stream, 0, 3 * 128);
   for (std::uint32_t i = 0; i != all.size(); ++i) {
-    const std::uint32_t lane = i % 16, word = i % 128 / 32;
-    const auto [cosine, sine] = random::box_muller::of(golden_stream.bits(16 * (i / 128) + lane)[word]);
+    const std::uint32_t lane = i % 16, row = i % 128 / 32, block = 16 * (i / 128);
+    const auto [cosine, sine] = random::box_muller::of(golden_stream.bits(block + lane)[row]);
     CHECK(all[i] == (i % 32 < 16 ? cosine : sine));
+    const auto ars_pair = random::box_muller::of(golden_stream.ars_run()(block + 4 * row + lane / 4)[lane % 4]);
+    CHECK(of_ars[i] == (i % 32 < 16 ? ars_pair.cosine : ars_pair.sine));
   }
 }
 
 TEST_CASE("an element does not depend on where the range starts or ends") {
-  const auto all = gaussian(golden_stream, 0, 1000);
-  for (const std::size_t first : {0u, 1u, 16u, 127u, 128u, 129u, 300u})
-    for (const std::size_t n : {0u, 1u, 15u, 127u, 128u, 129u, 500u, 700u}) {
-      const auto part = gaussian(golden_stream, first, n);
-      CHECK(std::equal(part.begin(), part.end(), all.begin() + static_cast<std::ptrdiff_t>(first)));
-    }
+  for (const generator f : generators) {
+    const auto all = generate(f, golden_stream, 0, 1000);
+    for (const std::size_t first : {0u, 1u, 16u, 127u, 128u, 129u, 300u})
+      for (const std::size_t n : {0u, 1u, 15u, 127u, 128u, 129u, 500u, 700u}) {
+        const auto part = generate(f, golden_stream, first, n);
+        CHECK(std::equal(part.begin(), part.end(), all.begin() + static_cast<std::ptrdiff_t>(first)));
+      }
+  }
 }
 
 TEST_CASE("radii are those of Box and Muller") {
@@ -113,7 +134,7 @@ TEST_CASE("over all words the moments are those of the normal distribution") {
   }
 }
 
-TEST_CASE("directions of streams that differ in any field are uncorrelated") {
+TEST_CASE("directions of streams that differ in any field, or of the two generators, are uncorrelated") {
   constexpr std::size_t n = 100000;
   std::array<random::stream, 6> streams;
   streams.fill(golden_stream);
@@ -122,9 +143,12 @@ TEST_CASE("directions of streams that differ in any field are uncorrelated") {
   streams[3].index += 1;
   streams[4].tensor += 1;
   streams[5].use = random::purpose::data;
-  for (std::size_t a = 0; a != streams.size(); ++a)
+  std::vector<std::vector<float>> directions;
+  for (const generator f : generators)
+    for (const random::stream& s : streams) directions.push_back(generate(f, s, 0, n));
+  for (std::size_t a = 0; a != directions.size(); ++a)
     for (std::size_t b = 0; b != a; ++b) {
-      const auto x = gaussian(streams[a], 0, n), y = gaussian(streams[b], 0, n);
+      const auto &x = directions[a], &y = directions[b];
       double product = 0, squares = 0;
       for (std::size_t i = 0; i != n; ++i) {
         product += double{x[i]} * y[i];

@@ -37,6 +37,7 @@ const std::array<stream, 7> neighbours = [] {
 
 TEST_CASE("the counter and the key have the documented layout") {
   CHECK(base.key() == random::philox4x32::key{0x89abcdef, 0x01234567});
+  CHECK(base.ars_key() == random::ars4x32::key{0x89abcdef, 0x01234567, 0, 0});
   CHECK(base.counter(42) == random::philox4x32::counter{42, 11, 7, 0x300});
   CHECK(stream{.index = 0xffffff, .use = purpose::sampling}.counter(0)[3] == 0xffffff03u);
 }
@@ -45,6 +46,7 @@ TEST_CASE("a run of a stream gives its bits") {
   for (const std::uint32_t block : {0u, 1u, 0x80000000u, 0xffffffffu}) {
     CHECK(base.bits(block) == random::philox4x32::generate(base.counter(block), base.key()));
     CHECK(base.run()(block) == base.bits(block));
+    CHECK(base.ars_run()(block) == random::ars4x32::generate(base.counter(block), base.ars_key()));
   }
 }
 

@@ -49,10 +49,14 @@ TEST_CASE("whole superblocks come in one call, ragged ends with only the units t
 TEST_CASE("the words of a superblock are those of 16 consecutive blocks") {
   const random::stream s{.seed = 5, .tensor = 6};
   for (const std::uint64_t superblock : {std::uint64_t{0}, std::uint64_t{9}, (std::uint64_t{1} << 28) - 1}) {
-    const auto words = random::words_of(s.run(), superblock);
-    for (std::uint32_t lane = 0; lane != 16; ++lane) {
-      const auto bits = s.bits(static_cast<std::uint32_t>(superblock) * 16 + lane);
-      for (std::size_t w = 0; w != 4; ++w) CHECK(words[w][lane] == bits[w]);
+    const auto words = random::words_of(s.run(), superblock), of_ars = random::words_of(s.ars_run(), superblock);
+    for (std::uint32_t block = 0; block != 16; ++block) {
+      const std::uint32_t number = static_cast<std::uint32_t>(superblock) * 16 + block;
+      const auto bits = s.bits(number), ars_bits = s.ars_run()(number);
+      for (std::size_t w = 0; w != 4; ++w) {
+        CHECK(words[w][block] == bits[w]);
+        CHECK(of_ars[block / 4][block % 4 * 4 + w] == ars_bits[w]);
+      }
     }
   }
 }

@@ -20,7 +20,7 @@ namespace {
 
 bool check(const char* what, const std::vector<float>& values, std::uint64_t golden) {
   const std::uint64_t hash = hash_of(values);
-  std::printf("  %-10s %016" PRIx64 "%s\n", what, hash, hash == golden ? "" : "  WRONG");
+  std::printf("  %-12s %016" PRIx64 "%s\n", what, hash, hash == golden ? "" : "  WRONG");
   return hash == golden;
 }
 
@@ -30,6 +30,8 @@ bool check_backend() {
   std::vector<float> values(golden_size);
   Kernels::gaussian(golden_stream, golden_first, values.data(), values.size());
   bool right = check("gaussian", values, golden_gaussian);
+  Kernels::gaussian_ars(golden_stream, golden_first, values.data(), values.size());
+  right = check("gaussian_ars", values, golden_gaussian_ars) && right;
   Kernels::rademacher(golden_stream, golden_first, values.data(), values.size());
   right = check("rademacher", values, golden_rademacher) && right;
   return check("update", golden_weights(Kernels::gaussian, Kernels::add_scaled), golden_update) && right;

@@ -44,38 +44,52 @@ void check_ranges(fill f, fill expected) {
 constexpr std::size_t samples = 10'000'000, chunk = 10'000;
 
 // Calls f with `samples` Gaussians of the production backend, a vector of `chunk` at a time.
-template <class F>
+template <class Generator, class F>
 void for_each_chunk(F f) {
   std::vector<float> x(chunk);
   for (std::size_t first = 0; first != samples; first += chunk) {
-    highway_kernels::gaussian(golden_stream, first, x.data(), chunk);
+    Generator::gaussian(golden_stream, first, x.data(), chunk);
     f(x);
   }
 }
 
+struct philox {
+  static constexpr fill gaussian = highway_kernels::gaussian;
+};
+struct ars {
+  static constexpr fill gaussian = highway_kernels::gaussian_ars;
+};
+
 }  // namespace
+
+TYPE_TO_STRING(philox);
+TYPE_TO_STRING(ars);
 
 TEST_CASE_TEMPLATE("golden directions and golden weights hold", K, ZOQAT_BACKENDS) {
   CHECK(hash_of(generate(K::gaussian, golden_first, golden_size)) == golden_gaussian);
+  CHECK(hash_of(generate(K::gaussian_ars, golden_first, golden_size)) == golden_gaussian_ars);
   CHECK(hash_of(generate(K::rademacher, golden_first, golden_size)) == golden_rademacher);
   CHECK(hash_of(golden_weights(K::gaussian, K::add_scaled)) == golden_update);
 }
 
 TEST_CASE_TEMPLATE("directions are those of the reference for any start and length", K, ZOQAT_BACKENDS) {
   check_ranges(K::gaussian, simd::reference::gaussian);
+  check_ranges(K::gaussian_ars, simd::reference::gaussian_ars);
   check_ranges(K::rademacher, simd::reference::rademacher);
 }
 
 TEST_CASE_TEMPLATE("directions reach the last element of a stream", K, ZOQAT_BACKENDS) {
   CHECK(generate(K::gaussian, (std::uint64_t{1} << 35) - 300, 300) ==
         generate(simd::reference::gaussian, (std::uint64_t{1} << 35) - 300, 300));
+  CHECK(generate(K::gaussian_ars, (std::uint64_t{1} << 35) - 300, 300) ==
+        generate(simd::reference::gaussian_ars, (std::uint64_t{1} << 35) - 300, 300));
   CHECK(generate(K::rademacher, (std::uint64_t{1} << 39) - 3000, 3000) ==
         generate(simd::reference::rademacher, (std::uint64_t{1} << 39) - 3000, 3000));
 }
 
 TEST_CASE_TEMPLATE("directions do not depend on the number of threads or on the tiles", K, ZOQAT_BACKENDS) {
   constexpr std::size_t n = 30000;
-  for (const fill f : {fill{K::gaussian}, fill{K::rademacher}}) {
+  for (const fill f : {fill{K::gaussian}, fill{K::gaussian_ars}, fill{K::rademacher}}) {
     const auto whole = generate(f, 5, n);
     for (const std::size_t threads : {1u, 3u})
       for (const std::size_t tile : {1000u, 2048u, 7777u}) {
@@ -99,6 +113,22 @@ TEST_CASE_TEMPLATE("the words of a Rademacher direction are its elements", K, si
       std::vector<float> elements(n);
       for (std::size_t i = 0; i != n; ++i) elements[i] = sign_run{words.data()}[i];
       CHECK(elements == generate(simd::reference::rademacher, superblock * sign_run::superblock, n));
+    }
+}
+
+TEST_CASE_TEMPLATE("the words of ARS are its blocks in the order of their numbers", K, simd::reference,
+                   ZOQAT_BACKENDS) {
+  for (const std::uint64_t superblock : {0ull, 1ull, 77ull, (1ull << 28) - 3})
+    for (const std::size_t count : {0u, 1u, 3u}) {
+      simd::testing::guarded<std::uint32_t> words(count * 64);
+      K::ars_words(golden_stream, superblock, count, words.data());
+      CHECK(words.intact());
+      std::vector<std::uint32_t> expected;
+      for (std::size_t block = 0; block != count * 16; ++block) {
+        const auto bits = golden_stream.ars_run()(static_cast<std::uint32_t>(superblock * 16 + block));
+        expected.insert(expected.end(), bits.begin(), bits.end());
+      }
+      CHECK(words.content() == expected);
     }
 }
 
@@ -148,11 +178,11 @@ TEST_CASE_TEMPLATE("add_scaled rounds the product, in place or not", K, ZOQAT_BA
   }
 }
 
-TEST_CASE("ten million Gaussian samples pass the test of Kolmogorov and Smirnov") {
+TEST_CASE_TEMPLATE("ten million Gaussian samples pass the test of Kolmogorov and Smirnov", Generator, philox, ars) {
   // The distribution functions are compared at the edges of cells so narrow that none holds 7e-6 of the samples.
   constexpr int cells_per_unit = 1 << 16, limit = 6;
   std::vector<std::uint32_t> cells(2 * limit * cells_per_unit);
-  for_each_chunk([&](const std::vector<float>& x) {
+  for_each_chunk<Generator>([&](const std::vector<float>& x) {
     for (const float v : x) ++cells[static_cast<std::size_t>((v + limit) * cells_per_unit)];
   });
   double worst = 0;
@@ -167,13 +197,14 @@ TEST_CASE("ten million Gaussian samples pass the test of Kolmogorov and Smirnov"
   CHECK(worst + 7e-6 < 1.63 / std::sqrt(double{samples}));  // critical value at 1 %
 }
 
-TEST_CASE("ten million Gaussian samples have the right moments, and neighbours are independent") {
+TEST_CASE_TEMPLATE("ten million Gaussian samples have the right moments, and neighbours are independent", Generator,
+                   philox, ars) {
   constexpr std::size_t powers = 6;
-  // The pair of one word, then the next lane's, word's and superblock's.
+  // The pair of one word, then the next lane's, row's and superblock's.
   constexpr std::size_t lags[] = {16, 1, 32, 128};
   double moments[powers + 1] = {}, products[std::size(lags)] = {}, products_of_squares[std::size(lags)] = {};
   std::size_t pairs = 0;
-  for_each_chunk([&](const std::vector<float>& x) {
+  for_each_chunk<Generator>([&](const std::vector<float>& x) {
     for (const float v : x)
       for (std::size_t p = 1; p <= powers; ++p) moments[p] += std::pow(double{v}, static_cast<int>(p));
     for (std::size_t i = 0; i + 128 < x.size(); ++i, ++pairs)

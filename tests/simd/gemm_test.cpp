@@ -17,13 +17,27 @@ constexpr std::size_t row_counts[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 
 constexpr std::size_t depths[] = {0, 1, 2, 3, 4, 5, 7, 8, 31, 63, 64, 65, 257};
 constexpr std::size_t column_counts[] = {0, 1, 3, 4, 8, 11, 15, 16, 17, 31, 32, 33, 47, 48, 64, 65};
 
+// A product of codes with its widths as values, so that what checks it is compiled once.
+struct code_gemm {
+  int activation_bits, weight_bits;
+  void (*run)(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
+              const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
+              matrix_view<float> c);
+};
+template <class K, int ActivationBits, int WeightBits>
+constexpr code_gemm code_gemm_of{
+    ActivationBits, WeightBits,
+    [](matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums, const std::uint8_t* panels,
+       const code_columns& columns, const float* bias, bool accumulate, matrix_view<float> c) {
+      K::template gemm<ActivationBits, WeightBits>(a, grids, row_sums, panels, columns, bias, accumulate, c);
+    }};
+
 // Widths of codes: every choice of the multiply-add, at both ends of its range.
 using widths = std::integer_sequence<int, 11, 22, 33, 42, 24, 44, 55, 48, 84, 68, 77, 78, 87, 88>;
-
-template <class F>
-void for_each_widths(F f) {
-  [&]<int... Pair>(std::integer_sequence<int, Pair...>) {
-    (f(std::integral_constant<int, Pair / 10>{}, std::integral_constant<int, Pair % 10>{}), ...);
+template <class K>
+std::vector<code_gemm> code_gemms() {
+  return []<int... Pair>(std::integer_sequence<int, Pair...>) {
+    return std::vector{code_gemm_of<K, Pair / 10, Pair % 10>...};
   }(widths{});
 }
 
@@ -70,21 +84,23 @@ void check_floats(std::size_t m, std::size_t k, std::size_t n, start from) {
 }
 
 // A product of codes: activations [m, k] and weights [n, k] with their grids.
-template <int ActivationBits, int WeightBits>
 struct code_product {
+  code_gemm gemm;
   std::size_t m, k, n, stride;
   std::vector<std::uint8_t> a, w;
   std::vector<grid> rows, columns;
 
-  code_product(std::size_t m_, std::size_t k_, std::size_t n_, std::uint32_t name)
-      : m(m_),
+  code_product(const code_gemm& gemm_, std::size_t m_, std::size_t k_, std::size_t n_, std::uint32_t name)
+      : gemm(gemm_),
+        m(m_),
         k(k_),
         n(n_),
         stride(k_ + name % 3),
-        a(codes(m_ * (k_ + name % 3), ActivationBits, name)),
-        w(codes(n_ * k_, WeightBits, name + 1)) {
+        a(codes(m_ * (k_ + name % 3), gemm.activation_bits, name)),
+        w(codes(n_ * k_, gemm.weight_bits, name + 1)) {
     const auto scales = floats(m + n, name + 2, 0.3f);
-    const auto zero_points = codes(m, ActivationBits, name + 3), of_columns = codes(n, WeightBits, name + 4);
+    const auto zero_points = codes(m, gemm.activation_bits, name + 3);
+    const auto of_columns = codes(n, gemm.weight_bits, name + 4);
     for (std::size_t r = 0; r != m; ++r) rows.push_back({0.4f + scales[r], zero_points[r]});
     for (std::size_t j = 0; j != n; ++j) columns.push_back({0.4f + scales[m + j], of_columns[j]});
   }
@@ -97,7 +113,6 @@ struct code_product {
   }
 
   // Zero points of columns that are zero once the offset is taken are given as zeros, or not at all.
-  template <class K>
   void check(start from, bool null_for_zeros) const {
     const std::size_t c_stride = n + m % 4, whole = panels_of(n) * panel_width;
     const auto bias = floats(n, 91, 20);
@@ -119,7 +134,7 @@ struct code_product {
     });
     bool zeros = true;
     for (std::size_t j = 0; j != n; ++j) {
-      const std::int32_t offset = panel_offset(WeightBits, columns[j].zero_point);
+      const std::int32_t offset = panel_offset(gemm.weight_bits, columns[j].zero_point);
       scales[j] = columns[j].scale;
       sums[j] = 0;
       zero_points[j] = columns[j].zero_point - offset;
@@ -135,10 +150,9 @@ struct code_product {
       for (std::size_t i = 0; i != k; ++i) row_sums[r] += a[r * stride + i];
     const bool none = zeros && null_for_zeros;
 
-    K::template gemm<ActivationBits, WeightBits>(
-        matrix_view<const std::uint8_t>(a.data(), m, k, stride), rows.data(), none ? nullptr : row_sums.data(),
-        panels.data(), {scales.data(), sums.data(), none ? nullptr : zero_points.data()},
-        from.bias ? bias.data() : nullptr, from.accumulate, matrix_view<float>(c.data(), m, n, c_stride));
+    gemm.run(matrix_view<const std::uint8_t>(a.data(), m, k, stride), rows.data(), none ? nullptr : row_sums.data(),
+             panels.data(), {scales.data(), sums.data(), none ? nullptr : zero_points.data()},
+             from.bias ? bias.data() : nullptr, from.accumulate, matrix_view<float>(c.data(), m, n, c_stride));
     bool same = true;
     const auto content = c.content();
     for (std::size_t i = 0; i != expected.size(); ++i)
@@ -202,51 +216,46 @@ TEST_CASE_TEMPLATE("gemm in floats keeps its bound", K, reference, ZOQAT_BACKEND
 }
 
 TEST_CASE_TEMPLATE("gemm in codes is what the codes stand for, bit by bit", K, reference, ZOQAT_BACKENDS) {
-  for_each_widths([](auto activation_bits, auto weight_bits) {
+  for (const code_gemm& gemm : code_gemms<K>()) {
     std::uint32_t name = 0;
     for (const std::size_t m : row_counts)
       for (const std::size_t k : depths)
         for (int i = 0; i != 3; ++i) {  // every number of columns and every start meets every shape sooner or later
           ++name;
           const std::size_t n = column_counts[name * 7 % std::size(column_counts)];
-          const code_product<activation_bits, weight_bits> product(m, k, n, 10 * name);
-          product.template check<K>(starts[name % 4], name % 5 != 0);
+          code_product(gemm, m, k, n, 10 * name).check(starts[name % 4], name % 5 != 0);
         }
-  });
+  }
 }
 
 TEST_CASE_TEMPLATE("gemm in codes starts from everything at every width", K, reference, ZOQAT_BACKENDS) {
-  for_each_widths([](auto activation_bits, auto weight_bits) {
+  for (const code_gemm& gemm : code_gemms<K>())
     for (const start from : starts)
       for (const std::size_t n : column_counts) {
-        const code_product<activation_bits, weight_bits> product(7, 37, n, 20);
-        product.template check<K>(from, true);
-        product.template check<K>(from, false);
+        const code_product product(gemm, 7, 37, n, 20);
+        product.check(from, true);
+        product.check(from, false);
       }
-  });
 }
 
 TEST_CASE_TEMPLATE("gemm in codes needs no sums of rows for symmetric weights of 8 bits", K, reference,
                    ZOQAT_BACKENDS) {
-  code_product<8, 8> product(6, 70, 35, 30);
+  code_product product(code_gemm_of<K, 8, 8>, 6, 70, 35, 30);
   for (grid& g : product.columns) g.zero_point = 128;
-  for (const start from : starts) product.template check<K>(from, true);
+  for (const start from : starts) product.check(from, true);
 }
 
 TEST_CASE_TEMPLATE("gemm in codes crosses the blocks of its cache", K, ZOQAT_BACKENDS) {
-  const auto check = []<int ActivationBits, int WeightBits>() {
-    code_product<ActivationBits, WeightBits>(3, 2053, 80, 40).template check<K>({true, false}, true);
-    code_product<ActivationBits, WeightBits>(150, 260, 33, 41).template check<K>({false, true}, true);
-    code_product<ActivationBits, WeightBits>(2, 9001, 17, 42).template check<K>({false, false}, true);
-  };
-  check.template operator()<4, 4>();
-  check.template operator()<8, 4>();
-  check.template operator()<8, 8>();
+  for (const code_gemm& gemm : {code_gemm_of<K, 4, 4>, code_gemm_of<K, 8, 4>, code_gemm_of<K, 8, 8>}) {
+    code_product(gemm, 3, 2053, 80, 40).check({true, false}, true);
+    code_product(gemm, 150, 260, 33, 41).check({false, true}, true);
+    code_product(gemm, 2, 9001, 17, 42).check({false, false}, true);
+  }
 }
 
 TEST_CASE_TEMPLATE("gemm in codes does not overflow", K, reference, ZOQAT_BACKENDS) {
-  for_each_widths([](auto activation_bits, auto weight_bits) {
-    constexpr int a_top = (1 << activation_bits) - 1, w_top = (1 << weight_bits) - 1;
+  for (const code_gemm& gemm : code_gemms<K>()) {
+    const int a_top = (1 << gemm.activation_bits) - 1, w_top = (1 << gemm.weight_bits) - 1;
     // Codes at an end with the zero point at one, and codes that jump from end to end. Each kind of row meets each
     // kind of column, so that the bytes of a sum are all at their least, all at their greatest, or by turns.
     struct kind {
@@ -260,7 +269,7 @@ TEST_CASE_TEMPLATE("gemm in codes does not overflow", K, reference, ZOQAT_BACKEN
       return static_cast<std::uint8_t>(up ? top : 0);
     };
     for (const std::size_t k : {1031u, 32768u}) {
-      code_product<activation_bits, weight_bits> product(std::size(kinds), k, 2 * std::size(kinds), 0);
+      code_product product(gemm, std::size(kinds), k, 2 * std::size(kinds), 0);
       for (std::size_t r = 0; r != product.m; ++r) {
         product.rows[r].zero_point = kinds[r].high ? a_top : 0;
         for (std::size_t i = 0; i != k; ++i) product.a[r * product.stride + i] = code(kinds[r], i, a_top);
@@ -270,9 +279,9 @@ TEST_CASE_TEMPLATE("gemm in codes does not overflow", K, reference, ZOQAT_BACKEN
         product.columns[j].zero_point = what.high ? w_top : 0;
         for (std::size_t i = 0; i != k; ++i) product.w[j * k + i] = code(what, i + j / std::size(kinds), w_top);
       }
-      product.template check<K>({false, false}, true);
+      product.check({false, false}, true);
     }
-  });
+  }
 }
 
 TEST_CASE("a product of codes by hand") {

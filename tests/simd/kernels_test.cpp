@@ -92,6 +92,10 @@ TEST_CASE_TEMPLATE("directions are those of the reference, bit for bit", K, ZOQA
       K::gaussian(s, first, out.data(), n);
       CHECK(out.content() == expected);
       CHECK(out.intact());
+      reference::gaussian_ars(s, first, expected.data(), n);
+      K::gaussian_ars(s, first, out.data(), n);
+      CHECK(out.content() == expected);
+      CHECK(out.intact());
       reference::rademacher(s, first, expected.data(), n);
       K::rademacher(s, first, out.data(), n);
       CHECK(out.content() == expected);

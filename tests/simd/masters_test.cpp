@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
-#include <zoqat/random/superblock.hpp>
+#include <zoqat/random/stream.hpp>
 #include <zoqat/simd/compact_storage.hpp>
 #include <zoqat/simd/masters.hpp>
 #include <zoqat/simd/reference.hpp>
@@ -33,10 +33,9 @@ std::vector<float> read(compact_storage& storage) {
   return out;
 }
 
-/// 16 bits of the words of the stream, in the order of memory.
+/// 16 bits of the words of the stream's blocks by ARS, in their order.
 std::uint16_t odds(std::size_t i) {
-  const auto superblock = random::words_of(noise.run(), i / 128);
-  const std::uint32_t word = superblock[i % 128 / 2 / 16][i % 128 / 2 % 16];
+  const std::uint32_t word = noise.ars_run()(static_cast<std::uint32_t>(i / 8))[i % 8 / 2];
   return static_cast<std::uint16_t>(i % 2 == 0 ? word : word >> 16);
 }
 

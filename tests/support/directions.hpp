@@ -18,6 +18,7 @@ inline constexpr std::uint64_t golden_first = 1000;  ///< ragged in superblocks 
 inline constexpr std::size_t golden_size = 100000;
 
 inline constexpr std::uint64_t golden_gaussian = 0x34c8310ef0d5d218;
+inline constexpr std::uint64_t golden_gaussian_ars = 0xec04280e27be9c73;
 inline constexpr std::uint64_t golden_rademacher = 0x60af2e869e3e37a5;
 inline constexpr std::uint64_t golden_update = 0x3ccf08bb033fb01c;
 

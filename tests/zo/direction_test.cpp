@@ -35,8 +35,10 @@ struct may_throw {
 
 }  // namespace
 
-static_assert(distribution<gaussian> && distribution<rademacher> && distribution<either>);
-static_assert(sign_distribution<rademacher> && sign_distribution<either> && !sign_distribution<gaussian>);
+static_assert(distribution<gaussian> && distribution<gaussian_ars> && distribution<rademacher> &&
+              distribution<either>);
+static_assert(sign_distribution<rademacher> && sign_distribution<either> && !sign_distribution<gaussian> &&
+              !sign_distribution<gaussian_ars>);
 static_assert(!distribution<without_name> && !distribution<may_throw> && !distribution<int>);
 
 TEST_CASE("a direction names a stream for each tensor, made of all its parts") {
@@ -47,8 +49,11 @@ TEST_CASE("a direction names a stream for each tensor, made of all its parts") {
   std::set<std::vector<float>> seen;
   for (const direction& d : {along, direction{along.seed + 1, 5, 2}, direction{along.seed ^ 1ull << 63, 5, 2},
                              direction{along.seed, 6, 2}, direction{along.seed, 5, 3}, direction{along.seed, 2, 5}})
-    for (const std::uint32_t id : {9u, 10u}) seen.insert(filled(gaussian(), d.of_tensor(id), 0, 8));
-  CHECK(seen.size() == 12);
+    for (const std::uint32_t id : {9u, 10u}) {
+      seen.insert(filled(gaussian(), d.of_tensor(id), 0, 8));
+      seen.insert(filled(gaussian_ars(), d.of_tensor(id), 0, 8));
+    }
+  CHECK(seen.size() == 24);
 }
 
 TEST_CASE("the distributions are those of zoqat::random") {
@@ -59,6 +64,8 @@ TEST_CASE("the distributions are those of zoqat::random") {
       random::gaussian(s, first, expected);
       CHECK(filled(gaussian(), s, first, n) == expected);
       CHECK(filled(either{.is_gaussian = true}, s, first, n) == expected);
+      random::gaussian_ars(s, first, expected);
+      CHECK(filled(gaussian_ars(), s, first, n) == expected);
       random::rademacher(s, first, expected);
       CHECK(filled(rademacher(), s, first, n) == expected);
       CHECK(filled(either{.is_gaussian = false}, s, first, n) == expected);
@@ -82,6 +89,7 @@ TEST_CASE_TEMPLATE("what a distribution gives as signs is what it gives as numbe
 
 TEST_CASE("names") {
   CHECK(gaussian::name() == std::string_view("gaussian"));
+  CHECK(gaussian_ars::name() == std::string_view("gaussian_ars"));
   CHECK(rademacher::name() == std::string_view("rademacher"));
   CHECK(either{.is_gaussian = true}.name() == std::string_view(gaussian::name()));
   CHECK(either{.is_gaussian = false}.name() == std::string_view(rademacher::name()));

@@ -16,7 +16,7 @@ using namespace zoqat;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 
-#define ZOQAT_DISTRIBUTIONS gaussian, rademacher, either
+#define ZOQAT_DISTRIBUTIONS gaussian, gaussian_ars, rademacher, either
 
 namespace {
 

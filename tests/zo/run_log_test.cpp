@@ -334,7 +334,8 @@ TEST_CASE("a record that does not fit on the disk leaves the log as it was, read
 
 // --- What a log is for ---------------------------------------------------------------------------------------------
 
-TEST_CASE_TEMPLATE("start and log give the trained parameters, bit for bit", Distribution, gaussian, rademacher) {
+TEST_CASE_TEMPLATE("start and log give the trained parameters, bit for bit", Distribution, gaussian, gaussian_ars,
+                   rademacher) {
   const temporary_folder folder;
   tensors trained = assorted();
   const estimator<central, Distribution> e{.epsilon = per_group<float>::all(1e-2f), .directions = 2, .seed = 12};

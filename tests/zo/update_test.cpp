@@ -48,7 +48,7 @@ std::vector<float> expected(const Distribution& elements, const update& u, tenso
 }  // namespace
 
 TEST_CASE_TEMPLATE("an update is the formula, bit for bit, for any number of threads", Distribution, gaussian,
-                   rademacher, either) {
+                   gaussian_ars, rademacher, either) {
   const update u = some_update();
   const auto wanted = bits_of(expected(Distribution(), u, large()));
   REQUIRE(wanted != bits_of(large().values()));

@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/io/bpe_merger.hpp>
 #include <zoqat/io/byte_alphabet.hpp>
+#include <zoqat/io/byte_junctions.hpp>
 #include <zoqat/io/shape_limits.hpp>
 #include <zoqat/io/string_map.hpp>
 #include <zoqat/io/utf8_characters.hpp>
@@ -42,8 +43,8 @@ class bpe_model {
   };
 
   /// `pieces[i]` is the text of token i, or empty when the model has no use for it; `source` names the vocabulary in
-  /// messages. Throws io_error for more than 2^24 tokens, for two of one text, and for a byte that byte fallback
-  /// finds no token for.
+  /// messages. Throws io_error for more than 2^24 tokens, for two of one text, for an unknown token without a
+  /// text, and for a byte that byte fallback finds no token for.
   bpe_model(std::vector<std::string> pieces, std::string_view source, options o)
       : options_(o), pieces_(std::move(pieces)) {
     require<io_error>(size() <= max_extent, "{}: {} tokens, more than {}", source, size(), max_extent);
@@ -54,6 +55,9 @@ class bpe_model {
       require<io_error>(is_new, "{}: token {}: '{}' is token {} already", source, i, pieces_[i], known->second);
     }
     if (options_.byte_fallback) find_byte_tokens(source);
+    if (const auto unknown = options_.unknown)
+      require<io_error>(*unknown < size() && !pieces_[*unknown].empty(), "{}: the unknown token, {}, has no text",
+                        source, *unknown);
   }
 
   /// Number of tokens, used or not.
@@ -95,11 +99,12 @@ class bpe_model {
     const bpe_merge merge{merged, -static_cast<float>(merges_.size())};
     const bool is_new = merges_.try_emplace(pair_of(left_id, right_id), merge).second;
     require<io_error>(is_new, "{}: '{}' and '{}' merge already", where, left, right);
+    joins_.allow_within(pieces_[merged]);
   }
 
   /// Appends the tokens of a word: those of its characters, of which the adjacent pair of the lowest rank merges, the
   /// leftmost of equals, until no pair can. `merger` is scratch memory. Throws value_error for a character without a
-  /// token. O(n log n).
+  /// token. O(n log m), m being the longest stretch within which merged tokens can overlap.
   void encode_into(std::string_view word, bpe_merger& merger, std::vector<token>& tokens) const {
     if (options_.whole_words) {
       if (const auto id = find(word)) {
@@ -107,21 +112,14 @@ class bpe_model {
         return;
       }
     }
-    bool after_unknown = false;
-    for_each_character(word, [&](std::string_view character) {
-      const auto id = find(character);
-      if (id)
-        merger.add(*id);
-      else if (options_.byte_fallback)
-        add_bytes(character, merger);
-      else if (!after_unknown || !options_.fuse_unknown)
-        merger.add(unknown_for(character));
-      after_unknown = !id;
-    });
     const auto rule = [&](token left, token right) -> std::optional<bpe_merge> {
       const auto found = merges_.find(pair_of(left, right));
       return found == merges_.end() ? std::nullopt : std::optional(found->second);
     };
+    for_each_symbol(word, [&](token id) {
+      if (!merger.empty() && !joins_.allow(pieces_[merger.back()], pieces_[id])) merger.merge_into(tokens, rule);
+      merger.add(id);
+    });
     merger.merge_into(tokens, rule);
   }
 
@@ -144,8 +142,21 @@ class bpe_model {
     }
   }
 
-  void add_bytes(std::string_view character, bpe_merger& merger) const {
-    for (const char c : character) merger.add(byte_tokens_[static_cast<unsigned char>(c)]);
+  // Calls `f` with what a word consists of before anything merges.
+  template <class F>
+  void for_each_symbol(std::string_view word, F&& f) const {
+    bool after_unknown = false;
+    for_each_character(word, [&](std::string_view character) {
+      const auto id = find(character);
+      if (id) {
+        f(*id);
+      } else if (options_.byte_fallback) {
+        for (const char c : character) f(byte_tokens_[static_cast<unsigned char>(c)]);
+      } else if (!after_unknown || !options_.fuse_unknown) {
+        f(unknown_for(character));
+      }
+      after_unknown = !id;
+    });
   }
 
   [[nodiscard]] token unknown_for(std::string_view character) const {
@@ -159,6 +170,7 @@ class bpe_model {
   string_map<token> ids_;
   std::unordered_map<std::uint64_t, bpe_merge, pair_hash> merges_;
   std::array<token, 256> byte_tokens_{};
+  byte_junctions joins_;
 };
 
 }  // namespace zoqat::io

@@ -9,6 +9,7 @@
 #include <zoqat/io/bpe_model.hpp>
 #include <zoqat/io/bpe_tokenizer.hpp>
 #include <zoqat/io/byte_alphabet.hpp>
+#include <zoqat/io/byte_junctions.hpp>
 #include <zoqat/io/byte_level_bpe.hpp>
 #include <zoqat/io/config_settings.hpp>
 #include <zoqat/io/file_descriptor.hpp>

@@ -3,13 +3,13 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/io/bpe_merger.hpp>
+#include <zoqat/io/byte_junctions.hpp>
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/shape_limits.hpp>
 #include <zoqat/io/string_map.hpp>
 #include <zoqat/io/utf8_characters.hpp>
 
 #include <array>
-#include <bitset>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -98,7 +98,7 @@ class llama2c_tokenizer {
     const auto rule = [&](token left, token right) { return merge_of(left, right, joined); };
     bpe_merger stretch;
     const auto feed = [&](token id) {
-      if (!stretch.empty() && !can_join(stretch.back(), id)) stretch.merge_into(tokens, rule);
+      if (!stretch.empty() && !joins_.allow(pieces_[stretch.back()], pieces_[id])) stretch.merge_into(tokens, rule);
       stretch.add(id);
     };
     split(" ", feed);
@@ -167,7 +167,7 @@ class llama2c_tokenizer {
                       "{}: token {}: length {} is not in [1, {}]", in.source, size(), length, longest_);
     const auto bytes = in.bytes(static_cast<std::size_t>(length), "piece");
     std::string piece(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    allow_joins_within(piece);
+    joins_.allow_within(piece);
     ids_.emplace(piece, static_cast<token>(size()));
     pieces_.push_back(std::move(piece));
     scores_.push_back(score);
@@ -183,18 +183,6 @@ class llama2c_tokenizer {
       require<io_error>(piece == wanted, "{}: token {}: '{}', but '{}' is wanted", source, first_byte + b, piece,
                         wanted);
     }
-  }
-
-  // Two symbols can end up in one token only if some piece holds the last byte of the one just before the first
-  // byte of the other. Where no piece does, a text falls into stretches that merge on their own.
-  static std::size_t junction(char last, char first) noexcept {
-    return static_cast<std::size_t>(static_cast<unsigned char>(last)) << 8 | static_cast<unsigned char>(first);
-  }
-  void allow_joins_within(std::string_view piece) {
-    for (std::size_t i = 1; i < piece.size(); ++i) joins_.set(junction(piece[i - 1], piece[i]));
-  }
-  [[nodiscard]] bool can_join(token left, token right) const noexcept {
-    return joins_[junction(pieces_[left].back(), pieces_[right].front())];
   }
 
   // Feeds the characters of `text` as tokens.
@@ -213,7 +201,7 @@ class llama2c_tokenizer {
   std::vector<std::string> pieces_;
   std::vector<float> scores_;
   string_map<token> ids_;
-  std::bitset<std::size_t{1} << 16> joins_;
+  byte_junctions joins_;
 };
 
 }  // namespace zoqat::io

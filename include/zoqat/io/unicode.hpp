@@ -101,17 +101,17 @@ class unicode_matcher {
     UErrorCode status = U_ZERO_ERROR;
     matcher_.reset(pattern_->matcher(status));
     detail::require_icu(status, "a regular expression");
-    matcher_->setTimeLimit(time_limit, status);
   }
 
   /// Calls `f(begin, end)`, places in bytes, for each match from left to right. Throws value_error for a text of 2^31
-  /// bytes and more, and for one that an expression backtracks on without end (about a second per match).
+  /// bytes and more, and after 10^7 steps of matching and 100 more per byte.
   template <class F>
   void for_each(std::string_view text, F&& f) {
     utf16_ = icu::UnicodeString::fromUTF8(detail::icu_piece(text));
     matcher_->reset(utf16_);
-    detail::utf8_places places(text);
     UErrorCode status = U_ZERO_ERROR;
+    matcher_->setTimeLimit(time_limit(text.size()), status);
+    detail::utf8_places places(text);
     while (matcher_->find(status)) {
       const std::size_t begin = places.of(matcher_->start(status));
       f(begin, places.of(matcher_->end(status)));
@@ -120,7 +120,11 @@ class unicode_matcher {
   }
 
  private:
-  static constexpr std::int32_t time_limit = 1000;  // ICU's units: about a millisecond each
+  // ICU counts units of 10^4 steps over all matches in a text. The patterns of tokenizers take a few steps a byte; one
+  // that backtracks without end takes exponentially many.
+  static constexpr std::int32_t time_limit(std::size_t bytes) noexcept {
+    return 1'000 + static_cast<std::int32_t>(bytes / 100);
+  }
 
   [[nodiscard]] std::string expression() const {
     std::string utf8;

@@ -13,7 +13,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -64,38 +66,39 @@ class decoder {
 
   /// A model for fine-tuning as `plan` says, made tensor by tensor: `fill(trainable&)` fills each tensor of the
   /// checkpoint in fp32, and it takes its final form before the next one gets memory. So there is never more in memory
-  /// than what stays and one tensor. Quantization starts as round-to-nearest.
+  /// than what stays and one tensor; the largest come first, so that the last, beside all others, is a small one.
+  /// Quantization starts as round-to-nearest.
   template <class Fill>
   [[nodiscard]] static decoder build(const model_shape& shape, Fill&& fill, const storage_plan& plan) {
     decoder model(shape, parameter_ids(false));
-    const auto embedding = [&](trainable& t) {
-      if (t.rows() == 0) return;
+    model.for_each_embedding([&](trainable& t) {
       t.allocate();
       fill(t);
       t.store_as(plan.embeddings);
-    };
-    embedding(model.embedding_);
-    model.position_embedding_.for_each_base_tensor([&](trainable& t) {
-      t.allocate();
-      fill(t);
     });
+    std::set<std::size_t, std::greater<>> sizes;
     model.for_each_layer([&](auto& norm, auto& layer) {
       norm.for_each_base_tensor(fill);
-      for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.build(fill, s, plan); });
-      if (plan.fixed_quantization) layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
+      for_each_linear(layer, [&](auto& projection, smoothing&) { sizes.insert(weights_in(projection)); });
     });
     model.final_norm_.for_each_base_tensor(fill);
-    embedding(model.head_);
+    for (const std::size_t size : sizes)
+      model.for_each_layer([&](auto&, auto& layer) {
+        for_each_linear(layer, [&](auto& projection, smoothing& s) {
+          if (weights_in(projection) == size) projection.build(fill, s, plan);
+        });
+      });
+    model.for_each_layer([&](auto&, auto& layer) { freeze_smoothing(layer, plan); });
     return model;
   }
-  /// The same of a model that is there already, calibrated or trained.
+  /// The same of a model that is there already, calibrated or trained. A site that a packed layer reads keeps its
+  /// smoothing in any case, since the codes were made with it. No bit of the losses changes where masters stay in fp32.
   void store(const storage_plan& plan) {
     for_each_layer([&](auto&, auto& layer) {
       for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.store(s, plan); });
-      if (plan.fixed_quantization) layer.for_each_site([](auto&& site) { site.smoothing->freeze(); });
+      freeze_smoothing(layer, plan);
     });
-    embedding_.store_as(plan.embeddings);
-    if (!head_.empty()) head_.store_as(plan.embeddings);
+    for_each_embedding([&](trainable& t) { t.store_as(plan.embeddings); });
   }
 
  private:
@@ -131,9 +134,10 @@ class decoder {
       const std::size_t i = row % pass.tokens();
       const auto to = pass.work.stream.row(row);
       using kernels = typename Pass::kernels;
+      [[maybe_unused]] thread_local buffer<float> room;
       simd::read_masters<kernels>(embedding_.view(), pass.batch[i] * shape_.hidden, shape_.hidden, to.data());
       if constexpr (embedded_positions<position_type>)
-        kernels::add(position_embedding_.row(positions[i]).data(), to.data(), to.size());
+        kernels::add(position_embedding_.template row<kernels>(positions[i], room), to.data(), to.size());
     });
   }
 
@@ -214,20 +218,7 @@ class decoder {
   void deploy() {
     for_each_layer([](auto& norm, auto&) { norm.deploy(); });
     final_norm_.deploy();
-    freeze([](const std::string&) { return true; });
-  }
-  /// Replaces the masters of the linear layers for whose name `frozen(name)` is true by packed codes, which all lanes
-  /// share; the others go on training (the lightweight variant of section 4.3 freezes all but q_proj and v_proj). A
-  /// site that a frozen layer reads keeps its smoothing, since the codes were made with it.
-  template <class Frozen>
-  void freeze(Frozen&& frozen) {
-    for_each_layer([&](auto&, auto& layer) {
-      for_each_linear(layer, [&](auto& projection, smoothing& s) {
-        if (!frozen(projection.name())) return;
-        projection.deploy(s);
-        if constexpr (scheme::quantizes_weights) s.freeze();
-      });
-    });
+    store({.trained = {}});
   }
   /// Makes room for the storage of a deployed model, which a file then fills.
   void prepare_storage() {
@@ -300,6 +291,24 @@ class decoder {
   static void for_each_linear(Layer& layer, F&& f) {
     layer.for_each_site([&](auto&& site) {
       for (auto* projection : site.layers) f(*projection, *site.smoothing);
+    });
+  }
+  /// The tensors that stay as they were loaded: token and position embeddings, and the head.
+  template <class F>
+  void for_each_embedding(F&& f) {
+    f(embedding_);
+    position_embedding_.for_each_base_tensor(f);
+    if (!shape_.tied_head) f(head_);
+  }
+  template <class Projection>
+  [[nodiscard]] static std::size_t weights_in(const Projection& projection) noexcept {
+    return projection.in_features() * projection.out_features();
+  }
+  template <class Layer>
+  static void freeze_smoothing(Layer& layer, const storage_plan& plan) {
+    layer.for_each_site([&](auto&& site) {
+      const auto packed = [](const auto* projection) { return projection->deployed(); };
+      if (plan.fixed_quantization || std::ranges::any_of(site.layers, packed)) site.smoothing->freeze();
     });
   }
   template <class Layer, class F>

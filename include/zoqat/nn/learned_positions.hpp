@@ -21,9 +21,10 @@ class learned_positions {
         : table_(ids, "model.embed_positions.weight", parameter_group::norm, shape.positions + opt_unused_positions,
                  shape.hidden) {}
 
-    /// What is added to a token at `position`: [hidden].
-    [[nodiscard]] std::span<const float> row(std::size_t position) const noexcept {
-      return table_.values().row(position + opt_unused_positions);
+    /// What is added to a token at `position`, [hidden]: where it lies, or in `room`.
+    template <simd::kernels Kernels>
+    [[nodiscard]] const float* row(std::size_t position, buffer<float>& room) const {
+      return table_.master_rows().read<Kernels>(position + opt_unused_positions, 1, room).data();
     }
     template <class F>
     void for_each_base_tensor(F&& f) {

@@ -22,9 +22,9 @@ concept rotary_positions =
 /// the decoder keeps beside its token embeddings and adds to them.
 template <class P>
 concept embedded_positions =
-    requires(const typename P::embedding& e, std::size_t position) {
+    requires(const typename P::embedding& e, std::size_t position, buffer<float>& room) {
       requires std::constructible_from<typename P::embedding, parameter_ids&, const model_shape&>;
-      { e.row(position).data() } -> std::convertible_to<const float*>;
+      { e.template row<simd::default_kernels>(position, room) } -> std::convertible_to<const float*>;
     };
 
 /// What attention asks of a position scheme: one of the two kinds above, the longest sequence, and which channels of

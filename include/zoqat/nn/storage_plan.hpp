@@ -19,7 +19,7 @@ struct storage_plan {
   /// "model.layers.3.*" or "*.fc1".
   std::vector<std::string> trained{"*.q_proj", "*.v_proj"};
   master_format masters = master_format::fp32;     ///< of these layers
-  master_format embeddings = master_format::fp32;  ///< of token embeddings and head, which do not train
+  master_format embeddings = master_format::fp32;  ///< of token and position embeddings and head, which do not train
   /// Grids and smoothing stay where they are, as in fine-tuning; otherwise they may train beside the weights.
   bool fixed_quantization = true;
 

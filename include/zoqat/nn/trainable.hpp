@@ -53,8 +53,10 @@ class trainable {
   void allocate() {
     if (empty()) values_ = matrix<float>(rows_, cols_, value_);
   }
-  /// Stores the masters, which are in fp32, in another format.
+  /// Stores the masters in another format.
   void store_as(master_format format) {
+    if (empty() || format == compact_.format()) return;
+    if (!compact_.empty()) widen();
     if (format == master_format::fp32) return;
     compact_ = simd::compact_storage(format, values_.flat());
     values_ = {};
@@ -100,6 +102,12 @@ class trainable {
   }
 
  private:
+  void widen() {
+    matrix<float> values(rows_, cols_);
+    simd::read_masters<simd::default_kernels>(view(), 0, values.size(), values.data());
+    values_ = std::move(values);
+    compact_ = {};
+  }
   [[nodiscard]] bool swept() const noexcept { return granularity_ != 0; }
 
   std::uint32_t id_ = 0;

@@ -68,15 +68,15 @@ struct pair {
 
 }  // namespace box_muller
 
-/// Elements of a Gaussian superblock: for each of the four words 16 cosines, then the 16 sines that go with them.
+/// Elements of a Gaussian superblock: for each of its four rows 16 cosines, then the 16 sines that go with them.
 inline constexpr std::size_t gaussian_superblock = 4 * 2 * superblock_lanes;
 
-/// Elements [first, first + out.size()) of the stream as N(0, 1) numbers. Element i is a pure function of the
-/// stream and i, with the same bits on every target. A stream holds 2^35 elements. This is the specification, in
-/// scalar code; the vector kernels of `simd` compute the same bits in a fraction of the time.
-inline void gaussian(stream s, std::uint64_t first, std::span<float> out) noexcept {
-  const auto emit = [run = s.run()](std::uint64_t superblock, std::size_t begin, std::size_t end,
-                                    float* to) noexcept {
+namespace detail {
+
+/// Elements [first, first + out.size()) of what a run of either generator gives.
+template <class Run>
+void gaussian(const Run& run, std::uint64_t first, std::span<float> out) noexcept {
+  const auto emit = [&](std::uint64_t superblock, std::size_t begin, std::size_t end, float* to) noexcept {
     for (; begin != end; ++begin)
       for (const auto& row : words_of(run, superblock + begin)) {
         for (std::size_t lane = 0; lane != superblock_lanes; ++lane) {
@@ -88,6 +88,20 @@ inline void gaussian(stream s, std::uint64_t first, std::span<float> out) noexce
       }
   };
   for_each_superblock<gaussian_superblock, 1>(first, out.data(), out.size(), emit);
+}
+
+}  // namespace detail
+
+/// Elements [first, first + out.size()) of the stream as N(0, 1) numbers. Element i is a pure function of the
+/// stream and i, with the same bits on every target. A stream holds 2^35 elements. This is the specification, in
+/// scalar code; the vector kernels of `simd` compute the same bits in a fraction of the time.
+inline void gaussian(stream s, std::uint64_t first, std::span<float> out) noexcept {
+  detail::gaussian(s.run(), first, out);
+}
+
+/// The same from the bits of ARS: other numbers, independent of those.
+inline void gaussian_ars(stream s, std::uint64_t first, std::span<float> out) noexcept {
+  detail::gaussian(s.ars_run(), first, out);
 }
 
 }  // namespace zoqat::random

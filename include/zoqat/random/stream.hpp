@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/random/ars.hpp>
 #include <zoqat/random/philox.hpp>
 
 #include <cassert>
@@ -8,13 +9,15 @@
 
 namespace zoqat::random {
 
-/// What a stream of random numbers is used for. Part of the counter, so that streams never overlap.
-enum class purpose : std::uint8_t { direction = 0, rounding = 1, data = 2, sampling = 3 };
+/// What a stream of random numbers is used for. Part of the counter, so that streams never overlap. A `choice` is
+/// what a direction decides besides its elements, such as which of them to keep.
+enum class purpose : std::uint8_t { direction = 0, rounding = 1, data = 2, sampling = 3, choice = 4 };
 
 /// Names one sequence of random numbers. Element i of the sequence is a pure function of the name and i.
 ///
 /// The counter of Philox is {block, tensor, step, index << 8 | purpose} and its key the seed, so a stream has
-/// 2^32 blocks of 128 bits, and there are 2^32 steps, 2^32 tensors and 2^24 directions of one seed.
+/// 2^32 blocks of 128 bits, and there are 2^32 steps, 2^32 tensors and 2^24 directions of one seed. ARS makes other
+/// bits of the same counter and seed, faster where AES is an instruction.
 struct stream {
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
@@ -35,6 +38,10 @@ struct stream {
   }
   /// `run()(block)` is `bits(block)`; for those who want many blocks.
   [[nodiscard]] constexpr philox4x32_run run() const noexcept { return {counter(0), key()}; }
+
+  /// The same for ARS, whose key is the seed and zeros.
+  [[nodiscard]] constexpr ars4x32::key ars_key() const noexcept { return {key()[0], key()[1], 0, 0}; }
+  [[nodiscard]] constexpr ars4x32_run ars_run() const noexcept { return {counter(0), ars_key()}; }
 
   friend bool operator==(const stream&, const stream&) = default;
 };

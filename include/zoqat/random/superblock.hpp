@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/random/ars.hpp>
 #include <zoqat/random/philox.hpp>
 
 #include <algorithm>
@@ -12,20 +13,31 @@
 
 namespace zoqat::random {
 
-/// A direction's elements come in superblocks, each made from 16 consecutive blocks of its stream. Element e of a
-/// superblock comes from the superblock's block e % 16, so that a vector of up to 16 lanes that computes as many
-/// blocks side by side has its elements where they belong, without a shuffle.
+/// A direction's elements come in superblocks, each made from 16 consecutive blocks of its stream.
 inline constexpr std::size_t superblock_lanes = 16;
 
-/// The bits of a superblock: word w of block l at [w][l].
+/// The bits of a superblock, in rows from each of which come elements that are neighbours. Which word of which block
+/// is where goes with the generator: where a vector that computes some of them has them, without a shuffle.
 using superblock_words = std::array<std::array<std::uint32_t, superblock_lanes>, 4>;
 
-/// The bits of superblock number `superblock` of the run; only its lower 28 bits count.
+/// The bits of superblock number `superblock` of the run; only its lower 28 bits count. Word w of block l is at
+/// [w][l]: Philox computes up to 16 blocks side by side, a word of each to a vector.
 [[nodiscard]] constexpr superblock_words words_of(const philox4x32_run& run, std::uint64_t superblock) noexcept {
   superblock_words words{};
   for (std::size_t lane = 0; lane != superblock_lanes; ++lane) {
     const auto bits = run(static_cast<std::uint32_t>(superblock * superblock_lanes + lane));
     for (std::size_t w = 0; w != words.size(); ++w) words[w][lane] = bits[w];
+  }
+  return words;
+}
+
+/// The same of ARS. The words lie in the order of the blocks, word w of block l at [l / 4][l % 4 * 4 + w]: a vector
+/// holds whole blocks, up to four of them.
+[[nodiscard]] constexpr superblock_words words_of(const ars4x32_run& run, std::uint64_t superblock) noexcept {
+  superblock_words words{};
+  for (std::size_t block = 0; block != superblock_lanes; ++block) {
+    const auto bits = run(static_cast<std::uint32_t>(superblock * superblock_lanes + block));
+    std::copy(bits.begin(), bits.end(), words[block / 4].data() + block % 4 * 4);
   }
   return words;
 }

@@ -154,13 +154,17 @@ concept kernels = requires(const float* x, float* y, float s, std::size_t n, con
   { K::target() } -> std::convertible_to<const char*>;
 
   // --- Directions: element i of out is element first + i of the stream; bit-identical everywhere. -----------
-  { K::gaussian(direction, first, y, n) } noexcept;    // (stream, first, out, n): N(0, 1)
-  { K::rademacher(direction, first, y, n) } noexcept;  // (stream, first, out, n): ±1 with equal odds
+  { K::gaussian(direction, first, y, n) } noexcept;      // (stream, first, out, n): N(0, 1)
+  { K::gaussian_ars(direction, first, y, n) } noexcept;  // the same from the bits of ARS
+  { K::rademacher(direction, first, y, n) } noexcept;    // (stream, first, out, n): ±1 with equal odds
   /// out = x + s * u, the product rounded before the sum: bit-identical everywhere. `out` may be `x`.
   { K::add_scaled(x, x, s, y, n) } noexcept;  // (x, u, s, out, n)
   /// (stream, superblock, count, words): the elements of `rademacher` as bits, those of superblocks
   /// [superblock, superblock + count), 64 words each, laid out as `sign_run` says.
   { K::rademacher_words(direction, first, n, words) } noexcept;
+  /// (stream, superblock, count, words): the bits of ARS of superblocks [superblock, superblock + count), 64 words
+  /// each, those of its 16 blocks in the order of their numbers.
+  { K::ars_words(direction, first, n, words) } noexcept;
   /// add_scaled by signs: the same bits.
   { K::add_signs(x, signs, s, y, n) } noexcept;  // (x, u, s, out, n)
 

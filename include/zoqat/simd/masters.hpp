@@ -3,6 +3,7 @@
 
 #include <zoqat/core/parameter.hpp>
 #include <zoqat/random/stream.hpp>
+#include <zoqat/random/superblock.hpp>
 #include <zoqat/simd/kernels.hpp>
 
 #include <algorithm>
@@ -48,19 +49,20 @@ template <kernels Kernels>
 }
 
 /// Rounds `values` to elements [first, first + n) of compact masters, each up or down with odds that make it right on
-/// average: 16 bits of `noise`, a stream of purpose `rounding`, decide for each, and depend on nothing but the
+/// average: 16 bits of `noise` by ARS, a stream of purpose `rounding`, decide for each, and depend on nothing but the
 /// element. A code beyond the last is the last.
 template <kernels Kernels>
 void store_masters(const parameter& p, random::stream noise, std::size_t first, std::size_t n,
                    const float* values) noexcept {
   // 16 bits each: a superblock of 64 words serves 128 elements.
-  constexpr std::size_t of_superblock = sign_run::superblock_words * 2, at_a_time = 8 * of_superblock;
+  constexpr std::size_t of_superblock = sizeof(random::superblock_words) / sizeof(std::uint16_t);
+  constexpr std::size_t at_a_time = 8 * of_superblock;
   alignas(alignment) std::array<std::uint32_t, at_a_time / 2> words;
   std::array<std::uint16_t, at_a_time> bits;
   for (const std::size_t end = first + n; first != end;) {
     const std::size_t before = first % of_superblock, count = std::min(end - first, at_a_time - before);
-    Kernels::rademacher_words(noise, first / of_superblock, (before + count + of_superblock - 1) / of_superblock,
-                              words.data());
+    Kernels::ars_words(noise, first / of_superblock, (before + count + of_superblock - 1) / of_superblock,
+                       words.data());
     std::memcpy(bits.data(), words.data(), sizeof bits);
     const std::uint16_t* const odds = bits.data() + before;
     if (!p.compact.halves.empty()) Kernels::narrow(values, odds, count, p.compact.halves.data() + first);

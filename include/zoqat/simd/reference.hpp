@@ -24,6 +24,9 @@ struct reference {
   static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     random::gaussian(s, first, {out, n});
   }
+  static void gaussian_ars(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    random::gaussian_ars(s, first, {out, n});
+  }
   static void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     random::rademacher(s, first, {out, n});
   }
@@ -33,8 +36,11 @@ struct reference {
 
   static void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
                                std::uint32_t* words) noexcept {
-    for (const auto run = s.run(); count != 0; --count)
-      for (const auto& row : random::words_of(run, superblock++)) words = std::copy(row.begin(), row.end(), words);
+    copy_words(s.run(), superblock, count, words);
+  }
+  static void ars_words(random::stream s, std::uint64_t superblock, std::size_t count,
+                        std::uint32_t* words) noexcept {
+    copy_words(s.ars_run(), superblock, count, words);
   }
   static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
     for (std::size_t i = 0; i != n; ++i) out[i] = add_product(x[i], s, u[i]);
@@ -268,6 +274,12 @@ struct reference {
   }
 
  private:
+  /// The words of superblocks [superblock, superblock + count) of a run of either generator, row after row.
+  template <class Run>
+  static void copy_words(const Run& run, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
+    for (; count != 0; --count)
+      for (const auto& row : random::words_of(run, superblock++)) words = std::copy(row.begin(), row.end(), words);
+  }
   /// Where a code panel has the code of weight (j, k).
   static constexpr std::size_t code_at(std::size_t j, std::size_t k) noexcept {
     return k / 4 * panel_row + j * 4 + k % 4;

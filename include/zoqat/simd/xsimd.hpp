@@ -3,6 +3,7 @@
 
 #include <zoqat/random/stream.hpp>
 #include <zoqat/simd/kernels.hpp>
+#include <zoqat/simd/xsimd/ars.hpp>
 #include <zoqat/simd/xsimd/gemm.hpp>
 #include <zoqat/simd/xsimd/gemv.hpp>
 #include <zoqat/simd/xsimd/masters.hpp>
@@ -19,7 +20,7 @@ namespace zoqat::simd {
 /// The kernels on xsimd (8.1 or later): a second implementation of the same contracts, written apart from that on
 /// Highway. It is the other side of the differential tests, the backend of hosts that have xsimd and link nothing,
 /// and the one that still has vectors (SSE2) where no flags are given. Simple rather than fast.
-template <class Arch>
+template <class Arch, class Ars>
 struct basic_xsimd_kernels : xsimd_detail::quantize_kernels<Arch>,
                              xsimd_detail::master_kernels<Arch>,
                              xsimd_detail::packing_kernels<Arch>,
@@ -31,7 +32,10 @@ struct basic_xsimd_kernels : xsimd_detail::quantize_kernels<Arch>,
   static const char* target() noexcept { return Arch::name(); }
 
   static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
-    xsimd_detail::gaussian<Arch>(s, first, out, n);
+    xsimd_detail::gaussian<Arch, philox>(s, first, out, n);
+  }
+  static void gaussian_ars(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    xsimd_detail::gaussian<Arch, Ars>(s, first, out, n);
   }
   static void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     xsimd_detail::rademacher<Arch>(s, first, out, n);
@@ -41,15 +45,23 @@ struct basic_xsimd_kernels : xsimd_detail::quantize_kernels<Arch>,
   }
   static void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
                                std::uint32_t* words) noexcept {
-    xsimd_detail::rademacher_words<Arch>(s, superblock, count, words);
+    xsimd_detail::copy_words<philox>(s, superblock, count, words);
+  }
+  static void ars_words(random::stream s, std::uint64_t superblock, std::size_t count,
+                        std::uint32_t* words) noexcept {
+    xsimd_detail::copy_words<Ars>(s, superblock, count, words);
   }
   static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
     xsimd_detail::add_signs<Arch>(x, u, s, out, n);
   }
+
+ private:
+  using philox = xsimd_detail::philox_by_lanes<Arch>;
 };
 
-/// For the best architecture that the flags of the compilation allow. It is part of the type, and so of every symbol.
-using xsimd_kernels = basic_xsimd_kernels<xsimd::default_arch>;
+/// For the best architecture that the flags of the compilation allow. It is part of the type, and so of every symbol,
+/// and so is whether there are instructions for AES.
+using xsimd_kernels = basic_xsimd_kernels<xsimd::default_arch, xsimd_detail::default_ars>;
 
 static_assert(kernels<xsimd_kernels>);
 

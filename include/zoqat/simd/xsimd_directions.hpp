@@ -133,6 +133,19 @@ template <class Arch>
   join<Arch>(even.c3, odd.c3).store_aligned(words[3].data() + lane);
 }
 
+/// The superblocks of a stream by Philox.
+template <class Arch>
+struct philox_by_lanes {
+  random::philox4x32_run run;
+  explicit philox_by_lanes(random::stream s) noexcept : run(s.run()) {}
+
+  /// `random::words_of`.
+  [[gnu::always_inline]] void fill(std::uint64_t superblock, random::superblock_words& words) const noexcept {
+    for (std::size_t lane = 0; lane != random::superblock_lanes; lane += word_batch<Arch>::size)
+      generate<Arch>(run, superblock * random::superblock_lanes + lane, words, lane);
+  }
+};
+
 /// a + z * b with the product rounded.
 template <class Arch>
 [[gnu::always_inline]] inline float_batch<Arch> horner(const float_batch<Arch>& z, float a,
@@ -170,19 +183,21 @@ template <class Arch>
   ((radius * (even + odd)) ^ sine_sign).store_unaligned(out + random::superblock_lanes);
 }
 
-/// Elements [first, first + n) of the stream as N(0, 1) numbers.
-template <class Arch = xsimd::default_arch>
+/// Elements [first, first + n) of what `Generator` makes of the stream as N(0, 1) numbers.
+template <class Arch, class Generator>
 void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
   using words = word_batch<Arch>;
-  const auto emit = [run = s.run()](std::uint64_t superblock, std::size_t begin, std::size_t end,
-                                    float* to) noexcept {
+  const auto emit = [generator = Generator(s)](std::uint64_t superblock, std::size_t begin, std::size_t end,
+                                               float* to) noexcept {
     alignas(64) random::superblock_words bits;
-    for (; begin != end; ++begin, to += random::gaussian_superblock)
-      for (std::size_t lane = 0; lane != random::superblock_lanes; lane += words::size) {
-        generate<Arch>(run, (superblock + begin) * random::superblock_lanes + lane, bits, lane);
-        for (std::size_t w = 0; w != bits.size(); ++w)
-          box_muller<Arch>(words::load_aligned(bits[w].data() + lane), to + w * 2 * random::superblock_lanes + lane);
+    for (; begin != end; ++begin) {
+      generator.fill(superblock + begin, bits);
+      for (const auto& row : bits) {
+        for (std::size_t lane = 0; lane != row.size(); lane += words::size)
+          box_muller<Arch>(words::load_aligned(row.data() + lane), to + lane);
+        to += 2 * random::superblock_lanes;
       }
+    }
   };
   random::for_each_superblock<random::gaussian_superblock, 1>(first, out, n, emit);
 }
@@ -216,13 +231,12 @@ void add_scaled(const float* x, const float* u, float s, float* out, std::size_t
   for (; n != 0; --n) *out++ = add_product(*x++, s, *u++);
 }
 
-/// The words of superblocks [superblock, superblock + count) of `rademacher`.
-template <class Arch = xsimd::default_arch>
-void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
+/// The words of superblocks [superblock, superblock + count) of what `Generator` makes of the stream, row after row.
+template <class Generator>
+void copy_words(random::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
   alignas(64) random::superblock_words bits;
-  for (const auto run = s.run(); count != 0; --count, ++superblock) {
-    for (std::size_t lane = 0; lane != random::superblock_lanes; lane += word_batch<Arch>::size)
-      generate<Arch>(run, superblock * random::superblock_lanes + lane, bits, lane);
+  for (const Generator generator(s); count != 0; --count, ++superblock) {
+    generator.fill(superblock, bits);
     for (const auto& row : bits) words = std::copy(row.begin(), row.end(), words);
   }
 }

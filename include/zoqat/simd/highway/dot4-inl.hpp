@@ -106,17 +106,17 @@ struct pairs_dot4 {
 #endif
 
 #if ZOQAT_DOT4_VNNI || ZOQAT_DOT4_ARM
-/// One instruction. That of Arm takes two signed operands: codes of 8 bits go in less 128.
-template <int ActivationBits>
+/// One instruction for all widths. That of Arm takes two signed operands: codes of 8 bits go in less 128.
+template <bool Centred>
 struct native_dot4 {
   static constexpr std::size_t steps = std::size_t{1} << 30;
   static HWY_INLINE sums32 zero() { return hn::Zero(tag<std::int32_t>{}); }
   static HWY_INLINE codes8 weights(codes8 v) { return v; }
   static HWY_INLINE sums32 widen(sums32 sum) { return sum; }
 #if ZOQAT_DOT4_ARM
-  static constexpr std::int32_t activation_offset = ActivationBits == 8 ? 128 : 0;
+  static constexpr std::int32_t activation_offset = Centred ? 128 : 0;
   static HWY_INLINE codes8 activations(codes8 v) {
-    return ActivationBits == 8 ? hn::Xor(v, hn::Set(hn::DFromV<codes8>{}, 128)) : v;
+    return Centred ? hn::Xor(v, hn::Set(hn::DFromV<codes8>{}, 128)) : v;
   }
   static HWY_INLINE sums32 accumulate(sums32 sum, codes8 a, codes8 w) {
     return sums32{vdotq_s32(sum.raw, vreinterpretq_s8_u8(a.raw), vreinterpretq_s8_u8(w.raw))};
@@ -168,7 +168,7 @@ struct wide_dot4 {
 
 #if ZOQAT_DOT4_VNNI || ZOQAT_DOT4_ARM
 template <int ActivationBits, int WeightBits>
-using dot4 = native_dot4<ActivationBits>;
+using dot4 = native_dot4<ZOQAT_DOT4_ARM && ActivationBits == 8>;
 #elif ZOQAT_DOT4_X86
 template <int ActivationBits, int WeightBits>
 using dot4 = std::conditional_t<pairs_dot4<ActivationBits, WeightBits>::steps != 0,

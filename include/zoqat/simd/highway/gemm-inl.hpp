@@ -3,10 +3,11 @@
 // Matrix products in floats, and the tiles that they share with those of codes.
 //
 // A tile of 12 rows x 2 panels takes 14 loads for 24 multiply-adds with AVX-512 (6 x 1: 8 for 12 with AVX2), so that
-// it should run at the speed of the multiply-adds. Measured on Zen 5, one thread, 384 rows, k of 768 to 4096: 0.84
-// to 0.95 of their peak with AVX-512, 1.06 to 1.2 times the AVX-512 kernels of OpenBLAS; 0.91 to 0.95 with AVX2.
-// Panels of k = 4096 stream from the second-level cache fast enough, so that blocks of k gain nothing. What limits:
-// start and end of tiles at small k (0.75 at k = 64).
+// it should run at the speed of the multiply-adds. Measured on Zen 5 by `bench/report --filter gemm`, one thread, 384
+// rows, over OpenBLAS's sgemm: floats 0.98 at the worst of four shapes with AVX-512, 0.99 with AVX2; weights of 2
+// and 4 bits, dequantized tile by tile, 4096 x 4096, 1.10 and 1.11 (1.03 and 1.03). What limits: laying out panels
+// for few rows; by `bench/gemm --benchmark_filter=f32`, 4096 x 4096, in processor time, 32 rows run at 0.55 of the
+// speed of 384 with AVX-512.
 
 #if defined(ZOQAT_SIMD_HIGHWAY_GEMM_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZOQAT_SIMD_HIGHWAY_GEMM_INL_HPP

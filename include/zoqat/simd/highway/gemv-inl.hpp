@@ -3,10 +3,10 @@
 // Products of one row of floats and a packed panel, unpacked in registers.
 //
 // 64 bytes of 4-bit codes take 8 and, conversion and multiply-add each with AVX-512, about 7 cycles; of 2-bit codes
-// 8 shifts, shuffles and additions and 16 operations for the tables, about 10. Measured on Zen 5, one thread, k =
-// 4096: 38 and 25 GB/s of packed codes from the second-level cache; from memory 27 to 31 and 21 to 23 GB/s, where a
-// thread reads 29 to 33 (as others leave it). With AVX2 18 and 10 GB/s. What limits: memory at 4 bits, which needs
-// the prefetches (25 GB/s without), the shuffles' and adders' ports at 2 bits, instructions with AVX2.
+// 8 shifts, shuffles and additions and 16 operations for the tables, about 10. Measured on Zen 5 by `bench/rows
+// --benchmark_filter=gemv`, k = 4096: 39 and 26 GB/s of packed codes in cache with AVX-512, 18 and 9.5 with AVX2; by
+// `bench/report --filter gemv`, from memory, two threads: 1.04 and 0.71 of the read bandwidth (0.72 and 0.49). What
+// limits: memory at 4 bits, the shuffles' and adders' ports at 2 bits, instructions with AVX2.
 
 #if defined(ZOQAT_SIMD_HIGHWAY_GEMV_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZOQAT_SIMD_HIGHWAY_GEMV_INL_HPP

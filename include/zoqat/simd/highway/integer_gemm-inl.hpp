@@ -3,12 +3,11 @@
 // Matrix products of codes.
 //
 // With a tile of 12 rows x 2 panels (AVX-512) the loads take 7 cycles of the multiply-adds' 12, with 6 x 1 (AVX2) 4
-// of 6: the multiply-adds should be all that counts. Measured on Zen 5, one thread, W4A4, 384 and 512 rows, 768 x
-// 768 to 4096 x 4096, each pair of panels unpacked from 4 bits before its product: 0.82 to 0.93 of the peak of
-// dpbusd, which is above that of maddubs and paddw; 0.89 to 0.94 of the latter with AVX2, and with AVX-512 without
-// VNNI. 32 rows: 0.71 to 0.75, of which unpacking takes a sixth. What limits: lines of c that come from memory
-// (asking for them ahead is worth 0.08 at 4096 columns), and at few rows the stores of the unpacked panels to the
-// second-level cache.
+// of 6: the multiply-adds should be all that counts. Measured on Zen 5 by `bench/report --filter gemm.w4a4`, one
+// thread, the worst of eight shapes, each pair of panels unpacked from 4 bits before its product: 0.865 of the peak
+// of maddubs and paddw with AVX-512 and its dot products, 0.860 with AVX2; 3.81 and 3.44 times OpenBLAS's sgemm. 32
+// rows, 4096 x 4096: 0.84 and 0.82. What limits beside the multiply-adds: lines of c that come from memory (hence
+// `lines_ahead`), and at few rows the stores of the unpacked panels (packing-inl.hpp).
 
 #if defined(ZOQAT_SIMD_HIGHWAY_INTEGER_GEMM_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZOQAT_SIMD_HIGHWAY_INTEGER_GEMM_INL_HPP
@@ -62,22 +61,29 @@ struct integer_gemm_kernels {
 #if HWY_TARGET == HWY_SCALAR
     reference::gemm<ActivationBits, WeightBits>(a, grids, row_sums, panels, columns, bias, accumulate, c);
 #else
-    using dot = dot4<ActivationBits, WeightBits>;
-    for_each_tile(bias, accumulate, c,
-                  [=]<std::size_t Rows, std::size_t Panels>(std::size_t m, std::size_t j, tile_output to) HWY_ATTR {
-                    const std::size_t panel_size = code_panel_size(a.cols());
-                    const std::int32_t* const zero_point = columns.zero_point ? columns.zero_point + j : nullptr;
-                    tile<dot, Rows, Panels>(a.row_block(m, Rows), grids + m, row_sums ? row_sums + m : nullptr,
-                                            panels + j / panel_width * panel_size, panel_size,
-                                            {columns.scale + j, columns.sum + j, zero_point}, to,
-                                            share_of(next, m, j, c));
-                  });
+    multiply_by<dot4<ActivationBits, WeightBits>>(a, grids, row_sums, panels, columns, bias, accumulate, c, next);
 #endif
   }
 
 #if HWY_TARGET != HWY_SCALAR
  private:
   static constexpr std::size_t word = 4;  // codes
+
+  /// The product for all widths that share a multiply-add.
+  template <class Dot>
+  static void multiply_by(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
+                          const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
+                          matrix_view<float> c, upcoming next) noexcept {
+    for_each_tile(bias, accumulate, c,
+                  [=]<std::size_t Rows, std::size_t Panels>(std::size_t m, std::size_t j, tile_output to) HWY_ATTR {
+                    const std::size_t panel_size = code_panel_size(a.cols());
+                    const std::int32_t* const zero_point = columns.zero_point ? columns.zero_point + j : nullptr;
+                    tile<Dot, Rows, Panels>(a.row_block(m, Rows), grids + m, row_sums ? row_sums + m : nullptr,
+                                            panels + j / panel_width * panel_size, panel_size,
+                                            {columns.scale + j, columns.sum + j, zero_point}, to,
+                                            share_of(next, m, j, c));
+                  });
+  }
 
   /// Panels from the one at `panels`, panel_size bytes from one to the next; `columns` are those from its first.
   template <class Dot, std::size_t Rows, std::size_t Panels>

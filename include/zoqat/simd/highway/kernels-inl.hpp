@@ -44,6 +44,9 @@ struct highway_kernels : quantize_kernels,
   static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::gaussian(s, first, out, n);
   }
+  static void gaussian_ars(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    HWY_NAMESPACE::gaussian_ars(s, first, out, n);
+  }
   static void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::rademacher(s, first, out, n);
   }
@@ -53,6 +56,10 @@ struct highway_kernels : quantize_kernels,
   static void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
                                std::uint32_t* words) noexcept {
     HWY_NAMESPACE::rademacher_words(s, superblock, count, words);
+  }
+  static void ars_words(random::stream s, std::uint64_t superblock, std::size_t count,
+                        std::uint32_t* words) noexcept {
+    HWY_NAMESPACE::ars_words(s, superblock, count, words);
   }
   static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::add_signs(x, u, s, out, n);

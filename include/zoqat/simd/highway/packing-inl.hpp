@@ -2,9 +2,10 @@
 
 // Bit-packed panels (layout: simd/packing.hpp).
 //
-// Unpacking 4 bits takes 5 operations and 2 stores for 128 bytes. Measured on Zen 5 with AVX-512: 0.004 ns per code
-// for a panel in the first-level cache, one store per cycle; 0.011 where it is written to the second level (k =
-// 4096), which limits. With AVX2 0.008; 3 bits take 1.7 times as long as 4.
+// Unpacking 4 bits takes 5 operations and 2 stores for 128 bytes. Measured on Zen 5 by `bench/rows
+// --benchmark_filter=unpack`, in 10⁹ codes a second, AVX-512: 266 of a panel that stays in the first-level cache (k =
+// 768), one store per cycle; 130 of one written to the second level (k = 4096), which limits. With AVX2 133 and 108.
+// 3 bits: 128 and 98; 75 and 75 with AVX2.
 
 #if defined(ZOQAT_SIMD_HIGHWAY_PACKING_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZOQAT_SIMD_HIGHWAY_PACKING_INL_HPP

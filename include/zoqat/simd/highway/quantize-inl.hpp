@@ -3,10 +3,12 @@
 // Quantization of rows.
 //
 // A vector of weights with direction and smoothing takes 3 loads, 3 products, 4 operations of the adders and, with
-// AVX-512 VBMI, less than 2 more to narrow, sum up and store: 3 cycles, 0.04 ns per weight. Measured on Zen 5, rows
-// of 768 weights in the first-level cache: 0.035 to 0.057 ns, the calls' ends included, 0.046 for each row of a
-// pair (0.007 more with signs, which nobody had to write out); min_max 0.018 to 0.029. With AVX2 0.07 to 0.11 and
-// 0.03 to 0.05. What limits: the ports of the adders.
+// AVX-512 VBMI, less than 2 more to narrow, sum up and store: 3 cycles for 16 weights. Measured on Zen 5 by
+// `bench/rows --benchmark_filter='quantize|min_max'`, rows of 768 and 3072 smoothed weights in cache, in 10⁹ weights
+// a second, with AVX-512 (AVX2): 25 to 29 (13 to 14) without a direction, 19 to 21 (9.5 to 9.9) with numbers, 16 to
+// 18 (7.6 to 7.7) with signs, which nobody had to write out; of a pair, either row counted, 18 to 21 (8.9 to 9.4)
+// with numbers, 18 to 19 (8.2 to 8.9) with signs. min_max: 46 to 59 (27 to 31), 33 to 40 (21 to 22), 24 to 27 (13).
+// What limits: the ports of the adders; at 768 the calls' ends too.
 
 #if defined(ZOQAT_SIMD_HIGHWAY_QUANTIZE_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZOQAT_SIMD_HIGHWAY_QUANTIZE_INL_HPP

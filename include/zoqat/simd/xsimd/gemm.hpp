@@ -40,12 +40,27 @@ struct gemm_kernels {
                    const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
                    matrix_view<float> c, upcoming = {}) noexcept {
     constexpr int largest_weight = WeightBits < 8 ? (1 << WeightBits) - 1 : 128;
-    constexpr int largest = ((1 << ActivationBits) - 1) * largest_weight;
+    constexpr std::size_t steps = 0x7fff / (((1 << ActivationBits) - 1) * largest_weight);  // that 16 bits hold
+    multiply_codes(a, steps, grids, row_sums, panels, columns, bias, accumulate, c);
+  }
+
+ private:
+  using floats = xsimd::batch<float, Arch>;
+  using pairs = xsimd::batch<std::int16_t, Arch>;
+  using words32 = xsimd::batch<std::uint32_t, Arch>;
+  using integers = xsimd::batch<std::int32_t, Arch>;
+  static constexpr std::size_t word = 4;  // codes
+  static constexpr std::size_t lanes = floats::size, across = panel_width / lanes;
+
+  // The product of codes of any widths: `steps` products of one add up in 16 bits.
+  static void multiply_codes(matrix_view<const std::uint8_t> a, std::size_t steps, const grid* grids,
+                             const std::int32_t* row_sums, const std::uint8_t* panels, const code_columns& columns,
+                             const float* bias, bool accumulate, matrix_view<float> c) noexcept {
     const auto k = static_cast<std::uint32_t>(a.cols());
     for_each_tile(c, [&]<std::size_t Rows>(std::size_t m, std::size_t first, std::size_t count) {
       std::array<std::int32_t, Rows * panel_width> products{};
-      multiply_codes<Rows, largest>(a.row_block(m, Rows), panels + first / panel_width * code_panel_size(a.cols()),
-                                    products.data());
+      multiply_rows<Rows>(a.row_block(m, Rows), steps, panels + first / panel_width * code_panel_size(a.cols()),
+                          products.data());
       for (std::size_t r = 0; r != Rows; ++r) {
         const auto zero_point = static_cast<std::uint32_t>(grids[m + r].zero_point);
         const std::uint32_t centred =
@@ -58,14 +73,6 @@ struct gemm_kernels {
       }
     });
   }
-
- private:
-  using floats = xsimd::batch<float, Arch>;
-  using pairs = xsimd::batch<std::int16_t, Arch>;
-  using words32 = xsimd::batch<std::uint32_t, Arch>;
-  using integers = xsimd::batch<std::int32_t, Arch>;
-  static constexpr std::size_t word = 4;  // codes
-  static constexpr std::size_t lanes = floats::size, across = panel_width / lanes;
 
   // Calls tile<Rows>(m, first, count) for tiles that cover c: `Rows` rows from m on, `count` columns of a panel.
   template <class Tile>
@@ -103,23 +110,22 @@ struct gemm_kernels {
   }
 
   // sums[Rows][16] += a[Rows, k] * panel[k][16]; the last codes of a, less than a word, are filled up with zeros.
-  template <std::size_t Rows, int Largest>
-  static void multiply_codes(matrix_view<const std::uint8_t> a, const std::uint8_t* panel,
-                             std::int32_t* sums) noexcept {
+  template <std::size_t Rows>
+  static void multiply_rows(matrix_view<const std::uint8_t> a, std::size_t steps, const std::uint8_t* panel,
+                            std::int32_t* sums) noexcept {
     const std::size_t words = a.cols() / word, rest = a.cols() % word;
-    multiply_words<Rows, Largest>(a.data(), a.stride(), words, panel, sums);
+    multiply_words<Rows>(a.data(), a.stride(), words, steps, panel, sums);
     if (rest == 0) return;
     std::array<std::uint8_t, Rows * word> last{};
     for (std::size_t r = 0; r != Rows; ++r)
       std::memcpy(last.data() + r * word, a.data() + r * a.stride() + words * word, rest);
-    multiply_words<Rows, Largest>(last.data(), word, 1, panel + words * panel_row, sums);
+    multiply_words<Rows>(last.data(), word, 1, steps, panel + words * panel_row, sums);
   }
   // The same of whole words, the codes at even places first, then those at odd places: in 16 bits each, so that a
   // product, of 15 bits and a sign at most, meets its partner, and the sums are those of neighbours.
-  template <std::size_t Rows, int Largest>
-  static void multiply_words(const std::uint8_t* a, std::size_t stride, std::size_t words, const std::uint8_t* panel,
-                             std::int32_t* sums) noexcept {
-    constexpr std::size_t steps = 0x7fff / Largest;  // that 16 bits hold
+  template <std::size_t Rows>
+  static void multiply_words(const std::uint8_t* a, std::size_t stride, std::size_t words, std::size_t steps,
+                             const std::uint8_t* panel, std::int32_t* sums) noexcept {
     for (const int odd : {0, 8})
       for (std::size_t first = 0; first < words; first += steps) {
         std::array<pairs, Rows * across> products;
