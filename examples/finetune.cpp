@@ -44,7 +44,7 @@ struct settings {
   std::size_t batch = 32, length = 256, part_tokens = eval::default_part_tokens;
   std::uint32_t steps = 300, every = 50, micro_batches = 2;
   float epsilon = 1e-3f, rate = 5e-7f;
-  double elevation = 0.4, trust = 0.6, final_rate = 0;
+  double elevation = 0.4, smooth_elevation = 0.01, trust = 0.3, final_rate = 0;
   // Which runs there are, and what becomes of them.
   std::vector<std::uint64_t> seeds{0};
   std::vector<std::string> trains{lightweight, "*"};
@@ -75,6 +75,7 @@ struct settings {
     f("micro-batches", s.micro_batches, "parts of a batch whose agreement measures the signal");
     f("optimizer", s.optimizer, "parabolic: epsilon and rate from measured curvature; sgd: from the options below");
     f("elevation", s.elevation, "parabolic: what a perturbation adds to the loss, relative to it");
+    f("smooth-elevation", s.smooth_elevation, "the same in full precision, where no rounding hides small ones");
     f("trust", s.trust, "parabolic: part of the way to the bottom of the parabola");
     f("final-rate", s.final_rate, "part of the rate that a linear fall leaves at the end; 1: constant (Table C.1)");
     f("epsilon", s.epsilon, "sgd: perturbation of weights (Table C.1: 1e-3)");
@@ -204,11 +205,12 @@ per_group<float> plan_steps(Model& model, Loss& loss, either_optimizer& optimize
   if (s.optimizer == "sgd") return epsilon;
   per_group<bool> weights;
   weights.weight = true;
-  // A perturbation of much less than a cell of the grid would be lost in the noise of rounding: `elevation` is to be
-  // high enough for ε, which then is in cells, to come out as some tenths.
+  // A perturbation of much less than a cell of the grid (ε is in cells) would be lost in the noise of rounding.
+  // Without rounding a small one is better: the loss is nearer to its parabola.
+  const double elevation = Model::scheme::quantizes_weights ? s.elevation : s.smooth_elevation;
   const zo::balanced_scales scales = zo::balance(
-      model, loss, {.relative_elevation = s.elevation, .groups = weights, .rounds = 5, .smallest_epsilon = 1e-3f,
-                    .largest_epsilon = 0.5f, .seed = ~seed});
+      model, loss, {.relative_elevation = elevation, .groups = weights, .probes = 24, .rounds = 4,
+                    .first_epsilon = 0.05f, .smallest_epsilon = 1e-3f, .largest_epsilon = 0.5f, .seed = ~seed});
   optimizer.parabolic = zo::parabolic<zo::linear_decay>{.scales = scales, .trust = s.trust,
                                                         .schedule = {s.steps, s.final_rate}};
   return scales.epsilon;
