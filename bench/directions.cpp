@@ -44,8 +44,10 @@ void perturb(benchmark::State& state) {
 }
 
 BENCHMARK(fill<zo::gaussian>)->Name("fill/gaussian");
+BENCHMARK(fill<zo::gaussian_ars>)->Name("fill/gaussian_ars");
 BENCHMARK(fill<zo::rademacher>)->Name("fill/rademacher");
 BENCHMARK(perturb<zo::gaussian>)->Name("perturb/gaussian");
+BENCHMARK(perturb<zo::gaussian_ars>)->Name("perturb/gaussian_ars");
 BENCHMARK(perturb<zo::rademacher>)->Name("perturb/rademacher");
 
 }  // namespace
