@@ -5,7 +5,14 @@
 #include "program.hpp"
 
 #include <zoqat/core/aligned.hpp>
+#include <zoqat/zo/low_rank.hpp>
+#include <zoqat/zo/orthogonal.hpp>
+#include <zoqat/zo/partition.hpp>
 #include <zoqat/zo/perturbation.hpp>
+#include <zoqat/zo/quantized.hpp>
+#include <zoqat/zo/sparse.hpp>
+#include <zoqat/zo/sphere.hpp>
+#include <zoqat/zo/uniform.hpp>
 
 #include <array>
 #include <cstddef>
@@ -17,13 +24,16 @@ using namespace zoqat;
 using kernels = simd::default_kernels;
 constexpr std::size_t elements = 4096;
 
+/// A chunk of a matrix with rows of 768 after the other.
 template <zo::distribution Distribution>
-void fill(benchmark::State& state) {
-  buffer<float> u(elements);
+void fill(benchmark::State& state, const Distribution& distribution) {
+  constexpr std::size_t row_size = 768;
+  buffer<float> weights(1024 * row_size), u(elements);
+  const parameter p{.values = weights, .row_size = row_size};
   std::uint64_t first = 0;
   for (auto _ : state) {
-    Distribution::template fill<kernels>({.seed = 3}, first, u.data(), u.size());
-    first += u.size();
+    zo::fill_direction<kernels>(distribution, {.seed = 3, .index = 5}, p, first, u.data(), u.size());
+    first = (first + u.size()) % weights.size();
     benchmark::DoNotOptimize(u.data());
   }
   bench::count(state, "elements/s", elements);
@@ -37,16 +47,27 @@ void perturb(benchmark::State& state) {
   const std::array scales{1e-3f, -1e-3f};
   std::uint32_t step = 0;
   for (auto _ : state) {
-    zo::read_perturbed<kernels>(Distribution{}, p, {.seed = 3, .step = step++}, scales, 0, elements, out.data());
+    const zo::direction along{.seed = 3, .step = step++, .index = 5};
+    zo::read_perturbed<kernels>(Distribution{}, p, along, scales, 0, elements, out.data());
     benchmark::DoNotOptimize(out.data());
   }
   bench::count(state, "elements/s", elements);
 }
 
-BENCHMARK(fill<zo::gaussian>)->Name("fill/gaussian");
-BENCHMARK(fill<zo::rademacher>)->Name("fill/rademacher");
+BENCHMARK_CAPTURE(fill, gaussian, zo::gaussian())->Name("fill/gaussian");
+BENCHMARK_CAPTURE(fill, rademacher, zo::rademacher())->Name("fill/rademacher");
+BENCHMARK_CAPTURE(fill, uniform, zo::uniform())->Name("fill/uniform");
+BENCHMARK_CAPTURE(fill, sparse_gaussian, zo::sparse_gaussian())->Name("fill/sparse_gaussian");
+BENCHMARK_CAPTURE(fill, sparse_rademacher, zo::sparse_rademacher())->Name("fill/sparse_rademacher");
+BENCHMARK_CAPTURE(fill, sphere, zo::sphere())->Name("fill/sphere");
+BENCHMARK_CAPTURE(fill, orthogonal, zo::orthogonal())->Name("fill/orthogonal");
+BENCHMARK_CAPTURE(fill, partition, zo::partition(8))->Name("fill/partition");
+BENCHMARK_CAPTURE(fill, low_rank_1, zo::low_rank(1))->Name("fill/low_rank_1");
+BENCHMARK_CAPTURE(fill, low_rank_4, zo::low_rank(4))->Name("fill/low_rank_4");
+BENCHMARK_CAPTURE(fill, quantized_gaussian, zo::quantized_gaussian(8))->Name("fill/quantized_gaussian");
 BENCHMARK(perturb<zo::gaussian>)->Name("perturb/gaussian");
 BENCHMARK(perturb<zo::rademacher>)->Name("perturb/rademacher");
+BENCHMARK(perturb<zo::orthogonal>)->Name("perturb/orthogonal");
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <zoqat/train/trainer.hpp>
 #include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/parabolic.hpp>
+#include <zoqat/zo/partition.hpp>
 #include <zoqat/zo/sgd.hpp>
 
 #include <algorithm>
@@ -336,6 +337,19 @@ TEST_CASE("an objective that was told otherwise than the estimator is refused wi
   q.parts = 1;
   q.distribution.is_gaussian = true;
   check_mentions(message_of<value_error>(run), "gaussian", "rademacher");
+  CHECK(q.selected.size() == 1);
+}
+
+TEST_CASE("an objective along directions of other settings than the estimator's is refused") {
+  struct told : quadratic {
+    zo::partition distribution{2};
+    [[nodiscard]] zo::partition elements() const { return distribution; }
+  } q;
+  const zo::estimator<zo::central, zo::partition> estimator{.directions = 2, .elements = zo::partition(2)};
+  const auto run = [&] { train::run(q.parameters, q, estimator, q.optimizer, 0, 1, q.threads); };
+  run();
+  q.distribution = zo::partition(3);
+  check_mentions(message_of<value_error>(run), "partition", "settings");
   CHECK(q.selected.size() == 1);
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
-#include <zo/problems.hpp>
+#include <zo/policies.hpp>
 #include <zoqat/zo/estimator.hpp>
+#include <zoqat/zo/forward.hpp>
+#include <zoqat/zo/one_point.hpp>
 #include <zoqat/zo/sgd.hpp>
 
 #include <algorithm>
@@ -10,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -18,74 +19,6 @@
 using namespace zoqat;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
-
-namespace {
-
-double dot(std::span<const double> a, std::span<const double> b) {
-  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
-}
-std::vector<double> numbers(std::size_t n, std::uint32_t name) {
-  const auto v = floats(n, name);
-  return {v.begin(), v.end()};
-}
-
-// ⟨g, x⟩, times a factor that depends on the micro-batch.
-struct linear {
-  std::vector<double> g;
-  std::vector<double> factors = {1};
-  double operator()(std::span<const float> x, std::size_t micro_batch) const {
-    double total = 0;
-    for (std::size_t i = 0; i != g.size(); ++i) total += g[i] * double{x[i]};
-    return total * factors[micro_batch];
-  }
-};
-
-// ½ Σ h_i x_i² + ½ ⟨c, x⟩² + ⟨b, x⟩: a quadratic whose Hessian is not diagonal.
-struct quadratic {
-  std::vector<double> h, c, b;
-  double operator()(std::span<const float> point, std::size_t) const {
-    const std::vector<double> x(point.begin(), point.end());
-    double total = dot(b, x) + dot(c, x) * dot(c, x) / 2;
-    for (std::size_t i = 0; i != x.size(); ++i) total += h[i] * x[i] * x[i] / 2;
-    return total;
-  }
-  [[nodiscard]] std::vector<double> gradient(std::span<const float> point) const {
-    const std::vector<double> x(point.begin(), point.end());
-    std::vector<double> g(x.size());
-    for (std::size_t i = 0; i != x.size(); ++i) g[i] = h[i] * x[i] + c[i] * dot(c, x) + b[i];
-    return g;
-  }
-};
-
-tensors at_origin(std::size_t n) {
-  tensors t;
-  t.add(parameter_group::weight, std::vector<float>(n, 0.0f));
-  return t;
-}
-
-// ĝ: the mean over the directions of projected gradient times direction.
-template <class Distribution>
-std::vector<double> gradient_of(const estimate& e, tensors& store, const Distribution& elements) {
-  std::vector<double> g;
-  for (std::size_t i = 0; i != e.slope.size(); ++i) {
-    const auto u = elements_of(store, elements, e.along(i));
-    g.resize(u.size());
-    for (std::size_t j = 0; j != u.size(); ++j)
-      g[j] += double{e.projected_gradient(i)} * u[j] / static_cast<double>(e.slope.size());
-  }
-  return g;
-}
-
-struct sample {
-  double sum = 0, squares = 0, count = 0;
-  void add(double x) { sum += x, squares += x * x, ++count; }
-  [[nodiscard]] double mean() const { return sum / count; }
-  [[nodiscard]] double standard_error() const { return std::sqrt((squares / count - mean() * mean()) / count); }
-};
-
-constexpr float fine = 0x1p-10f;  // a power of two: ε · u is exact
-
-}  // namespace
 
 // --- What is evaluated ---------------------------------------------------------------------------------------------
 
@@ -166,6 +99,17 @@ TEST_CASE("each group moves by its own epsilon") {
   CHECK(double{result.slope[0]} == doctest::Approx(double{fine} * expected).epsilon(1e-5));
   CHECK(result.projected_gradient(0, parameter_group::smoothing) == result.slope[0] / (4 * fine));
   CHECK(result.projected_gradient(0) == result.slope[0] / fine);
+}
+
+TEST_CASE("the spread is the standard deviation of the losses of lanes that move, averaged over the micro-batches") {
+  const auto losses_of = [](std::span<const perturbation>, std::size_t m, std::span<double> losses) {
+    for (std::size_t i = 0; i != losses.size(); ++i) losses[i] = static_cast<double>(i) * (m == 0 ? 1.0 : 3.0);
+  };
+  // Means over the micro-batches: 0, 2, 4, 6.
+  CHECK(estimator<>{.directions = 2, .micro_batches = 2}(0, losses_of).spread ==
+        doctest::Approx(2 * std::sqrt(5.0 / 3.0)));
+  CHECK(estimator<forward>{.directions = 3, .micro_batches = 2}(0, losses_of).spread == 2);  // without the first
+  CHECK(estimator<one_point>{}(0, losses_of).spread == 0);
 }
 
 TEST_CASE("more directions are the directions one by one") {

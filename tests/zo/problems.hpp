@@ -47,7 +47,8 @@ template <class Store, class Distribution>
 std::vector<double> elements_of(Store& store, const Distribution& elements, const direction& along) {
   std::vector<double> joined;
   store.for_each_parameter([&](const parameter& p) {
-    const auto u = elements_of(elements, along, p.id, p.values.size());
+    std::vector<float> u(p.values.size());
+    fill_direction(elements, along, p, 0, u.data(), u.size());
     for (std::size_t i = 0; i != u.size(); ++i)
       joined.push_back(double{u[i]} * (p.unit.empty() ? 1.0 : double{p.unit[i / (u.size() / p.unit.size())]}));
   });

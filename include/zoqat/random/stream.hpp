@@ -8,8 +8,9 @@
 
 namespace zoqat::random {
 
-/// What a stream of random numbers is used for. Part of the counter, so that streams never overlap.
-enum class purpose : std::uint8_t { direction = 0, rounding = 1, data = 2, sampling = 3 };
+/// What a stream of random numbers is used for. Part of the counter, so that streams never overlap. A `choice` is
+/// what a direction decides besides its elements, such as which of them to keep.
+enum class purpose : std::uint8_t { direction = 0, rounding = 1, data = 2, sampling = 3, choice = 4 };
 
 /// Names one sequence of random numbers. Element i of the sequence is a pure function of the name and i.
 ///

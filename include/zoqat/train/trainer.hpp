@@ -116,6 +116,10 @@ void require_match(const Objective& loss, const Estimator& estimator) {
     require(std::string_view(loss.elements().name()) == estimator.elements.name(),
             "train::run: the objective's lanes are along {} directions, but the estimator's are {}",
             loss.elements().name(), estimator.elements.name());
+  if constexpr (requires { { loss.elements() == estimator.elements } -> std::convertible_to<bool>; })
+    require(loss.elements() == estimator.elements,
+            "train::run: the objective's lanes and the estimator's are along {} directions of different settings",
+            estimator.elements.name());
 }
 
 template <class C>

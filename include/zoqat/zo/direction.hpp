@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/parameter.hpp>
 #include <zoqat/random/stream.hpp>
 #include <zoqat/simd/default_kernels.hpp>
 
@@ -23,14 +24,45 @@ struct direction {
   friend bool operator==(const direction&, const direction&) = default;
 };
 
-/// Distribution of a direction's elements: independent, mean 0, variance 1. `fill` writes elements
+/// Distribution of a direction's elements, E[u] = 0 and E[uuᵀ] = I, one by one: `fill` writes elements
 /// [first, first + n) of a stream, bit-identical on every target.
 template <class D>
-concept distribution =
+concept elementwise_distribution =
     std::copyable<D> && requires(const D& d, random::stream s, std::uint64_t first, float* out, std::size_t n) {
       { d.name() } -> std::convertible_to<const char*>;
       { d.template fill<simd::default_kernels>(s, first, out, n) } noexcept;
     };
+
+/// Likewise where an element's place in its tensor counts, its row or which others there are: `fill` writes elements
+/// [first, first + n) of the direction in a tensor, a pure function of the direction and the tensor's id and shape.
+template <class D>
+concept shaped_distribution =
+    std::copyable<D> && requires(const D& d, const direction& along, const parameter& p, std::uint64_t first,
+                                 float* out, std::size_t n) {
+      { d.name() } -> std::convertible_to<const char*>;
+      { d.template fill<simd::default_kernels>(along, p, first, out, n) } noexcept;
+    };
+
+/// What directions an estimate is measured and an update is made along. One with settings compares equal (==) to
+/// those that have the same, so that a run can tell whether it measures and moves along the same directions.
+template <class D>
+concept distribution = elementwise_distribution<D> || shaped_distribution<D>;
+
+/// Writes elements [first, first + n) of a direction in `p`, whichever way the distribution makes them.
+template <simd::kernels Kernels = simd::default_kernels, distribution Distribution>
+void fill_direction(const Distribution& elements, const direction& along, const parameter& p, std::uint64_t first,
+                    float* out, std::size_t n) noexcept {
+  if constexpr (shaped_distribution<Distribution>) elements.template fill<Kernels>(along, p, first, out, n);
+  else elements.template fill<Kernels>(along.of_tensor(p.id), first, out, n);
+}
+
+/// What an update is made along that was measured along `elements`: the same, unless they have an `of_update()`
+/// that says otherwise.
+template <distribution Distribution>
+[[nodiscard]] constexpr auto of_update(const Distribution& elements) noexcept {
+  if constexpr (requires { { elements.of_update() } -> distribution; }) return elements.of_update();
+  else return elements;
+}
 
 /// One that can give its elements as bits where they are all +1 or -1: where `d.gives_signs()`, `fill_signs` writes
 /// superblocks [superblock, superblock + count) of a stream as `sign_run` lays them out, the elements of `fill`.

@@ -75,8 +75,9 @@ struct chunk_of_numbers {
   alignas(alignment) std::array<float, chunk> u;
 
   template <class Distribution>
-  void fill(const Distribution& elements, random::stream s, std::size_t first, std::size_t n) noexcept {
-    elements.template fill<Kernels>(s, first, u.data(), n);
+  void fill(const Distribution& elements, const direction& along, const parameter& p, std::size_t first,
+            std::size_t n) noexcept {
+    fill_direction<Kernels>(elements, along, p, first, u.data(), n);
   }
   /// out = x + s * u for n elements, from element `at` of the chunk on.
   void add(const float* x, std::size_t at, float s, float* out, std::size_t n) const noexcept {
@@ -90,8 +91,9 @@ struct chunk_of_signs {
   sign_run u;
 
   template <class Distribution>
-  void fill(const Distribution& elements, random::stream s, std::size_t first, std::size_t n) noexcept {
-    u = signs_of<Kernels>(elements, s, first, n, words.data());
+  void fill(const Distribution& elements, const direction& along, const parameter& p, std::size_t first,
+            std::size_t n) noexcept {
+    u = signs_of<Kernels>(elements, along.of_tensor(p.id), first, n, words.data());
   }
   void add(const float* x, std::size_t at, float s, float* out, std::size_t n) const noexcept {
     Kernels::add_signs(x, u.from(at), s, out, n);
@@ -107,7 +109,7 @@ void perturb_moving(const Distribution& elements, const parameter& p, const dire
   for (std::size_t done = 0, count; done != n; done += count) {
     const std::size_t from = first + done;
     count = std::min(n - done, chunk);
-    u.fill(elements, along.of_tensor(p.id), from, count);
+    u.fill(elements, along, p, from, count);
     for (std::size_t lane = 0; lane != scales.size(); ++lane) {
       if (scales[lane] == 0) continue;
       for_each_row_piece(p, scales[lane], from, count, [&](std::size_t at, std::size_t m, float s) {
@@ -205,7 +207,7 @@ class lanes {
     for_each_pair(p.group, [&](std::size_t lane, std::span<const float> scales) {
       lane_values block{values};
       if (std::ranges::any_of(scales, [](float s) { return s != 0; }))
-        move(block, perturbations_[lane].along.of_tensor(p.id), p.granularity, at, count * p.row_size, scratch);
+        move(block, perturbations_[lane].along, p, at, count * p.row_size, scratch);
       for (std::size_t i = 0; i != count; ++i) {
         const float unit = p.unit.empty() ? 1.0f : p.unit[first + r + i];
         std::array<lane_values, 2> row;
@@ -216,17 +218,17 @@ class lanes {
     });
   }
   /// Gives n values from element `at` of their tensor on a direction.
-  void move(lane_values& values, random::stream s, std::size_t granularity, std::size_t at, std::size_t n,
+  void move(lane_values& values, const direction& along, const parameter& p, std::size_t at, std::size_t n,
             sweep_scratch& scratch) const {
     if constexpr (sign_distribution<Distribution>) {
-      if (detail::serves_signs(elements_, granularity)) {
+      if (detail::serves_signs(elements_, p.granularity)) {
         scratch.signs.resize(sign_run::words_of(at, n));
-        values.signs = detail::signs_of<Kernels>(elements_, s, at, n, scratch.signs.data());
+        values.signs = detail::signs_of<Kernels>(elements_, along.of_tensor(p.id), at, n, scratch.signs.data());
         return;
       }
     }
     scratch.direction.resize(n);
-    elements_.template fill<Kernels>(s, at, scratch.direction.data(), n);
+    fill_direction<Kernels>(elements_, along, p, at, scratch.direction.data(), n);
     values.direction = scratch.direction.data();
   }
   /// The values from element k on, which move by scale * unit; a scale of zero leaves every bit: -0 + 0 would be +0.

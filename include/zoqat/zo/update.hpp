@@ -36,9 +36,10 @@ namespace detail {
 template <simd::kernels Kernels, distribution Distribution>
 void move_values(const Distribution& elements, const update& u, const parameter& p, std::size_t first, std::size_t n,
                  float* values) noexcept {
+  const auto moving = of_update(elements);
   for (std::uint32_t i = 0; i != u.slope.size(); ++i) {
     const float scale = -(u.gain[p.group] / static_cast<float>(u.slope.size())) * u.slope[i];
-    perturb<Kernels>(elements, p, {u.seed, u.step, i}, {&scale, 1}, first, n, values, values, n);
+    perturb<Kernels>(moving, p, {u.seed, u.step, i}, {&scale, 1}, first, n, values, values, n);
   }
 }
 

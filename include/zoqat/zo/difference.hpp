@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/zo/perturbation.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <span>
+
+namespace zoqat::zo {
+
+/// Where a step evaluates the loss, and what slope follows along each of its q directions. `place` writes the
+/// `lanes(q)` points for q perturbations by +ε; `slopes` turns the losses there into q slopes, in units of the loss:
+/// slope / ε is the derivative along the direction.
+template <class D>
+concept difference =
+    std::copyable<D> && requires(const D& d, std::size_t q, std::span<const perturbation> along,
+                                 std::span<perturbation> lanes, std::span<const double> losses,
+                                 std::span<double> slopes) {
+      { d.lanes(q) } -> std::convertible_to<std::size_t>;
+      d.place(along, lanes);
+      d.slopes(along, losses, slopes);
+    };
+
+/// Central differences: the antithetic pair (+εu, −εu) of every direction. The even terms of the loss cancel, so
+/// on a quadratic the estimate is exact in expectation at any ε, and noise common to both lanes drops out.
+struct central {
+  static constexpr std::size_t lanes(std::size_t directions) noexcept { return 2 * directions; }
+  static void place(std::span<const perturbation> along, std::span<perturbation> lanes) {
+    for (std::size_t i = 0; i != along.size(); ++i) {
+      lanes[2 * i] = along[i];
+      lanes[2 * i + 1] = -along[i];
+    }
+  }
+  static void slopes(std::span<const perturbation>, std::span<const double> losses, std::span<double> slopes) {
+    for (std::size_t i = 0; i != slopes.size(); ++i) slopes[i] = (losses[2 * i] - losses[2 * i + 1]) / 2;
+  }
+};
+
+static_assert(difference<central>);
+
+}  // namespace zoqat::zo

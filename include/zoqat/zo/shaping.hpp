@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+#include <span>
+
+namespace zoqat::zo {
+
+/// What is done to the slopes of a step, averaged over the micro-batches and clipped, before they are an estimate:
+/// `shape(slopes, spread)`, with the spread of the losses (see `estimate::spread`). The slopes of an update are those
+/// of its estimate, so a log replays whatever was done to them.
+template <class S>
+concept slope_shaping = std::copyable<S> && requires(const S& shape, std::span<float> slopes, float spread) {
+  shape(slopes, spread);
+};
+
+/// Slopes stay as they were measured.
+struct as_measured {
+  void operator()(std::span<float>, float) const noexcept {}
+};
+
+static_assert(slope_shaping<as_measured>);
+
+}  // namespace zoqat::zo
