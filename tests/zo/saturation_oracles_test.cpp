@@ -3,6 +3,7 @@
 #include <zo/measured.hpp>
 #include <zoqat/zo/linear_oracles.hpp>
 #include <zoqat/zo/saturation_oracles.hpp>
+#include <zoqat/zo/sign_of_slope.hpp>
 
 #include <cmath>
 #include <initializer_list>
@@ -38,6 +39,16 @@ TEST_CASE("clipping keeps the direction of the gradient and shortens it") {
     const auto expected = scaled(oracle::clipped_gain(double{clip}, norm));
     check_unbiased(measured(e, origin, inner_product{slope}, expected));
   }
+}
+
+TEST_CASE("signs keep the direction of the gradient and forget its length") {
+  const estimator<central, gaussian, sign_of_slope> e{
+      .epsilon = per_group<float>::all(fine), .seed = 1, .shaping = {.magnitude = fine}};
+  const std::vector<float> origin(slope.size());
+  const estimator_error against_gradient = measured(e, origin, inner_product{slope}, slope);
+  check_within(against_gradient.projection(), oracle::sign_gain(norm));
+  check_within(against_gradient.mean_squared_error(), oracle::sign_mse(5, norm));
+  check_unbiased(measured(e, origin, inner_product{slope}, scaled(oracle::sign_gain(norm))));
 }
 
 TEST_CASE("a clip beyond all slopes changes nothing, and one close to 0 leaves their signs") {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/aligned.hpp>
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/parameter.hpp>
 #include <zoqat/simd/default_kernels.hpp>
+#include <zoqat/zo/direction.hpp>
 #include <zoqat/zo/estimate.hpp>
-#include <zoqat/zo/perturbation.hpp>
 
 #include <algorithm>
 #include <array>
@@ -30,17 +31,12 @@ void add_direction(const Distribution& elements, const direction& along, const p
                    Store& parameters, std::span<double> out) {
   require(out.size() == total_size(parameters), "add_direction: room for {} numbers, but the parameters have {}",
           out.size(), total_size(parameters));
-  constexpr std::size_t chunk = 1024;
-  constexpr std::array<float, chunk> zeros{};
-  constexpr float one = 1;
-  alignas(alignment) std::array<float, chunk> u;
+  alignas(alignment) std::array<float, 1024> u;
   std::size_t at = 0;
   parameters.for_each_parameter([&](const parameter& p) {
-    parameter measured_in_units = p;
-    measured_in_units.unit = {};
     for (std::size_t done = 0, n; done != p.size(); done += n) {
-      n = std::min(p.size() - done, chunk);
-      detail::perturb<Kernels>(elements, measured_in_units, along, {&one, 1}, done, n, zeros.data(), u.data(), n);
+      n = std::min(p.size() - done, u.size());
+      fill_direction<Kernels>(elements, along, p, done, u.data(), n);
       for (std::size_t i = 0; i != n; ++i) out[at + i] += factor[p.group] * static_cast<double>(u[i]);
       at += n;
     }
@@ -49,7 +45,7 @@ void add_direction(const Distribution& elements, const direction& along, const p
 
 /// Writes the gradient that an estimate stands for, (1/q) Σ_i slope[i]/ε · u_i, which nothing else in the library ever
 /// makes. Parameters are measured in their units: component i is ∂L/∂(θ_i / unit). Groups that did not move get 0.
-/// `e` is not rejected. Cost: q directions.
+/// Directions are those that updates go along, `of_update(elements)`. `e` is not rejected. Cost: q directions.
 template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store>
 void dense_gradient(const Distribution& elements, const estimate& e, Store& parameters, std::span<double> out) {
   std::ranges::fill(out, 0.0);
@@ -59,7 +55,7 @@ void dense_gradient(const Distribution& elements, const estimate& e, Store& para
       if (e.epsilon[group] != 0)
         factor[group] = static_cast<double>(e.slope[i]) /
                         (static_cast<double>(e.epsilon[group]) * static_cast<double>(e.slope.size()));
-    add_direction<Kernels>(elements, e.along(i), factor, parameters, out);
+    add_direction<Kernels>(of_update(elements), e.along(i), factor, parameters, out);
   }
 }
 

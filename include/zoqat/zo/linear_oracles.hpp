@@ -32,6 +32,13 @@ inline constexpr double gaussian = 3, rademacher = 1, uniform = 9.0 / 5;
 [[nodiscard]] constexpr double sphere_mse(double d, double squared_norm, double q = 1) noexcept {
   return (d - 1) * squared_norm / q;
 }
+/// q ≥ 2 independent directions of which each is compared with the mean of the others (`leave_one_out`): a sample
+/// covariance of slopes and directions, (d − 2 + κ)‖g‖²/q + (d + 1)‖g‖²/(q(q − 1)); for Gaussians that is the error of
+/// q − 1 averaged ones.
+[[nodiscard]] constexpr double leave_one_out_mse(double d, double fourth_moment, double squared_norm,
+                                                 double q) noexcept {
+  return linear_mse(d, fourth_moment, squared_norm, q) + (d + 1) * squared_norm / (q * (q - 1));
+}
 /// q ≤ d orthogonal directions of length √d, uniformly turned: (d/q − 1)‖g‖², nothing at q = d (arXiv 2205.14737).
 [[nodiscard]] constexpr double orthogonal_mse(double d, double squared_norm, double q) noexcept {
   return (d / q - 1) * squared_norm;
@@ -87,17 +94,16 @@ struct gradient_group {
   for (std::size_t k = 0; k != groups.size(); ++k) total += group_mse(groups, scales, k, fourth_moment, q);
   return total;
 }
-/// The scales of least error, σ_k² ∝ √d_k/‖g_k‖ (Cauchy and Schwarz), up to a common factor; group 0 gets 1. It is
-/// then ((Σ√d_k‖g_k‖)² + (κ − 2)‖g‖²)/q. Throws value_error for a group without gradient, which would get infinity.
-[[nodiscard]] inline std::vector<double> best_group_scales(std::span<const gradient_group> groups) {
-  std::vector<double> scales;
+/// The least that any scales can make of it, where σ_k² ∝ √d_k/‖g_k‖ (Cauchy and Schwarz):
+/// ((Σ√d_k‖g_k‖)² + (κ − 2)‖g‖²)/q. `zo::best_scales` finds them.
+[[nodiscard]] inline double least_grouped_mse(std::span<const gradient_group> groups,
+                                              double fourth_moment = kurtosis::gaussian, double q = 1) noexcept {
+  double sum = 0, squared_norm = 0;
   for (const gradient_group& group : groups) {
-    require(group.size > 0 && group.squared_norm > 0, "best_group_scales: {} parameters with a squared gradient of {}",
-            group.size, group.squared_norm);
-    scales.push_back(std::pow(group.size / group.squared_norm, 0.25));
+    sum += std::sqrt(group.size * group.squared_norm);
+    squared_norm += group.squared_norm;
   }
-  for (std::size_t k = scales.size(); k-- > 0;) scales[k] /= scales[0];
-  return scales;
+  return (sum * sum + (fourth_moment - 2) * squared_norm) / q;
 }
 
 /// What stochastically rounded directions multiply the gradient by, where the loss is evaluated and the estimate made

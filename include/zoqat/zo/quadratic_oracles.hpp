@@ -5,8 +5,7 @@
 #include <span>
 #include <vector>
 
-/// Curved losses, one direction. With more directions divide errors by their number; where directions share an
-/// evaluation at the masters the terms here hold still, since they do not involve it.
+/// Curved losses. Errors E‖ĝ − g‖² of one direction, unless said; q independent ones have the q-th part.
 namespace zoqat::zo::oracle {
 
 /// A quadratic loss f(θ + x) = value + ⟨g, x⟩ + ½ xᵀHx, as the numbers that errors depend on.
@@ -59,6 +58,17 @@ struct quadratic_loss {
 [[nodiscard]] constexpr double one_point_quadratic_mse(const quadratic_loss& f, double epsilon) noexcept {
   return f.dimension * f.value * f.value / (epsilon * epsilon) + (f.dimension + 2) * f.value * f.trace +
          forward_quadratic_mse(f, epsilon);
+}
+
+/// q ≥ 2 Gaussian directions, each compared with the mean of the others (`leave_one_out`): the value and the trace are
+/// common to all and drop out, what is left of the curvature is its spread, (ε²/4)[2(d + 4)/q + 2d/(q(q − 1))] tr H²
+/// on top of (d + 1)‖g‖²/(q − 1). Forward differences keep (tr H)², by far the larger where many eigenvalues share a
+/// sign.
+[[nodiscard]] constexpr double leave_one_out_quadratic_mse(const quadratic_loss& f, double epsilon,
+                                                           double q) noexcept {
+  const double spread = epsilon * epsilon / 2 * f.squared_trace;
+  return (f.dimension + 1) * f.squared_norm / (q - 1) +
+         spread * ((f.dimension + 4) / q + f.dimension / (q * (q - 1)));
 }
 
 /// What central and forward differences add to the gradient of a loss with third derivatives T [d, d, d]: component i
