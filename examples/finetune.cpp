@@ -44,7 +44,7 @@ struct settings {
   std::size_t batch = 32, length = 256, part_tokens = eval::default_part_tokens;
   std::uint32_t steps = 300, every = 50, micro_batches = 2;
   float epsilon = 1e-3f, rate = 5e-7f;
-  double elevation = 0.1, trust = 0.6, final_rate = 0;
+  double elevation = 0.4, trust = 0.6, final_rate = 0;
   // Which runs there are, and what becomes of them.
   std::vector<std::uint64_t> seeds{0};
   std::vector<std::string> trains{lightweight, "*"};
@@ -95,7 +95,7 @@ struct settings {
   /// Of a run's files, which end in their own ways.
   [[nodiscard]] std::string path(const std::string& row, std::uint64_t seed) const {
     std::string name = fmt::format("{}-{}", row, seed);
-    std::ranges::replace_if(name, [](char c) { return std::strchr(" *,?/", c) != nullptr; }, '_');
+    for (const char special : {' ', '*', ',', '?', '/'}) std::ranges::replace(name, special, '_');
     return (std::filesystem::path(output) / name).native();
   }
   [[nodiscard]] nn::storage_plan plan(const std::string& trained) const {
@@ -204,6 +204,8 @@ per_group<float> plan_steps(Model& model, Loss& loss, either_optimizer& optimize
   if (s.optimizer == "sgd") return epsilon;
   per_group<bool> weights;
   weights.weight = true;
+  // A perturbation of much less than a cell of the grid would be lost in the noise of rounding: `elevation` is to be
+  // high enough for ε, which then is in cells, to come out as some tenths.
   const zo::balanced_scales scales = zo::balance(
       model, loss, {.relative_elevation = s.elevation, .groups = weights, .rounds = 5, .smallest_epsilon = 1e-3f,
                     .largest_epsilon = 0.5f, .seed = ~seed});
