@@ -55,6 +55,7 @@ void perturb(benchmark::State& state) {
 }
 
 BENCHMARK_CAPTURE(fill, gaussian, zo::gaussian())->Name("fill/gaussian");
+BENCHMARK_CAPTURE(fill, gaussian_ars, zo::gaussian_ars())->Name("fill/gaussian_ars");
 BENCHMARK_CAPTURE(fill, rademacher, zo::rademacher())->Name("fill/rademacher");
 BENCHMARK_CAPTURE(fill, uniform, zo::uniform())->Name("fill/uniform");
 BENCHMARK_CAPTURE(fill, sparse_gaussian, zo::sparse_gaussian())->Name("fill/sparse_gaussian");
@@ -66,6 +67,7 @@ BENCHMARK_CAPTURE(fill, low_rank_1, zo::low_rank(1))->Name("fill/low_rank_1");
 BENCHMARK_CAPTURE(fill, low_rank_4, zo::low_rank(4))->Name("fill/low_rank_4");
 BENCHMARK_CAPTURE(fill, quantized_gaussian, zo::quantized_gaussian(8))->Name("fill/quantized_gaussian");
 BENCHMARK(perturb<zo::gaussian>)->Name("perturb/gaussian");
+BENCHMARK(perturb<zo::gaussian_ars>)->Name("perturb/gaussian_ars");
 BENCHMARK(perturb<zo::rademacher>)->Name("perturb/rademacher");
 BENCHMARK(perturb<zo::orthogonal>)->Name("perturb/orthogonal");
 

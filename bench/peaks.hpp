@@ -2,11 +2,13 @@
 #pragma once
 
 #include <zoqat/core/executor.hpp>
+#include <zoqat/random/ars.hpp>
 #include <zoqat/random/philox.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -198,6 +200,69 @@ struct raw_philox {
     return {p1 >> 32 ^ s.c1 ^ key[0], p1, p0 >> 32 ^ s.c3 ^ key[1], p0};
   }
 };
+
+/// ARS4x32-7 alone: whole blocks in vectors as wide as the rounds of AES that there are; void where there are none.
+#if defined(__AES__) || defined(__ARM_FEATURE_AES)
+struct raw_ars {
+#if defined(__AVX512F__) && defined(__VAES__)
+  using blocks = vectors::bytes;
+#else
+  using blocks = std::uint8_t __attribute__((vector_size(16)));
+#endif
+  static constexpr std::size_t chains = 8, words_per_iteration = chains * sizeof(blocks) / 4;
+
+  /// Generates the bits of n times 8 vectors of counters side by side, which count up in each of their bytes.
+  [[gnu::noinline]] static void run(std::size_t n) noexcept {
+    static constexpr random::ars4x32_run counters({0, 1, 2, 3}, {5, 7, 0, 0});
+    blocks keys[random::ars4x32::rounds], at{};
+    for (std::size_t r = 0; r != std::size(keys); ++r) keys[r] = repeated(counters.keys[r]);
+    for (const blocks start = repeated(counters.start); n != 0; --n) {
+      blocks state[chains];
+#pragma GCC unroll 8
+      for (blocks& b : state) b = start ^ (at += 1);
+#pragma GCC unroll 8
+      for (std::size_t r = 0; r + 1 != std::size(keys); ++r)
+#pragma GCC unroll 8
+        for (blocks& b : state) b = round(b, keys[r]);
+#pragma GCC unroll 8
+      for (blocks& b : state) {
+        b = last_round(b, keys[random::ars4x32::rounds - 1]);
+        hide(b);
+      }
+    }
+  }
+
+ private:
+  static blocks repeated(const random::aes::block& block) noexcept {
+    blocks all;
+    for (std::size_t i = 0; i != sizeof(all) / sizeof(block); ++i)
+      std::memcpy(reinterpret_cast<std::uint8_t*>(&all) + i * sizeof(block), block.data(), sizeof(block));
+    return all;
+  }
+#if defined(__AVX512F__) && defined(__VAES__)
+  static blocks round(blocks b, blocks key) noexcept {
+    return (blocks)_mm512_aesenc_epi128((__m512i)b, (__m512i)key);
+  }
+  static blocks last_round(blocks b, blocks key) noexcept {
+    return (blocks)_mm512_aesenclast_epi128((__m512i)b, (__m512i)key);
+  }
+#elif defined(__AES__)
+  static blocks round(blocks b, blocks key) noexcept { return (blocks)_mm_aesenc_si128((__m128i)b, (__m128i)key); }
+  static blocks last_round(blocks b, blocks key) noexcept {
+    return (blocks)_mm_aesenclast_si128((__m128i)b, (__m128i)key);
+  }
+#else
+  static blocks round(blocks b, blocks key) noexcept {
+    return (blocks)vaesmcq_u8(vaeseq_u8((uint8x16_t)b, (uint8x16_t)blocks{})) ^ key;
+  }
+  static blocks last_round(blocks b, blocks key) noexcept {
+    return (blocks)vaeseq_u8((uint8x16_t)b, (uint8x16_t)blocks{}) ^ key;
+  }
+#endif
+};
+#else
+using raw_ars = void;
+#endif
 
 /// Reads every byte of `memory`, a multiple of 256, as four streams.
 [[gnu::noinline]] inline void read_all(std::span<const std::uint8_t> memory) noexcept {

@@ -11,25 +11,15 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 #include <vector>
 
 namespace zoqat::bench {
 
 using kernels = simd::default_kernels;
 
-namespace detail {
-template <quant::fixed_string Name, class Catalogue>
-struct find_scheme;
-template <quant::fixed_string Name, class First, class... Rest>
-struct find_scheme<Name, quant::catalogue<First, Rest...>>
-    : std::conditional_t<First::name == Name.view(), std::type_identity<typename First::scheme>,
-                         find_scheme<Name, quant::catalogue<Rest...>>> {};
-}  // namespace detail
-
 /// The standard scheme of that name.
 template <quant::fixed_string Name>
-using scheme_named = typename detail::find_scheme<Name, quant::standard_schemes>::type;
+using scheme_named = quant::standard_schemes::scheme_of<Name>;
 
 /// Standard normal values times `scale`, another sequence for each `name`.
 inline void fill_normal(std::span<float> out, std::uint32_t name, float scale) noexcept {

@@ -99,6 +99,12 @@ void add_peak(contest& c, std::string_view name) {
   if constexpr (!std::is_void_v<Peak>)
     c.add(name, Peak::products_per_iteration * peak_iterations, [] { Peak::run(peak_iterations); });
 }
+template <class Generator>
+void add_generator(contest& c, std::string_view name) {
+  constexpr std::size_t iterations = 1000;
+  if constexpr (!std::is_void_v<Generator>)
+    c.add(name, iterations * Generator::words_per_iteration, [] { Generator::run(iterations); });
+}
 void add_peaks(contest& c) {
   add_peak<pairwise>(c, "pairwise");
   add_peak<dot>(c, "dot");
@@ -111,12 +117,12 @@ void measure_machine(session& s) {
   contest c;
   add_peak<multiply_add>(c, "f32_fma");
   add_peaks(c);
-  constexpr std::size_t philox_iterations = 1000;
-  c.add("philox", philox_iterations * raw_philox::words_per_iteration, [] { raw_philox::run(philox_iterations); });
+  add_generator<raw_philox>(c, "philox");
+  add_generator<raw_ars>(c, "ars");
   c.measure(s.one, s.short_runs());
-  for (const char* const name : {"f32_fma", "pairwise", "dot", "philox"}) {
+  for (const std::string_view name : {"f32_fma", "pairwise", "dot", "philox", "ars"}) {
     const std::string figure = fmt::format("peak.{}", name);
-    const char* const unit = name == std::string_view("philox") ? "Gword/s" : "GMAC/s";
+    const char* const unit = name == "philox" || name == "ars" ? "Gword/s" : "GMAC/s";
     if (c.has(name)) s.out.add(figure, c.speed(name) * 1e-9, unit, c.disturbed());
     else s.out.absent(figure, no_instruction);
   }
@@ -254,7 +260,7 @@ double kolmogorov_smirnov(std::vector<float>& samples) {
 }
 
 /// Moments of N(0, 1), in standard errors of their estimates.
-void report_moments(session& s, std::span<const float> samples) {
+void report_moments(session& s, const std::string& direction, std::span<const float> samples) {
   struct moment {
     int order;
     double expected, variance;  ///< E x^k, and E x^2k − (E x^k)²
@@ -263,19 +269,21 @@ void report_moments(session& s, std::span<const float> samples) {
   for (const moment m : {moment{2, 1, 2}, moment{4, 3, 96}, moment{6, 15, 10170}}) {
     double total = 0;
     for (const float x : samples) total += std::pow(double{x}, m.order);
-    const std::string name = fmt::format("direction.gaussian.moment_{}", m.order);
+    const std::string name = fmt::format("{}.moment_{}", direction, m.order);
     s.out.add(name, total / n, fmt::format("(expected {})", m.expected));
     s.out.add(name + ".error", (total / n - m.expected) / std::sqrt(m.variance / n), "standard_errors");
   }
 }
 
-template <class Ours, class Standard>
-void measure_direction(session& s, const std::string& name, Ours&& ours, Standard&& standard) {
+template <class Distribution, class Standard>
+void measure_direction(session& s, const std::string& name, random::stream stream, Standard&& standard) {
   if (!s.out.wants(name)) return;
   buffer<float> to(4096);  // stays in the first-level cache
   contest c;
   const auto n = static_cast<double>(to.size());
-  c.add("ours", n, [&, first = std::uint64_t{0}]() mutable { ours(first, to), first += to.size(); });
+  c.add("ours", n, [&, first = std::uint64_t{0}]() mutable {
+    Distribution::template fill<kernels>(stream, first, to.data(), to.size()), first += to.size();
+  });
   c.add("standard", n, [&] { standard(to); });
   c.measure(s.one, s.short_runs());
   s.out.add(name, 1e9 / c.speed("ours"), "ns", c.disturbed());
@@ -283,22 +291,26 @@ void measure_direction(session& s, const std::string& name, Ours&& ours, Standar
   add_ratio(s, name + ".over_std", c, "ours", "standard", "");
 }
 
+/// How normal ten million elements are.
+template <class Distribution>
+void report_quality(session& s, const std::string& name, random::stream stream) {
+  if (!s.out.wants(name)) return;
+  std::vector<float> samples(10'000'000);
+  Distribution::template fill<kernels>(stream, 0, samples.data(), samples.size());
+  report_moments(s, name, samples);
+  s.out.add(name + ".kolmogorov_smirnov", kolmogorov_smirnov(samples), "(below 1.63: passes at 1 %)");
+}
+
 void measure_directions(session& s) {
   standard_directions standard;
   constexpr random::stream stream{.seed = 3};
-  measure_direction(
-      s, "direction.gaussian",
-      [&](std::uint64_t first, std::span<float> to) { kernels::gaussian(stream, first, to.data(), to.size()); },
-      [&](std::span<float> to) { standard.gaussian(to); });
-  measure_direction(
-      s, "direction.rademacher",
-      [&](std::uint64_t first, std::span<float> to) { kernels::rademacher(stream, first, to.data(), to.size()); },
-      [&](std::span<float> to) { standard.rademacher(to); });
-  if (!s.out.wants("direction.gaussian")) return;
-  std::vector<float> samples(10'000'000);
-  kernels::gaussian(stream, 0, samples.data(), samples.size());
-  report_moments(s, samples);
-  s.out.add("direction.gaussian.kolmogorov_smirnov", kolmogorov_smirnov(samples), "(below 1.63: passes at 1 %)");
+  const auto gaussian = [&](std::span<float> to) { standard.gaussian(to); };
+  measure_direction<zo::gaussian>(s, "direction.gaussian", stream, gaussian);
+  measure_direction<zo::gaussian_ars>(s, "direction.gaussian_ars", stream, gaussian);
+  measure_direction<zo::rademacher>(s, "direction.rademacher", stream,
+                                    [&](std::span<float> to) { standard.rademacher(to); });
+  report_quality<zo::gaussian>(s, "direction.gaussian", stream);
+  report_quality<zo::gaussian_ars>(s, "direction.gaussian_ars", stream);
 }
 
 // --- Forward passes and steps --------------------------------------------------------------------------------------
@@ -335,6 +347,7 @@ void measure_steps(session& s) {
                                    : fmt::format("step.lightweight.{}", master_format_names[static_cast<int>(masters)]);
       opt_model training = model_of<opt_model>(what, masters);
       measure_step<zo::gaussian>(s, name + ".over_2_forward", training, what, deployed, 1);
+      measure_step<zo::gaussian_ars>(s, name + ".gaussian_ars.over_2_forward", training, what, deployed, 1);
       measure_step<zo::rademacher>(s, name + ".rademacher.over_2_forward", training, what, deployed, 1);
     }
   }
@@ -343,6 +356,7 @@ void measure_steps(session& s) {
     opt_model training = model_of<opt_model>(what);
     measure_step<zo::rademacher>(s, "step.full.rademacher.over_2_forward", training, what, deployed, 1);
     measure_step<zo::gaussian>(s, "step.full.gaussian.over_2_forward", training, what, deployed, 1);
+    measure_step<zo::gaussian_ars>(s, "step.full.gaussian_ars.over_2_forward", training, what, deployed, 1);
     measure_step<zo::gaussian>(s, "step.full.gaussian.4x384.over_2_forward", training, what, deployed, 4);
   }
 }

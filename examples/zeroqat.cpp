@@ -26,6 +26,10 @@ using teacher_model = nn::llama<quant::full_precision>;
 
 const std::vector<train::results_table::column> figures{{"perplexity", 4}, {"weight bytes"}};
 
+/// What this program offers. Others of quant::standard_schemes take their names here, and some seconds to compile each.
+using schemes = quant::standard_schemes::only<"w2a16g32", "w2a16g128", "w3a16", "w3a16g128", "w4a16g128", "w4a4",
+                                              "w4a4kv4", "w6a6", "w8a8">;
+
 struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
@@ -50,7 +54,7 @@ struct settings {
     f("tokenizer", s.tokenizer, "tokenizer.bin of llama2.c; by default that beside the model");
     f("text", s.text, "text to calibrate and train on; without it the model writes its own");
     f("eval", s.eval, "text to evaluate on; without it a part of the training text is held out");
-    f("scheme", s.scheme, "what is quantized, one of " + quant::standard_schemes::names());
+    f("scheme", s.scheme, "what is quantized, one of " + schemes::names());
     f("start", s.start, "rtn, smoothquant, ranges (clipping by reconstruction) or codes (codes and steps too)");
     f("train", s.train, "parameter groups that train, by commas; weight and clipping too, from the starts rtn and ranges");
     f("loss", s.loss, "teacher: KL from the full-precision model; text: cross-entropy");
@@ -253,7 +257,7 @@ void finish(Model& model, workbench& bench, const settings& s, train::results_ta
 
 void train_command(settings s, bool resume) {
   if (resume) s.read_text(zo::run_log::read(s.log).header().settings, s.log);
-  quant::standard_schemes::with(s.scheme, [&]<class Scheme>() {
+  schemes::with(s.scheme, [&]<class Scheme>() {
     workbench bench(s);
     train::results_table results(figures);
     results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});
@@ -268,7 +272,7 @@ void train_command(settings s, bool resume) {
 void replay_command(settings s) {
   const zo::run_log log = zo::run_log::read(s.log);
   s.read_text(log.header().settings, s.log);
-  quant::standard_schemes::with(s.scheme, [&]<class Scheme>() {
+  schemes::with(s.scheme, [&]<class Scheme>() {
     workbench bench(s);
     train::results_table results(figures);
     auto model = io::load<nn::llama<Scheme>>(bench.source);
@@ -286,7 +290,7 @@ void with_model(const settings& s, F&& f) {
   if (std::filesystem::path(s.model).extension() == ".safetensors") {
     const io::safetensors_file file(s.model);
     if (io::is_quantized_model(file))
-      return quant::standard_schemes::with(io::scheme_of(file), [&]<class Scheme>() {
+      return schemes::with(io::scheme_of(file), [&]<class Scheme>() {
         auto model = io::load_quantized<nn::llama<Scheme>>(file);
         f(model);
       });

@@ -67,6 +67,14 @@ TEST_CASE("an unknown name is answered with those there are") {
   }
 }
 
+TEST_CASE("a program may offer some of the schemes") {
+  using some = standard_schemes::only<"w4a4", "w2a16">;
+  CHECK(some::names() == "w4a4, w2a16");
+  CHECK(some::with("w2a16", spelled) == "w2a16");
+  CHECK_THROWS_AS(some::with("w8a8", spelled), value_error);
+  CHECK(std::is_same_v<some::scheme_of<"w4a4">, standard_schemes::scheme_of<"w4a4">>);
+}
+
 TEST_CASE("the standard schemes are what their names say, each once") {
   const auto names = names_of(standard_schemes::names());
   CHECK(names.size() >= 16);

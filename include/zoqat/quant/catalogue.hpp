@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace zoqat::quant {
 
@@ -26,9 +27,27 @@ struct named {
   static constexpr std::string_view name = Name.view();
 };
 
+namespace detail {
+/// The first of some named schemes that has that name.
+template <fixed_string Name, class... Named>
+struct find_named {
+  static_assert(sizeof...(Named) != 0, "quant::catalogue: there is no scheme of that name");
+};
+template <fixed_string Name, class First, class... Rest>
+struct find_named<Name, First, Rest...>
+    : std::conditional_t<First::name == Name.view(), std::type_identity<First>, find_named<Name, Rest...>> {};
+}  // namespace detail
+
 /// Schemes to choose from when a program runs.
 template <class... Named>
 struct catalogue {
+  /// The scheme of that name, when the program is compiled.
+  template <fixed_string Name>
+  using scheme_of = typename detail::find_named<Name, Named...>::type::scheme;
+  /// Some of the schemes, by their names: each costs a program compile time and size.
+  template <fixed_string... Names>
+  using only = catalogue<typename detail::find_named<Names, Named...>::type...>;
+
   /// The names, separated by commas.
   [[nodiscard]] static std::string names() {
     std::string all;

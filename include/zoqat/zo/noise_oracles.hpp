@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// Losses that are not the same every time. Errors are E‖ĝ − g‖² over directions and data.
+namespace zoqat::zo::oracle {
+
+/// What independent noise of variance σ² on every evaluation adds to the error, for directions of variance 1 and one
+/// direction: a pair shares the noise of two evaluations over 2ε, dσ²/2ε².
+[[nodiscard]] constexpr double central_noise_mse(double d, double variance, double epsilon) noexcept {
+  return d * variance / (2 * epsilon * epsilon);
+}
+/// Two evaluations over ε: 2dσ²/ε².
+[[nodiscard]] constexpr double forward_noise_mse(double d, double variance, double epsilon) noexcept {
+  return 2 * d * variance / (epsilon * epsilon);
+}
+/// One evaluation over ε: dσ²/ε².
+[[nodiscard]] constexpr double one_point_noise_mse(double d, double variance, double epsilon) noexcept {
+  return d * variance / (epsilon * epsilon);
+}
+
+/// A linear loss whose gradient is the mean over a minibatch of `batch` samples with covariance Σ, all q directions on
+/// the same minibatch: ((d − 2 + κ)/q)(‖g‖² + tr Σ/B) + tr Σ/B. More directions do not lower the last term.
+[[nodiscard]] constexpr double shared_batch_mse(double d, double squared_norm, double covariance_trace, double batch,
+                                                double q, double fourth_moment = 3) noexcept {
+  const double of_batch = covariance_trace / batch;
+  return (d - 2 + fourth_moment) / q * (squared_norm + of_batch) + of_batch;
+}
+/// The same with a minibatch for each direction: all of it falls with q.
+[[nodiscard]] constexpr double independent_batch_mse(double d, double squared_norm, double covariance_trace,
+                                                     double batch, double q, double fourth_moment = 3) noexcept {
+  return shared_batch_mse(d, squared_norm, covariance_trace, batch, 1, fourth_moment) / q;
+}
+
+/// SVRG, ĝ = (s(w) − s(w̃))u + ĝ(w̃), with the same direction and sample at both points and an estimate of the
+/// gradient at the anchor w̃ that is independent of both: (d − 2 + κ)/q · E‖D‖² + (E‖D‖² − ‖E D‖²) + the anchor's
+/// error, where D is the difference of the sample's gradients at w and w̃. The factor d falls on what changed since the
+/// anchor, no longer on the gradient.
+[[nodiscard]] constexpr double svrg_mse(double d, double mean_squared_difference, double squared_mean_difference,
+                                        double anchor_mse, double q = 1, double fourth_moment = 3) noexcept {
+  return (d - 2 + fourth_moment) / q * mean_squared_difference + (mean_squared_difference - squared_mean_difference) +
+         anchor_mse;
+}
+
+}  // namespace zoqat::zo::oracle

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <support/errors.hpp>
+#include <zo/measured.hpp>
+#include <zoqat/zo/coordinate.hpp>
+#include <zoqat/zo/group_scales.hpp>
+#include <zoqat/zo/leave_one_out.hpp>
+#include <zoqat/zo/linear_oracles.hpp>
+#include <zoqat/zo/low_rank.hpp>
+#include <zoqat/zo/orthogonal.hpp>
+#include <zoqat/zo/partition.hpp>
+#include <zoqat/zo/quantized.hpp>
+#include <zoqat/zo/quantized_oracles.hpp>
+#include <zoqat/zo/sparse.hpp>
+#include <zoqat/zo/sphere.hpp>
+#include <zoqat/zo/uniform.hpp>
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::zo;
+using namespace zoqat::zo::testing;
+using zoqat::testing::check_mentions;
+using zoqat::testing::message_of;
+
+namespace {
+
+constexpr float fine = 0x1p-10f;  // a power of two: ε · u is exact
+const std::vector<double> slope{0.5, -1, 2, 0.25, 1.5, 0, -0.75};
+
+template <class Distribution>
+estimator_error of_linear_loss(const Distribution& elements, std::uint32_t q, std::size_t d = slope.size()) {
+  const std::vector<double> g(slope.begin(), slope.begin() + static_cast<std::ptrdiff_t>(d));
+  const estimator<central, Distribution> e{
+      .epsilon = per_group<float>::all(fine), .directions = q, .seed = 1, .elements = elements};
+  return measured(e, std::vector<float>(d), inner_product{g}, g);
+}
+double squared_norm_of_first(std::size_t d) { return squared_norm(std::span(slope).first(d)); }
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("independent elements: (d - 2 + kurtosis) |g|^2 / q", Distribution, gaussian, rademacher) {
+  const double kurtosis =
+      std::is_same_v<Distribution, gaussian> ? oracle::kurtosis::gaussian : oracle::kurtosis::rademacher;
+  for (const std::size_t d : {std::size_t{1}, slope.size()}) {
+    for (const std::uint32_t q : {1u, 3u}) {
+      CAPTURE(d);
+      CAPTURE(q);
+      const estimator_error e = of_linear_loss(Distribution{}, q, d);
+      const double expected =
+          oracle::linear_mse(static_cast<double>(d), kurtosis, squared_norm_of_first(d), q);
+      check_within(e.mean_squared_error(), expected);
+      check_within(e.second_moment(), expected + squared_norm_of_first(d));
+      check_within(e.projection(), 1);
+      check_unbiased(e);
+    }
+  }
+}
+
+TEST_CASE("elements of other kurtosis") {
+  const double d = static_cast<double>(slope.size()), g2 = squared_norm(slope);
+  const auto check = [&](const auto& elements, double kurtosis) {
+    CAPTURE(elements.name());
+    const estimator_error e = of_linear_loss(elements, 1);
+    check_within(e.mean_squared_error(), oracle::linear_mse(d, kurtosis, g2));
+    check_unbiased(e);
+  };
+  check(uniform{}, oracle::kurtosis::uniform);
+  check(sparse_gaussian(0.25), oracle::kurtosis::sparse_gaussian(0.25));
+  check(sparse_rademacher(0.25), oracle::kurtosis::sparse_rademacher(0.25));
+  const estimator_error e = of_linear_loss(sphere{}, 1);
+  check_within(e.mean_squared_error(), oracle::sphere_mse(d, g2));
+  check_unbiased(e);
+}
+
+TEST_CASE("orthogonal directions share the space out among themselves") {
+  std::vector<double> g = slope;
+  g.push_back(-0.5);  // d = 8: a multiple of every q
+  for (const std::uint32_t q : {2u, 4u}) {
+    CAPTURE(q);
+    const auto check = [&](const auto& elements) {
+      const estimator<central, std::remove_cvref_t<decltype(elements)>> e{
+          .epsilon = per_group<float>::all(fine), .directions = q, .seed = 1, .elements = elements};
+      const estimator_error error = measured(e, std::vector<float>(8), inner_product{g}, g);
+      check_within(error.mean_squared_error(), oracle::orthogonal_mse(8, squared_norm(g), q));
+      check_unbiased(error);
+    };
+    check(orthogonal{});
+    check(partition(q));
+  }
+  const estimator<central, orthogonal> all{.epsilon = per_group<float>::all(fine), .directions = 8};
+  const sampling few{.samples = 100};
+  CHECK(measured(all, std::vector<float>(8), inner_product{g}, g, few).mean_squared_error().high < 1e-11);
+}
+
+TEST_CASE("directions of low rank: more error than Gaussian ones, the less the higher the rank") {
+  const std::vector<double> g{0.5, -1, 2, 0.25, 1.5, 0, -0.75, 1, -0.5, 0.25, 1, -2};
+  const std::vector<float> unit(4, 1.0f);  // a matrix of [4, 3]
+  std::vector<float> at(12);
+  parameter_list parameters;
+  parameters.add("matrix", at, parameter_group::weight, unit);
+  for (const std::size_t rank : {2u, 5u}) {
+    CAPTURE(rank);
+    const estimator<central, low_rank> e{
+        .epsilon = per_group<float>::all(fine), .seed = 1, .elements = low_rank(rank)};
+    const estimator_error error = measured(e, parameters, inner_product{g}, g);
+    check_within(error.mean_squared_error(),
+                 oracle::low_rank_mse(4, 3, static_cast<double>(rank), squared_norm(g)));
+    check_unbiased(error);
+  }
+}
+
+TEST_CASE("single coordinates, drawn by importance") {
+  point_store store(std::vector<float>(slope.size()));
+  const std::vector<double> importance{1, 2, 1, 0.5, 3, 0.5, 2};  // sum 10
+  const coordinate elements(store.parameters, [&](const parameter&, std::size_t i) { return importance[i]; });
+  const estimator<central, coordinate> e{.epsilon = per_group<float>::all(fine), .seed = 1, .elements = elements};
+  std::vector<double> p = importance;
+  for (double& x : p) x /= 10;
+  const estimator_error error = measured(e, store.parameters, inner_product{slope}, slope);
+  check_within(error.mean_squared_error(), oracle::coordinate_mse(slope, p));
+  check_unbiased(error);
+}
+
+TEST_CASE("directions that are rounded once make the gradient longer, and those that are rounded twice do not") {
+  for (const int bits : {3, 5}) {
+    CAPTURE(bits);
+    const quantized_gaussian same(bits, roundings::same), independent(bits);
+    // The variance of rounding u/Δ is {u/Δ}(1 − {u/Δ}), the spread of a pair at ε = 1/2.
+    const double step = double{same.step()};
+    const double variance = step * step * oracle::rounding_spread::at(step, 0.5).mean;
+    check_within(of_linear_loss(same, 1).projection(), oracle::rounded_direction_gain(variance));
+    const estimator_error e = of_linear_loss(independent, 1);
+    check_within(e.projection(), 1);
+    check_unbiased(e);
+  }
+}
+
+TEST_CASE("a direction that is compared with the mean of the others costs a part of itself") {
+  const double d = static_cast<double>(slope.size()), g2 = squared_norm(slope);
+  for (const std::uint32_t q : {2u, 5u}) {
+    CAPTURE(q);
+    const auto check = [&](const auto& elements, double kurtosis) {
+      const estimator<leave_one_out, std::remove_cvref_t<decltype(elements)>> e{
+          .epsilon = per_group<float>::all(fine), .directions = q, .seed = 1};
+      const estimator_error error = measured(e, std::vector<float>(slope.size()), inner_product{slope}, slope);
+      check_within(error.mean_squared_error(), oracle::leave_one_out_mse(d, kurtosis, g2, q));
+      check_unbiased(error);
+    };
+    check(gaussian{}, oracle::kurtosis::gaussian);
+    check(rademacher{}, oracle::kurtosis::rademacher);
+  }
+}
+
+TEST_CASE("a single Rademacher element is exact, and any other is not") {
+  CHECK(oracle::linear_mse(1, oracle::kurtosis::rademacher, 2) == 0);
+  CHECK(of_linear_loss(rademacher{}, 1, 1).mean_squared_error().high < 1e-12);
+}
+
+TEST_CASE("the slope of several groups is noise to each of them, and the best scales share it out") {
+  const std::vector<double> g{3, 1, 0.1, -0.2, 0.1, 0.1, 0.05, -0.1};  // two strong parameters, six weak ones
+  const std::array<oracle::gradient_group, 2> groups{{{2, squared_norm(std::span(g).first(2))},
+                                                     {6, squared_norm(std::span(g).subspan(2))}}};
+  std::vector<float> strong(2), weak(6);
+  parameter_list parameters;
+  parameters.add("strong", strong, parameter_group::norm);
+  parameters.add("weak", weak, parameter_group::weight);
+  const auto mse = [&](const auto& elements, double strong_scale, double weak_scale) {
+    const per_group<float> epsilon{.weight = fine * static_cast<float>(weak_scale),
+                                   .norm = fine * static_cast<float>(strong_scale)};
+    const estimator<central, std::remove_cvref_t<decltype(elements)>> e{.epsilon = epsilon, .seed = 2};
+    return measured(e, parameters, inner_product{g}, g).mean_squared_error();
+  };
+  const per_group<float> scales_of_groups =
+      best_scales({.weight = groups[1].size, .norm = groups[0].size},
+                  {.weight = std::sqrt(groups[1].squared_norm), .norm = std::sqrt(groups[0].squared_norm)}, 1);
+  const std::array<double, 2> best{double{scales_of_groups.norm}, double{scales_of_groups.weight}};
+  for (const std::array<double, 2>& scales :
+       {std::array{1.0, 1.0}, std::array{1.0, 4.0}, best}) {
+    check_within(mse(gaussian{}, scales[0], scales[1]), oracle::grouped_mse(groups, scales));
+    check_within(mse(rademacher{}, scales[0], scales[1]),
+                 oracle::grouped_mse(groups, scales, oracle::kurtosis::rademacher));
+  }
+  const double least = oracle::grouped_mse(groups, best);
+  CHECK(least == doctest::Approx(oracle::least_grouped_mse(groups)).epsilon(1e-6));
+  for (const double other : {0.25, 0.9, 1.1, 4.0})
+    CHECK(oracle::grouped_mse(groups, std::array{best[0], best[1] * other}) > least);
+}
+
+TEST_CASE("coordinates are best drawn in proportion to their gradient") {
+  const std::vector<double> p = oracle::best_coordinate_probabilities(slope);
+  double total = 0, norm1 = 0;
+  for (const double x : p) total += x;
+  for (const double x : slope) norm1 += std::abs(x);
+  CHECK(total == doctest::Approx(1));
+  CHECK(oracle::coordinate_mse(slope, p) == doctest::Approx(norm1 * norm1 - squared_norm(slope)));
+  const std::vector<double> even(slope.size(), 1.0 / 7);
+  CHECK(oracle::coordinate_mse(slope, even) == doctest::Approx(6 * squared_norm(slope)));
+  CHECK(oracle::coordinate_mse(slope, p) < oracle::coordinate_mse(slope, even));
+  const auto flat = [] { static_cast<void>(oracle::best_coordinate_probabilities(std::vector<double>(3))); };
+  check_mentions(message_of<value_error>(flat), "the gradient is 0");
+}
+
+TEST_CASE("all d orthogonal directions leave no error") {
+  CHECK(oracle::orthogonal_mse(7, 3, 7) == 0);
+  CHECK(oracle::orthogonal_mse(7, 3, 1) == oracle::sphere_mse(7, 3));
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <doctest/doctest.h>
+#include <zoqat/core/executor.hpp>
+#include <zoqat/zo/parameter_list.hpp>
+#include <zoqat/zo/point_objective.hpp>
+#include <zoqat/zo/variance.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+// What the tests of closed forms share: an estimator measured on a small problem, on fixed counters.
+
+namespace zoqat::zo::testing {
+
+/// Without optimisation a sample takes ten times as long; the intervals widen by themselves.
+#ifdef NDEBUG
+inline constexpr std::uint64_t full_sample = 1'000'000;
+#else
+inline constexpr std::uint64_t full_sample = 20'000;
+#endif
+
+/// A point in one tensor.
+struct point_store {
+  std::vector<float> values;
+  parameter_list parameters;
+
+  explicit point_store(std::vector<float> at) : values(std::move(at)) { parameters.add("x", values); }
+  point_store(const point_store&) = delete;
+  point_store& operator=(const point_store&) = delete;
+};
+
+inline thread_pool& measuring_threads() {
+  static thread_pool pool(2);
+  return pool;
+}
+
+/// Measures `estimator` on f(point) or f(point, micro_batch) against `truth`.
+template <class Estimator, class F>
+estimator_error measured(const Estimator& estimator, parameter_list& parameters, const F& f,
+                         std::span<const double> truth, const sampling& how = {.samples = full_sample}) {
+  const auto make = [&] {
+    return point_objective<std::remove_cvref_t<decltype(estimator.elements)>, parameter_list, F>(parameters, f,
+                                                                                                estimator.elements);
+  };
+  return measure(estimator, parameters, make, truth, how, measuring_threads());
+}
+template <class Estimator, class F>
+estimator_error measured(const Estimator& estimator, std::vector<float> at, const F& f, std::span<const double> truth,
+                         const sampling& how = {.samples = full_sample}) {
+  point_store store(std::move(at));
+  return measured(estimator, store.parameters, f, truth, how);
+}
+
+/// Shows the interval and what was to lie in it where it does not.
+inline void check_within(const interval& measured, double expected) {
+  INFO("measured ", measured.center, " in [", measured.low, ", ", measured.high, "], expected ", expected);
+  CHECK(measured.contains(expected));
+}
+inline void check_unbiased(const estimator_error& error) {
+  INFO("bias ", error.bias_norm().center, ", at least ", error.bias_norm().low);
+  CHECK(error.bias_norm().low == 0);
+}
+
+/// ⟨g, x⟩.
+struct inner_product {
+  std::vector<double> g;
+  double operator()(std::span<const float> x) const {
+    double total = 0;
+    for (std::size_t i = 0; i != g.size(); ++i) total += g[i] * double{x[i]};
+    return total;
+  }
+};
+inline double squared_norm(std::span<const double> g) {
+  double total = 0;
+  for (const double x : g) total += x * x;
+  return total;
+}
+
+}  // namespace zoqat::zo::testing

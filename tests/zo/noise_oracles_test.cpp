@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <zo/measured.hpp>
+#include <zoqat/random/stream.hpp>
+#include <zoqat/zo/forward.hpp>
+#include <zoqat/zo/linear_oracles.hpp>
+#include <zoqat/zo/noise_oracles.hpp>
+#include <zoqat/zo/one_point.hpp>
+#include <zoqat/zo/svrg.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::zo;
+using namespace zoqat::zo::testing;
+
+namespace {
+
+constexpr float fine = 0x1p-10f;
+const std::vector<double> slope{0.5, -1, 2, 0.25, 1.5};
+const std::vector<float> origin(slope.size());
+
+/// Standard normal numbers of a step, one after the other.
+class noise {
+ public:
+  void select(std::uint32_t step) { step_ = step, used_ = 0; }
+  double next() {
+    float x = 0;
+    simd::default_kernels::gaussian({.seed = 9, .step = step_, .use = random::purpose::data}, used_++, &x, 1);
+    return static_cast<double>(x);
+  }
+
+ private:
+  std::uint32_t step_ = 0;
+  std::uint64_t used_ = 0;
+};
+
+/// A linear loss, with noise on every evaluation.
+struct noisy {
+  double deviation;
+  noise draw{};
+  void select(std::uint32_t step) { draw.select(step); }
+  double operator()(std::span<const float> x) { return inner_product{slope}(x) + deviation * draw.next(); }
+};
+
+/// A linear loss whose gradient is g plus noise of covariance diag(spread²)/B, one draw for each step.
+struct minibatch {
+  std::vector<double> spread;
+  double batch;
+  std::vector<double> gradient = slope;
+  void select(std::uint32_t step) {
+    noise draw;
+    draw.select(step);
+    for (std::size_t i = 0; i != slope.size(); ++i)
+      gradient[i] = slope[i] + spread[i] * draw.next() / std::sqrt(batch);
+  }
+  double operator()(std::span<const float> x) const { return inner_product{gradient}(x); }
+};
+
+template <class Distribution>
+estimator<central, Distribution> pairs(std::uint32_t q, float epsilon = fine) {
+  return {.epsilon = per_group<float>::all(epsilon), .directions = q, .seed = 1};
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("noise of every evaluation is shared by the two of a pair", Distribution, gaussian, rademacher) {
+  const double kurtosis =
+      std::is_same_v<Distribution, gaussian> ? oracle::kurtosis::gaussian : oracle::kurtosis::rademacher;
+  for (const std::uint32_t q : {1u, 2u}) {
+    const estimator_error e = measured(pairs<Distribution>(q, 0.25f), origin, noisy{0.3}, slope);
+    check_within(e.mean_squared_error(), oracle::linear_mse(5, kurtosis, squared_norm(slope), q) +
+                                             oracle::central_noise_mse(5, 0.09, 0.25) / q);
+    check_unbiased(e);
+  }
+}
+
+TEST_CASE("differences of one direction have the noise of each of their evaluations") {
+  const double linear = oracle::linear_mse(5, oracle::kurtosis::gaussian, squared_norm(slope));
+  const estimator<forward> two{.epsilon = per_group<float>::all(0.25f), .seed = 1};
+  check_within(measured(two, origin, noisy{0.3}, slope).mean_squared_error(),
+               linear + oracle::forward_noise_mse(5, 0.09, 0.25));
+  const estimator<one_point> one{.epsilon = per_group<float>::all(0.25f), .seed = 1};
+  check_within(measured(one, origin, noisy{0.3}, slope).mean_squared_error(),
+               linear + oracle::one_point_noise_mse(5, 0.09, 0.25));
+}
+
+TEST_CASE("an anchor leaves the error of what changed since") {
+  // Samples h‖x‖²/2 with h = 1 ± 1/2: between w and the anchor at 0 the gradient of a sample changes by h w.
+  struct sample {
+    std::vector<float> at;
+    double h = 0;
+    void select(std::uint32_t step) {
+      h = random::stream{.seed = 7, .step = step, .use = random::purpose::data}.bits(0)[0] & 1u ? 1.5 : 0.5;
+    }
+    double operator()(std::span<const float> x) const {
+      double total = 0;
+      for (std::size_t i = 0; i != x.size(); ++i) total += double{x[i] + at[i]} * double{x[i] + at[i]};
+      return h * total / 2;
+    }
+  };
+  const std::vector<float> w{0.5f, -0.25f, 1.0f, 0.125f, 0.75f};
+  const std::vector<double> change(w.begin(), w.end());
+  point_store store(origin);
+  const estimator<> e{.epsilon = per_group<float>::all(0x1p-4f), .directions = 2, .seed = 1};
+  svrg<estimator<>> reduced{.of_anchor = {.seed = 2}, .of_step = e};
+  reduced.at_anchor.slope = {0};  // only the other part is random
+  reduced.at_anchor.loss = 0;
+  const auto make = [&] {
+    return [&, at_w = point_objective(store.parameters, sample{w}, gaussian{}),
+            at_anchor = point_objective(store.parameters, sample{origin}, gaussian{})](
+               std::uint32_t step, std::span<double> out) mutable {
+      at_w.select(step);
+      at_anchor.select(step);
+      dense_gradient(e.elements, reduced(step, at_w, at_anchor)[0], store.parameters, out);
+      return true;
+    };
+  };
+  const estimator_error error =
+      measure_samples(change, make, {.samples = full_sample}, measuring_threads());
+  const double mean_square = (1.5 * 1.5 + 0.5 * 0.5) / 2 * squared_norm(change);
+  check_within(error.mean_squared_error(), oracle::svrg_mse(5, mean_square, squared_norm(change), 0, 2));
+  check_unbiased(error);
+}
+
+TEST_CASE("a shared minibatch leaves a floor that more directions do not lower") {
+  const std::vector<double> spread{1, 2, 0.5, 1, 3};
+  const double trace = squared_norm(spread);
+  for (const std::uint32_t q : {1u, 8u}) {
+    CAPTURE(q);
+    const estimator_error e = measured(pairs<gaussian>(q), origin, minibatch{spread, 4}, slope);
+    check_within(e.mean_squared_error(), oracle::shared_batch_mse(5, squared_norm(slope), trace, 4, q));
+  }
+  CHECK(oracle::shared_batch_mse(5, squared_norm(slope), trace, 4, 1e9) == doctest::Approx(trace / 4));
+  CHECK(oracle::independent_batch_mse(5, squared_norm(slope), trace, 4, 1e9) < 1e-6);
+}
