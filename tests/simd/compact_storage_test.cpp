@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
@@ -41,7 +42,7 @@ TEST_CASE("bf16 takes 16 bits an element and is the nearest") {
 
 TEST_CASE("int8 takes a byte an element and two a block, and is within half a step") {
   random::engine draw({.seed = 5, .use = random::purpose::data});
-  for (const std::size_t n : {1, 127, 128, 129, 1000}) {
+  for (const std::size_t n : std::initializer_list<std::size_t>{1, 127, 128, 129, 1000}) {
     std::vector<float> values(n);
     for (std::size_t i = 0; i != n; ++i)
       values[i] = (2 * draw.uniform() - 1) * (i / compact_masters::block % 2 ? 1.0f : 0.01f);
