@@ -13,11 +13,13 @@ using namespace zoqat;
 using namespace zoqat::testing;
 
 TEST_CASE("the spread of a sample is that of statistics") {
-  const std::vector<double> sample{2, 4, 9}, single{7};
+  const std::vector<double> sample{2, 4, 9}, single{7}, equal(3, 63.532110091743121);
   CHECK(train::spread_of(sample).mean == doctest::Approx(5));
   CHECK(train::spread_of(sample).deviation == doctest::Approx(3.605551275));
   CHECK(train::spread_of(single).mean == 7);
   CHECK(train::spread_of(single).deviation == 0);
+  CHECK(train::spread_of(equal).mean == equal.front());
+  CHECK(train::spread_of(equal).deviation == 0);
 }
 
 TEST_CASE("rows keep their order, columns are aligned, and seeds of a row become mean and deviation") {

@@ -23,16 +23,17 @@
 
 namespace zoqat::train {
 
-/// Mean and standard deviation of a sample; the latter is 0 for a single value.
+/// Mean and standard deviation of a sample, which has at least one value; the latter is 0 exactly where all are equal.
 struct spread {
   double mean = 0, deviation = 0;
 };
 [[nodiscard]] inline spread spread_of(std::span<const double> values) {
-  const auto n = static_cast<double>(values.size());
+  const double n = static_cast<double>(values.size()), first = values.front();
   double sum = 0, squares = 0;
-  for (const double v : values) sum += v;
-  for (const double v : values) squares += (v - sum / n) * (v - sum / n);
-  return {sum / n, values.size() > 1 ? std::sqrt(squares / (n - 1)) : 0};
+  for (const double v : values) sum += v - first;
+  const double mean = first + sum / n;
+  for (const double v : values) squares += (v - mean) * (v - mean);
+  return {mean, values.size() > 1 ? std::sqrt(squares / (n - 1)) : 0};
 }
 
 /// Figures of a model's versions, as a table for people and as JSON for programs. A version that was made several
