@@ -21,7 +21,7 @@ namespace zoqat::simd::HWY_NAMESPACE {
 struct master_kernels {
   static void widen(const bf16* x, std::size_t n, float* out) noexcept {
     constexpr tag<std::uint32_t> words;
-    const std::uint16_t* const halves = &x->bits;
+    const auto* const halves = reinterpret_cast<const std::uint16_t*>(x);
     for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR {
       const auto word = hn::ShiftLeft<16>(hn::PromoteTo(words, at.load(halves + i)));
       at.store(hn::BitCast(tag<float>{}, word), out + i);
@@ -30,7 +30,7 @@ struct master_kernels {
 
   static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, bf16* out) noexcept {
     constexpr tag<std::uint32_t> words;
-    std::uint16_t* const halves = &out->bits;
+    auto* const halves = reinterpret_cast<std::uint16_t*>(out);
     for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR {
       const auto bits = hn::BitCast(words, at.load(x + i));
       const auto exponent = hn::Set(words, 0x7f800000u);

@@ -13,7 +13,7 @@ template <class Arch>
 struct master_kernels {
   static void widen(const bf16* x, std::size_t n, float* out) noexcept {
     for_each_batch<Arch>(n, [=](auto at, std::size_t i) {
-      at.store(xsimd::bitwise_cast<floats>(at.load(&x->bits + i) << 16), out + i);
+      at.store(xsimd::bitwise_cast<floats>(at.load(reinterpret_cast<const std::uint16_t*>(x) + i) << 16), out + i);
     });
   }
   static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, bf16* out) noexcept {
@@ -21,7 +21,7 @@ struct master_kernels {
       const words bits = xsimd::bitwise_cast<words>(at.load(x + i)), exponent(0x7f800000u);
       const words moved = bits + xsimd::select((bits & exponent) != exponent, at.load(noise + i), words(0u));
       const words quiet = xsimd::select((bits & words(0x7fffffffu)) > exponent, words(0x40u), words(0u));
-      at.store((moved >> 16) | quiet, &out->bits + i);
+      at.store((moved >> 16) | quiet, reinterpret_cast<std::uint16_t*>(out) + i);
     });
   }
   static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, grid g,
