@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/core/error.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
-#include <zoqat/core/error.hpp>
 
 #include <stdexcept>
 #include <string>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/core/executor.hpp>
+
+#include <doctest/doctest.h>
 
 #include <atomic>
 #include <chrono>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/eval/answers.hpp>
+
 #include <doctest/doctest.h>
 #include <support/character_tokenizer.hpp>
 #include <support/errors.hpp>
 #include <zoqat/core/model_shape.hpp>
-#include <zoqat/eval/answers.hpp>
 
 #include <algorithm>
 #include <cstddef>

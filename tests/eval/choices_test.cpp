@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/eval/choices.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
 #include <support/reference_llama.hpp>
-#include <zoqat/eval/choices.hpp>
 #include <zoqat/nn/llama.hpp>
 
 #include <algorithm>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/eval/corpus.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
-#include <zoqat/eval/corpus.hpp>
 
 #include <cstddef>
 #include <cstdint>

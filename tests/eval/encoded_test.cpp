@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/eval/encoded.hpp>
+
 #include <doctest/doctest.h>
 #include <support/character_tokenizer.hpp>
 #include <support/errors.hpp>
-#include <zoqat/eval/encoded.hpp>
 
 #include <cstddef>
 #include <string>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/eval/sample.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
-#include <zoqat/eval/sample.hpp>
 #include <zoqat/nn/llama.hpp>
 
 #include <cstddef>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/eval/score.hpp>
+
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
 #include <zoqat/eval/choices.hpp>
-#include <zoqat/eval/score.hpp>
 #include <zoqat/nn/llama.hpp>
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/eval/token_f1.hpp>
+
+#include <doctest/doctest.h>
 
 #include <string>
 #include <string_view>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/ext/sentencepiece.hpp>
+
 #include <doctest/doctest.h>
 #include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
-#include <zoqat/ext/sentencepiece.hpp>
 
 #include <cstdint>
 #include <string>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/bpe_model.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
-#include <zoqat/io/bpe_model.hpp>
 
 #include <fmt/format.h>
 

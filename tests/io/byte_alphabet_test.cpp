@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/io/byte_alphabet.hpp>
+
+#include <doctest/doctest.h>
 
 #include <set>
 #include <string>

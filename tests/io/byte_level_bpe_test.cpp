@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/byte_level_bpe.hpp>
+
 #include <doctest/doctest.h>
 #include <support/byte_level_files.hpp>
 #include <support/corruption.hpp>
 #include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
-#include <zoqat/io/byte_level_bpe.hpp>
 #include <zoqat/random/stream.hpp>
 
 #include <cstddef>

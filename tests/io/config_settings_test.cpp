@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/config_settings.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
-#include <zoqat/io/config_settings.hpp>
 
 #include <array>
 #include <cstddef>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/file_descriptor.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
-#include <zoqat/io/file_descriptor.hpp>
 
 #include <sys/stat.h>
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/hugging_face.hpp>
+
 #include <doctest/doctest.h>
 #include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/tiny_opt.hpp>
-#include <zoqat/io/hugging_face.hpp>
 
 #include <cmath>
 #include <cstddef>

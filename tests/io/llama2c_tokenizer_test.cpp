@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/llama2c_tokenizer.hpp>
+
 #include <doctest/doctest.h>
 #include <support/corruption.hpp>
 #include <support/data.hpp>
@@ -6,7 +8,6 @@
 #include <support/files.hpp>
 #include <support/naive_bpe.hpp>
 #include <support/tiny_vocabulary.hpp>
-#include <zoqat/io/llama2c_tokenizer.hpp>
 #include <zoqat/random/stream.hpp>
 
 #include <cstdint>

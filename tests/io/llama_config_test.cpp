@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/llama_config.hpp>
+
 #include <doctest/doctest.h>
 #include <support/corruption.hpp>
 #include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/tiny_llama.hpp>
-#include <zoqat/io/llama_config.hpp>
 
 #include <string>
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/load.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/memory_source.hpp>
 #include <support/tiny_opt.hpp>
-#include <zoqat/io/load.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/opt.hpp>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/model_config.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/tiny_opt.hpp>
-#include <zoqat/io/model_config.hpp>
 
 using namespace zoqat;
 using namespace zoqat::testing;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/name_map.hpp>
+
 #include <doctest/doctest.h>
 #include <support/tiny_llama.hpp>
-#include <zoqat/io/name_map.hpp>
 #include <zoqat/io/tensor_index.hpp>
 
 #include <set>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/open_tokenizer.hpp>
+
 #include <doctest/doctest.h>
 #include <support/byte_level_files.hpp>
 #include <support/data.hpp>
@@ -6,7 +8,6 @@
 #include <support/files.hpp>
 #include <support/tiny_vocabulary.hpp>
 #include <support/tokenizer_json_files.hpp>
-#include <zoqat/io/open_tokenizer.hpp>
 
 #include <cstdint>
 #include <filesystem>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/opt_name_map.hpp>
+
 #include <doctest/doctest.h>
 #include <support/tiny_opt.hpp>
-#include <zoqat/io/opt_name_map.hpp>
 #include <zoqat/io/tensor_index.hpp>
 
 #include <cstddef>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/pre_tokenizer.hpp>
+
 #include <doctest/doctest.h>
 #include <support/byte_level_files.hpp>
-#include <zoqat/io/pre_tokenizer.hpp>
 
 #include <string>
 #include <string_view>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/quantized_model.hpp>
+
 #include <doctest/doctest.h>
 #include <support/corruption.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/random_model.hpp>
 #include <support/tiny_opt.hpp>
-#include <zoqat/io/quantized_model.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/opt.hpp>
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/safetensors_folder.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/tiny_llama.hpp>
-#include <zoqat/io/safetensors_folder.hpp>
 
 #include <string>
 #include <utility>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/shape_limits.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/tiny_opt.hpp>
-#include <zoqat/io/shape_limits.hpp>
 
 #include <limits>
 #include <string>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/special_names.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
-#include <zoqat/io/special_names.hpp>
 
 using namespace zoqat;
 using namespace zoqat::testing;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/io/tensor_index.hpp>
+
+#include <doctest/doctest.h>
 
 #include <utility>
 #include <vector>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/tensor_source.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/memory_source.hpp>
 #include <support/tiny_opt.hpp>
-#include <zoqat/io/tensor_source.hpp>
 
 #include <cstddef>
 #include <set>

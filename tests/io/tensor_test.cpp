@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/tensor.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zoqat/core/numeric.hpp>
-#include <zoqat/io/tensor.hpp>
 
 #include <bit>
 #include <cstdint>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/tokenizer_json.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/tokenizer_json_files.hpp>
 #include <zoqat/io/byte_level_bpe.hpp>
-#include <zoqat/io/tokenizer_json.hpp>
 
 #include <cstdint>
 #include <string>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/nn/attend.hpp>
+
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
-#include <zoqat/nn/attend.hpp>
 
 #include <cmath>
 #include <cstddef>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/nn/generate.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
-#include <zoqat/nn/generate.hpp>
 #include <zoqat/nn/llama.hpp>
 
 #include <algorithm>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/nn/linear_input.hpp>
+
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
-#include <zoqat/nn/linear_input.hpp>
 #include <zoqat/simd/reference.hpp>
 #include <zoqat/zo/perturbation.hpp>
 

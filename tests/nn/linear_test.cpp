@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/nn/linear.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
-#include <zoqat/nn/linear.hpp>
 #include <zoqat/simd/reference.hpp>
 #include <zoqat/zo/perturbation.hpp>
 

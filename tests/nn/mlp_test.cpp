@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/nn/mlp.hpp>
+
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
 #include <zoqat/nn/linear.hpp>
-#include <zoqat/nn/mlp.hpp>
 
 #include <algorithm>
 #include <cmath>

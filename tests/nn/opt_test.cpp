@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/nn/opt.hpp>
+
 #include <doctest/doctest.h>
 #include <nn/deployment.hpp>
 #include <support/random_model.hpp>
 #include <support/reference_opt.hpp>
 #include <zoqat/nn/generate.hpp>
-#include <zoqat/nn/opt.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/nn/rope.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
-#include <zoqat/nn/rope.hpp>
 
 #include <cmath>
 #include <cstddef>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/nn/smoothing.hpp>
+
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
-#include <zoqat/nn/smoothing.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
 #include <cmath>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/nn/storage_plan.hpp>
+
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
 #include <zoqat/nn/opt.hpp>
-#include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/quant/scheme.hpp>
 #include <zoqat/zo/run_log.hpp>
 #include <zoqat/zo/update.hpp>

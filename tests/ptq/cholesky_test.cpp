@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/ptq/cholesky.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
-#include <zoqat/ptq/cholesky.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/ptq/reconstruct.hpp>
+
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/loss.hpp>
-#include <zoqat/ptq/reconstruct.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
 
 #include <algorithm>

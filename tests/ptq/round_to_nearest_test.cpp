@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/ptq/round_to_nearest.hpp>
+
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
-#include <zoqat/ptq/round_to_nearest.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 
 #include <algorithm>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/ptq/shifting.hpp>
+
 #include <doctest/doctest.h>
 #include <nn/deployment.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/opt.hpp>
 #include <zoqat/ptq/reconstruct.hpp>
-#include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/smoothquant.hpp>
 
 #include <algorithm>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/ptq/smoothquant.hpp>
+
 #include <doctest/doctest.h>
 #include <support/input_recorder.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
-#include <zoqat/ptq/smoothquant.hpp>
 
 #include <algorithm>
 #include <array>

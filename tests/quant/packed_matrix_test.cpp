@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/quant/packed_matrix.hpp>
+
 #include <doctest/doctest.h>
 #include <quant/weights.hpp>
 #include <support/errors.hpp>
-#include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/simd/reference.hpp>
 
 #include <algorithm>

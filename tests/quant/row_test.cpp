@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/quant/row.hpp>
+
 #include <doctest/doctest.h>
 #include <quant/weights.hpp>
-#include <zoqat/quant/row.hpp>
 
 #include <array>
 #include <cmath>

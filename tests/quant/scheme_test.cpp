@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/quant/scheme.hpp>
+
+#include <doctest/doctest.h>
 #include <zoqat/simd/packing.hpp>
 
 #include <cstddef>

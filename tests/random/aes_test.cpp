@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/random/aes.hpp>
+
+#include <doctest/doctest.h>
 
 #include <bit>
 #include <cstddef>

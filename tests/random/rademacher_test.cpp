@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/random/rademacher.hpp>
+
 #include <doctest/doctest.h>
 #include <support/directions.hpp>
-#include <zoqat/random/rademacher.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/random/superblock.hpp>
+
 #include <doctest/doctest.h>
 #include <zoqat/random/stream.hpp>
-#include <zoqat/random/superblock.hpp>
 
 #include <cstddef>
 #include <cstdint>

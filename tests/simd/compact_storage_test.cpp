@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/simd/compact_storage.hpp>
+
 #include <doctest/doctest.h>
 #include <zoqat/random/stream.hpp>
-#include <zoqat/simd/compact_storage.hpp>
 
 #include <cmath>
 #include <cstddef>

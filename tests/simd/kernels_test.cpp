@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/simd/kernels.hpp>
+
 #include <zoqat/simd/simd.hpp>
 
 #include <simd/backends.hpp>

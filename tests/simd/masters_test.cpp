@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/simd/masters.hpp>
+
 #include <doctest/doctest.h>
 #include <zoqat/random/stream.hpp>
 #include <zoqat/simd/compact_storage.hpp>
-#include <zoqat/simd/masters.hpp>
 #include <zoqat/simd/reference.hpp>
 
 #include <algorithm>

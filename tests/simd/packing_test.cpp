@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/simd/packing.hpp>
 
+
 #include <simd/backends.hpp>
 
 using namespace zoqat;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/tasks/squad.hpp>
+
 #include <doctest/doctest.h>
 #include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
-#include <zoqat/tasks/squad.hpp>
 
 #include <algorithm>
 #include <cstddef>

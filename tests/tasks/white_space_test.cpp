@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/tasks/white_space.hpp>
+
+#include <doctest/doctest.h>
 
 using namespace zoqat;
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/train/callbacks.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/quadratic.hpp>
-#include <zoqat/train/callbacks.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/train/keep_best.hpp>
+
 #include <doctest/doctest.h>
 #include <support/files.hpp>
 #include <support/quadratic.hpp>
 #include <zoqat/train/callbacks.hpp>
-#include <zoqat/train/keep_best.hpp>
 #include <zoqat/train/trainer.hpp>
 #include <zoqat/zo/run_log.hpp>
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/train/progress_bar.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/quadratic.hpp>
-#include <zoqat/train/progress_bar.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/train/results_table.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <zoqat/io/json.hpp>
-#include <zoqat/train/results_table.hpp>
 
 #include <cstddef>
 #include <string>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/train/trainer.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/quadratic.hpp>
 #include <zoqat/core/numeric.hpp>
-#include <zoqat/train/trainer.hpp>
 #include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/parabolic.hpp>
 #include <zoqat/zo/partition.hpp>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/appendix_g.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/measured.hpp>
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/random/stream.hpp>
-#include <zoqat/zo/appendix_g.hpp>
 #include <zoqat/zo/linear_oracles.hpp>
 #include <zoqat/zo/quantized_oracles.hpp>
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/confidence.hpp>
+
 #include <doctest/doctest.h>
 #include <zoqat/random/stream.hpp>
-#include <zoqat/zo/confidence.hpp>
 
 #include <array>
 #include <cmath>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/deferred_update.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/problems.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/lanes.hpp>
-#include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/update.hpp>
 
 #include <algorithm>

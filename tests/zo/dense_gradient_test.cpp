@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/dense_gradient.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zo/problems.hpp>
-#include <zoqat/zo/dense_gradient.hpp>
 #include <zoqat/zo/quantized.hpp>
 
 #include <cstddef>

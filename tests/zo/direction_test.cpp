@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/direction.hpp>
+
 #include <doctest/doctest.h>
 #include <zoqat/core/sign_run.hpp>
 #include <zoqat/random/gaussian.hpp>
 #include <zoqat/random/rademacher.hpp>
-#include <zoqat/zo/direction.hpp>
 
 #include <cstddef>
 #include <cstdint>

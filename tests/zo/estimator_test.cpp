@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/estimator.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zo/policies.hpp>
-#include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/forward.hpp>
 #include <zoqat/zo/one_point.hpp>
 #include <zoqat/zo/sgd.hpp>

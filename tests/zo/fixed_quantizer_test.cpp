@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/zo/fixed_quantizer.hpp>
+
+#include <doctest/doctest.h>
 #include <zoqat/zo/quantized_oracles.hpp>
 
 #include <cmath>

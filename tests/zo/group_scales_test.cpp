@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/group_scales.hpp>
+
 #include <doctest/doctest.h>
 #include <zoqat/core/error.hpp>
-#include <zoqat/zo/group_scales.hpp>
 
 #include <cmath>
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/in_turns.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/quadratic.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/train/trainer.hpp>
-#include <zoqat/zo/in_turns.hpp>
 #include <zoqat/zo/leave_one_out.hpp>
 
 #include <cstddef>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/linear_oracles.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zo/measured.hpp>
 #include <zoqat/zo/coordinate.hpp>
 #include <zoqat/zo/group_scales.hpp>
 #include <zoqat/zo/leave_one_out.hpp>
-#include <zoqat/zo/linear_oracles.hpp>
 #include <zoqat/zo/low_rank.hpp>
 #include <zoqat/zo/orthogonal.hpp>
 #include <zoqat/zo/partition.hpp>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/noise_oracles.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/measured.hpp>
 #include <zoqat/random/stream.hpp>
 #include <zoqat/zo/forward.hpp>
 #include <zoqat/zo/linear_oracles.hpp>
-#include <zoqat/zo/noise_oracles.hpp>
 #include <zoqat/zo/one_point.hpp>
 #include <zoqat/zo/svrg.hpp>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/zo/normal.hpp>
+
+#include <doctest/doctest.h>
 
 #include <initializer_list>
 

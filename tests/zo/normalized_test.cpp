@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/normalized.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/policies.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/forward.hpp>
-#include <zoqat/zo/normalized.hpp>
 
 #include <cstddef>
 #include <span>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/one_point.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/policies.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/one_point.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/parameter_list.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
-#include <zoqat/zo/parameter_list.hpp>
 #include <zoqat/zo/run_log.hpp>
 #include <zoqat/zo/update.hpp>
 

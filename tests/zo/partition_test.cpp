@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/partition.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/policies.hpp>
-#include <zoqat/zo/partition.hpp>
 
 #include <cmath>
 #include <cstddef>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/perturbation.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/problems.hpp>
 #include <zoqat/core/lanes.hpp>
 #include <zoqat/core/numeric.hpp>
-#include <zoqat/zo/perturbation.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/quadratic_oracles.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/measured.hpp>
 #include <zoqat/zo/forward.hpp>
 #include <zoqat/zo/leave_one_out.hpp>
 #include <zoqat/zo/one_point.hpp>
-#include <zoqat/zo/quadratic_oracles.hpp>
 
 #include <cmath>
 #include <cstddef>

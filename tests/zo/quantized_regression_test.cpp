@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/quantized_regression.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zo/measured.hpp>
-#include <zoqat/zo/quantized_regression.hpp>
 #include <zoqat/zo/ste.hpp>
 
 #include <cmath>

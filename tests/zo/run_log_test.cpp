@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/run_log.hpp>
+
 #include <doctest/doctest.h>
 #include <support/corruption.hpp>
 #include <support/errors.hpp>
@@ -6,7 +8,6 @@
 #include <zo/problems.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/parabolic.hpp>
-#include <zoqat/zo/run_log.hpp>
 #include <zoqat/zo/sgd.hpp>
 
 #include <sys/resource.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/saturation_oracles.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/measured.hpp>
 #include <zoqat/zo/linear_oracles.hpp>
-#include <zoqat/zo/saturation_oracles.hpp>
 #include <zoqat/zo/sign_of_slope.hpp>
 
 #include <cmath>

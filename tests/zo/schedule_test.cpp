@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <doctest/doctest.h>
 #include <zoqat/zo/schedule.hpp>
+
+#include <doctest/doctest.h>
 
 #include <cstdint>
 #include <initializer_list>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/sgd.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/problems.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/sgd.hpp>
 
 #include <span>
 #include <type_traits>

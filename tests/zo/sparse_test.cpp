@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/sparse.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zo/policies.hpp>
-#include <zoqat/zo/sparse.hpp>
 
 #include <cmath>
 #include <cstddef>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/ste.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zoqat/random/stream.hpp>
-#include <zoqat/zo/ste.hpp>
 
 #include <cmath>
 #include <cstddef>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/svrg.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zo/policies.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/svrg.hpp>
 
 #include <cmath>
 #include <cstddef>

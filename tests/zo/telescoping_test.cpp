@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/telescoping.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/policies.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/telescoping.hpp>
 
 #include <array>
 #include <cmath>

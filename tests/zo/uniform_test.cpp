@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/uniform.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/policies.hpp>
-#include <zoqat/zo/uniform.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/update.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/problems.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/numeric.hpp>
-#include <zoqat/zo/update.hpp>
 
 #include <cstddef>
 #include <cstdint>

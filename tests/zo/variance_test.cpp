@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/variance.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zo/measured.hpp>
-#include <zoqat/zo/variance.hpp>
 
 #include <array>
 #include <cmath>
