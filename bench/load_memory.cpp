@@ -9,7 +9,6 @@
 
 #include <zoqat/core/numeric.hpp>      // fp16
 #include <zoqat/io/atomic_file.hpp>    // config.json
-#include <zoqat/io/json.hpp>           // config.json
 #include <zoqat/io/load.hpp>           // the loading
 #include <zoqat/io/model_source.hpp>   // the folder
 #include <zoqat/io/opt_name_map.hpp>   // names and shapes of OPT's tensors
@@ -54,20 +53,8 @@ void write_checkpoint(const std::filesystem::path& folder, const model_shape& sh
   for (std::size_t i = 0; i != largest; ++i) values[i] = fp16(some[i % some.size()]);
   for (io::tensor_view& t : tensors) t.data = std::as_bytes(std::span(values)).first(*io::checked_bytes(t.shape, t.type));
   io::write_safetensors(folder / "model.safetensors", tensors);
-  const io::json config{{"architectures", {"OPTForCausalLM"}},
-                        {"model_type", "opt"},
-                        {"hidden_size", shape.hidden},
-                        {"word_embed_proj_dim", shape.hidden},
-                        {"ffn_dim", shape.intermediate},
-                        {"num_hidden_layers", shape.layers},
-                        {"num_attention_heads", shape.heads},
-                        {"vocab_size", shape.vocabulary},
-                        {"max_position_embeddings", shape.positions},
-                        {"activation_function", "relu"},
-                        {"do_layer_norm_before", true},
-                        {"tie_word_embeddings", true}};
   io::atomic_file file(folder / "config.json");
-  file.write(config.dump());
+  file.write(io::to_opt_config(shape).dump());
   file.commit();
 }
 

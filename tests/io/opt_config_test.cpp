@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/opt_config.hpp>
+
 #include <doctest/doctest.h>
 #include <support/corruption.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/tiny_opt.hpp>
-#include <zoqat/io/opt_config.hpp>
 
 #include <span>
 #include <string>
@@ -61,6 +62,16 @@ TEST_CASE("the activation is part of the kind") {
   check_mentions(failure(with("activation_function", "quick_gelu")), "the/file",
                  "\"activation_function\" is \"quick_gelu\"", "\"relu\"", "\"gelu_new\"");
   check_mentions(failure(with("activation_function", 1)), "the/file", "\"activation_function\"", "1");
+}
+
+TEST_CASE("a shape is written as Hugging Face writes it, and read back") {
+  CHECK(io::to_opt_config(tiny_opt_shape()) == tiny_opt_config(tiny_opt_shape()));
+  for (const auto activation :
+       {activation_function::relu, activation_function::gelu_erf, activation_function::gelu_tanh}) {
+    auto shape = tiny_opt_shape(false, false);
+    shape.kind.activation = activation;
+    CHECK(parse(io::to_opt_config(shape)) == shape);
+  }
 }
 
 TEST_CASE("what OPT-350M has is refused by name, with the value") {

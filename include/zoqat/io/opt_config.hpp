@@ -79,6 +79,26 @@ inline activation_function opt_activation(const json& config, std::string_view s
   return shape;
 }
 
+/// The content of the `config.json` of a Hugging Face folder with an OPT model of this shape, as `parse_opt_config`
+/// reads it back.
+[[nodiscard]] inline json to_opt_config(const model_shape& shape) {
+  using named = std::pair<std::string_view, activation_function>;
+  return {{"architectures", {"OPTForCausalLM"}},
+          {"model_type", "opt"},
+          {"hidden_size", shape.hidden},
+          {"word_embed_proj_dim", shape.hidden},
+          {"ffn_dim", shape.intermediate},
+          {"num_hidden_layers", shape.layers},
+          {"num_attention_heads", shape.heads},
+          {"vocab_size", shape.vocabulary},
+          {"max_position_embeddings", shape.positions},
+          {"activation_function", std::ranges::find(detail::opt_activations, shape.kind.activation, &named::second)->first},
+          {"do_layer_norm_before", true},
+          {"enable_bias", shape.biases},
+          {"layer_norm_elementwise_affine", true},
+          {"tie_word_embeddings", shape.tied_head}};
+}
+
 /// Reads a Hugging Face `config.json`; throws as `read_json` and `parse_opt_config` do.
 [[nodiscard]] inline model_shape read_opt_config(const std::filesystem::path& path) {
   return parse_opt_config(read_json(path), path.native());
