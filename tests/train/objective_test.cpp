@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/train/objective.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
+#include <train/points.hpp>
 #include <zoqat/nn/llama.hpp>
-#include <zoqat/train/objective.hpp>
 
 #include <algorithm>
 #include <array>
@@ -19,6 +21,8 @@ using namespace zoqat::testing;
 using namespace zoqat::quant;
 
 namespace {
+
+constexpr float epsilon = 1e-2f;
 
 using teacher = nn::llama<full_precision>;
 using student = nn::llama<scheme<weight<4, group<8>, asymmetric, clip::codes>, activation<8>>>;
@@ -40,26 +44,12 @@ struct setup {
   objective loss(objective::options how) { return {model, ideal, corpus, threads, how}; }
 };
 
-std::vector<zo::perturbation> pairs(std::uint32_t directions) {
-  std::vector<zo::perturbation> points;
-  for (std::uint32_t i = 0; i != directions; ++i) {
-    points.push_back({{7, 0, i}, per_group<float>::all(1e-2f)});
-    points.push_back(-points.back());
-  }
-  return points;
-}
-std::vector<double> evaluate(objective& loss, std::span<const zo::perturbation> points, std::size_t micro = 0) {
-  std::vector<double> losses(points.size());
-  loss(points, micro, losses);
-  return losses;
-}
-
 }  // namespace
 
 TEST_CASE("lanes at once give the losses of lanes one by one, bit by bit") {
   setup s;
   auto loss = s.loss({.batch = 3, .micro_batches = 1});
-  const auto points = pairs(2);
+  const auto points = pairs(2, epsilon);
   const auto all = evaluate(loss, points);
   for (std::size_t i = 0; i != points.size(); ++i)
     CHECK(evaluate(loss, std::span(points).subspan(i, 1)) == std::vector{all[i]});
@@ -105,7 +95,7 @@ TEST_CASE("an evaluation leaves every bit of the parameters") {
   setup s;
   const auto before = bits_of(s.model);
   auto loss = s.loss({.batch = 2, .micro_batches = 1});
-  static_cast<void>(evaluate(loss, pairs(3)));
+  static_cast<void>(evaluate(loss, pairs(3, epsilon)));
   CHECK(bits_of(s.model) == before);
 }
 
@@ -115,7 +105,7 @@ TEST_CASE("options that make no sense are refused") {
                  "3 micro-batches");
   check_mentions(message_of<value_error>([&] { s.loss({.batch = 2, .micro_batches = 0}); }), "0 micro-batches");
   auto loss = s.loss({.batch = 2, .micro_batches = 2});
-  check_mentions(message_of<value_error>([&] { evaluate(loss, pairs(1), 2); }), "micro-batch 2", "has 2");
+  check_mentions(message_of<value_error>([&] { evaluate(loss, pairs(1, epsilon), 2); }), "micro-batch 2", "has 2");
   s.corpus.clear();
   check_mentions(message_of<value_error>([&] { s.loss({}); }), "no chunks");
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/train/step_data.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
-#include <zoqat/train/step_data.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -31,8 +32,11 @@ TEST_CASE("a batch is dealt out to micro-batches in turn") {
     data.select(step);
     const auto drawn = train::draw_chunks(100, 5, 7, step);
     using items = std::vector<std::uint32_t>;
-    CHECK(items(data.of(0).begin(), data.of(0).end()) == items{drawn[0], drawn[2], drawn[4]});
-    CHECK(items(data.of(1).begin(), data.of(1).end()) == items{drawn[1], drawn[3]});
+    REQUIRE(drawn.size() == 5);
+    items even, odd;
+    for (std::size_t i = 0; i != drawn.size(); ++i) (i % 2 == 0 ? even : odd).push_back(drawn[i]);
+    CHECK(items(data.of(0).begin(), data.of(0).end()) == even);
+    CHECK(items(data.of(1).begin(), data.of(1).end()) == odd);
   }
 }
 
@@ -40,5 +44,6 @@ TEST_CASE("micro-batches that are not there are refused with the numbers") {
   check_mentions(message_of<value_error>([] { train::step_data(9, 2, 3, 0); }), "batch of 2", "3 micro-batches");
   check_mentions(message_of<value_error>([] { train::step_data(9, 2, 0, 0); }), "0 micro-batches");
   const train::step_data data(9, 2, 2, 0);
-  check_mentions(message_of<value_error>([&] { static_cast<void>(data.of(2)); }), "micro-batch 2", "has 2");
+  const volatile std::size_t missing = 2;  // known to GCC, it would warn of what is never reached
+  check_mentions(message_of<value_error>([&] { static_cast<void>(data.of(missing)); }), "micro-batch 2", "has 2");
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/train/task_loss.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
+#include <train/points.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
-#include <zoqat/train/task_loss.hpp>
 #include <zoqat/train/trainer.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/in_place.hpp>
@@ -21,6 +23,8 @@ using namespace zoqat::testing;
 using namespace zoqat::quant;
 
 namespace {
+
+constexpr float epsilon = 0.05f;
 
 using model_type = nn::llama<scheme<weight<4, group<8>, asymmetric, clip::codes>, activation<8>>>;
 using objective = train::task_loss<model_type, zo::rademacher, thread_pool>;
@@ -90,25 +94,11 @@ struct setup {
   }
 };
 
-std::vector<zo::perturbation> pairs(std::uint32_t directions) {
-  std::vector<zo::perturbation> points;
-  for (std::uint32_t i = 0; i != directions; ++i) {
-    points.push_back({{7, 0, i}, per_group<float>::all(0.05f)});
-    points.push_back(-points.back());
-  }
-  return points;
-}
-std::vector<double> evaluate(objective& loss, std::span<const zo::perturbation> points, std::size_t micro = 0) {
-  std::vector<double> losses(points.size());
-  loss(points, micro, losses);
-  return losses;
-}
-
 }  // namespace
 
 TEST_CASE("losses are those of all logits, on every lane and for every micro-batch") {
   setup s;
-  const auto points = pairs(2);
+  const auto points = pairs(2, epsilon);
   for (const task_target target : {task_target::candidates, task_target::tokens}) {
     auto loss = s.loss({.batch = 5, .micro_batches = 2, .compared_with = target, .part_tokens = 30, .seed = 4});
     CHECK(loss.micro_batches() == 2);
@@ -133,7 +123,7 @@ TEST_CASE("losses are those of all logits, on every lane and for every micro-bat
 
 TEST_CASE("a batch in parts has the loss of the whole") {
   setup s;
-  const auto points = pairs(1);
+  const auto points = pairs(1, epsilon);
   for (const task_target target : {task_target::candidates, task_target::tokens}) {
     auto whole = s.loss({.batch = 16, .compared_with = target, .part_tokens = 10'000});
     const auto expected = evaluate(whole, points);
@@ -154,7 +144,7 @@ TEST_CASE("an update that waits is made once, by the first part") {
   loss.defer(u, deferred.model);
   CHECK(bits_of(deferred.model) != bits_of(eager.model));  // weights wait for a pass
   auto at_once = eager.loss({.batch = 16, .part_tokens = 1});
-  CHECK(evaluate(loss, pairs(2)) == evaluate(at_once, pairs(2)));
+  CHECK(evaluate(loss, pairs(2, epsilon)) == evaluate(at_once, pairs(2, epsilon)));
   CHECK(bits_of(deferred.model) == bits_of(eager.model));
   loss.flush(deferred.model);
   CHECK(bits_of(deferred.model) == bits_of(eager.model));
@@ -190,7 +180,7 @@ TEST_CASE("options that make no sense are refused") {
   check_mentions(message_of<value_error>([&] { s.loss({.batch = 1, .micro_batches = 2}); }), "batch of 1",
                  "2 micro-batches");
   auto loss = s.loss({.compared_with = task_target::tokens});
-  check_mentions(message_of<value_error>([&] { evaluate(loss, pairs(1), 1); }), "micro-batch 1");
+  check_mentions(message_of<value_error>([&] { evaluate(loss, pairs(1, epsilon), 1); }), "micro-batch 1");
   s.items.clear();
   check_mentions(message_of<value_error>([&] { s.loss({}); }), "no items");
 }
