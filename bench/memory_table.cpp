@@ -89,18 +89,21 @@ constexpr double megabyte = 1e6;
 /// What a model keeps, by kind.
 template <class Model>
 void print_parts(Model& model) {
-  double masters = 0, packed = 0, quantizers = 0, other = 0, base = 0;
-  model.for_each_base_tensor([&](nn::trainable& t) { base += static_cast<double>(t.bytes()); });
+  double masters = 0, frozen = 0, quantizers = 0, base = 0, base_of_layers = 0;
+  const auto add_to = [](double& total) {
+    return [&](nn::trainable& t) { total += static_cast<double>(t.bytes()); };
+  };
+  model.for_each_base_tensor(add_to(base));
   model.for_each_site([&](auto&& site) {
     for (auto* layer : site.layers) {
-      masters += static_cast<double>(layer->weight().bytes() + layer->weight().unit().size() * sizeof(float));
-      quantizers += static_cast<double>(layer->quantizer_bytes());
-      if (layer->deployed()) packed += static_cast<double>(layer->weight_bytes());
+      const auto grids = static_cast<double>(layer->quantizer_bytes());
+      (layer->deployed() ? frozen : masters) += static_cast<double>(layer->held_bytes()) - grids;
+      quantizers += grids;
+      layer->for_each_base_tensor(add_to(base_of_layers));
     }
   });
-  other = base - masters;
-  fmt::print("masters {}\nfrozen {}\ngrids {}\nembeddings {}\n", masters / megabyte, packed / megabyte,
-             quantizers / megabyte, other / megabyte);
+  fmt::print("masters {}\nfrozen {}\ngrids {}\nembeddings {}\n", masters / megabyte, frozen / megabyte,
+             quantizers / megabyte, (base - base_of_layers) / megabyte);
 }
 
 /// The least memory Linux counts for this process from now on is what it holds now.
