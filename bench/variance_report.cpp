@@ -15,11 +15,10 @@
 #include <zoqat/nn/llama.hpp>           // llama<scheme>
 #include <zoqat/ptq/ptq.hpp>            // round_to_nearest, smoothquant
 #include <zoqat/train/objective.hpp>    // language_model_loss
+#include <zoqat/zo/balance.hpp>         // balance, for_least_error
 #include <zoqat/zo/forward.hpp>         // forward differences
-#include <zoqat/zo/group_scales.hpp>    // best_scales
 #include <zoqat/zo/in_turns.hpp>        // two lanes at a time
 #include <zoqat/zo/leave_one_out.hpp>   // points compared with each other
-#include <zoqat/zo/parabolic.hpp>       // balance
 #include <zoqat/zo/variance.hpp>        // measure
 
 #include <CLI/CLI.hpp>
@@ -221,33 +220,6 @@ void measure_all(report& r, setting& s) {
   r.add<zo::leave_one_out>(s, "rademacher leave-one-out", false, 16);
 }
 
-/// The ε of least error, from the norms that the reference gives its groups. Its error is spread over the elements of
-/// a group as 1/ε².
-per_group<float> best_scales_of(problem& p, const setting& s) {
-  per_group<double> size, squares, error;
-  std::size_t at = 0;
-  double total = 0;
-  moving{p.model, s.epsilon, s.alone}.for_each_parameter([&](const parameter& t) {
-    size[t.group] += static_cast<double>(t.size());
-    for (std::size_t i = 0; i != t.size(); ++i, ++at) squares[t.group] += s.gradient[at] * s.gradient[at];
-  });
-  for (const parameter_group group : all_parameter_groups)
-    if (size[group] > 0)
-      total += error[group] = size[group] / static_cast<double>(s.epsilon[group] * s.epsilon[group]);
-  double power = 0;  // of the slopes at the scales that there are
-  per_group<double> norm;
-  for (const parameter_group group : all_parameter_groups) {
-    const double noise = error[group] / total * s.error_of_mean;
-    norm[group] = std::sqrt(std::max(squares[group] - noise, 0.01 * squares[group]));
-    power += std::pow(static_cast<double>(s.epsilon[group]) * norm[group], 2);
-    if (size[group] > 0)
-      fmt::print("# {:12} {:7} elements, gradient {:.4g}, epsilon {:.4g}\n",
-                 parameter_group_names[static_cast<std::size_t>(group)], size[group], norm[group],
-                 s.epsilon[group]);
-  }
-  return zo::best_scales(size, norm, std::sqrt(power));
-}
-
 /// One tensor of one layer, and the few strong parameters that the trainer moves by default: at one scale for all as
 /// in Table C.1, which is tried at several sizes, at scales that raise the loss alike, and at those of least error.
 void run(problem& p, report& r) {
@@ -258,9 +230,10 @@ void run(problem& p, report& r) {
   auto strong_groups = per_group<bool>::all(true);
   strong_groups.weight = strong_groups.clipping = false;
   auto loss = p.loss({false, {}});
-  setting balanced{.name = "balanced", .epsilon = zo::balance(p.model, loss, {.groups = strong_groups}).epsilon};
+  const zo::balanced_scales scales = zo::balance(p.model, loss, {.groups = strong_groups});
+  setting balanced{.name = "balanced", .epsilon = scales.epsilon};
   measure_all(r, balanced);
-  setting best{.name = "best scales", .epsilon = best_scales_of(p, balanced)};
+  setting best{.name = "least error", .epsilon = zo::for_least_error(scales).epsilon};
   r.measure_gradient(best);
   r.add<zo::central>(best, "gaussian pairs", true, 1);
   r.add<zo::central>(best, "rademacher pairs", false, 1);

@@ -20,7 +20,8 @@
 #include <zoqat/quant/catalogue.hpp>     // catalogue, named
 #include <zoqat/tasks/tasks.hpp>         // read_sst2, …, split
 #include <zoqat/train/train.hpp>         // task_loss, run, keep_best, replay_first, results_table
-#include <zoqat/zo/parabolic.hpp>        // balance, parabolic
+#include <zoqat/zo/balance.hpp>          // balance
+#include <zoqat/zo/parabolic.hpp>        // parabolic
 #include <zoqat/zo/sgd.hpp>              // sgd
 
 #include <CLI/CLI.hpp>

@@ -16,7 +16,8 @@
 #include <zoqat/ptq/ptq.hpp>             // round_to_nearest, smoothquant, reconstructor
 #include <zoqat/quant/catalogue.hpp>     // standard_schemes
 #include <zoqat/train/train.hpp>         // language_model_loss, run, replay, callbacks
-#include <zoqat/zo/parabolic.hpp>        // balance, parabolic
+#include <zoqat/zo/balance.hpp>          // balance, for_least_error
+#include <zoqat/zo/parabolic.hpp>        // parabolic
 #include <zoqat/zo/sgd.hpp>              // sgd
 
 #include <CLI/CLI.hpp>
@@ -33,7 +34,7 @@ using schemes = quant::standard_schemes::only<"w2a16g32", "w2a16g128", "w3a16", 
 struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
-  std::string scheme = "w4a4", start = "codes", optimizer = "parabolic", loss = "teacher", direction = "rademacher";
+  std::string scheme = "w4a4", start = "codes", optimizer = "parabolic", loss = "teacher", direction = "rademacher", scales = "balanced";
   std::string train = "smoothing,score_scale,step_tensor,step_row,step_column,step_group,norm,norm_scale";
   std::uint64_t seed = 0;
   std::size_t length = 256, calibration = 256, sampled = 512, batch = 4;
@@ -70,6 +71,7 @@ struct settings {
     f("directions", s.directions, "directions averaged per step (q in eq. 2)");
     f("smoothing-alpha", s.smoothing_alpha, "SmoothQuant's exponent");
     f("elevation", s.elevation, "parabolic: what all perturbations together add to the loss, relative to it");
+    f("scales", s.scales, "parabolic: balanced, so that all groups raise the loss alike, or least-error, so that the gradient is estimated best");
     f("trust", s.trust, "parabolic: part of the way to the bottom of the parabola");
     f("clip", s.clip, "sgd: bound on |L+ - L-| / 2, 0 for none");
     f("epsilon", s.epsilon, "sgd: perturbation (Table C.1: 1e-3 to 1e-4); for weights in step sizes");
@@ -236,8 +238,9 @@ void train_model(Model& model, workbench& bench, const settings& s, bool resume)
   const zo::linear_decay schedule{s.steps};
   if (s.optimizer == "sgd")
     return optimize(model, loss, zo::sgd<zo::linear_decay>{s.rates(), schedule}, s.of_trained([&](auto) { return s.epsilon; }), bench, s, resume);
-  const zo::balanced_scales scales = zo::balance(model, loss, {.relative_elevation = s.elevation, .groups = s.trained(),
-                                                               .seed = ~s.seed});
+  const zo::balance_options how{.relative_elevation = s.elevation, .groups = s.trained(), .seed = ~s.seed};
+  zo::balanced_scales scales = zo::balance(model, loss, how);
+  if (s.scales == "least-error") scales = zo::for_least_error(scales, how);
   for (const parameter_group group : all_parameter_groups)
     if (scales.epsilon[group] > 0)
       fmt::print("epsilon of {} = {:.4g}\n", parameter_group_names[static_cast<std::size_t>(group)], scales.epsilon[group]);
@@ -346,6 +349,7 @@ int main(int argc, char** argv) {
   train->get_option("--start")->check(CLI::IsMember({"rtn", "smoothquant", "ranges", "codes"}));
   train->get_option("--optimizer")->check(CLI::IsMember({"parabolic", "sgd"}));
   train->get_option("--loss")->check(CLI::IsMember({"teacher", "text"}));
+  train->get_option("--scales")->check(CLI::IsMember({"balanced", "least-error"}));
   train->get_option("--direction")->check(CLI::IsMember({"rademacher", "gaussian"}));
   CLI::Option* const log = train->add_option("--log", s.log, "run log to write");
   train->add_flag("--resume", resume, "go on with the run in --log; everything that makes the run is taken from there")->needs(log);

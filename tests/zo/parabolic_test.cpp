@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/parabolic.hpp>
+
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <zo/bowl.hpp>
 #include <zo/problems.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/parabolic.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -20,34 +22,6 @@ using zoqat::testing::message_of;
 
 namespace {
 
-// base + ½ Σ h_i (x_i − t_i)²: along a Rademacher direction the loss rises by ε² / 2 · tr(H), whichever it is.
-struct bowl {
-  double base;
-  std::vector<double> h, t;
-  double operator()(std::span<const float> x, std::size_t) const {
-    double total = base;
-    for (std::size_t i = 0; i != h.size(); ++i) total += h[i] * (double{x[i]} - t[i]) * (double{x[i]} - t[i]) / 2;
-    return total;
-  }
-};
-
-// Weights with a trace of 3, one smoothing parameter with 400, and norms whose units make 5 of 0.2.
-tensors three_groups() {
-  tensors t;
-  t.add(parameter_group::weight, std::vector<float>(6, 0.0f));
-  t.add(parameter_group::smoothing, {0});
-  t.add(parameter_group::norm, {0, 0}, {3, 4});
-  return t;
-}
-bowl three_curvatures() {
-  return {.base = 2, .h = {0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 400, 0.2, 0.2}, .t = std::vector<double>(9, 0.0)};
-}
-
-// Enough rounds, and room enough, to get there from afar.
-balance_options patient() {
-  return {.relative_elevation = 0.06, .probes = 2, .rounds = 8, .first_epsilon = 0.05f, .largest_epsilon = 100};
-}
-
 estimate measured(std::vector<float> slope, float agreed_power, float power, std::uint32_t step = 0) {
   return {.seed = 1,
           .step = step,
@@ -58,85 +32,9 @@ estimate measured(std::vector<float> slope, float agreed_power, float power, std
           .power = power};
 }
 
-balanced_scales two_scales() { return {.epsilon = {.weight = 0.5f, .norm = 0.25f}, .elevation = 0.125, .loss = 10}; }
+balanced_scales two_scales() { return {.epsilon = {.weight = 0.5f, .norm = 0.25f}, .elevation = 0.25, .loss = 10}; }
 
 }  // namespace
-
-// --- Balance -------------------------------------------------------------------------------------------------------
-
-TEST_CASE("on a quadratic the balanced epsilons are sqrt(2 elevation / trace)") {
-  tensors store = three_groups();
-  const auto scales = balance(store, objective_of(store, rademacher(), three_curvatures()), patient());
-  CHECK(scales.loss == doctest::Approx(2));
-  CHECK(scales.elevation == doctest::Approx(0.06 * 2 / 3));
-  CHECK(scales.groups() == 3);
-  CHECK(scales.epsilon.weight == doctest::Approx(std::sqrt(0.08 / 3)).epsilon(1e-4));
-  CHECK(scales.epsilon.smoothing == doctest::Approx(std::sqrt(0.08 / 400)).epsilon(1e-4));
-  CHECK(scales.epsilon.norm == doctest::Approx(std::sqrt(0.08 / (0.2 * 9 + 0.2 * 16))).epsilon(1e-4));
-  CHECK(scales.epsilon.clipping == 0);
-}
-
-TEST_CASE("all groups together raise the loss by what was asked for, away from the bottom too") {
-  tensors store = three_groups();
-  bowl f = three_curvatures();
-  f.t = {1, -1, 0.5, 2, 0, 1, 0.01, 1, -1};
-  const auto loss = objective_of(store, rademacher(), f);
-  const auto scales = balance(store, loss, patient());
-  const perturbation forward{{99, 0, 0}, scales.epsilon};
-  const perturbation lanes[] = {forward, -forward, {{99, 0, 0}, {}}};
-  double losses[3];
-  loss(std::span<const perturbation>(lanes), 0, std::span<double>(losses));
-  CHECK((losses[0] + losses[1]) / 2 - losses[2] == doctest::Approx(0.06 * losses[2]).epsilon(1e-3));
-}
-
-TEST_CASE("groups that are left out get no epsilon and no share of the elevation") {
-  tensors store = three_groups();
-  balance_options options = patient();
-  options.groups.smoothing = false;
-  const auto scales = balance(store, objective_of(store, rademacher(), three_curvatures()), options);
-  CHECK(scales.groups() == 2);
-  CHECK(scales.epsilon.smoothing == 0);
-  CHECK(scales.elevation == doctest::Approx(0.06 * 2 / 2));
-  CHECK(scales.epsilon.weight == doctest::Approx(std::sqrt(0.12 / 3)).epsilon(1e-4));
-}
-
-TEST_CASE("a group that raises nothing, or lowers the loss, goes as far as it may") {
-  for (const double curvature : {0.0, -1e-3}) {
-    tensors store = three_groups();
-    bowl f = three_curvatures();
-    f.h[6] = curvature;
-    balance_options options = patient();
-    options.largest_epsilon = 0.3f;
-    CHECK(balance(store, objective_of(store, rademacher(), f), options).epsilon.smoothing == 0.3f);
-  }
-}
-
-TEST_CASE("balancing leaves the masters as they are") {
-  tensors store = assorted();
-  const auto before = bits_of(store.values());
-  (void)balance(store, objective_of(store, gaussian(), [](std::span<const float> x, std::size_t) {
-    double total = 1;
-    for (const float v : x) total += double{v} * v;
-    return total;
-  }), {});
-  CHECK(bits_of(store.values()) == before);
-}
-
-TEST_CASE("what cannot be balanced is an error") {
-  tensors store = three_groups();
-  const auto constant_loss = [&](double value) {
-    return [value](std::span<const perturbation>, std::size_t, std::span<double> losses) {
-      for (double& loss : losses) loss = value;
-    };
-  };
-  check_mentions(message_of<value_error>([&] { (void)balance(store, constant_loss(NAN), {}); }), "balance", "nan");
-  check_mentions(message_of<value_error>([&] { (void)balance(store, constant_loss(0), {}); }), "balance",
-                 "loss of 0");
-  CHECK_THROWS_AS((void)balance(store, constant_loss(1), {.probes = 0}), value_error);
-  CHECK_THROWS_AS((void)balance(store, constant_loss(1), {.rounds = 0}), value_error);
-  CHECK_THROWS_AS((void)balance(store, constant_loss(1), {.relative_elevation = 0}), value_error);
-  CHECK_NOTHROW((void)balance(store, constant_loss(1), {}));
-}
 
 // --- The gauge -----------------------------------------------------------------------------------------------------
 
@@ -185,7 +83,7 @@ TEST_CASE("a gain is the way to the bottom of the parabola, times trust, schedul
   signal_gauge gauge = optimizer.gauge;
   gauge.observe(4, 4);
   const update u = optimizer.plan(measured({2, -1}, 4, 4, 2));
-  const double factor = 0.5 * (1 - 2.0 / 8) * gauge.fraction() / (2 * 0.125 * 2);
+  const double factor = 0.5 * (1 - 2.0 / 8) * gauge.fraction() / (2 * 0.25);
   CHECK(u.gain.weight == doctest::Approx(factor * 0.5).epsilon(1e-6));
   CHECK(u.gain.norm == doctest::Approx(factor * 0.25).epsilon(1e-6));
   CHECK(u.gain.smoothing == 0);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/point_objective.hpp>
+
 #include <doctest/doctest.h>
 #include <zo/problems.hpp>
-#include <zoqat/zo/point_objective.hpp>
 
 #include <array>
 #include <cstddef>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/zo/appendix_g.hpp>
+#include <zoqat/zo/balance.hpp>
 #include <zoqat/zo/confidence.hpp>
 #include <zoqat/zo/control_variate.hpp>
 #include <zoqat/zo/coordinate.hpp>
