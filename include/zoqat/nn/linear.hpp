@@ -119,6 +119,8 @@ class smoothed_linear {
   [[nodiscard]] trainable& clipping() noexcept { return clipping_; }
   /// The masters are gone and only packed codes remain.
   [[nodiscard]] bool deployed() const noexcept { return Scheme::quantizes_weights && !packed_.empty(); }
+  /// Whether masters lie in fp32 and grids are not fixed: what ptq needs, and has until `store` or `deploy`.
+  [[nodiscard]] bool startable() const noexcept { return weight_.values().size() == out_ * in_ && grids_.empty(); }
   /// Bytes that quantizing the weights takes beside them while they train.
   [[nodiscard]] std::size_t quantizer_bytes() const noexcept {
     return clipping_.bytes() + steps_.bytes() + grids_.bytes();

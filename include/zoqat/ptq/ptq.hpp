@@ -9,3 +9,4 @@
 #include <zoqat/ptq/row_rounding.hpp>
 #include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/smoothquant.hpp>
+#include <zoqat/ptq/startable.hpp>

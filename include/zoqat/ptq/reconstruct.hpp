@@ -7,6 +7,7 @@
 #include <zoqat/nn/site.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
+#include <zoqat/ptq/startable.hpp>
 #include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
@@ -89,7 +90,9 @@ class reconstructor {
                 "quant::clip::codes, and a granularity other than per_tensor");
 
   reconstructor(Model& model, Teacher& teacher, Executor& threads, reconstruction_options options = {})
-      : model_(model), teacher_(teacher), threads_(threads), options_(options) {}
+      : model_(model), teacher_(teacher), threads_(threads), options_(options) {
+    require_startable(model, "reconstructor");
+  }
 
   /// `progress(block, blocks)` is called before each block.
   template <class Progress>

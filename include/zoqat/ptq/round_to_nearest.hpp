@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/ptq/startable.hpp>
+
 namespace zoqat::ptq {
 
 /// Starts every grid of a model from the range of the weights it covers, as they are after smoothing: the default
-/// asymmetric quantization that everything else is measured against.
+/// asymmetric quantization that everything else is measured against. Throws as `require_startable` does.
 template <class Model>
 void round_to_nearest(Model& model) {
+  require_startable(model, "round_to_nearest");
   model.for_each_site([](auto&& site) {
     for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
   });

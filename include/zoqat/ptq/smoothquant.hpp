@@ -6,6 +6,7 @@
 #include <zoqat/ptq/channel_ranges.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
 #include <zoqat/ptq/shifting.hpp>
+#include <zoqat/ptq/startable.hpp>
 #include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
@@ -40,10 +41,11 @@ void start_smoothing(nn::smoothing& site, std::span<const channel_range> ranges,
 /// Starts a whole model as SmoothQuant does, at the sites where a norm feeds linear layers, and its grids from the
 /// smoothed weights. A scheme that shifts inputs has its shifts started first, at all sites (see start_shift).
 /// `teacher` is the model in full precision. A scheme without quantized activations has no smoothing, and this is
-/// round-to-nearest. Cost: one pass of the teacher over `corpus`.
+/// round-to-nearest. Throws as `require_startable` does. Cost: one pass of the teacher over `corpus`.
 template <simd::kernels Kernels = simd::default_kernels, class Model, class Teacher, executor Executor>
 void smoothquant(Model& model, Teacher& teacher, std::span<const nn::token_batch> corpus, float alpha,
                  Executor& threads) {
+  require_startable(model, "smoothquant");
   if constexpr (Model::scheme::smooths_inputs) {
     const channel_ranges ranges = input_ranges<Kernels>(teacher, corpus, threads);
     std::size_t index = 0;

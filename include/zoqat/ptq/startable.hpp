@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+
+#include <string_view>
+
+namespace zoqat::ptq {
+
+/// Throws value_error, with the tensor's name, unless the quantization of every linear layer can still be started:
+/// after `store` or `deploy` masters are in fewer bits or gone, and grids are fixed. `what` is what was asked for.
+template <class Model>
+void require_startable(Model& model, std::string_view what) {
+  model.for_each_site([&](auto&& site) {
+    for (const auto* layer : site.layers)
+      require(layer->startable(),
+              "{}: {} is stored for fine-tuning or packed already; start a model's quantization before store() or "
+              "deploy()",
+              what, layer->weight().name());
+  });
+}
+
+}  // namespace zoqat::ptq
