@@ -10,30 +10,43 @@
 
 namespace zoqat::quant {
 
-/// Grids that stay what they are while weights move, as in fine-tuning (section 5.4): 6 or 8 bytes each, where the
-/// parameters of a clipping policy take up to 16.
+/// Grids that stay what they are while weights move, as in fine-tuning (section 5.4): a scale and a byte each, two more
+/// where the clipping policy bounds the codes, and the scale alone where zero is in the middle; the parameters of a
+/// clipping policy take up to 16 bytes.
 template <class Weight>
 class fixed_grids {
  public:
-  [[nodiscard]] bool empty() const noexcept { return grids_.empty(); }
-  [[nodiscard]] std::size_t bytes() const noexcept { return grids_.size() * sizeof(stored); }
-  void resize(std::size_t grids) { grids_.resize(grids); }
+  [[nodiscard]] bool empty() const noexcept { return scales_.empty(); }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return scales_.size() * sizeof(scale_type) + zero_points_.size() + bounds_.size() * sizeof(code_bounds);
+  }
+  void resize(std::size_t grids) {
+    scales_.resize(grids);
+    if constexpr (!centered) zero_points_.resize(grids);
+    if constexpr (bounded) bounds_.resize(grids);
+  }
   void set(std::size_t i, const code_grid& g) noexcept {
-    grids_[i] = {stored_scale<scale_type>(g.where.scale), static_cast<std::uint8_t>(g.where.zero_point), g.least,
-                 g.greatest};
+    scales_[i] = stored_scale<scale_type>(g.where.scale);
+    if constexpr (!centered) zero_points_[i] = static_cast<std::uint8_t>(g.where.zero_point);
+    if constexpr (bounded) bounds_[i] = {g.least, g.greatest};
   }
   [[nodiscard]] code_grid operator[](std::size_t i) const noexcept {
-    const stored& g = grids_[i];
-    return {{static_cast<float>(g.scale), g.zero_point}, g.least, g.greatest};
+    code_grid g{{static_cast<float>(scales_[i]), 1 << (Weight::bits - 1)}, 0, (1 << Weight::bits) - 1};
+    if constexpr (!centered) g.where.zero_point = zero_points_[i];
+    if constexpr (bounded) g.least = bounds_[i].least, g.greatest = bounds_[i].greatest;
+    return g;
   }
 
  private:
   using scale_type = typename Weight::scale_type;
-  struct stored {
-    scale_type scale;
-    std::uint8_t zero_point, least, greatest;
+  static constexpr bool bounded = !Weight::clipping::follows_range;  ///< all others use all codes
+  static constexpr bool centered = Weight::symmetric && !bounded;
+  struct code_bounds {
+    std::uint8_t least, greatest;
   };
-  buffer<stored> grids_;
+  buffer<scale_type> scales_;
+  buffer<std::uint8_t> zero_points_;
+  buffer<code_bounds> bounds_;
 };
 
 }  // namespace zoqat::quant
