@@ -264,7 +264,7 @@ TEST_CASE("a damaged header is an error that says what is wrong and names the fi
     return message_of<io_error>([&] { (void)run_log::read(path); });
   };
   check_mentions(message_with(0, 'Z'), path.native(), "not a run log");
-  check_mentions(message_with(8, 9), path.native(), "version 9", "version 1 is wanted");
+  check_mentions(message_with(8, 9), path.native(), "version 9", "version 2 is wanted");
   check_mentions(message_with(15, 0x7f), path.native(), "ends within the header");
   check_mentions(message_with(12, 24), path.native(), "damaged");
   check_mentions(message_with(16, 0), path.native(), "damaged");

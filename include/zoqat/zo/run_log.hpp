@@ -24,18 +24,21 @@
 
 namespace zoqat::zo {
 
-/// A hash of all parameters of a store, names and bits: tells whether a log belongs to a model.
+/// A hash of all parameters of a store, names and bits, and of what it says beside them through
+/// `for_each_constant(f)`, f(std::span<const std::byte>): tells whether a log belongs to a model.
 template <parameter_store Store>
 [[nodiscard]] std::uint64_t fingerprint(Store& parameters) {
   std::uint64_t hash = hash_bytes({});
+  const auto take = [&](std::span<const std::byte> bytes) { hash = hash_bytes(bytes, hash); };
   parameters.for_each_parameter([&](const parameter& p) {
-    hash = hash_bytes(std::as_bytes(std::span(p.name)), hash);
-    hash = hash_bytes(std::as_bytes(p.values), hash);
-    hash = hash_bytes(std::as_bytes(p.compact.halves), hash);
-    hash = hash_bytes(std::as_bytes(p.compact.codes), hash);
-    hash = hash_bytes(std::as_bytes(p.compact.scales), hash);
-    hash = hash_bytes(std::as_bytes(p.unit), hash);
+    take(std::as_bytes(std::span(p.name)));
+    take(std::as_bytes(p.values));
+    take(std::as_bytes(p.compact.halves));
+    take(std::as_bytes(p.compact.codes));
+    take(std::as_bytes(p.compact.scales));
+    take(std::as_bytes(p.unit));
   });
+  if constexpr (requires { parameters.for_each_constant(take); }) parameters.for_each_constant(take);
   return hash;
 }
 
@@ -56,7 +59,7 @@ struct run_header {
 ///   record  u32 step, u32 q, f32 gain of each parameter group, f32 agreed power, f32 power, q × f32 slope, u32 hash
 class run_log {
  public:
-  static constexpr std::uint32_t version = 1;
+  static constexpr std::uint32_t version = 2;  ///< 1: fingerprints of parameters alone
 
   /// Starts a log; replaces a file of that name. Throws io_error.
   [[nodiscard]] static run_log create(const std::filesystem::path& path, run_header header) {
