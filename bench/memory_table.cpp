@@ -131,7 +131,7 @@ template <class Scheme>
 void run(const experiment& e, int steps, unsigned threads) {
   using model_type = nn::opt<Scheme>;
   nn::storage_plan plan{.masters = e.masters, .embeddings = std::max(e.masters, master_format::bf16)};
-  if (e.trains_all()) plan.trained = {"*"}, plan.fixed_quantization = false;
+  if (e.trains_all()) plan.trained = {"*"}, plan.fixed_quantization = false, plan.norms = true;
   std::uint32_t name = 0;
   model_type model = model_type::build(e.shape, [&](nn::trainable& t) {
     fill_normal(t.values().flat(), name++, 0.02f);

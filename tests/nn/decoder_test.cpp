@@ -95,8 +95,7 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
   check_deployment(model, sequences());
 
   // What is stored is all there is: another model of that shape, given it, computes the same.
-  student copy(model.shape());
-  copy.prepare_storage();
+  student copy = student::with_storage(model.shape());
   std::vector<std::vector<std::byte>> contents;
   model.for_each_stored([&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
     const auto from = std::as_bytes(values);

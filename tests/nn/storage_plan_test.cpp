@@ -2,6 +2,7 @@
 #include <zoqat/nn/storage_plan.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/opt.hpp>
 #include <zoqat/quant/scheme.hpp>
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace zoqat;
@@ -79,12 +81,89 @@ TEST_CASE_TEMPLATE("storing a model as planned changes no bit of what it compute
                                                    "model.layers.0.self_attn.v_proj.weight",
                                                    "model.layers.1.self_attn.q_proj.weight",
                                                    "model.layers.1.self_attn.v_proj.weight"});
-  model.for_each_parameter([](const parameter& p) {  // what quantizes is fixed
-    CHECK((p.group == parameter_group::weight || p.group == parameter_group::norm ||
-           p.group == parameter_group::norm_scale));
-  });
+  model.for_each_parameter([](const parameter& p) { CHECK(p.group == parameter_group::weight); });
   model.deploy();
+  model.for_each_parameter([](const parameter& p) { FAIL(p.name); });
   CHECK(bits(logits_of(model, batch())) == before);
+}
+
+TEST_CASE("what a plan leaves out does not train, and no lane moves it") {
+  const auto names = [](const nn::storage_plan& plan) {
+    auto model = started<nn::opt<codes>>(shape());
+    model.store(plan);
+    std::set<std::string> all;
+    model.for_each_parameter([&](const parameter& p) { all.emplace(p.name); });
+    return all;
+  };
+  const std::string block = "model.layers.0.";
+  CHECK(names({.trained = {block + "mlp.fc1"}}) == std::set{block + "mlp.fc1.weight"});
+  const auto with_norms = names({.trained = {block + "mlp.fc1"}, .norms = true});
+  CHECK(with_norms.contains(block + "mlp.fc1.bias"));
+  CHECK(with_norms.contains("model.norm.weight"));
+  CHECK_FALSE(with_norms.contains(block + "mlp.fc2.bias"));
+  const auto clipped = names({.trained = {block + "mlp.fc1"}, .fixed_quantization = false});
+  CHECK(clipped.contains(block + "mlp.fc1.clipping"));
+
+  auto model = started<nn::opt<codes>>(shape());
+  model.store({});
+  const auto before = bits(logits_of(model, batch()));
+  auto everything_else = per_group<float>::all(0.5f);
+  everything_else.weight = 0;
+  const zo::perturbation point{{1, 2, 3}, everything_else};
+  const zo::lanes<zo::gaussian> lane(std::span(&point, 1));
+  sequential here;
+  nn::workspace work;
+  const auto tokens = batch();
+  model.forward(nn::forward_pass<simd::default_kernels, zo::lanes<zo::gaussian>, sequential>{lane, here, tokens, work});
+  const auto moved = work.normed;
+  constexpr inference_lane rest;
+  model.forward(nn::forward_pass<simd::default_kernels, inference_lane, sequential>{rest, here, tokens, work});
+  CHECK(std::ranges::equal(moved.flat(), work.normed.flat()));
+  CHECK(bits(logits_of(model, batch())) == before);
+}
+
+TEST_CASE("in full precision too only the layers that a plan names train") {
+  auto model = random_model<nn::opt<quant::full_precision>>(shape());
+  model.store({.trained = {"*.q_proj"}, .masters = master_format::bf16});
+  CHECK(weights_of(model) == std::set<std::string>{"model.layers.0.self_attn.q_proj.weight",
+                                                   "model.layers.1.self_attn.q_proj.weight"});
+}
+
+TEST_CASE("a pattern that names no layer is an error, with the names that there are") {
+  auto model = started<nn::opt<codes>>(shape());
+  const nn::storage_plan plan{.trained = {"*.q_proj", "*.out_proj"}};
+  check_mentions(message_of<value_error>([&] { model.store(plan); }), "'*.out_proj'", "self_attn.o_proj", "mlp.fc2");
+  check_mentions(message_of<value_error>([&] { (void)nn::opt<codes>::build(shape(), [](nn::trainable&) {}, plan); }),
+                 "'*.out_proj'");
+  CHECK(weights_of(model).size() == 12);
+}
+
+TEST_CASE("weights are copied out of a model in fewer bits as they are, and never into one") {
+  for (const master_format format : {master_format::bf16, master_format::int8}) {
+    auto from = random_model<nn::opt<quant::full_precision>>(shape());
+    from.store({.trained = {"*"}, .masters = format, .embeddings = format});
+    nn::opt<quant::full_precision> to(from.shape());
+    nn::copy_base_tensors(from, to);
+    CHECK(bits(logits_of(to, batch())) == bits(logits_of(from, batch())));
+    check_mentions(message_of<value_error>([&] { nn::copy_base_tensors(to, from); }), "model.embed_tokens.weight",
+                   "fewer bits");
+  }
+}
+
+TEST_CASE("models that differ in what is frozen have different fingerprints") {
+  const auto of = [](float factor, bool packed_too) {
+    auto model = started<nn::opt<codes>>(shape());
+    model.for_each_base_tensor([&](nn::trainable& t) {
+      if (t.name().ends_with(packed_too ? "fc1.weight" : "embed_tokens.weight"))
+        for (float& x : t.values().flat()) x *= factor;
+    });
+    model.store({});
+    return zo::fingerprint(model);
+  };
+  CHECK(of(1, true) == of(1, false));
+  CHECK(of(2, true) != of(1, true));
+  CHECK(of(2, false) != of(1, false));
+  CHECK(of(2, false) != of(2, true));
 }
 
 TEST_CASE_TEMPLATE("a model built tensor by tensor is the one that was loaded as a whole and stored", Scheme, codes,
@@ -111,6 +190,23 @@ TEST_CASE_TEMPLATE("a model built tensor by tensor is the one that was loaded as
       CHECK(bits(logits_of(built, batch())) == bits(logits_of(whole, batch())));
       CHECK(built.weight_bytes() == whole.weight_bytes());
     }
+}
+
+TEST_CASE("a model with quantized queries, keys and values has their scales when it was built tensor by tensor") {
+  using scores = quant::scheme<quant::weight<4>, quant::activation<8>, quant::attention<8>>;
+  const auto scales_in = [](auto model) {
+    std::size_t n = 0;
+    model.for_each_trainable([&](nn::trainable& t) {
+      if (t.view().group != parameter_group::score_scale) return;
+      n += t.values().size();
+      CHECK(t.frozen());
+    });
+    return n;
+  };
+  nn::opt<scores> whole(shape());
+  whole.store({});
+  CHECK(scales_in(nn::opt<scores>::build(shape(), [](nn::trainable&) {}, {})) > 0);
+  CHECK(scales_in(nn::opt<scores>::build(shape(), [](nn::trainable&) {}, {})) == scales_in(std::move(whole)));
 }
 
 TEST_CASE("masters in bf16 compute what rounded masters compute, on the grids of the others") {

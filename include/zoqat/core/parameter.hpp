@@ -82,6 +82,7 @@ struct parameter {
   std::size_t row_size = 0;     ///< of a swept tensor; 0 for the others
   std::size_t granularity = 1;  ///< of a swept tensor
   compact_masters compact{};
+  bool frozen = false;  ///< stays where it is: no lane moves it, and no store hands it out
 
   [[nodiscard]] constexpr std::size_t size() const noexcept { return values.size() + compact.size(); }
 };

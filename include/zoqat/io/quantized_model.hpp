@@ -190,8 +190,7 @@ template <class Model>
   const model_shape shape = shape_of_quantized(file);
   require_kind<Model>(shape.kind, file.path().native());
   detail::require_held(file, shape);
-  Model model(shape);
-  model.prepare_storage();
+  Model model = Model::with_storage(shape);
   model.for_each_stored([&]<class T>(const std::string& name, const std::vector<std::size_t>&, std::span<T> values) {
     const tensor_view& tensor = file.at(name);
     copy_to<T>(tensor, values);

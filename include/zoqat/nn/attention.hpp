@@ -47,9 +47,11 @@ class self_attention {
       output_smoothing_ = {ids, prefix + "self_attn.mixed", shape.heads * shape.head_size, shape.head_size,
                            shape.heads / shape.kv_heads, scheme::shifts_inputs};
     }
-    if constexpr (scheme::quantizes_attention)
+    if constexpr (scheme::quantizes_attention) {
       score_scale_ = {ids, prefix + "self_attn.scores.log_scale", parameter_group::score_scale, shape.kv_heads,
                       position->pairs()};
+      score_scale_.allocate();  // too small to wait for its turn in a model that is built tensor by tensor
+    }
   }
   static constexpr const char* norm_name = "input_layernorm";
 

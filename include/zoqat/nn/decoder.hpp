@@ -10,6 +10,9 @@
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/simd/masters.hpp>
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -71,6 +74,7 @@ class decoder {
   template <class Fill>
   [[nodiscard]] static decoder build(const model_shape& shape, Fill&& fill, const storage_plan& plan) {
     decoder model(shape, parameter_ids(false));
+    model.require_matches(plan);
     model.for_each_embedding([&](trainable& t) {
       t.allocate();
       fill(t);
@@ -88,16 +92,29 @@ class decoder {
           if (weights_in(projection) == size) projection.build(fill, s, plan);
         });
       });
-    model.for_each_layer([&](auto&, auto& layer) { freeze_smoothing(layer, plan); });
+    model.freeze(plan);
+    return model;
+  }
+  /// A deployed model whose storage waits to be filled from a file: to be followed by `for_each_stored` and
+  /// `finish_storage`. Its masters never take memory.
+  [[nodiscard]] static decoder with_storage(const model_shape& shape) {
+    decoder model(shape, parameter_ids(false));
+    model.for_each_embedding([](trainable& t) { t.allocate(); });
+    model.for_each_layer([](auto&, auto& layer) {
+      for_each_linear(layer, [](auto& projection, smoothing& s) { projection.prepare_storage(s.shifts()); });
+    });
+    model.freeze({.trained = {}});
     return model;
   }
   /// The same of a model that is there already, calibrated or trained. A site that a packed layer reads keeps its
   /// smoothing in any case, since the codes were made with it. No bit of the losses changes where masters stay in fp32.
+  /// Throws value_error for a pattern that names no layer, as `build` does.
   void store(const storage_plan& plan) {
+    require_matches(plan);
     for_each_layer([&](auto&, auto& layer) {
       for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.store(s, plan); });
-      freeze_smoothing(layer, plan);
     });
+    freeze(plan);
     for_each_embedding([&](trainable& t) { t.store_as(plan.embeddings); });
   }
 
@@ -167,8 +184,30 @@ class decoder {
   /// Everything that can train, in a fixed order (`parameter_store`).
   template <class F>
   void for_each_parameter(F&& f) {
-    for_each_trainable([&](trainable& t) { f(t.view()); });
+    for_each_trainable([&](trainable& t) {
+      if (!t.frozen()) f(t.view());
+    });
   }
+  /// All else that a loss depends on, as bytes: f(std::span<const std::byte>). It tells models apart that have the same
+  /// parameters (see zo::fingerprint).
+  template <class F>
+  void for_each_constant(F&& f) {
+    const auto masters = [&](trainable& t) {
+      const parameter p = t.view();
+      f(std::as_bytes(p.values));
+      f(std::as_bytes(p.compact.halves));
+      f(std::as_bytes(p.compact.codes));
+      f(std::as_bytes(p.compact.scales));
+    };
+    for_each_embedding(masters);
+    for_each_trainable([&](trainable& t) {
+      if (t.frozen()) masters(t);
+    });
+    for_each_layer([&](auto&, auto& layer) {
+      for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_constant(f); });
+    });
+  }
+  /// The same as tensors, with those that are frozen.
   template <class F>
   void for_each_trainable(F&& f) {
     for_each_layer([&](auto& norm, auto& layer) {
@@ -214,25 +253,17 @@ class decoder {
     if (!head_.empty()) whole(head_);
   }
 
-  /// Replaces all masters by packed codes. Losses stay the same bit by bit; nothing can train any more.
+  /// Replaces all masters by packed codes, and embeddings in fewer bits by fp32, as files hold them. Losses stay the
+  /// same bit by bit; nothing can train any more.
   void deploy() {
     for_each_layer([](auto& norm, auto&) { norm.deploy(); });
     final_norm_.deploy();
     store({.trained = {}});
   }
-  /// Makes room for the storage of a deployed model, which a file then fills.
-  void prepare_storage() {
-    for_each_layer([](auto&, auto& layer) {
-      for_each_linear(layer, [](auto& projection, smoothing& s) { projection.prepare_storage(s.shifts()); });
-    });
-  }
-  /// To be called when it has.
+  /// To be called when the storage that `with_storage` made was filled.
   void finish_storage() {
     for_each_layer([](auto&, auto& layer) {
-      for_each_linear(layer, [](auto& projection, smoothing& s) {
-        projection.finish_storage();
-        if constexpr (scheme::quantizes_weights) s.freeze();
-      });
+      for_each_linear(layer, [](auto& projection, smoothing&) { projection.finish_storage(); });
     });
   }
   /// Bytes of everything a deployed model stores.
@@ -304,12 +335,29 @@ class decoder {
   [[nodiscard]] static std::size_t weights_in(const Projection& projection) noexcept {
     return projection.in_features() * projection.out_features();
   }
-  template <class Layer>
-  static void freeze_smoothing(Layer& layer, const storage_plan& plan) {
-    layer.for_each_site([&](auto&& site) {
-      const auto packed = [](const auto* projection) { return projection->deployed(); };
-      if (plan.fixed_quantization || std::ranges::any_of(site.layers, packed)) site.smoothing->freeze();
+  void require_matches(const storage_plan& plan) {
+    std::vector<std::string> names;
+    for_each_site([&](auto&& site) {
+      for (const auto* layer : site.layers) names.push_back(layer->name());
     });
+    const auto first_block = std::span(names).first(blocks_.empty() ? 0 : names.size() / blocks_.size());
+    for (const std::string& pattern : plan.trained)
+      require(std::ranges::any_of(names, [&](const std::string& name) { return plan.matches(pattern, name); }),
+              "storage_plan: no layer has a name like '{}'; there are {} and so on", pattern,
+              fmt::join(first_block, ", "));
+  }
+  /// Freezes what a plan leaves where it is, beside the linear layers themselves.
+  void freeze(const storage_plan& plan) {
+    const auto freeze_one = [](trainable& t) { t.freeze(); };
+    for_each_layer([&](auto& norm, auto& layer) {
+      if (!plan.norms) norm.for_each_trainable(freeze_one);
+      if (plan.fixed_quantization) for_each_score_scale(layer, freeze_one);
+      layer.for_each_site([&](auto&& site) {
+        const auto packed = [](const auto* projection) { return projection->deployed(); };
+        if (plan.fixed_quantization || std::ranges::any_of(site.layers, packed)) site.smoothing->freeze();
+      });
+    });
+    if (!plan.norms) final_norm_.for_each_trainable(freeze_one);
   }
   template <class Layer, class F>
   static void for_each_score_scale(Layer& layer, F&& f) {
@@ -328,7 +376,8 @@ class decoder {
 };
 
 /// Copies a full-precision model's weights into a model of the same shape under any scheme. What the scheme adds
-/// (clipping, smoothing) keeps its values. Throws value_error for models of different shapes and for deployed ones.
+/// (clipping, smoothing) keeps its values. Throws value_error for models of different shapes, for deployed ones, and
+/// where `to` holds masters in fewer bits than fp32; `from` may.
 template <class From, class To>
 void copy_base_tensors(From& from, To& to) {
   require(from.shape() == to.shape(), "copy_base_tensors: the two models differ in shape");
@@ -338,7 +387,8 @@ void copy_base_tensors(From& from, To& to) {
   to.for_each_base_tensor([&](trainable& t) {
     const trainable& source = *sources[i++];
     require(!source.empty() && !t.empty(), "copy_base_tensors: a deployed model has no '{}' any more", t.name());
-    std::ranges::copy(source.values().flat(), t.values().flat().begin());
+    require(!t.values().empty(), "copy_base_tensors: '{}' is stored in fewer bits; copy before store()", t.name());
+    simd::read_masters<simd::default_kernels>(source.view(), 0, t.values().size(), t.values().data());
   });
 }
 

@@ -276,9 +276,13 @@ class smoothed_linear {
     start_clipping(site);
     store(site, plan);
   }
-  /// Takes the layer from masters in fp32 to what `plan` says.
+  /// Takes the layer from masters in fp32 to what `plan` says: a layer that does not train is packed, or stays as it
+  /// is where nothing is quantized.
   void store(const smoothing& site, const storage_plan& plan) {
-    if (Scheme::quantizes_weights && !plan.trains(name_)) return deploy(site);
+    const bool trains = plan.trains(name_);
+    if (!trains) deploy(site);
+    if (!trains || !plan.norms) bias_.freeze();
+    if (!trains) return weight_.freeze();
     if (plan.fixed_quantization) fix_grids(site);
     weight_.store_as(plan.masters);
   }
@@ -325,13 +329,25 @@ class smoothed_linear {
     }
     if (!bias_.empty()) f(bias_.name(), std::vector<std::size_t>{out_}, bias_.values().flat());
   }
-  /// Makes room for a deployed layer's storage without any masters: what a file is about to fill.
+  /// What a loss depends on and training never moves, as bytes: f(std::span<const std::byte>).
+  template <class F>
+  void for_each_constant(F&& f) {
+    if (deployed())
+      for_each_stored([&](const std::string&, const auto&, auto values) { f(std::as_bytes(values)); });
+    grids_.for_each_constant(f);
+  }
+  /// Makes room for a deployed layer's storage, which a file is about to fill. For a layer whose matrices have no memory
+  /// yet.
   void prepare_storage(bool folded_bias) {
     if constexpr (Scheme::quantizes_weights) {
       packed_ = quant::packed_matrix<weight_part>(out_, in_);
       release_masters();
       if (folded_bias) make_bias();
+    } else {
+      weight_.allocate();
     }
+    weight_.freeze();
+    bias_.freeze();
   }
   /// To be called after something has filled that room.
   void finish_storage() {

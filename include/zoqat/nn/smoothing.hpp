@@ -2,7 +2,6 @@
 #pragma once
 
 #include <zoqat/nn/trainable.hpp>
-#include <zoqat/simd/inference_lane.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -57,12 +56,14 @@ class smoothing {
   }
 
   /// No lane moves s and δ any more: codes of a layer that reads the site were made with them.
-  void freeze() noexcept { frozen_ = true; }
-  [[nodiscard]] bool frozen() const noexcept { return frozen_; }
+  void freeze() noexcept {
+    log_scale_.freeze();
+    shift_.freeze();
+  }
 
   template <class F>
   void for_each_trainable(F&& f) {
-    if (!frozen_) for_each_stored(f);
+    for_each_stored(f);
   }
   template <class F>
   void for_each_stored(F&& f) {
@@ -75,16 +76,14 @@ class smoothing {
   void spread(const Lanes& lanes, const trainable& t, bool present, matrix<float>& out) const {
     if (!present) return out.reshape(0, 0);
     matrix<float> read;
-    if (frozen_) read_all(inference_lane{}, t, read);
-    else read_all(lanes, t, read);
+    read_all(lanes, t, read);
     out.reshape(lanes.count(), width_);
     for (std::size_t lane = 0; lane != lanes.count(); ++lane)
-      for (std::size_t j = 0; j != width_; ++j) out(lane, j) = read(frozen_ ? 0 : lane, source(j));
+      for (std::size_t j = 0; j != width_; ++j) out(lane, j) = read(lane, source(j));
   }
 
   std::size_t block_ = 1, repeat_ = 1, width_ = 0;
   trainable log_scale_, shift_;
-  bool frozen_ = false;
 };
 
 }  // namespace zoqat::nn

@@ -65,8 +65,11 @@ class trainable {
   [[nodiscard]] parameter view() const noexcept {
     // A parameter is a reference, as std::span is: handing one out does not change the model.
     return {id_, name_, group_, const_cast<matrix<float>&>(values_).flat(), unit_, swept() ? cols_ : 0,
-            swept() ? granularity_ : 1, const_cast<simd::compact_storage&>(compact_).view()};
+            swept() ? granularity_ : 1, const_cast<simd::compact_storage&>(compact_).view(), frozen_};
   }
+  /// It stays where it is from now on: no lane moves it, and the model does not hand it out to those who train.
+  void freeze() noexcept { frozen_ = true; }
+  [[nodiscard]] bool frozen() const noexcept { return frozen_; }
   /// Declares that passes read it through `sweep_rows` alone, rows in parts that begin at multiples of `part_size` in
   /// their row (see `parameter`).
   void sweep(std::size_t part_size) noexcept { granularity_ = std::gcd(cols_, part_size); }
@@ -119,6 +122,7 @@ class trainable {
   matrix<float> values_;
   simd::compact_storage compact_;
   buffer<float> unit_;
+  bool frozen_ = false;
 };
 
 /// All of a small tensor on every lane: [lanes, size].

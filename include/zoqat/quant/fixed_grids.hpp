@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace zoqat::quant {
 
@@ -19,6 +20,13 @@ class fixed_grids {
   [[nodiscard]] bool empty() const noexcept { return scales_.empty(); }
   [[nodiscard]] std::size_t bytes() const noexcept {
     return scales_.size() * sizeof(scale_type) + zero_points_.size() + bounds_.size() * sizeof(code_bounds);
+  }
+  /// All that is held: f(std::span<const std::byte>).
+  template <class F>
+  void for_each_constant(F&& f) const {
+    f(std::as_bytes(std::span(scales_)));
+    f(std::as_bytes(std::span(zero_points_)));
+    f(std::as_bytes(std::span(bounds_)));
   }
   void resize(std::size_t grids) {
     scales_.resize(grids);

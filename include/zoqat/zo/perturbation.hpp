@@ -182,7 +182,7 @@ class lanes {
   [[nodiscard]] std::size_t count() const noexcept { return perturbations_.size(); }
 
   void read(const parameter& p, std::size_t first, std::size_t n, float* out) const noexcept {
-    for_each_pair(p.group, [&](std::size_t lane, std::span<const float> scales) {
+    for_each_pair(p, [&](std::size_t lane, std::span<const float> scales) {
       read_perturbed<Kernels>(elements_, p, perturbations_[lane].along, scales, first, n, out + lane * n);
     });
   }
@@ -204,7 +204,7 @@ class lanes {
     if (update_) update_->apply_rows(p, first + r, count);
     if (p.compact.size() != 0) scratch.values.resize(count * p.row_size);
     const float* const values = simd::masters<Kernels>(p, at, count * p.row_size, scratch.values.data());
-    for_each_pair(p.group, [&](std::size_t lane, std::span<const float> scales) {
+    for_each_pair(p, [&](std::size_t lane, std::span<const float> scales) {
       lane_values block{values};
       if (std::ranges::any_of(scales, [](float s) { return s != 0; }))
         move(block, perturbations_[lane].along, p, at, count * p.row_size, scratch);
@@ -236,16 +236,16 @@ class lanes {
     if (scale == 0) return {values.values + k};
     return {values.values + k, values.direction ? values.direction + k : nullptr, scale * unit, values.signs.from(k)};
   }
-  /// Calls f(lane, scales) for runs of one or two lanes that share a direction.
+  /// Calls f(lane, scales) for runs of one or two lanes that share a direction, with their scales for `p`.
   template <class F>
-  void for_each_pair(parameter_group group, F&& f) const {
+  void for_each_pair(const parameter& p, F&& f) const {
     for (std::size_t lane = 0; lane != count();) {
       std::array<float, 2> scales;
       std::size_t shared = 0;
       for (const direction& along = perturbations_[lane].along;
            shared != scales.size() && lane + shared != count() && perturbations_[lane + shared].along == along;
            ++shared)
-        scales[shared] = perturbations_[lane + shared].scale[group];
+        scales[shared] = p.frozen ? 0.0f : perturbations_[lane + shared].scale[p.group];
       f(lane, std::span<const float>(scales.data(), shared));
       lane += shared;
     }
