@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How good estimators are on a real quantized model: variance of the loss difference, cosine with a reference of many
-// directions, and what a unit of squared error costs in forward passes and time. Everything is measured on one batch,
-// with lanes two at a time, so that every estimator has the memory of an antithetic pair. Errors are relative to ‖g‖²:
-// so many estimates, averaged, are as far from the gradient as 0 is.
+// directions, and what a unit of squared error costs in forward passes, time and bytes. Everything is measured on one
+// batch, with lanes two at a time, so that every estimator has the memory of an antithetic pair. Errors are relative to
+// ‖g‖²: so many estimates, averaged, are as far from the gradient as 0 is. Each setting is measured against the gradient
+// of its own smoothed loss, since that is what its estimates tend to; intervals hold the errors of that gradient too.
 //
 //   variance_report [--samples N] [--reference N] [--output PREFIX]      writes PREFIX.csv and PREFIX.gp
 
@@ -31,10 +32,13 @@
 #include <cstdint>
 #include <exception>
 #include <fstream>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -104,17 +108,57 @@ struct setting {
   std::string name;
   per_group<float> epsilon;
   std::optional<std::uint32_t> alone{};
-  std::vector<double> gradient{};  ///< mean of `directions` estimates
-  double squared_norm = 0;         ///< ‖g‖², without the error of the mean
+  std::vector<double> gradient{};  ///< mean of many estimates
+  double squared_norm = 0;         ///< ‖g‖², from products of independent parts of that mean
+  double norm_error = 0;           ///< standard error of it
   double error_of_mean = 0;        ///< E‖mean − g‖²
+  [[nodiscard]] bool resolved() const noexcept { return squared_norm > 4 * norm_error; }
+};
+
+double product(const std::vector<double>& a, const std::vector<double>& b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+/// Independent estimates of a gradient, whose mean squares hold errors but whose products do not.
+class gradient_parts {
+ public:
+  gradient_parts(std::size_t parts, std::size_t size) : parts_(parts, std::vector<double>(size)) {}
+  [[nodiscard]] std::vector<double>& operator[](std::size_t i) noexcept { return parts_[i]; }
+
+  /// The mean, ‖g‖² with its error by the jackknife, and the error of the mean.
+  void summarize(setting& s) const {
+    const auto k = static_cast<double>(parts_.size());
+    std::vector<double> sum(parts_[0].size());
+    for (const auto& part : parts_)
+      for (std::size_t i = 0; i != sum.size(); ++i) sum[i] += part[i];
+    const double whole = product(sum, sum);
+    double squares = 0;
+    for (const auto& part : parts_) squares += product(part, part);
+    s.squared_norm = (whole - squares) / (k * (k - 1));
+    zo::running_moments without_one;
+    for (const auto& part : parts_) {
+      const double own = product(part, part);
+      const double others = whole - 2 * product(sum, part) + own;
+      without_one.add((others - (squares - own)) / ((k - 1) * (k - 2)));
+    }
+    s.norm_error = (k - 1) * without_one.standard_error();
+    s.error_of_mean = (squares / k - s.squared_norm) / k;
+    for (double& x : sum) x /= k;
+    s.gradient = std::move(sum);
+  }
+
+ private:
+  std::vector<std::vector<double>> parts_;
 };
 
 struct row {
   std::string setting, estimator;
   std::uint32_t directions = 0;
   std::size_t lanes = 0;
-  zo::interval error{};  ///< E‖ĝ − g‖²/‖g‖²
-  double cosine = 0, slope_variance = 0, milliseconds = 0;
+  zo::interval error{};  ///< E‖ĝ − g‖²/‖g‖², of a setting whose gradient is resolved
+  bool resolved = false;
+  double cosine = 0, milliseconds = 0;
+  std::optional<double> difference_variance{};  ///< of L⁺ − L⁻, where there are pairs
 
   /// Forward passes until the error is 1.
   [[nodiscard]] double passes(double relative_error) const { return relative_error * static_cast<double>(lanes); }
@@ -126,24 +170,22 @@ class report {
 
   /// Measures the gradient: the mean over pairs along Rademacher directions, as estimates that are not those of a row.
   void measure_gradient(setting& s) {
+    constexpr std::uint32_t parts = 16;
     const elements along{false, s.alone};
     auto loss = p_.loss(along);
     moving parameters{p_.model, s.epsilon, s.alone};
-    std::vector<double> sum(zo::total_size(parameters)), one(sum.size());
-    double squares = 0;
+    std::vector<double> one(zo::total_size(parameters));
+    gradient_parts means(parts, one.size());
+    const std::uint32_t of_part = std::max(reference_ / parts, 1u);
     const zo::estimator<zo::central, elements> e{.epsilon = s.epsilon, .seed = 99, .elements = along};
-    for (std::uint32_t step = 0; step != reference_; ++step) {
+    for (std::uint32_t step = 0; step != parts * of_part; ++step) {
       zo::dense_gradient(along, e(step, loss), parameters, one);
-      for (std::size_t i = 0; i != sum.size(); ++i) sum[i] += one[i], squares += one[i] * one[i];
+      for (std::size_t i = 0; i != one.size(); ++i) means[step / of_part][i] += one[i] / of_part;
     }
-    double norm = 0;
-    for (double& x : sum) x /= reference_, norm += x * x;
-    const double n = reference_;
-    s.error_of_mean = (squares / n - norm) / (n - 1);
-    s.squared_norm = norm - s.error_of_mean;
-    s.gradient = std::move(sum);
-    fmt::print("# {}: squared norm of the gradient {:.4g}, of the error of its reference {:.4g}\n", s.name,
-               s.squared_norm, s.error_of_mean);
+    means.summarize(s);
+    fmt::print("# {}: {} parameters, squared norm of the gradient {:.4g} ± {:.2g}, of the error of its reference "
+               "{:.4g}{}\n", s.name, one.size(), s.squared_norm, s.norm_error, s.error_of_mean,
+               s.resolved() ? "" : ": not resolved, no errors");
   }
 
   template <class Difference>
@@ -152,29 +194,26 @@ class report {
     auto whole = p_.loss(along);
     struct on_one_batch {  // hides select()
       zo::in_turns<decltype(whole)> turns;
-      zo::running_moments* slopes;
       void operator()(std::span<const zo::perturbation> lanes, std::size_t micro, std::span<double> losses) {
         turns(lanes, micro, losses);
-        slopes->add(losses[0] - losses[1]);
       }
-    };
-    zo::running_moments differences;
-    on_one_batch loss{zo::in_turns(whole), &differences};
+    } loss{zo::in_turns(whole)};
     const zo::estimator<Difference, elements> e{
         .epsilon = s.epsilon, .directions = directions, .seed = 7, .elements = along};
-    moving parameters{p_.model, s.epsilon, s.alone};
-    sequential one_after_the_other;  // the pass has the threads
-    const auto begin = std::chrono::steady_clock::now();
-    const zo::estimator_error error = zo::measure(
-        e, parameters, [&]() -> on_one_batch& { return loss; }, s.gradient,
-        {.samples = samples_, .components = false}, one_after_the_other);
-    const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - begin;
-    const zo::interval mse = error.mean_squared_error();
-    const auto relative = [&](double x) { return (x - s.error_of_mean) / s.squared_norm; };
-    rows_.push_back({s.name, std::string(name), directions, e.difference.lanes(directions),
-                     {relative(mse.center), relative(mse.low), relative(mse.high)}, error.cosine().center,
-                     differences.variance(), spent.count() / static_cast<double>(samples_)});
-    print(rows_.back());
+    row r{.setting = s.name, .estimator = std::string(name), .directions = directions,
+          .lanes = e.difference.lanes(directions), .resolved = s.resolved()};
+    time_steps(r, e, loss);
+    if (s.resolved()) {
+      moving parameters{p_.model, s.epsilon, s.alone};
+      sequential one_after_the_other;  // the pass has the threads
+      const zo::estimator_error error = zo::measure(
+          e, parameters, [&]() -> on_one_batch& { return loss; }, s.gradient,
+          {.samples = samples_, .components = false}, one_after_the_other);
+      r.error = relative(error.mean_squared_error(), s);
+      r.cosine = error.cosine().center;
+    }
+    rows_.push_back(r);
+    print(r);
   }
   void print_head() const {
     fmt::print("{:14} {:28} {:>3} {:>5} {:>22} {:>8} {:>11} {:>12} {:>9}\n", "moves", "estimator", "q", "lanes",
@@ -183,13 +222,15 @@ class report {
   void write(const std::string& prefix) const {
     std::ofstream csv(prefix + ".csv");
     csv << "setting,estimator,directions,lanes,relative_error,low,high,cosine,difference_variance,passes_per_unit_error,"
-           "passes_low,passes_high,milliseconds_per_step,milliseconds_per_unit_error,bytes_per_step_beside_a_pair\n";
-    for (const row& r : rows_)
-      csv << fmt::format("{},{},{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{}\n",
-                         r.setting, r.estimator, r.directions, r.lanes, r.error.center, r.error.low, r.error.high,
-                         r.cosine, r.slope_variance, r.passes(r.error.center), r.passes(r.error.low),
-                         r.passes(r.error.high), r.milliseconds, r.milliseconds * r.error.center,
-                         (r.directions - 1) * sizeof(float));
+           "passes_low,passes_high,milliseconds_per_step,milliseconds_per_unit_error,bytes_of_an_estimate\n";
+    for (const row& r : rows_) {
+      const auto known = [&](double x) { return r.resolved ? fmt::format("{:.6g}", x) : std::string(); };
+      csv << fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{:.6g},{},{}\n", r.setting, r.estimator, r.directions,
+                         r.lanes, known(r.error.center), known(r.error.low), known(r.error.high), known(r.cosine),
+                         r.difference_variance ? fmt::format("{:.6g}", *r.difference_variance) : "",
+                         known(r.passes(r.error.center)), known(r.passes(r.error.low)), known(r.passes(r.error.high)),
+                         r.milliseconds, known(r.milliseconds * r.error.center), bytes_of(r));
+    }
     csv.close();
     require<io_error>(csv.good(), "{}.csv: cannot be written", prefix);
     bench::plot(prefix, "set logscale y\nset ylabel 'forward passes for a relative error of 1, 99 % interval'\n"
@@ -201,10 +242,36 @@ class report {
 
  private:
   static void print(const row& r) {
-    fmt::print("{:14} {:28} {:3} {:5} {:9.1f} ± {:<9.1f} {:8.4f} {:11.3g} {:12.0f} {:9.2f}\n", r.setting, r.estimator,
-               r.directions, r.lanes, r.error.center, r.error.half_width(), r.cosine, r.slope_variance,
-               r.passes(r.error.center), r.milliseconds);
+    const std::string variance = r.difference_variance ? fmt::format("{:.3g}", *r.difference_variance) : "-";
+    fmt::print("{:14} {:28} {:3} {:5} ", r.setting, r.estimator, r.directions, r.lanes);
+    if (r.resolved)
+      fmt::print("{:9.1f} ± {:<9.1f} {:8.4f} {:>11} {:12.0f} {:9.2f}\n", r.error.center, r.error.half_width(), r.cosine,
+                 variance, r.passes(r.error.center), r.milliseconds);
+    else fmt::print("{:>21} {:>8} {:>11} {:>12} {:9.2f}\n", "-", "-", variance, "-", r.milliseconds);
     std::fflush(stdout);
+  }
+  /// Time of estimates alone, and the spread of their differences where they are those of pairs.
+  template <class Difference, class Loss>
+  void time_steps(row& r, const zo::estimator<Difference, elements>& e, Loss& loss) const {
+    const auto steps = static_cast<std::uint32_t>(std::min<std::uint64_t>(samples_, 256));
+    zo::running_moments differences;
+    const auto begin = std::chrono::steady_clock::now();
+    for (std::uint32_t step = 0; step != steps; ++step)
+      for (const float slope : e(step, loss).slope) differences.add(2 * double{slope});
+    const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - begin;
+    r.milliseconds = spent.count() / steps;
+    if (std::is_same_v<Difference, zo::central>) r.difference_variance = differences.variance();
+  }
+  /// Of a mean square against a setting's gradient, with what is not known of that.
+  static zo::interval relative(const zo::interval& mse, const setting& s) {
+    const double center = (mse.center - s.error_of_mean) / s.squared_norm;
+    const double norm = zo::normal::upper_quantile(0.005) * s.norm_error * center;
+    const double half = std::hypot(mse.half_width(), norm) / s.squared_norm;
+    return {center, center - half, center + half};
+  }
+  /// Beside what a forward pass takes: the points of an estimate, and its slopes.
+  static std::size_t bytes_of(const row& r) {
+    return r.lanes * (sizeof(zo::perturbation) + sizeof(double)) + r.directions * sizeof(float);
   }
 
   problem& p_;
@@ -224,8 +291,9 @@ void measure_all(report& r, setting& s) {
   r.add<zo::leave_one_out>(s, "rademacher leave-one-out", false, 16);
 }
 
-/// One tensor of one layer, and the few strong parameters that the trainer moves by default: at one scale for all as
-/// in Table C.1, which is tried at several sizes, at scales that raise the loss alike, and at those of least error.
+/// The few strong parameters that the trainer moves by default: at one scale for all as in Table C.1, which is tried at
+/// several sizes, at scales that raise the loss alike, and at those of least error; a matrix of a layer; and the whole
+/// model with its weights.
 void run(problem& p, report& r) {
   std::optional<std::uint32_t> tensor;
   p.model.for_each_parameter([&](const parameter& t) {
@@ -250,6 +318,10 @@ void run(problem& p, report& r) {
   }
   setting matrix{.name = "one matrix", .epsilon = {.weight = 0.5f}, .alone = tensor};
   measure_all(r, matrix);
+  auto everything = per_group<bool>::all(true);
+  everything.clipping = false;  // the scheme has none
+  setting whole{.name = "whole model", .epsilon = zo::balance(p.model, loss, {.groups = everything}).epsilon};
+  measure_all(r, whole);
 }
 
 }  // namespace
