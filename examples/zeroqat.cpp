@@ -17,6 +17,7 @@
 #include <zoqat/quant/catalogue.hpp>     // standard_schemes
 #include <zoqat/train/train.hpp>         // language_model_loss, run, replay, callbacks
 #include <zoqat/zo/balance.hpp>          // balance, for_least_error
+#include <zoqat/zo/flipped_codes.hpp>    // flipped_codes
 #include <zoqat/zo/parabolic.hpp>        // parabolic
 #include <zoqat/zo/sgd.hpp>              // sgd
 
@@ -224,7 +225,10 @@ void optimize(Model& model, Loss& loss, Optimizer optimizer, const per_group<flo
                           train::evaluate_every(s.evaluate_every, evaluate), train::progress_bar(), more...);
   };
   if (s.metrics.empty()) train();
-  else train(train::csv_metrics(s.metrics));
+  else
+    train(train::csv_metrics(s.metrics, [&](const zo::estimate& e) {
+      return zo::flipped_codes(estimator.elements, e, model).rate();
+    }, 25));
   if (rejected > 0) fmt::print("{} of {} steps had a loss that was not finite and changed nothing\n", rejected, s.steps);
 }
 

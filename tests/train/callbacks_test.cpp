@@ -81,8 +81,9 @@ TEST_CASE("metrics are lines of a CSV file, on disk after each step; a run that 
   CHECK(torn == 0);
   const auto lines = lines_of(path);
   REQUIRE(lines.size() == 6);
-  std::string header = "step,loss,slope,agreed_power,power";
-  for (const std::string_view name : parameter_group_names) header.append(",gain_").append(name);
+  std::string header = "step,loss,slope,agreed_power,power,spread,flip_rate";
+  for (const char* of : {",epsilon_", ",gain_"})
+    for (const std::string_view name : parameter_group_names) header.append(of).append(name);
   CHECK(lines[0] == header);
   for (std::size_t i = 1; i != lines.size(); ++i) {
     CHECK(lines[i].starts_with(std::to_string(i - 1) + ","));
@@ -92,6 +93,20 @@ TEST_CASE("metrics are lines of a CSV file, on disk after each step; a run that 
 
   train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads, train::csv_metrics{path});
   CHECK(lines_of(path).size() == 2);
+}
+
+TEST_CASE("the rate of codes that flip is asked for where it is due") {
+  const temporary_folder folder;
+  const auto path = folder / "metrics.csv";
+  quadratic q;
+  std::vector<std::uint32_t> asked;
+  const auto rate = [&](const zo::estimate& e) { return asked.push_back(e.step), 0.25; };
+  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 5, q.threads, train::csv_metrics{path, rate, 2});
+  CHECK(asked == std::vector<std::uint32_t>{1, 3, 4});
+  const auto lines = lines_of(path);
+  REQUIRE(lines.size() == 6);
+  for (std::size_t i = 1; i != lines.size(); ++i)
+    CHECK((lines[i].find(",0.25,") != std::string::npos) == (i % 2 == 0 || i == 5));
 }
 
 TEST_CASE("metrics that cannot be written are refused with the file") {

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -51,30 +52,40 @@ class evaluate_every {
   F f_;
 };
 
-/// One line per step in a CSV file: step, loss, slope, agreed power, power, and the gain of each parameter group. A
-/// run that goes on appends. A line is written whole after its step, so that a run that is killed leaves no part of
-/// one. Throws io_error if the file cannot be written.
+/// One line per step in a CSV file: step, loss, slope, agreed power, power, spread of the losses, rate of codes that
+/// flip, and ε (ε/Δ where units are the steps of a quantizer) and gain of each parameter group. A run that goes on
+/// appends. A line is written whole after its step, so that a run that is killed leaves no part of one. Throws io_error
+/// if the file cannot be written.
 class csv_metrics {
  public:
-  explicit csv_metrics(std::filesystem::path path) : path_(std::move(path)) {}
+  /// The rate of an estimate's codes (zo::flipped_codes), taken after each step that `every` divides; none without.
+  using flip_rate = std::function<double(const zo::estimate&)>;
+
+  explicit csv_metrics(std::filesystem::path path, flip_rate flips = {}, std::uint32_t every = 1)
+      : path_(std::move(path)), flips_(std::move(flips)), every_(every) {}
 
   void begin(std::uint32_t first, std::uint32_t) {
     file_.reset(std::fopen(path_.c_str(), first == 0 ? "w" : "a"));
     check(file_ != nullptr);
     if (first != 0) return;
-    print("step,loss,slope,agreed_power,power");
-    for (const std::string_view name : parameter_group_names) print(",gain_{}", name);
+    print("step,loss,slope,agreed_power,power,spread,flip_rate");
+    for (const char* const of : {"epsilon", "gain"})
+      for (const std::string_view name : parameter_group_names) print(",{}_{}", of, name);
     print("\n");
   }
   void after_step(const step_report& report) {
     const zo::update& u = *report.update;
-    print("{},{},{},{},{}", report.step, report.estimate->loss, u.slope.empty() ? 0.0f : u.slope.front(),
-          u.agreed_power, u.power);
+    print("{},{},{},{},{},{},", report.step, report.estimate->loss, u.slope.empty() ? 0.0f : u.slope.front(),
+          u.agreed_power, u.power, report.estimate->spread);
+    if (reads_parameters(report)) print("{}", flips_(*report.estimate));
+    for (const parameter_group group : all_parameter_groups) print(",{}", report.estimate->epsilon[group]);
     for (const parameter_group group : all_parameter_groups) print(",{}", u.gain[group]);
     print("\n");
     check(std::fflush(file_.get()) == 0);
   }
-  static constexpr bool reads_parameters(const step_report&) noexcept { return false; }
+  [[nodiscard]] bool reads_parameters(const step_report& report) const noexcept {
+    return flips_ && is_due(every_, report.step + 1, report.steps);
+  }
 
  private:
   struct closer {
@@ -90,6 +101,8 @@ class csv_metrics {
   }
 
   std::filesystem::path path_;
+  flip_rate flips_;
+  std::uint32_t every_;
   std::unique_ptr<std::FILE, closer> file_;
 };
 

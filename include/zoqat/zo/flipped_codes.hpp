@@ -4,6 +4,7 @@
 #include <zoqat/core/aligned.hpp>
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/core/parameter.hpp>
+#include <zoqat/zo/estimate.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
 #include <algorithm>
@@ -49,6 +50,18 @@ template <simd::kernels Kernels = simd::default_kernels, distribution Distributi
     result.codes += p.size();
   });
   return result;
+}
+
+/// The same over all directions of an estimate, at the masters as they are now.
+template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store>
+[[nodiscard]] code_flips flipped_codes(const Distribution& elements, const estimate& e, Store& parameters) {
+  code_flips total;
+  for (std::size_t i = 0; i != e.slope.size(); ++i) {
+    const code_flips one = flipped_codes<Kernels>(elements, perturbation{e.along(i), e.epsilon}, parameters);
+    total.flipped += one.flipped;
+    total.codes += one.codes;
+  }
+  return total;
 }
 
 }  // namespace zoqat::zo
