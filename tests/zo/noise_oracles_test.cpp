@@ -8,6 +8,7 @@
 #include <zoqat/zo/linear_oracles.hpp>
 #include <zoqat/zo/one_point.hpp>
 #include <zoqat/zo/svrg.hpp>
+#include <zoqat/zo/telescoping.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -89,6 +90,22 @@ TEST_CASE("differences of one direction have the noise of each of their evaluati
   const estimator<one_point> one{.epsilon = per_group<float>::all(0.25f), .seed = 1};
   check_within(measured(one, origin, noisy{0.3}, slope).mean_squared_error(),
                linear + oracle::one_point_noise_mse(5, 0.09, 0.25));
+}
+
+TEST_CASE("a correction of the bias multiplies the noise") {
+  const double linear = oracle::linear_mse(5, oracle::kurtosis::gaussian, squared_norm(slope));
+  const double of_pair = oracle::central_noise_mse(5, 0.09, 0.25);
+  CHECK(oracle::telescoping_noise_mse(5, 0.09, 0.25, 1) == doctest::Approx(6 * of_pair));
+  CHECK(oracle::telescoping_noise_mse(5, 0.09, 0.25, 2) == doctest::Approx(107.25 * of_pair));
+  CHECK(oracle::telescoping_noise_mse(5, 0.09, 0.25, 4) == doctest::Approx(29014 * of_pair).epsilon(1e-4));
+  for (const std::uint32_t levels : {1u, 2u}) {
+    CAPTURE(levels);
+    const estimator<telescoping> e{
+        .epsilon = per_group<float>::all(0.25f), .seed = 1, .difference = {.levels = levels}};
+    const estimator_error error = measured(e, origin, noisy{0.3}, slope);
+    check_within(error.mean_squared_error(), linear + oracle::telescoping_noise_mse(5, 0.09, 0.25, levels));
+    check_unbiased(error);
+  }
 }
 
 TEST_CASE("an anchor leaves the error of what changed since") {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+
 /// Losses that are not the same every time. Errors are E‖ĝ − g‖² over directions and data.
 namespace zoqat::zo::oracle {
 
@@ -8,6 +10,13 @@ namespace zoqat::zo::oracle {
 /// direction: a pair shares the noise of two evaluations over 2ε, dσ²/2ε².
 [[nodiscard]] constexpr double central_noise_mse(double d, double variance, double epsilon) noexcept {
   return d * variance / (2 * epsilon * epsilon);
+}
+/// `telescoping` differences of so many levels. Given its term n, a slope has the noise of a pair at ε, and 2ⁿ/p_n times
+/// that of two other pairs, one of them doubled: (dσ²/2ε²)(1 + 5·4ⁿ/p_n). With p_n = (3/4)4⁻ⁿ/(1 − 4^(−levels)) the mean
+/// is (dσ²/2ε²)[1 + (4/9)(1 − 4^(−levels))(16^levels − 1)].
+[[nodiscard]] inline double telescoping_noise_mse(double d, double variance, double epsilon, double levels) noexcept {
+  const double finest = std::exp2(2 * levels);  // 4^levels
+  return central_noise_mse(d, variance, epsilon) * (1 + 4.0 / 9 * (1 - 1 / finest) * (finest * finest - 1));
 }
 /// Two evaluations over ε: 2dσ²/ε².
 [[nodiscard]] constexpr double forward_noise_mse(double d, double variance, double epsilon) noexcept {
