@@ -8,9 +8,10 @@
 #include <span>
 #include <vector>
 
-/// What estimates of a gradient must measure, in closed form: ĝ = (1/q) Σ s_i u_i, where s_i is the slope of the loss
-/// along u_i, of mean 0 and covariance 1. Here the loss is linear and g its gradient; every difference quotient then
-/// has s = ⟨g, u⟩ whatever ε. Errors are E‖ĝ − g‖².
+/// What estimates of a gradient must measure, in closed form: ĝ = (1/q) Σ s_i u_i, where the directions u_i have mean 0
+/// and covariance 1 and s_i is the slope of the loss along u_i. Here the loss is linear and g its gradient; central and
+/// forward differences, and what is made of them, then have s = ⟨g, u⟩ whatever ε. (`one_point` adds the value of the
+/// loss over ε, and `leave_one_out` subtracts the other directions' slopes.) Errors are E‖ĝ − g‖².
 namespace zoqat::zo::oracle {
 
 /// Fourth moments κ = E u⁴ of directions whose elements are independent, of variance 1.
