@@ -11,9 +11,9 @@ namespace zoqat::zo::oracle {
 [[nodiscard]] constexpr double central_noise_mse(double d, double variance, double epsilon) noexcept {
   return d * variance / (2 * epsilon * epsilon);
 }
-/// `telescoping` differences of so many levels. Given its term n, a slope has the noise of a pair at ε, and 2ⁿ/p_n times
-/// that of two other pairs, one of them doubled: (dσ²/2ε²)(1 + 5·4ⁿ/p_n). With p_n = (3/4)4⁻ⁿ/(1 − 4^(−levels)) the mean
-/// is (dσ²/2ε²)[1 + (4/9)(1 − 4^(−levels))(16^levels − 1)].
+/// `telescoping` differences of so many levels. Given its term n, a slope has the noise of a pair at ε, and 2ⁿ/p_n
+/// times that of two other pairs, one of them doubled: (dσ²/2ε²)(1 + 5·4ⁿ/p_n). With p_n = (3/4)4⁻ⁿ/(1 − 4^(−levels))
+/// the mean is (dσ²/2ε²)[1 + (4/9)(1 − 4^(−levels))(16^levels − 1)].
 [[nodiscard]] inline double telescoping_noise_mse(double d, double variance, double epsilon, double levels) noexcept {
   const double finest = std::exp2(2 * levels);  // 4^levels
   return central_noise_mse(d, variance, epsilon) * (1 + 4.0 / 9 * (1 - 1 / finest) * (finest * finest - 1));
@@ -27,8 +27,8 @@ namespace zoqat::zo::oracle {
   return d * variance / (epsilon * epsilon);
 }
 
-/// A linear loss whose gradient is the mean over a minibatch of `batch` samples with covariance Σ, all q directions on
-/// the same minibatch: ((d − 2 + κ)/q)(‖g‖² + tr Σ/B) + tr Σ/B. More directions do not lower the last term.
+/// A linear loss whose gradient is the mean over a minibatch of `batch` samples with covariance Σ, all q directions
+/// on the same minibatch: ((d − 2 + κ)/q)(‖g‖² + tr Σ/B) + tr Σ/B. More directions do not lower the last term.
 [[nodiscard]] constexpr double shared_batch_mse(double d, double squared_norm, double covariance_trace, double batch,
                                                 double q, double fourth_moment = 3) noexcept {
   const double of_batch = covariance_trace / batch;
@@ -42,8 +42,8 @@ namespace zoqat::zo::oracle {
 
 /// SVRG, ĝ = (s(w) − s(w̃))u + ĝ(w̃), with the same direction and sample at both points and an estimate of the
 /// gradient at the anchor w̃ that is independent of both: (d − 2 + κ)/q · E‖D‖² + (E‖D‖² − ‖E D‖²) + the anchor's
-/// error, where D is the difference of the sample's gradients at w and w̃. The factor d falls on what changed since the
-/// anchor, no longer on the gradient.
+/// error, where D is the difference of the sample's gradients at w and w̃. The factor d falls on what changed since
+/// the anchor, no longer on the gradient.
 [[nodiscard]] constexpr double svrg_mse(double d, double mean_squared_difference, double squared_mean_difference,
                                         double anchor_mse, double q = 1, double fourth_moment = 3) noexcept {
   return (d - 2 + fourth_moment) / q * mean_squared_difference + (mean_squared_difference - squared_mean_difference) +

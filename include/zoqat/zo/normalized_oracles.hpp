@@ -3,9 +3,9 @@
 
 #include <cmath>
 
-/// Slopes divided by the spread of the losses (`normalized`), along q independent Gaussian directions of a linear loss
-/// with gradient g. The spread is a multiple of ‖g‖, and all that remains of the gradient is where it points: `reach`
-/// is magnitude/ε, E ĝ = length · g/‖g‖, and E‖ĝ − g‖² = E‖ĝ‖² − 2 length ‖g‖ + ‖g‖².
+/// Slopes divided by the spread of the losses (`normalized`), along q independent Gaussian directions of a linear
+/// loss with gradient g. The spread is a multiple of ‖g‖, and all that remains of the gradient is where it points:
+/// `reach` is magnitude/ε, E ĝ = length · g/‖g‖, and E‖ĝ − g‖² = E‖ĝ‖² − 2 length ‖g‖ + ‖g‖².
 namespace zoqat::zo::oracle {
 
 namespace detail {
@@ -25,8 +25,8 @@ namespace detail {
   return reach * reach * (2 * q - 1) * (q + d - 1) / (2 * q * q);
 }
 
-/// Forward differences: the spread is the standard deviation s of q slopes a_i, which does not depend on their mean ā.
-/// reach/q · ((q − 1) E s + E 1/s), for q ≥ 3.
+/// Forward differences: the spread is the standard deviation s of q slopes a_i, which does not depend on their mean
+/// ā. reach/q · ((q − 1) E s + E 1/s), for q ≥ 3.
 [[nodiscard]] inline double normalized_forward_length(double reach, double q) noexcept {
   const double root = std::sqrt(q - 1), mean_spread = detail::mean_chi(q - 1) / root;
   return reach / q * ((q - 1) * mean_spread + root / detail::mean_chi(q - 2));

@@ -30,8 +30,8 @@ namespace zoqat::zo::oracle {
   return g * (1 + 2 * sum);
 }
 
-/// Quantization's part of the error of one antithetic pair, averaged over W uniform in its cells. A coordinate moves by
-/// a = 2ε|U|/Δ cells on average and so by ⌊a⌋ or ⌈a⌉ of them: the variance is h = {a}(1 − {a}). These are E h and
+/// Quantization's part of the error of one antithetic pair, averaged over W uniform in its cells. A coordinate moves
+/// by a = 2ε|U|/Δ cells on average and so by ⌊a⌋ or ⌈a⌉ of them: the variance is h = {a}(1 − {a}). These are E h and
 /// E hU², from h = 1/6 − Σ_k cos(2πka)/(πk)² term by term.
 struct rounding_spread {
   double mean = 1.0 / 6, weighted = 1.0 / 6;

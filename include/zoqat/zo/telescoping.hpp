@@ -17,11 +17,11 @@ namespace zoqat::zo {
 /// drawn, with probability p_n in proportion to 4⁻ⁿ, and divided by p_n. So the estimate is unbiased for the gradient
 /// smoothed over ε / 2^levels, and the bias of a smooth loss, (ε²/2) ∇Δf + …, is 4^levels times smaller.
 ///
-/// For losses that are smooth and all but free of noise. A quantized one has the derivative zero almost everywhere, and
-/// to smooth it over ε is what makes it trainable: there the correction drives the estimate to zero and its variance
-/// up. Noise of variance σ² in an evaluation is the price of the rare terms: term n divides by a scale 2ⁿ times smaller
-/// and by p_n, so that it adds 1 + (4/9)(1 − 4^(−levels))(16^levels − 1) times the dσ²/2ε² of `central`, 6 times at one
-/// level and 29,014 times at four.
+/// For losses that are smooth and all but free of noise. A quantized one has the derivative zero almost everywhere,
+/// and to smooth it over ε is what makes it trainable: there the correction drives the estimate to zero and its
+/// variance up. Noise of variance σ² in an evaluation is the price of the rare terms: term n divides by a scale 2ⁿ
+/// times smaller and by p_n, so that it adds 1 + (4/9)(1 − 4^(−levels))(16^levels − 1) times the dσ²/2ε² of
+/// `central`, 6 times at one level and 29,014 times at four.
 ///
 /// Cost: six lanes per direction. The error on a linear loss is that of `central`.
 struct telescoping {
