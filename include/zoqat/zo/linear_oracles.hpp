@@ -113,5 +113,13 @@ struct gradient_group {
 [[nodiscard]] constexpr double rounded_direction_gain(double rounding_variance) noexcept {
   return 1 + rounding_variance;
 }
+/// E‖ĝ‖² of one such direction, ((d − 1)(1 + v)² + m)‖g‖², where m is the mean product of the squares of the two
+/// roundings of an element: of the one that is measured along and the one that the estimate is made along.
+[[nodiscard]] constexpr double rounded_direction_second_moment(double d, double squared_norm,
+                                                               double rounding_variance,
+                                                               double product_of_squares) noexcept {
+  const double gain = rounded_direction_gain(rounding_variance);
+  return ((d - 1) * gain * gain + product_of_squares) * squared_norm;
+}
 
 }  // namespace zoqat::zo::oracle
