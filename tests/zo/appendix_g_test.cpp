@@ -6,6 +6,7 @@
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/random/stream.hpp>
 #include <zoqat/zo/linear_oracles.hpp>
+#include <zoqat/zo/noise_oracles.hpp>
 #include <zoqat/zo/quantized_oracles.hpp>
 
 #include <algorithm>
@@ -108,6 +109,19 @@ TEST_CASE("a shared minibatch exceeds the printed bound from five directions on,
           appendix_g::shared_batch_mse_bound(2, 0, 1, 1, q, appendix_g::counterexample_gradient_variance(2)));
   }
   CHECK(appendix_g::counterexample_mse(1, 4) == appendix_g::printed_mse_bound(1, 0, 1, 1, 4));
+}
+
+TEST_CASE("a minibatch for each direction satisfies the printed bound, with half of it") {
+  for (const std::uint32_t q : {5u, 20u}) {
+    CAPTURE(q);
+    const estimator<> one{.epsilon = per_group<float>::all(0x1p-10f), .seed = 1};
+    const interval mse = measured_apart(one, {0.0f}, coin{}, std::vector<double>{0}, q).mean_squared_error();
+    const double expected =
+        oracle::independent_batch_mse(1, 0, appendix_g::counterexample_gradient_variance(2), 1, q);
+    CHECK(expected == doctest::Approx(3.0 * 4 / q));  // 3G²/q
+    check_within(mse, expected);
+    CHECK(mse.high < appendix_g::printed_mse_bound(2, 0, 1, 1, q));
+  }
 }
 
 TEST_CASE("Lemma 1 is what quadrature gives, and Mills bounds the tail") {

@@ -146,13 +146,17 @@ TEST_CASE("an anchor leaves the error of what changed since") {
   check_unbiased(error);
 }
 
-TEST_CASE("a shared minibatch leaves a floor that more directions do not lower") {
+TEST_CASE("a shared minibatch leaves a floor that more directions do not lower, and one for each does not") {
   const std::vector<double> spread{1, 2, 0.5, 1, 3};
   const double trace = squared_norm(spread);
   for (const std::uint32_t q : {1u, 8u}) {
     CAPTURE(q);
-    const estimator_error e = measured(pairs<gaussian>(q), origin, minibatch{spread, 4}, slope);
-    check_within(e.mean_squared_error(), oracle::shared_batch_mse(5, squared_norm(slope), trace, 4, q));
+    const estimator_error shared = measured(pairs<gaussian>(q), origin, minibatch{spread, 4}, slope);
+    check_within(shared.mean_squared_error(), oracle::shared_batch_mse(5, squared_norm(slope), trace, 4, q));
+    check_unbiased(shared);
+    const estimator_error apart = measured_apart(pairs<gaussian>(1), origin, minibatch{spread, 4}, slope, q);
+    check_within(apart.mean_squared_error(), oracle::independent_batch_mse(5, squared_norm(slope), trace, 4, q));
+    check_unbiased(apart);
   }
   CHECK(oracle::shared_batch_mse(5, squared_norm(slope), trace, 4, 1e9) == doctest::Approx(trace / 4));
   CHECK(oracle::independent_batch_mse(5, squared_norm(slope), trace, 4, 1e9) < 1e-6);
