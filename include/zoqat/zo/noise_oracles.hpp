@@ -26,6 +26,10 @@ namespace zoqat::zo::oracle {
 [[nodiscard]] constexpr double one_point_noise_mse(double d, double variance, double epsilon) noexcept {
   return d * variance / (epsilon * epsilon);
 }
+/// q ≥ 2 directions, each compared with the mean of the others (`leave_one_out`), all together: dσ²/(ε²(q − 1)).
+[[nodiscard]] constexpr double leave_one_out_noise_mse(double d, double variance, double epsilon, double q) noexcept {
+  return one_point_noise_mse(d, variance, epsilon) / (q - 1);
+}
 
 /// A linear loss whose gradient is the mean over a minibatch of `batch` samples with covariance Σ, all q directions
 /// on the same minibatch: ((d − 2 + κ)/q)(‖g‖² + tr Σ/B) + tr Σ/B. More directions do not lower the last term.
