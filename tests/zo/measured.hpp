@@ -64,8 +64,8 @@ estimator_error measured(const Estimator& estimator, std::vector<float> at, cons
 
 /// Measures the mean of q estimates of one direction, each of a step of its own, and so with data of its own too.
 template <class Estimator, class F>
-estimator_error measured_apart(const Estimator& one, std::vector<float> at, const F& f, std::span<const double> truth,
-                               std::uint32_t q) {
+estimator_error measured_apart(const Estimator& one, std::vector<float> at, const F& f,
+                               std::span<const double> truth, std::uint32_t q) {
   point_store store(std::move(at));
   const auto make = [&] {
     return [&, loss = point_objective(store.parameters, f, one.elements),
