@@ -30,6 +30,13 @@ namespace zoqat::zo::oracle {
   return g * (1 + 2 * sum);
 }
 
+/// How much too long the straight-through gradient of one coordinate is, g − ∂f_ε/∂W: up to g at the center of a
+/// cell, where steps hide the slope, negative near a threshold, where all of Δ is climbed at once, and below 1.5 % of
+/// g everywhere from ε = Δ/2 on. `appendix_g::ste_bias_bound` is what Proposition 2 says of it.
+[[nodiscard]] inline double ste_bias(double g, double w, double step, double epsilon) noexcept {
+  return g - quantized_gradient_comb(g, w, step, epsilon);
+}
+
 /// Quantization's part of the error of one antithetic pair, averaged over W uniform in its cells. A coordinate moves
 /// by a = 2ε|U|/Δ cells on average and so by ⌊a⌋ or ⌈a⌉ of them: the variance is h = {a}(1 − {a}). These are E h and
 /// E hU², from h = 1/6 − Σ_k cos(2πka)/(πk)² term by term.
