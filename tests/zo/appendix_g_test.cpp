@@ -5,7 +5,9 @@
 #include <zo/measured.hpp>
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/random/stream.hpp>
+#include <zoqat/zo/fixed_quantizer.hpp>
 #include <zoqat/zo/linear_oracles.hpp>
+#include <zoqat/zo/noise_oracles.hpp>
 #include <zoqat/zo/quantized_oracles.hpp>
 
 #include <algorithm>
@@ -58,20 +60,29 @@ double expectation(F&& f) {
 
 }  // namespace
 
-TEST_CASE("Proposition 1 (i): the estimate is unbiased for the gradient of the smoothed loss") {
+TEST_CASE("Proposition 1 (i): the estimate is unbiased for the smoothed loss's gradient, whatever the batch") {
   // A different loss than the closed form of linear ones: one weight, 3 levels, squared. f_ε follows by quadrature.
-  const auto loss = [](double w) {
-    const double level = std::clamp(std::nearbyint(w), -1.0, 1.0);
-    return (level - 0.3) * (level - 0.3);
+  struct squared_level {
+    double factor = 1;  // of the step's minibatch, with the mean 1
+    void select(std::uint32_t step) {
+      const random::stream s{.seed = 8, .step = step, .use = random::purpose::data};
+      factor = s.bits(0)[0] & 1u ? 2.5 : -0.5;
+    }
+    double operator()(double w) const {
+      const double level = std::clamp(std::nearbyint(w), -1.0, 1.0);
+      return factor * (level - 0.3) * (level - 0.3);
+    }
+    double operator()(std::span<const float> x) const { return (*this)(double{x[0]}); }
   };
   for (const float epsilon : {0.3f, 0.75f}) {
     const double at = 0.625;
     const std::vector<double> gradient{expectation([&](double u) {
-      return loss(at + double{epsilon} * u) * u / double{epsilon};
+      return squared_level{}(at + double{epsilon} * u) * u / double{epsilon};
     })};
     const estimator<> e{.epsilon = per_group<float>::all(epsilon), .directions = 2, .seed = 1};
-    const auto f = [&](std::span<const float> x) { return loss(double{x[0]}); };
-    check_within(measured(e, {0.625f}, f, gradient).projection(), 1);
+    const auto whole = [](std::span<const float> x) { return squared_level{}(x); };
+    check_within(measured(e, {0.625f}, whole, gradient).projection(), 1);
+    check_within(measured(e, {0.625f}, squared_level{}, gradient).projection(), 1);
   }
 }
 
@@ -110,6 +121,19 @@ TEST_CASE("a shared minibatch exceeds the printed bound from five directions on,
   CHECK(appendix_g::counterexample_mse(1, 4) == appendix_g::printed_mse_bound(1, 0, 1, 1, 4));
 }
 
+TEST_CASE("a minibatch for each direction satisfies the printed bound, with half of it") {
+  for (const std::uint32_t q : {5u, 20u}) {
+    CAPTURE(q);
+    const estimator<> one{.epsilon = per_group<float>::all(0x1p-10f), .seed = 1};
+    const interval mse = measured_apart(one, {0.0f}, coin{}, std::vector<double>{0}, q).mean_squared_error();
+    const double expected =
+        oracle::independent_batch_mse(1, 0, appendix_g::counterexample_gradient_variance(2), 1, q);
+    CHECK(expected == doctest::Approx(3.0 * 4 / q));  // 3G²/q
+    check_within(mse, expected);
+    CHECK(mse.high < appendix_g::printed_mse_bound(2, 0, 1, 1, q));
+  }
+}
+
 TEST_CASE("Lemma 1 is what quadrature gives, and Mills bounds the tail") {
   for (const double t : {0.0, 0.3, 1.0, 2.5}) {
     CAPTURE(t);
@@ -140,10 +164,30 @@ TEST_CASE("Lemma 2 and Proposition 2 hold on a grid of weights and scales") {
       const double epsilon = ratio * step, distance = appendix_g::threshold_distance(w * step, step);
       const double gradient = oracle::quantized_gradient_comb(lipschitz, w * step, step, epsilon);
       CHECK(std::abs(gradient) <= appendix_g::smoothed_gradient_bound(lipschitz, step, epsilon, distance));
-      const double bias = std::abs(lipschitz - gradient);  // of the straight-through gradient, which is G
-      CHECK(bias >= appendix_g::ste_bias_bound(lipschitz, step, epsilon, distance));
+      const double bias = std::abs(oracle::ste_bias(lipschitz, w * step, step, epsilon));
+      const double bound = appendix_g::ste_bias_bound(lipschitz, step, epsilon, distance);
+      CHECK(bias >= bound);
+      if (ratio > appendix_g::largest_informative_ratio()) CHECK(bound < 0);
       for (const double delta : {0.05, 0.3, 0.9})
         if (appendix_g::is_far_enough(step, epsilon, distance, delta)) CHECK(bias >= (1 - delta) * lipschitz);
+    }
+}
+
+TEST_CASE("Lemma 2 and Proposition 2 hold with bounds of codes, by the distance to the thresholds that there are") {
+  const double lipschitz = 3;
+  const fixed_quantizer q{.step = 0.5, .low = -2, .high = 1};
+  for (double ratio = 0.02; ratio < 2; ratio *= 1.2)
+    for (double at = -4.01; at < 3; at += 0.05) {
+      CAPTURE(ratio);
+      CAPTURE(at);
+      const double epsilon = ratio * q.step, w = at * q.step;
+      double distance = 1e300;
+      for (double code = q.low; code < q.high; ++code)
+        distance = std::min(distance, std::abs(w - (code + 0.5) * q.step));
+      const double gradient = lipschitz * smoothed_weight::of(q, w, epsilon).mean_slope;
+      CHECK(std::abs(gradient) <= appendix_g::smoothed_gradient_bound(lipschitz, q.step, epsilon, distance));
+      if (q.straight_through(w) != 1) continue;  // its gradient is 0 there, not G
+      CHECK(std::abs(lipschitz - gradient) >= appendix_g::ste_bias_bound(lipschitz, q.step, epsilon, distance));
     }
 }
 

@@ -8,6 +8,7 @@
 #include <zoqat/zo/point_objective.hpp>
 #include <zoqat/zo/variance.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -59,6 +60,26 @@ estimator_error measured(const Estimator& estimator, std::vector<float> at, cons
                          const sampling& how = {.samples = full_sample}) {
   point_store store(std::move(at));
   return measured(estimator, store.parameters, f, truth, how);
+}
+
+/// Measures the mean of q estimates of one direction, each of a step of its own, and so with data of its own too.
+template <class Estimator, class F>
+estimator_error measured_apart(const Estimator& one, std::vector<float> at, const F& f,
+                               std::span<const double> truth, std::uint32_t q) {
+  point_store store(std::move(at));
+  const auto make = [&] {
+    return [&, loss = point_objective(store.parameters, f, one.elements),
+            part = std::vector<double>(truth.size())](std::uint32_t step, std::span<double> out) mutable {
+      std::ranges::fill(out, 0.0);
+      for (std::uint32_t k = 0; k != q; ++k) {
+        loss.select(step * q + k);
+        dense_gradient(one.elements, one(step * q + k, loss), store.parameters, part);
+        for (std::size_t i = 0; i != out.size(); ++i) out[i] += part[i] / q;
+      }
+      return true;
+    };
+  };
+  return measure_samples(truth, make, {.samples = full_sample}, measuring_threads());
 }
 
 /// Checks that `expected` lies in the interval of a figure, and shows both where it does not. The interval is at 99 %.

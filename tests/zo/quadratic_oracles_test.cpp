@@ -112,13 +112,17 @@ TEST_CASE("third derivatives bias every difference by the gradient of the Laplac
   third[0 * 9 + 1 * 3 + 1] = third[1 * 9 + 0 * 3 + 1] = third[1 * 9 + 1 * 3 + 0] = 4;
   third[1 * 9 + 2 * 3 + 2] = third[2 * 9 + 1 * 3 + 2] = third[2 * 9 + 2 * 3 + 1] = -2;
   const auto check = [&](const auto& e, double kurtosis) {
-    std::vector<double> mean = oracle::cubic_bias(third, 3, 0.25, kurtosis);
+    std::vector<double> mean = oracle::cubic_bias(third, 3, double{e.epsilon.weight}, kurtosis);
     for (std::size_t i = 0; i != 3; ++i) mean[i] += g[i];
     check_unbiased(measured(e, std::vector<float>(3), cubic, mean));
   };
-  check(estimator<>{.epsilon = per_group<float>::all(0.25f), .seed = 1}, 3);
-  check(estimator<forward>{.epsilon = per_group<float>::all(0.25f), .seed = 1}, 3);
-  check(estimator<central, rademacher>{.epsilon = per_group<float>::all(0.25f), .seed = 1}, 1);
+  for (const float scale : {0.25f, 0.75f}) {
+    CAPTURE(scale);
+    const auto epsilon = per_group<float>::all(scale);
+    check(estimator<>{.epsilon = epsilon, .seed = 1}, 3);
+    check(estimator<forward>{.epsilon = epsilon, .seed = 1}, 3);
+    check(estimator<central, rademacher>{.epsilon = epsilon, .seed = 1}, 1);
+  }
   const std::vector<double> bias = oracle::cubic_bias(third, 3, 2);
   CHECK(bias[0] == 20);  // (ε²/2)(6 + 4)
   CHECK(bias[1] == -4);

@@ -7,6 +7,7 @@
 #include <zoqat/zo/sign_of_slope.hpp>
 
 #include <cmath>
+#include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <vector>
@@ -50,6 +51,21 @@ TEST_CASE("signs keep the direction of the gradient and forget its length") {
   check_within(against_gradient.projection(), oracle::sign_gain(norm));
   check_within(against_gradient.mean_squared_error(), oracle::sign_mse(5, norm));
   check_unbiased(measured(e, origin, inner_product{slope}, scaled(oracle::sign_gain(norm))));
+}
+
+TEST_CASE("more directions leave the bias of clips and signs") {
+  const std::vector<float> origin(slope.size());
+  const std::uint32_t q = 6;
+  const auto epsilon = per_group<float>::all(fine);
+  const estimator<> clipped{.epsilon = epsilon, .directions = q, .clip = fine, .seed = 1};
+  check_within(measured(clipped, origin, inner_product{slope}, slope).mean_squared_error(),
+               oracle::clipped_mse(5, 1, norm, q));
+  const estimator<central, gaussian, sign_of_slope> signs{
+      .epsilon = epsilon, .directions = q, .seed = 1, .shaping = {.magnitude = fine}};
+  check_within(measured(signs, origin, inner_product{slope}, slope).mean_squared_error(),
+               oracle::sign_mse(5, norm, q));
+  const double bias = (1 - oracle::sign_gain(norm)) * norm;
+  CHECK(oracle::sign_mse(5, norm, 1e9) == doctest::Approx(bias * bias));
 }
 
 TEST_CASE("a clip beyond all slopes changes nothing, and one close to 0 leaves their signs") {

@@ -3,16 +3,15 @@
 
 #include <zoqat/zo/normal.hpp>
 
-#include <algorithm>
 #include <cmath>
 
 /// Appendix G of the paper (arXiv 2509.00031) as functions: what it proves, where the proof needs more than it says,
 /// and what holds instead. G is the Lipschitz constant of the loss, Δ the step of the quantizer, d the dimension.
 ///
-/// Proposition 1 (i) is right: the central estimate along Gaussians is unbiased for the gradient of the smoothed loss,
-/// by antithetic symmetry alone. Its Q must map to multiples of Δ, not to integers, as its Lipschitz step assumes; with
-/// clipping ‖Q(x) − x‖ ≤ Δ√d/2 fails, but the bound on ‖Q(x) − Q(y)‖ that follows survives, since clipping brings
-/// points no further apart. With a Δ that depends on W it does not.
+/// Proposition 1 (i) is right: the central estimate along Gaussians is unbiased for the gradient of the smoothed
+/// loss, by antithetic symmetry alone. Its Q must map to multiples of Δ, not to integers, as its Lipschitz step
+/// assumes; with clipping ‖Q(x) − x‖ ≤ Δ√d/2 fails, but the bound on ‖Q(x) − Q(y)‖ that follows survives, since
+/// clipping brings points no further apart. With a Δ that depends on W it does not.
 namespace zoqat::zo::appendix_g {
 
 /// Proposition 1 (ii) as printed, [2G²d(d + 2) + G²Δ²d²/2ε²]/q. It takes the variance of a mean of q terms for 1/q of
@@ -66,11 +65,12 @@ namespace zoqat::zo::appendix_g {
 [[nodiscard]] inline double ste_bias_bound(double lipschitz, double step, double epsilon, double distance) noexcept {
   return lipschitz - smoothed_gradient_bound(lipschitz, step, epsilon, distance);
 }
-/// How far from a threshold, in ε, Proposition 2 has the bias at (1 − δ)G or more. The condition is implicit in t; the
-/// logarithm may be negative, and then anything satisfies it.
+/// How far from a threshold, in ε, Proposition 2 has the bias at (1 − δ)G or more, 0 < δ < 1. The condition is
+/// implicit in t. The logarithm is positive whatever t is: its argument is at least 4φ(0)/δ, at t = 1 and without a
+/// step, so 1.6.
 [[nodiscard]] inline bool is_far_enough(double step, double epsilon, double distance, double delta) noexcept {
   const double t = distance / epsilon;
-  return t * t >= 2 * std::max(0.0, std::log((step / epsilon + 2 * t + 2 / t) * normal::density(0) / delta));
+  return t * t >= 2 * std::log((step / epsilon + 2 * t + 2 / t) * normal::density(0) / delta);
 }
 /// Above this ε/Δ Proposition 2 says nothing about any W: no point is further than Δ/2 from a threshold, and at
 /// t = Δ/2ε its bound is G[1 − φ(t)(4t + 2/t)], positive only for t ≥ 1.45.

@@ -8,9 +8,10 @@
 #include <span>
 #include <vector>
 
-/// What estimates of a gradient must measure, in closed form: ĝ = (1/q) Σ s_i u_i, where s_i is the slope of the loss
-/// along u_i, of mean 0 and covariance 1. Here the loss is linear and g its gradient; every difference quotient then
-/// has s = ⟨g, u⟩ whatever ε. Errors are E‖ĝ − g‖².
+/// What estimates of a gradient must measure, in closed form: ĝ = (1/q) Σ s_i u_i, where the directions u_i have mean
+/// 0 and covariance 1 and s_i is the slope of the loss along u_i. Here the loss is linear and g its gradient; central
+/// and forward differences, and what is made of them, then have s = ⟨g, u⟩ whatever ε. (`one_point` adds the value of
+/// the loss over ε, and `leave_one_out` subtracts the other directions' slopes.) Errors are E‖ĝ − g‖².
 namespace zoqat::zo::oracle {
 
 /// Fourth moments κ = E u⁴ of directions whose elements are independent, of variance 1.
@@ -33,8 +34,8 @@ inline constexpr double gaussian = 3, rademacher = 1, uniform = 9.0 / 5;
   return (d - 1) * squared_norm / q;
 }
 /// q ≥ 2 independent directions of which each is compared with the mean of the others (`leave_one_out`): a sample
-/// covariance of slopes and directions, (d − 2 + κ)‖g‖²/q + (d + 1)‖g‖²/(q(q − 1)); for Gaussians that is the error of
-/// q − 1 averaged ones.
+/// covariance of slopes and directions, (d − 2 + κ)‖g‖²/q + (d + 1)‖g‖²/(q(q − 1)); for Gaussians that is the error
+/// of q − 1 averaged ones.
 [[nodiscard]] constexpr double leave_one_out_mse(double d, double fourth_moment, double squared_norm,
                                                  double q) noexcept {
   return linear_mse(d, fourth_moment, squared_norm, q) + (d + 1) * squared_norm / (q * (q - 1));
@@ -111,6 +112,14 @@ struct gradient_group {
 /// roundings of one direction leave it at 1.
 [[nodiscard]] constexpr double rounded_direction_gain(double rounding_variance) noexcept {
   return 1 + rounding_variance;
+}
+/// E‖ĝ‖² of one such direction, ((d − 1)(1 + v)² + m)‖g‖², where m is the mean product of the squares of the two
+/// roundings of an element: of the one that is measured along and the one that the estimate is made along.
+[[nodiscard]] constexpr double rounded_direction_second_moment(double d, double squared_norm,
+                                                               double rounding_variance,
+                                                               double product_of_squares) noexcept {
+  const double gain = rounded_direction_gain(rounding_variance);
+  return ((d - 1) * gain * gain + product_of_squares) * squared_norm;
 }
 
 }  // namespace zoqat::zo::oracle

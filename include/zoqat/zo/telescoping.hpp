@@ -15,11 +15,13 @@ namespace zoqat::zo {
 /// Central differences less their bias, by randomised truncation (cf. arXiv 2510.19953). With D(h) the central
 /// difference at h, D(ε / 2^levels) = D(ε) + Σ_n (D(ε / 2^(n+1)) − D(ε / 2^n)); one term n < `levels` of the sum is
 /// drawn, with probability p_n in proportion to 4⁻ⁿ, and divided by p_n. So the estimate is unbiased for the gradient
-/// smoothed over ε / 2^levels, and the bias of a smooth loss, (ε²/2) ∇Δf + …, is 4^levels times smaller, while most
-/// evaluations stay far from the masters, where noise matters little.
+/// smoothed over ε / 2^levels, and the bias of a smooth loss, (ε²/2) ∇Δf + …, is 4^levels times smaller.
 ///
-/// For losses that are smooth. A quantized one has the derivative zero almost everywhere, and to smooth it over ε is
-/// what makes it trainable: there the correction drives the estimate to zero and its variance up.
+/// For losses that are smooth and all but free of noise. A quantized one has the derivative zero almost everywhere,
+/// and to smooth it over ε is what makes it trainable: there the correction drives the estimate to zero and its
+/// variance up. Noise of variance σ² in an evaluation is the price of the rare terms: term n divides by a scale 2ⁿ
+/// times smaller and by p_n, so that it adds 1 + (4/9)(1 − 4^(−levels))(16^levels − 1) times the dσ²/2ε² of
+/// `central`, 6 times at one level and 29,014 times at four.
 ///
 /// Cost: six lanes per direction. The error on a linear loss is that of `central`.
 struct telescoping {

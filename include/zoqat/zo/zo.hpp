@@ -25,6 +25,7 @@
 #include <zoqat/zo/noise_oracles.hpp>
 #include <zoqat/zo/normal.hpp>
 #include <zoqat/zo/normalized.hpp>
+#include <zoqat/zo/normalized_oracles.hpp>
 #include <zoqat/zo/one_point.hpp>
 #include <zoqat/zo/orthogonal.hpp>
 #include <zoqat/zo/parabolic.hpp>
