@@ -36,6 +36,9 @@ using schemes = quant::catalogue<
 
 constexpr float smoothing_alpha = 0.5f;  // SmoothQuant's exponent
 constexpr const char* lightweight = "*.q_proj,*.v_proj";
+constexpr const char* mezo = "MeZO";                    // the row of full-precision ZO
+constexpr const char* log_ending = ".zlog";             // of the files that a run writes
+constexpr const char* model_ending = ".safetensors";
 
 struct settings {
   // What makes a run, in its log.
@@ -49,7 +52,7 @@ struct settings {
   // Which runs there are, and what becomes of them.
   std::vector<std::uint64_t> seeds{0};
   std::vector<std::string> trains{lightweight, "*"};
-  bool only_zeroqat = false;
+  bool only_zeroqat = false, overwrite = false;
   std::string output = "finetuned", report;
   std::size_t threads = 0;
 
@@ -94,11 +97,31 @@ struct settings {
     const std::filesystem::path path(model);
     return std::filesystem::is_directory(path) ? path : path.parent_path();
   }
+  [[nodiscard]] static std::string row_of(const std::string& trained) {
+    return "zeroqat " + (trained == lightweight ? "lightweight" : trained == "*" ? "full" : trained);
+  }
   /// Of a run's files, which end in their own ways.
   [[nodiscard]] std::string path(const std::string& row, std::uint64_t seed) const {
-    std::string name = fmt::format("{}-{}", row, seed);
+    std::filesystem::path of_model = std::filesystem::weakly_canonical(model).lexically_normal();
+    if (std::filesystem::is_regular_file(of_model)) of_model.replace_extension();
+    std::string name = fmt::format("{}-{}-{}-{}-{}-{}-{}", task, of_model.filename().native(), scheme, start, masters,
+                                   row, seed);
     for (const char special : {' ', '*', ',', '?', '/'}) std::ranges::replace(name, special, '_');
     return (std::filesystem::path(output) / name).native();
+  }
+  /// Throws before hours of work where a run would replace what another one wrote.
+  void require_new_files() const {
+    std::vector<std::string> rows;
+    if (!only_zeroqat) rows.push_back(mezo);
+    for (const std::string& trained : trains) rows.push_back(row_of(trained));
+    for (const std::uint64_t seed : seeds)
+      for (const std::string& row : rows)
+        for (const char* const ending : {log_ending, model_ending}) {
+          const std::string file = path(row, seed) + ending;
+          require<io_error>(overwrite || !std::filesystem::exists(file),
+                            "{}: is there already, from another run; give --overwrite to replace it, or another "
+                            "--output", file);
+        }
   }
   [[nodiscard]] nn::storage_plan plan(const std::string& trained) const {
     const auto format = std::ranges::find(master_format_names, masters) - master_format_names.begin();
@@ -250,7 +273,7 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
   std::size_t moving = 0;
   start.for_each_parameter([&](const parameter& p) { moving += p.group == parameter_group::weight ? p.size() : 0; });
   require(moving > 0, "--trains: no layer has a name like '{}'", trained);
-  auto log = zo::run_log::create(path + ".zlog", {bench.seed, zo::fingerprint(start), s.as_text(trained)});
+  auto log = zo::run_log::create(path + log_ending, {bench.seed, zo::fingerprint(start), s.as_text(trained)});
   const std::uint32_t steps = train_once<model_type>(row, std::move(start), log, bench, s);
   model_type model = make();
   zo::sgd<> stateless;
@@ -258,7 +281,7 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
   to.add(row, model, bench, steps, model.held_bytes());
   if constexpr (model_type::scheme::quantizes_weights) {
     model.deploy();
-    io::save_quantized(path + ".safetensors", model, s.scheme);
+    io::save_quantized(path + model_ending, model, s.scheme);
   }
   return model;
 }
@@ -287,7 +310,7 @@ void add_baselines(workbench& bench, const settings& s, results& to) {
   const auto load = [&] { return io::load<Base>(bench.source); };
   Base base = load();
   to.add("zero-shot", base, bench);
-  Base tuned = tune("MeZO", "*", load, bench, s, to);
+  Base tuned = tune(mezo, "*", load, bench, s, to);
   Model rounded(bench.source.shape());
   nn::copy_base_tensors(tuned, rounded);
   ptq::round_to_nearest(rounded);
@@ -302,8 +325,8 @@ template <class Model, class Base>
 void add_rows(workbench& bench, const settings& s, results& to) {
   if (!s.only_zeroqat) add_baselines<Model, Base>(bench, s, to);
   for (const std::string& trained : s.trains) {
-    const std::string row = "zeroqat " + (trained == lightweight ? "lightweight" : trained == "*" ? "full" : trained);
-    tune(row, trained, [&] { return quantized_start<Model, Base>(trained, bench, s); }, bench, s, to);
+    const auto make = [&] { return quantized_start<Model, Base>(trained, bench, s); };
+    tune(settings::row_of(trained), trained, make, bench, s, to);
   }
 }
 
@@ -338,10 +361,12 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--only-zeroqat", s.only_zeroqat, "leave out the rows in full precision and those made from it");
   app.add_option("--output", s.output, "folder for run logs and trained models")->capture_default_str();
+  app.add_flag("--overwrite", s.overwrite, "replace the logs and models that another run left in that folder");
   app.add_option("--report", s.report, "file for the table as JSON");
   app.add_option("--threads", s.threads, "0: one per core; the result does not depend on it")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
+    s.require_new_files();
     std::filesystem::create_directories(s.output);
     results all;
     with_model(io::open_model(s.model).shape().kind, s.scheme, [&]<class Model, class Base>() {
