@@ -8,8 +8,8 @@
 //   finetune --model M --task choices --train a.jsonl --test b.jsonl --scheme w2a16g128 --seeds 0,1,2
 //   finetune … --only-zeroqat --trains '*.q_proj' '*.q_proj,*.v_proj' '*'       Table D.4: which layers train
 //
-// The best step is chosen by the validation score, never by the test score, and the model as it was then is made
-// again from the base and the run log.
+// The best step is chosen by the validation score (for Alpaca by the validation loss), never by the test score, and
+// the model as it was then is made again from the base and the run log.
 
 #include <zoqat/eval/answers.hpp>        // answer_accuracy: the token F1 of answers
 #include <zoqat/eval/choices.hpp>        // accuracy among candidates
@@ -26,6 +26,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <ranges>
+
 using namespace zoqat;
 using full_precision = quant::full_precision;
 
@@ -39,6 +41,13 @@ constexpr const char* lightweight = "*.q_proj,*.v_proj";
 constexpr const char* mezo = "MeZO";                    // the row of full-precision ZO
 constexpr const char* log_ending = ".zlog";             // of the files that a run writes
 constexpr const char* model_ending = ".safetensors";
+
+/// The parts of a text between commas.
+std::vector<std::string> parts_of(std::string_view list) {
+  std::vector<std::string> parts;
+  for (const auto part : std::views::split(list, ',')) parts.emplace_back(part.begin(), part.end());
+  return parts;
+}
 
 struct settings {
   // What makes a run, in its log.
@@ -125,7 +134,7 @@ struct settings {
   }
   [[nodiscard]] nn::storage_plan plan(const std::string& trained) const {
     const auto format = std::ranges::find(master_format_names, masters) - master_format_names.begin();
-    return {.trained = CLI::detail::split(trained, ','), .masters = static_cast<master_format>(format)};
+    return {.trained = parts_of(trained), .masters = static_cast<master_format>(format)};
   }
 };
 
@@ -140,6 +149,7 @@ struct workbench {
   workbench(const settings& s, std::uint64_t run_seed)
       : threads(s.threads), source(io::open_model(s.model)),
         tokenizer(io::open_tokenizer(s.tokenizer_path())), seed(run_seed),
+        part_tokens(s.part_tokens), instructions(s.task == "alpaca"),
         how{.positions = std::min(s.length, source.shape().positions), .bos = tokenizer.bos().has_value()} {
     const auto from_files = [&](auto read) { take(read(s.train), read(s.test), s); };
     if (s.task == "sst2") from_files([](const auto& file) { return tasks::read_sst2(file); });
@@ -174,13 +184,28 @@ struct workbench {
   template <class Model>
   double score(Model& model, const task_part& part) {
     if (answers()) return 100 * eval::answer_accuracy(model, tokenizer, part.questions, how, end, threads).f1;
-    return 100 * eval::accuracy(model, part.items, threads, work);
+    return 100 * eval::accuracy(model, part.items, threads, work, part_tokens);
+  }
+  /// What the best step is chosen by, more is better: the validation score, or for instructions, whose outputs are
+  /// longer than what is generated to be scored, minus the loss per token.
+  template <class Model>
+  double merit(Model& model) {
+    if (!instructions) return score(model, validation);
+    const auto texts = eval::all_candidates(validation.items);
+    const matrix<double> losses =
+        eval::continuation_losses(model, inference_lane{}, texts, part_tokens, threads, work);
+    double loss = 0;
+    std::size_t tokens = 0;
+    for (std::size_t i = 0; i != texts.size(); ++i) loss += losses(0, i), tokens += texts[i]->scored();
+    return -loss / static_cast<double>(tokens);
   }
 
   thread_pool threads;
   io::model_source source;
   io::any_tokenizer tokenizer;
   std::uint64_t seed;
+  std::size_t part_tokens;
+  bool instructions;
   eval::encoding how;
   eval::answer_end end{};
   task_part train, validation, test;
@@ -251,12 +276,12 @@ std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, 
   const zo::estimator<zo::central, zo::rademacher> estimator{
       .epsilon = plan_steps(model, loss, optimizer, s, bench.seed), .micro_batches = s.micro_batches,
       .seed = bench.seed};
-  train::keep_best best(s.every, [&] { return bench.score(model, bench.validation); });
+  train::keep_best best(s.every, [&] { return bench.merit(model); });
   best.observe(0);
   const std::uint32_t rejected = train::run(model, loss, estimator, optimizer, 0, s.steps, bench.threads,
                                             train::write_log{&log}, best, train::progress_bar());
   fmt::print("seed {}: {}: epsilon {:.3g}, validation", bench.seed, row, estimator.epsilon.weight);
-  for (const train::scored_step& score : best.scores()) fmt::print(" {:.1f}", score.score);
+  for (const train::scored_step& score : best.scores()) fmt::print(" {:.4g}", score.score);
   fmt::print(" at every {} steps\n", s.every);
   if (rejected > 0) fmt::print("{} steps had a loss that was not finite and changed nothing\n", rejected);
   return best.best()->steps;
@@ -308,8 +333,10 @@ Model quantized_start(const std::string& trained, workbench& bench, const settin
 template <class Model, class Base>
 void add_baselines(workbench& bench, const settings& s, results& to) {
   const auto load = [&] { return io::load<Base>(bench.source); };
-  Base base = load();
-  to.add("zero-shot", base, bench);
+  {
+    Base base = load();
+    to.add("zero-shot", base, bench);
+  }
   Base tuned = tune(mezo, "*", load, bench, s, to);
   Model rounded(bench.source.shape());
   nn::copy_base_tensors(tuned, rounded);
