@@ -151,6 +151,9 @@ struct workbench {
         tokenizer(io::open_tokenizer(s.tokenizer_path())), seed(run_seed),
         part_tokens(s.part_tokens), instructions(s.task == "alpaca"),
         how{.positions = std::min(s.length, source.shape().positions), .bos = tokenizer.bos().has_value()} {
+    require<io_error>(tokenizer.size() <= source.shape().vocabulary,
+                      "{}: has {} tokens, but the model {} a vocabulary of {}: they do not belong together",
+                      s.tokenizer_path().native(), tokenizer.size(), s.model, source.shape().vocabulary);
     const auto from_files = [&](auto read) { take(read(s.train), read(s.test), s); };
     if (s.task == "sst2") from_files([](const auto& file) { return tasks::read_sst2(file); });
     else if (s.task == "cb") from_files([](const auto& file) { return tasks::read_cb(file); });
