@@ -16,8 +16,8 @@
 #include <zoqat/io/io.hpp>               // open_model, load, open_tokenizer, save_quantized
 #include <zoqat/nn/llama.hpp>            // llama<scheme>
 #include <zoqat/nn/opt.hpp>              // opt<scheme, activation>
-#include <zoqat/ptq/smoothquant.hpp>     // round_to_nearest, smoothquant
-#include <zoqat/quant/catalogue.hpp>     // catalogue, named
+#include <zoqat/ptq/ptq.hpp>             // round_to_nearest, smoothquant, reconstructor
+#include <zoqat/quant/catalogue.hpp>     // catalogue, named, standard_schemes
 #include <zoqat/tasks/tasks.hpp>         // read_sst2, …, split
 #include <zoqat/train/train.hpp>         // task_loss, run, keep_best, replay_first, results_table
 #include <zoqat/zo/balance.hpp>          // balance
@@ -31,10 +31,13 @@
 using namespace zoqat;
 using full_precision = quant::full_precision;
 
-/// Grids stay where they are while weights are fine-tuned, so none of them learns its clipping.
+/// Grids stay where they are while weights are fine-tuned, so none of them learns its clipping; those of two bits are
+/// held apart from the weights (clip::codes), so that a reconstruction can choose them.
 using schemes = quant::catalogue<
     quant::named<"w4a4", quant::scheme<quant::weight<4>, quant::activation<4>>>,
-    quant::named<"w2a16g128", quant::scheme<quant::weight<2, quant::group<128>>>>>;
+    quant::named<"w2a16g128", quant::standard_schemes::scheme_of<"w2a16g128">>>;
+template <class Scheme>
+constexpr bool holds_grids = std::is_same_v<typename Scheme::weight_type::clipping, quant::clip::codes>;
 
 constexpr float smoothing_alpha = 0.5f;  // SmoothQuant's exponent
 constexpr const char* lightweight = "*.q_proj,*.v_proj";
@@ -52,7 +55,7 @@ std::vector<std::string> parts_of(std::string_view list) {
 struct settings {
   // What makes a run, in its log.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, task, train, test, scheme = "w4a4";
-  std::string start = "smoothquant", masters = "fp32", optimizer = "parabolic";
+  std::string start = "smoothquant", masters = "fp32", embeddings = "fp32", optimizer = "parabolic";
   std::size_t train_items = 1000, validation_items = 500, test_items = 1000, calibration = 128;
   std::size_t batch = 32, length = 256, part_tokens = eval::default_part_tokens;
   std::uint32_t steps = 300, every = 50, micro_batches = 2;
@@ -74,12 +77,14 @@ struct settings {
     f("train", s.train, "the task's file to draw training and validation items from");
     f("test", s.test, "and to test on");
     f("scheme", s.scheme, "what is quantized, one of " + schemes::names());
-    f("start", s.start, "smoothquant; or rtn, loaded tensor by tensor, so that the base is never in memory whole");
+    f("start", s.start, "smoothquant; reconstructed: clipping and codes block by block (section 4.1), w2a16g128; or rtn, "
+                        "loaded tensor by tensor, so that the base is never in memory whole");
     f("masters", s.masters, "of the weights that train: fp32, bf16 or int8");
+    f("embeddings", s.embeddings, "of tokens and positions, which do not train: the same");
     f("train-items", s.train_items, "items to train with (appendix C.3)");
     f("validation-items", s.validation_items, "items to choose the best step by");
     f("test-items", s.test_items, "items to test with, at most");
-    f("calibration", s.calibration, "training items that SmoothQuant sees");
+    f("calibration", s.calibration, "training items that SmoothQuant and the reconstruction see");
     f("batch", s.batch, "items per step (MeZO: 16)");
     f("length", s.length, "tokens of a prompt with its answer, at most the model's positions");
     f("part-tokens", s.part_tokens, "tokens that go through the model at once");
@@ -133,8 +138,10 @@ struct settings {
         }
   }
   [[nodiscard]] nn::storage_plan plan(const std::string& trained) const {
-    const auto format = std::ranges::find(master_format_names, masters) - master_format_names.begin();
-    return {.trained = parts_of(trained), .masters = static_cast<master_format>(format)};
+    const auto format = [](const std::string& name) {
+      return static_cast<master_format>(std::ranges::find(master_format_names, name) - master_format_names.begin());
+    };
+    return {.trained = parts_of(trained), .masters = format(masters), .embeddings = format(embeddings)};
   }
 };
 
@@ -328,6 +335,14 @@ Model quantized_start(const std::string& trained, workbench& bench, const settin
   auto base = io::load<Base>(bench.source);
   auto model = io::load<Model>(bench.source);
   ptq::smoothquant(model, base, bench.calibration, smoothing_alpha, bench.threads);
+  if constexpr (holds_grids<typename Model::scheme>) {
+    if (s.start == "reconstructed") {
+      ptq::reconstructor reconstruct(model, base, bench.threads);
+      reconstruct(bench.calibration, [](std::size_t block, std::size_t blocks) {
+        fmt::print(stderr, "reconstruction: block {} of {}\n", block + 1, blocks);
+      });
+    }
+  }
   model.store(s.plan(trained));
   return measured_in_steps(std::move(model));
 }
@@ -382,8 +397,9 @@ int main(int argc, char** argv) {
   });
   app.get_option("--task")->required()->check(CLI::IsMember({"sst2", "cb", "choices", "squad", "drop", "alpaca"}));
   for (const char* file : {"--train", "--test"}) app.get_option(file)->required()->check(CLI::ExistingFile);
-  app.get_option("--start")->check(CLI::IsMember({"smoothquant", "rtn"}));
-  app.get_option("--masters")->check(CLI::IsMember(master_format_names));
+  app.get_option("--start")->check(CLI::IsMember({"smoothquant", "reconstructed", "rtn"}));
+  for (const char* stored : {"--masters", "--embeddings"})
+    app.get_option(stored)->check(CLI::IsMember(master_format_names));
   app.get_option("--optimizer")->check(CLI::IsMember({"parabolic", "sgd"}));
   app.add_option("--seeds", s.seeds, "of items, their order and directions; a row of the table is the mean over them")
       ->delimiter(',')->capture_default_str();
@@ -400,6 +416,8 @@ int main(int argc, char** argv) {
     std::filesystem::create_directories(s.output);
     results all;
     with_model(io::open_model(s.model).shape().kind, s.scheme, [&]<class Model, class Base>() {
+      require(s.start != "reconstructed" || holds_grids<typename Model::scheme>,
+              "--start reconstructed: scheme {} has no grids that could be chosen; take w2a16g128", s.scheme);
       for (const std::uint64_t seed : s.seeds) {
         workbench bench(s, seed);
         add_rows<Model, Base>(bench, s, all);
