@@ -26,6 +26,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <limits>
 #include <ranges>
 
 using namespace zoqat;
@@ -167,28 +168,48 @@ struct workbench {
     else if (s.task == "cb") from_files([](const auto& file) { return tasks::read_cb(file); });
     else if (s.task == "choices") from_files([](const auto& file) { return tasks::read_choices(file); });
     else if (s.task == "squad") from_files([](const auto& file) { return tasks::read_squad(file); });
-    else if (s.task == "drop") from_files([](const auto& file) { return tasks::read_drop(file); });
+    else if (s.task == "drop") from_files(read_drop);
     else {
       how.end = tokenizer.eos();  // an instruction's output may have several lines
       end.text = {};
       from_files([](const auto& file) { return tasks::read_alpaca(file); });
     }
   }
+  static std::vector<tasks::answer_item> read_drop(const std::filesystem::path& file) {
+    std::size_t left_out = 0;
+    auto items = tasks::read_drop(file, {}, &left_out);
+    if (left_out > 0) fmt::print("{}: {} questions without a clear answer are left out\n", file.native(), left_out);
+    return items;
+  }
   template <class Item>
   void take(const std::vector<Item>& training, const std::vector<Item>& evaluation, const settings& s) {
     if (const auto eos = tokenizer.eos()) end.tokens = {*eos};
     const auto parts = tasks::split(training, evaluation, {.train = s.train_items, .validation = s.validation_items,
                                                            .test = s.test_items, .seed = seed});
+    std::size_t cut = 0;
     const auto part = [&](const std::vector<Item>& items) {
       task_part encoded{eval::encode(tokenizer, items, how), {}};
+      cut += cut_items(items, encoded.items);
       if constexpr (std::is_same_v<Item, tasks::answer_item>) encoded.questions = items;
       return encoded;
     };
     train = part(parts.train), validation = part(parts.validation), test = part(parts.test);
+    fmt::print("seed {}: {} items to train with, {} to validate with, {} to test with; {} are longer than {} tokens "
+               "and were cut\n", seed, train.items.size(), validation.items.size(), test.items.size(), cut,
+               how.positions);
     for (std::size_t i = 0; i < std::min(s.calibration, train.items.size()); ++i) {
       if (i % 16 == 0) calibration.emplace_back();
       calibration.back().add(train.items[i].right().read());
     }
+  }
+  /// How many items are longer than what `encoded` holds of them.
+  template <class Item>
+  std::size_t cut_items(const std::vector<Item>& items, const std::vector<eval::encoded_item>& encoded) const {
+    eval::encoding uncut = how;
+    uncut.positions = std::numeric_limits<std::size_t>::max();
+    std::size_t cut = 0;
+    for (std::size_t i = 0; i != items.size(); ++i) cut += eval::encode(tokenizer, items[i], uncut) != encoded[i];
+    return cut;
   }
   [[nodiscard]] bool answers() const { return !test.questions.empty(); }
   /// Accuracy, or the token F1 of free answers, in percent.
@@ -420,6 +441,9 @@ int main(int argc, char** argv) {
   app.add_option("--threads", s.threads, "0: one per core; the result does not depend on it")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
+    if (std::filesystem::equivalent(s.train, s.test))
+      fmt::print(stderr, "finetune: --train and --test are one file, {}: the table shows what was learned by heart\n",
+                 s.test);
     s.require_new_files();
     std::filesystem::create_directories(s.output);
     results all;

@@ -50,6 +50,7 @@ struct encoded_item {
   std::size_t correct = 0;
 
   [[nodiscard]] const continuation& right() const { return candidates[correct]; }
+  friend bool operator==(const encoded_item&, const encoded_item&) = default;
 };
 
 /// Anything with a prompt, choices and the number of the correct one, such as tasks::choice_item.
