@@ -154,6 +154,10 @@ struct task_part {
 };
 
 /// What all rows of a seed share.
+///
+/// A text begins with the tokenizer's BOS. For OPT that is </s> (id 2): Hugging Face's tokenizer puts it in front,
+/// and OPT's own configuration names it. MeZO's run.py makes it <s> (id 0) instead; "bos_token": "<s>" in a
+/// tokenizer_config.json beside the tokenizer does the same here.
 struct workbench {
   workbench(const settings& s, std::uint64_t run_seed)
       : threads(s.threads), source(io::open_model(s.model)),
