@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What loading a model for fine-tuning takes: a checkpoint of OPT's layout in fp16 is made in a folder, loaded tensor by
-// tensor, and the most memory on the way is compared with what stays and the largest tensor.
+// What loading a model for fine-tuning takes: a checkpoint of OPT's layout in fp16 is made in a new folder, loaded
+// tensor by tensor, and the most memory on the way is compared with what stays and the largest tensor.
 
 #include "child_process.hpp"  // memory of this process
 #include "products.hpp"       // random weights
 #include "shapes.hpp"         // OPT's sizes
 
+#include <zoqat/core/error.hpp>        // require
 #include <zoqat/core/numeric.hpp>      // fp16
 #include <zoqat/io/atomic_file.hpp>    // config.json
 #include <zoqat/io/load.hpp>           // the loading
@@ -20,11 +21,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <malloc.h>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -35,9 +40,30 @@ using namespace zoqat::bench;
 
 using w4a4 = quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric>, quant::activation<4>>;
 
+/// A new folder within another, removed with what is in it.
+class new_folder {
+ public:
+  explicit new_folder(const std::filesystem::path& parent) {
+    std::filesystem::create_directories(parent);
+    std::string name = (parent / "zoqat-load-memory-XXXXXX").native();
+    require<io_error>(mkdtemp(name.data()) != nullptr, "{}: cannot make a folder in it: {}", parent.native(),
+                      std::strerror(errno));
+    path_ = name;
+  }
+  new_folder(const new_folder&) = delete;
+  new_folder& operator=(const new_folder&) = delete;
+  ~new_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 /// Writes a checkpoint of that shape. All tensors are parts of one buffer of random numbers.
 void write_checkpoint(const std::filesystem::path& folder, const model_shape& shape) {
-  std::filesystem::create_directories(folder);
   std::vector<io::tensor_view> tensors;
   std::size_t largest = 0;
   for (const io::opt_entry& entry : io::opt_tensors) {
@@ -85,18 +111,17 @@ void load(const std::filesystem::path& folder, master_format masters) {
 int main(int argc, char** argv) {
   CLI::App app("Memory of loading an OPT checkpoint for lightweight fine-tuning, W4A4");
   std::size_t hidden = 1024, layers = 24, heads = 16;
-  std::string folder = (std::filesystem::temp_directory_path() / "zoqat-load-memory").string();
+  std::string folder = std::filesystem::temp_directory_path().string();
   app.add_option("--hidden", hidden)->capture_default_str();
   app.add_option("--layers", layers)->capture_default_str();
   app.add_option("--heads", heads)->capture_default_str();
-  app.add_option("--folder", folder, "where the checkpoint is made")->capture_default_str();
+  app.add_option("--folder", folder, "where a folder is made for the checkpoint")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
-    write_checkpoint(folder, opt_shape(hidden, layers, heads));
+    const new_folder checkpoint(folder);
+    write_checkpoint(checkpoint.path(), opt_shape(hidden, layers, heads));
     for (const master_format masters : {master_format::fp32, master_format::bf16, master_format::int8})
-      load(folder, masters);
-    std::filesystem::remove(std::filesystem::path(folder) / "model.safetensors");
-    std::filesystem::remove(std::filesystem::path(folder) / "config.json");
+      load(checkpoint.path(), masters);
   } catch (const std::exception& e) {
     fmt::print(stderr, "load_memory: {}\n", e.what());
     return 1;

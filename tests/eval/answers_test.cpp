@@ -22,8 +22,8 @@ const character_tokenizer letters;
 
 /// A model that goes on with a text, whatever it read: what generation needs of a model is no more than this.
 struct parrot {
-  std::string text;  ///< `$` for the token that ends texts
-  model_shape shape_{.hidden = 1, .layers = 1, .heads = 1, .kv_heads = 1, .head_size = 1, .vocabulary = 33,
+  std::string text;  ///< `$` for the token that ends texts, `#` for one that no tokenizer knows
+  model_shape shape_{.hidden = 1, .layers = 1, .heads = 1, .kv_heads = 1, .head_size = 1, .vocabulary = 34,
                      .positions = 80};
   std::size_t said = 0;
   std::vector<nn::token> prompt{};
@@ -40,7 +40,7 @@ struct parrot {
   void logits(const Pass&, std::span<const std::size_t>, matrix_view<float> out) {
     std::ranges::fill(out.row(0), 0.0f);
     const char next = said < text.size() ? text[said++] : 'x';
-    out(0, next == '$' ? letters.end : letters.of(next)) = 1;
+    out(0, next == '$' ? letters.end : next == '#' ? letters.size() : letters.of(next)) = 1;
   }
 };
 
@@ -68,6 +68,12 @@ TEST_CASE("an answer ends at a line end, at EOS or at its longest") {
   CHECK(answer_of("red", {.max_tokens = 0}) == "");
   CHECK(answer_of("red\nhouse$", {.text = "", .tokens = {character_tokenizer::end}}) == "red\nhouse");
   CHECK(answer_of("red. end. more", {.text = ". "}) == "red");
+}
+
+TEST_CASE("tokens that only the model has are no text") {
+  CHECK(answer_of("#") == std::string(49, 'x'));
+  CHECK(answer_of(" red# ho##use\n") == " red house");
+  CHECK(answer_of("red#$house") == "red");
 }
 
 TEST_CASE("answers of many questions are scored by their best gold, each from an empty cache") {

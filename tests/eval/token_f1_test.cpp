@@ -53,6 +53,18 @@ TEST_CASE("the best gold counts, for each measure by itself") {
   CHECK(f1("red", {}) == 0);
 }
 
+TEST_CASE("that there is no answer is right or wrong, whatever the words have in common") {
+  for (const char* const none : {"no answer", "CANNOTANSWER"}) {
+    CHECK(f1(none, {none}) == 1);
+    CHECK(f1("red", {none, "red"}) == 0);
+    CHECK(exact("red", {none, "red"}) == 1);  // MeZO's exact match knows no such case
+    CHECK(f1("red", {"red", none}) == 1);
+  }
+  CHECK(f1("No answer.", {"no answer"}) == 1);
+  CHECK(f1("no", {"no answer"}) == 0);
+  CHECK(f1("no", {"No answer"}) == doctest::Approx(2.0 / 3));
+}
+
 TEST_CASE("an answer without words agrees only with a gold without words") {
   CHECK(f1("", {""}) == 1);
   CHECK(f1("the", {""}) == 1);

@@ -31,6 +31,9 @@ TEST_CASE("a folder is opened by what is in it, and so is each file") {
   const temporary_folder folder;
   const byte_level_files files(small_merges(), {"<|endoftext|>"});
   check_mentions(failure(folder.path()), folder.path().native(), "tokenizer.json", "vocab.json", "tokenizer.bin");
+  write_file(folder / "tokenizer.model", "a sentencepiece model");
+  for (const auto& path : {folder.path(), folder / "tokenizer.model"})
+    check_mentions(failure(path), (folder / "tokenizer.model").native(), "ext/sentencepiece.hpp", "tokenizer.json");
 
   write_file(folder / "tokenizer.bin", tiny_vocabulary({{" ", 0}, {"a", 0}}));
   const auto llama2c = io::open_tokenizer(folder.path());
@@ -77,8 +80,8 @@ TEST_CASE("the folder's configuration names BOS and EOS") {
 
 TEST_CASE("other paths are refused") {
   const temporary_folder folder;
-  write_file(folder / "tokenizer.model", "x");
-  check_mentions(failure(folder / "tokenizer.model"), "tokenizer.model", "not a tokenizer");
+  write_file(folder / "tokenizer.txt", "x");
+  check_mentions(failure(folder / "tokenizer.txt"), "tokenizer.txt", "not a tokenizer");
   check_mentions(failure(folder / "absent.json"), "absent.json", "No such file");
 }
 

@@ -27,7 +27,7 @@ std::set<std::string> names_of(std::string_view list) {
   return names;
 }
 
-// What a scheme's name should say: w<bits>a<bits>, g<group size>, kv<bits>.
+// What a scheme's name should say: w<bits>a<bits>, g<group size>, kv<bits>, shift.
 constexpr auto spelled = []<class Scheme>() {
   using w = typename Scheme::weight_type;
   std::string name = "w" + std::to_string(w::bits) + "a";
@@ -36,6 +36,7 @@ constexpr auto spelled = []<class Scheme>() {
   constexpr std::size_t longest = 1 << 20;
   if (w::group_size(longest) != longest) name += "g" + std::to_string(w::group_size(longest));
   if constexpr (Scheme::quantizes_attention) name += "kv" + std::to_string(Scheme::attention_type::bits);
+  if (Scheme::shifts_inputs) name += "shift";
   return name;
 };
 
@@ -78,7 +79,7 @@ TEST_CASE("a program may offer some of the schemes") {
 
 TEST_CASE("the standard schemes are what their names say, each once") {
   const auto names = names_of(standard_schemes::names());
-  CHECK(names.size() >= 16);
+  CHECK(names.size() >= 17);
   std::string listed;
   for (const std::string& name : names) {
     CHECK(standard_schemes::with(name, spelled) == name);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@ struct character_tokenizer {
   static constexpr token bos = 0, end = 1, merged = 32;
   static constexpr std::string_view characters = "abcdefghijklmnopqrstuvwxyz \n.?";
 
+  [[nodiscard]] static std::size_t size() { return merged + 1; }
   [[nodiscard]] static token of(char c) { return static_cast<token>(2 + characters.find(c)); }
   [[nodiscard]] std::vector<token> encode(std::string_view text, bool with_bos) const {
     std::vector<token> tokens;
@@ -32,6 +34,7 @@ struct character_tokenizer {
   [[nodiscard]] std::string decode(std::span<const token> tokens) const {
     std::string text;
     for (const token t : tokens) {
+      if (t >= size()) throw std::out_of_range("character_tokenizer: there is no such token");
       if (t == merged) text += "ab";
       else if (t >= 2 && t < 2 + characters.size()) text += characters[t - 2];
     }

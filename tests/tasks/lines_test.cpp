@@ -28,5 +28,7 @@ TEST_CASE("lines come without their ends and with their numbers; empty ones do n
   CHECK(lines("a\nb\n") == expected{"a@1", "b@2"});
   CHECK(lines("a\r\n\r\n\nb c") == expected{"a@1", "b c@4"});
   CHECK(lines("\n").empty());
+  CHECK(lines("\xEF\xBB\xBF\nb\xEF\xBB\xBF") == expected{"b\xEF\xBB\xBF@2"});
+  CHECK(lines("\xEF\xBB\xBF").empty());
   check_mentions(message_of<io_error>([&] { lines(""); }), "lines", "empty");
 }

@@ -36,4 +36,6 @@ TEST_CASE("what is wrong is told with the file and the line or the element") {
   check_mentions(failure("a.json", R"({"n": "x"})"), "a.json: ", "an array");
   check_mentions(failure("b.jsonl", "{\"n\": \"x\"}\n{\"m\": 1}\n"), "b.jsonl:2", "\"n\" is missing");
   check_mentions(failure("b.jsonl", "{\"n\": \"x\"}\n\n{\"n\""), "b.jsonl:3", "not valid JSON");
+  check_mentions(failure("a.json", "{\"n\": \"x\"}\n{\"n\": \"y\"}\n"), "a.json", "not valid JSON", "ends in .jsonl");
+  CHECK(failure("a.json", "[{\"n\": \"x\"},\n").find(".jsonl") == std::string::npos);
 }

@@ -36,6 +36,7 @@ TEST_CASE("sentences become MeZO's prompts, with or without a header and in any 
   CHECK(read("sentence\tlabel\nsoup of the day \t1\ncold , and late . \t0\n") == expected);
   CHECK(read("soup of the day \t1\r\ncold , and late . \t0") == expected);
   CHECK(read("index\tlabel\tsentence\n0\t1\tsoup of the day\n1\t0\tcold , and late .\n") == expected);
+  CHECK(read("\xEF\xBB\xBFsentence\tlabel\nsoup of the day \t1\ncold , and late . \t0\n") == expected);
   CHECK(read("sentence\t1\n")[0].prompt == "sentence It was");
   CHECK(read("sentence\tlabel\n").empty());
 }

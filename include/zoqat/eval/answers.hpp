@@ -33,7 +33,8 @@ concept answered_question = requires(const T& item) {
   { item.answers } -> std::convertible_to<std::span<const std::string>>;
 };
 
-/// A model's own answer: the most likely token after the other. The generator forgets what it held.
+/// A model's own answer: the most likely token after the other. Ids that the tokenizer does not have, as models with
+/// more rows than tokens may choose (OPT has seven), stand for no text. The generator forgets what it held.
 template <class Generator, tokenizer Tokenizer>
 [[nodiscard]] std::string generate_answer(Generator& generate, const Tokenizer& tokenizer,
                                           std::span<const nn::token> prompt, const answer_end& end) {
@@ -44,6 +45,7 @@ template <class Generator, tokenizer Tokenizer>
   // Looked for in the text, since tokenizers have many tokens with a line end in them.
   const auto ended = [&](nn::token next) {
     if (std::ranges::find(end.tokens, next) != end.tokens.end()) return true;
+    if (next >= tokenizer.size()) return false;
     answer.push_back(next);
     text = tokenizer.decode(answer);
     if (!end.text.empty()) found = text.find(end.text);

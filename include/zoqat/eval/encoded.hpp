@@ -15,9 +15,11 @@
 
 namespace zoqat::eval {
 
-/// What turns text into tokens, after BOS if wanted, and back.
+/// What turns text into tokens, after BOS if wanted, and back. Ids are below size(); a model's vocabulary may have
+/// more rows, to make its size even.
 template <class T>
 concept tokenizer = requires(const T& t, std::string_view text, bool bos, std::span<const nn::token> tokens) {
+  { t.size() } -> std::convertible_to<std::size_t>;
   { t.encode(text, bos) } -> std::same_as<std::vector<nn::token>>;
   { t.decode(tokens) } -> std::convertible_to<std::string>;
 };
@@ -48,6 +50,7 @@ struct encoded_item {
   std::size_t correct = 0;
 
   [[nodiscard]] const continuation& right() const { return candidates[correct]; }
+  friend bool operator==(const encoded_item&, const encoded_item&) = default;
 };
 
 /// Anything with a prompt, choices and the number of the correct one, such as tasks::choice_item.

@@ -46,13 +46,17 @@ struct answer_score {
   return {2 * static_cast<double>(common.size()) / static_cast<double>(found.size() + wanted.size()), exact};
 }
 
-/// Compares an answer with several golds: the maximum of each measure. Of no golds nothing.
+/// Compares an answer with several golds: the maximum of each measure. Of no golds nothing. Where the first gold is
+/// "no answer" or "CANNOTANSWER", F1 is the exact match with it, as in MeZO's metrics.py (arXiv 2305.17333): part of
+/// the words is not part of the truth there.
 [[nodiscard]] inline answer_score score_answer(std::string_view answer, std::span<const std::string> golds) {
   answer_score best;
   for (const std::string& gold : golds) {
     const answer_score score = score_answer(answer, std::string_view(gold));
     best = {std::max(best.f1, score.f1), std::max(best.exact, score.exact)};
   }
+  if (!golds.empty() && (golds.front() == "no answer" || golds.front() == "CANNOTANSWER"))
+    best.f1 = score_answer(answer, std::string_view(golds.front())).exact;
   return best;
 }
 

@@ -59,6 +59,19 @@ class any_tokenizer {
   formats format_;
 };
 
+namespace detail {
+
+// Throws io_error where `path` is a sentencepiece model: reading it takes a library that this one does not link.
+inline void refuse_sentencepiece(const std::filesystem::path& path) {
+  std::error_code ignored;
+  require<io_error>(path.extension() != ".model" || !std::filesystem::exists(path, ignored),
+                    "{}: a model of the sentencepiece library, which <zoqat/ext/sentencepiece.hpp> reads for "
+                    "programs that link it; or give a tokenizer.json of the same tokenizer",
+                    path.native());
+}
+
+}  // namespace detail
+
 /// Opens a tokenizer by what `path` is: a folder with `tokenizer.json`, with `vocab.json` and `merges.txt`, or with
 /// `tokenizer.bin` (the first of these), a `tokenizer.json` or other `.json` file of that kind, a `vocab.json` with
 /// `merges.txt` beside it, or a llama2.c tokenizer (`.bin`). BOS and EOS are those that the folder's configuration
@@ -71,9 +84,11 @@ class any_tokenizer {
   if (std::filesystem::is_directory(status)) {
     for (const std::string_view name : {"tokenizer.json", "vocab.json", "tokenizer.bin"})
       if (std::filesystem::exists(path / name, error)) return open_tokenizer(path / name);
+    detail::refuse_sentencepiece(path / "tokenizer.model");
     fail<io_error>("{}: holds neither tokenizer.json nor vocab.json nor tokenizer.bin", path.native());
   }
 
+  detail::refuse_sentencepiece(path);
   if (path.extension() == ".bin") return any_tokenizer(llama2c_tokenizer(path));
   require<io_error>(path.extension() == ".json",
                     "{}: not a tokenizer: a folder, a tokenizer.json, a vocab.json with merges.txt beside it or a "

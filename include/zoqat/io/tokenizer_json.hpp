@@ -171,7 +171,8 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
 
 /// A tokenizer as Hugging Face's `tokenizers` stores it, with a model of type BPE. `file` names it in messages.
 /// Throws io_error for what is malformed, and for every part, option or type that this library does not know: nothing
-/// is passed over. `tokenizer_steps.hpp` lists what is known.
+/// is passed over, but for "truncation" and "padding": they say how texts were cut and filled up to batches when the
+/// file was written, and how a text is encoded does not depend on them. `tokenizer_steps.hpp` lists what is known.
 ///
 /// Where Hugging Face replaces bytes that are no UTF-8, this keeps them, in both directions.
 [[nodiscard]] inline bpe_tokenizer parse_tokenizer_json(const json& object, std::string_view file,
@@ -184,8 +185,6 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
     const auto found = object.find(key);
     return found == object.end() ? json() : *found;
   };
-  for (const std::string_view key : {"truncation", "padding"})
-    require<io_error>(part(key).is_null(), "{}: \"{}\" is not supported: it must be null", file, key);
 
   const text_normalizer normalizer = read_normalizer(part("normalizer"), file);
   const json decoder = part("decoder"), words = part("pre_tokenizer");

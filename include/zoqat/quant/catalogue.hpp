@@ -76,7 +76,8 @@ using trained_weight = weight<Bits, Granularity, asymmetric, clip::codes>;
 }  // namespace detail
 
 /// The schemes of the paper and their neighbours: w<bits>a<bits> with g<group size> for groups (else per output
-/// channel) and kv<bits> where queries, keys and values are quantized too. a16 leaves activations alone.
+/// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16 leaves
+/// activations alone.
 using standard_schemes = catalogue<
     named<"w2a16", scheme<detail::trained_weight<2>>>,
     named<"w3a16", scheme<detail::trained_weight<3>>>,
@@ -89,6 +90,7 @@ using standard_schemes = catalogue<
     named<"w4a16g32", scheme<detail::trained_weight<4, group<32>>>>,
     named<"w4a16g128", scheme<detail::trained_weight<4, group<128>>>>,
     named<"w4a4", scheme<detail::trained_weight<4>, activation<4>>>,
+    named<"w4a4shift", scheme<detail::trained_weight<4>, activation<4>, shift>>,
     named<"w4a4kv4", scheme<detail::trained_weight<4>, activation<4>, attention<4>>>,
     named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
     named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/io/json.hpp>
 #include <zoqat/io/json_place.hpp>
+#include <zoqat/io/mapped_file.hpp>
 #include <zoqat/tasks/lines.hpp>
 
 #include <cstddef>
@@ -15,10 +17,30 @@ namespace zoqat::tasks {
 /// Longest JSON text that is read as a data set, which may have more of it than a model.
 inline constexpr std::size_t max_data_bytes = std::size_t{1} << 30;
 
+namespace detail {
+
+/// The JSON value that a file is. Where it is none, but its first line is, the message says what file might be meant.
+[[nodiscard]] inline io::json read_data(const std::filesystem::path& path) {
+  const io::mapped_file file(path);
+  const std::string_view text = file.text();
+  try {
+    return io::parse_json(text, path.native(), max_data_bytes);
+  } catch (const io_error& error) {
+    const std::size_t line_end = text.find('\n');
+    require<io_error>(line_end == text.npos || !io::json::accept(text.substr(0, line_end)),
+                      "{}; its first line is JSON by itself: a file with one record in a line has a name that ends "
+                      "in .jsonl",
+                      error.what());
+    throw;
+  }
+}
+
+}  // namespace detail
+
 /// Reads a JSON file and calls f(place) with all of it. Throws io_error as io::read_json does.
 template <class F>
 void with_json(const std::filesystem::path& path, F&& f) {
-  const io::json all = io::read_json(path, max_data_bytes);
+  const io::json all = detail::read_data(path);
   f(io::json_place(all, path.native() + ": "));
 }
 
