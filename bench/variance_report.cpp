@@ -4,7 +4,8 @@
 // directions, and what a unit of squared error costs in forward passes, time and bytes. Everything is measured on one
 // batch, with lanes two at a time, so that every estimator has the memory of an antithetic pair. Errors are relative to
 // ‖g‖²: so many estimates, averaged, are as far from the gradient as 0 is. Each setting is measured against the gradient
-// of its own smoothed loss, since that is what its estimates tend to; intervals hold the errors of that gradient too.
+// of its own smoothed loss, since that is what its estimates tend to; the cosine of that with the first setting's says how far it has left
+// what is to be trained. Intervals hold the errors of the gradient too.
 //
 //   variance_report [--samples N] [--reference N] [--output PREFIX]      writes PREFIX.csv and PREFIX.gp
 
@@ -177,7 +178,8 @@ class report {
     std::vector<double> one(zo::total_size(parameters));
     gradient_parts means(parts, one.size());
     const std::uint32_t of_part = std::max(reference_ / parts, 1u);
-    const zo::estimator<zo::central, elements> e{.epsilon = s.epsilon, .seed = 99, .elements = along};
+    // Another seed for every setting, so that products of two references hold no error that both have.
+    const zo::estimator<zo::central, elements> e{.epsilon = s.epsilon, .seed = 99 + settings_++, .elements = along};
     for (std::uint32_t step = 0; step != parts * of_part; ++step) {
       zo::dense_gradient(along, e(step, loss), parameters, one);
       for (std::size_t i = 0; i != one.size(); ++i) means[step / of_part][i] += one[i] / of_part;
@@ -186,6 +188,10 @@ class report {
     fmt::print("# {}: {} parameters, squared norm of the gradient {:.4g} ± {:.2g}, of the error of its reference "
                "{:.4g}{}\n", s.name, one.size(), s.squared_norm, s.norm_error, s.error_of_mean,
                s.resolved() ? "" : ": not resolved, no errors");
+    if (first_.gradient.empty()) first_ = s;
+    else if (s.gradient.size() == first_.gradient.size())
+      fmt::print("# {}: cosine of the gradient with that of {}: {:.3f}\n", s.name, first_.name,
+                 product(s.gradient, first_.gradient) / std::sqrt(s.squared_norm * first_.squared_norm));
   }
 
   template <class Difference>
@@ -278,6 +284,8 @@ class report {
   std::uint64_t samples_;
   std::uint32_t reference_;
   std::vector<row> rows_;
+  std::uint64_t settings_ = 0;
+  setting first_{};
 };
 
 void measure_all(report& r, setting& s) {

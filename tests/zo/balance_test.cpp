@@ -5,13 +5,9 @@
 #include <support/errors.hpp>
 #include <zo/bowl.hpp>
 #include <zo/problems.hpp>
-#include <zoqat/zo/dense_gradient.hpp>
-#include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/group_scales.hpp>
 
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -94,73 +90,58 @@ TEST_CASE("what cannot be balanced is an error") {
   CHECK_NOTHROW((void)balance(store, constant_loss(1), {}));
 }
 
-TEST_CASE("the gradient of a group is the root mean square of its slopes, in units of its parameters") {
-  tensors store = three_groups();
-  bowl f = three_curvatures();
-  f.t = {1, 0, 0, 0, 0, 0, 0.01, 0, 0};  // one element of each group counts, so that every slope is the same
-  const auto scales = balance(store, objective_of(store, rademacher(), f), patient());
-  CHECK(scales.gradient.weight == doctest::Approx(0.5));
-  CHECK(scales.gradient.smoothing == doctest::Approx(4));
-  CHECK(scales.gradient.norm == 0);
-}
-
 // --- For least error -----------------------------------------------------------------------------------------------
 
-TEST_CASE("scales of least error are those of best_scales, and raise the loss no more than balanced ones") {
-  const balanced_scales balanced{.epsilon = {.weight = 0.1f, .norm = 0.02f},
+namespace {
+
+const balanced_scales two_groups{.epsilon = {.weight = 0.1f, .norm = 0.02f},
                                  .elevation = 0.5,
                                  .loss = 10,
-                                 .elements = {.weight = 1000, .norm = 10},
-                                 .gradient = {.weight = 2, .norm = 0.3}};
-  const auto best = for_least_error(balanced, {.smallest_epsilon = 0, .largest_epsilon = 100});
-  const auto plain = best_scales(balanced.elements, balanced.gradient, 1);
-  CHECK(best.epsilon.weight / best.epsilon.norm == doctest::Approx(plain.weight / plain.norm));
+                                 .elements = {.weight = 1000, .norm = 10}};
+
+// Σ d_k / ε_k², and what the scales add to the loss.
+struct error_of {
+  double error = 0, elevation = 0;
+  explicit error_of(const per_group<float>& epsilon) {
+    for (const parameter_group g : all_parameter_groups)
+      if (two_groups.epsilon[g] > 0) {
+        error += two_groups.elements[g] / std::pow(double{epsilon[g]}, 2);
+        elevation += 0.25 * std::pow(double{epsilon[g]} / double{two_groups.epsilon[g]}, 2);
+      }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("scales of least error raise the loss as balanced ones do, and no others that do so have less") {
+  const auto best = for_least_error(two_groups, {.smallest_epsilon = 0, .largest_epsilon = 100});
+  const error_of at_best(best.epsilon);
   CHECK(best.elevation == doctest::Approx(0.5));
-  const auto risen = 0.25 * (std::pow(best.epsilon.weight / 0.1, 2) + std::pow(best.epsilon.norm / 0.02, 2));
-  CHECK(risen == doctest::Approx(0.5));
+  CHECK(at_best.elevation == doctest::Approx(0.5));
   CHECK(best.epsilon.smoothing == 0);
   CHECK(best.loss == 10);
+  const double h_weight = 0.25 / 0.01, h_norm = 0.25 / 0.0004;
+  const double expected = std::pow(std::sqrt(1000 * h_weight) + std::sqrt(10 * h_norm), 2) / 0.5;
+  CHECK(at_best.error == doctest::Approx(expected).epsilon(1e-5));
+  CHECK(error_of(two_groups.epsilon).error > 1.1 * at_best.error);
+  for (const double factor : {0.7, 0.9, 1.1, 1.3}) {
+    per_group<float> other = best.epsilon;
+    other.weight *= static_cast<float>(factor);
+    const double left = 0.5 - 0.25 * std::pow(double{other.weight} / 0.1, 2);
+    if (left <= 0) continue;
+    other.norm = static_cast<float>(0.02 * std::sqrt(left / 0.25));
+    CHECK(error_of(other).elevation == doctest::Approx(0.5));
+    CHECK(error_of(other).error > at_best.error);
+  }
 }
 
 TEST_CASE("scales of least error keep to the bounds, and their elevation is what they then add") {
-  const balanced_scales balanced{.epsilon = {.weight = 0.1f, .norm = 0.02f},
-                                 .elevation = 0.5,
-                                 .loss = 10,
-                                 .elements = {.weight = 1e6, .norm = 1},
-                                 .gradient = {.weight = 1e-3, .norm = 100}};
-  const auto best = for_least_error(balanced, {.smallest_epsilon = 0.01f, .largest_epsilon = 0.12f});
-  CHECK(best.epsilon.weight == 0.12f);
-  CHECK(best.epsilon.norm == 0.01f);
-  CHECK(best.elevation == doctest::Approx(0.25 * (1.2 * 1.2 + 0.5 * 0.5)));
+  const auto best = for_least_error(two_groups, {.smallest_epsilon = 0.018f, .largest_epsilon = 0.11f});
+  CHECK(best.epsilon.weight == 0.11f);
+  CHECK(best.epsilon.norm == 0.018f);
+  CHECK(best.elevation == doctest::Approx(error_of(best.epsilon).elevation));
 }
 
-TEST_CASE("a group that moved nothing keeps its scale and its share") {
-  const balanced_scales balanced{.epsilon = {.weight = 0.1f, .smoothing = 0.05f, .norm = 0.02f},
-                                 .elevation = 0.6,
-                                 .loss = 10,
-                                 .elements = {.weight = 1000, .smoothing = 5, .norm = 10},
-                                 .gradient = {.weight = 2, .smoothing = 0, .norm = 0.3}};
-  const auto best = for_least_error(balanced, {.smallest_epsilon = 0, .largest_epsilon = 100});
-  CHECK(best.epsilon.smoothing == 0.05f);
-  CHECK(best.elevation == doctest::Approx(0.6));
-}
-
-TEST_CASE("on a bowl estimates at scales of least error are nearer to the gradient") {
-  tensors store = three_groups();
-  bowl f = three_curvatures();
-  f.t = {1, -1, 0.5, 2, 0, 1, 0.01, 1, -1};
-  const auto loss = objective_of(store, rademacher(), f);
-  const auto balanced = balance(store, loss, patient());
-  const auto error = [&](const per_group<float>& epsilon) {
-    const estimator<central, rademacher> e{.epsilon = epsilon, .seed = 3};
-    const std::vector<double> unit{1, 1, 1, 1, 1, 1, 1, 3, 4};
-    std::vector<double> one(9);
-    double total = 0;
-    for (std::uint32_t step = 0; step != 4000; ++step) {
-      dense_gradient(rademacher(), e(step, loss), store, one);
-      for (std::size_t i = 0; i != 9; ++i) total += std::pow(one[i] + f.h[i] * f.t[i] * unit[i], 2) / 4000;
-    }
-    return total;
-  };
-  CHECK(error(for_least_error(balanced, patient()).epsilon) < 0.9 * error(balanced.epsilon));
+TEST_CASE("nothing that moves leaves nothing to apportion") {
+  CHECK(for_least_error({.epsilon = {}}).epsilon == per_group<float>{});
 }

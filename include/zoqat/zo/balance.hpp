@@ -4,7 +4,6 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/parameter.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/group_scales.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace zoqat::zo {
 
@@ -22,7 +22,6 @@ struct balanced_scales {
   double elevation = 0;          ///< of all groups together
   double loss = 0;               ///< L⁰, at the masters
   per_group<double> elements{};  ///< parameters in each group that moves
-  per_group<double> gradient{};  ///< root mean square of (L⁺ − L⁻) / 2ε in each: ‖g‖ with the noise of the data
 };
 
 struct balance_options {
@@ -56,13 +55,10 @@ template <parameter_store Store, objective Objective>
     double losses[3];
     loss(std::span<const perturbation>(lanes), std::size_t{0}, std::span<double>(losses));
     for (const double value : losses) require(std::isfinite(value), "balance: the loss is {}", value);
-    struct probed {
-      double elevation, slope, loss;
-    };
-    return probed{(losses[0] + losses[1]) / 2 - losses[2], (losses[0] - losses[1]) / 2, losses[2]};
+    return std::pair((losses[0] + losses[1]) / 2 - losses[2], losses[2]);
   };
   std::uint32_t step = 0;
-  for (; step != options.probes; ++step) result.loss += probe({}, step).loss / options.probes;
+  for (; step != options.probes; ++step) result.loss += probe({}, step).second / options.probes;
   result.elevation = options.relative_elevation * std::abs(result.loss);
   require(result.elevation > 0, "balance: {} times a loss of {} is no elevation to aim at",
           options.relative_elevation, result.loss);
@@ -71,15 +67,10 @@ template <parameter_store Store, objective Objective>
     if (result.elements[group] == 0) continue;
     float epsilon = options.first_epsilon;
     for (std::uint32_t round = 0; round != options.rounds; ++round) {
-      double measured = 0, power = 0;
+      double measured = 0;
       per_group<float> alone;
       alone[group] = epsilon;
-      for (std::uint32_t i = 0; i != options.probes; ++i) {
-        const auto [elevation, slope, loss_there] = probe(alone, step++);
-        measured += elevation / options.probes;
-        power += slope * slope / options.probes;
-      }
-      result.gradient[group] = std::sqrt(power) / static_cast<double>(epsilon);
+      for (std::uint32_t i = 0; i != options.probes; ++i) measured += probe(alone, step++).first / options.probes;
       // A probe that raises nothing says only that ε is too small.
       const double ratio = std::sqrt(result.elevation / static_cast<double>(groups) / std::max(measured, 1e-12));
       epsilon = std::clamp(epsilon * static_cast<float>(std::clamp(ratio, 0.25, 2.0)), options.smallest_epsilon,
@@ -90,32 +81,25 @@ template <parameter_store Store, objective Objective>
   return result;
 }
 
-/// Balanced scales apportioned anew for the least error of the gradient's estimate (`best_scales`), at about the same
-/// elevation: weak groups, which are hardest to hear beside the others, move further, strong ones less. A group whose
-/// slopes were all zero stays as it is. ε keeps to the bounds in `options`.
+/// Balanced scales apportioned anew, at the same elevation, for the least error where most of a slope is what rounding
+/// makes of it, as at a few bits. That part, σ², does not follow ε, and puts an error of d_k σ² / ε_k² into a group of
+/// d_k elements. With elevations h_k ε_k² of a given sum the whole error is least where ε_k² ∝ √(d_k / h_k), and is then
+/// (Σ √(d_k h_k))² instead of groups · Σ d_k h_k: groups of many elements move further than balanced ones, groups of few
+/// less. For slopes without noise see `best_scales`. ε keeps to the bounds in `options`.
 [[nodiscard]] inline balanced_scales for_least_error(const balanced_scales& balanced,
                                                      const balance_options& options = {}) {
-  per_group<double> heard;
-  double groups = 0;
-  for (const parameter_group group : all_parameter_groups) {
-    if (balanced.gradient[group] > 0) heard[group] = balanced.elements[group];
-    if (balanced.epsilon[group] > 0) ++groups;
-  }
-  const per_group<float> best = best_scales(heard, balanced.gradient, 1);
-  // Each group added the same at its balanced ε; what it adds follows ε².
-  const auto risen = [&](parameter_group group, float epsilon) {
-    return balanced.elevation / groups * std::pow(static_cast<double>(epsilon / balanced.epsilon[group]), 2);
-  };
-  double available = 0, asked = 0;
+  double groups = 0, sum = 0;  // in a balanced group h_k is a share of the elevation over ε_k²
   for (const parameter_group group : all_parameter_groups)
-    if (heard[group] > 0) available += balanced.elevation / groups, asked += risen(group, best[group]);
+    if (balanced.epsilon[group] > 0)
+      ++groups, sum += std::sqrt(balanced.elements[group]) / static_cast<double>(balanced.epsilon[group]);
   balanced_scales result = balanced;
   result.elevation = 0;
   for (const parameter_group group : all_parameter_groups) {
-    if (heard[group] > 0)
-      result.epsilon[group] = std::clamp(best[group] * static_cast<float>(std::sqrt(available / asked)),
-                                         options.smallest_epsilon, options.largest_epsilon);
-    if (result.epsilon[group] > 0) result.elevation += risen(group, result.epsilon[group]);
+    const auto before = static_cast<double>(balanced.epsilon[group]);
+    if (before == 0) continue;
+    const double best = std::sqrt(groups / sum * before * std::sqrt(balanced.elements[group]));
+    result.epsilon[group] = std::clamp(static_cast<float>(best), options.smallest_epsilon, options.largest_epsilon);
+    result.elevation += balanced.elevation / groups * std::pow(static_cast<double>(result.epsilon[group]) / before, 2);
   }
   return result;
 }
