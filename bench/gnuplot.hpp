@@ -12,11 +12,13 @@
 
 namespace zoqat::bench {
 
-/// Writes PREFIX.gp, which draws PREFIX.png with `commands` ('{}' stands for PREFIX), and runs gnuplot if there is one.
+/// Writes PREFIX.gp, which draws PREFIX.png with `commands` ('{}' stands for PREFIX), and runs gnuplot if there is
+/// one.
 inline void plot(const std::string& prefix, std::string_view commands) {
   const std::string path = prefix + ".gp";
   std::ofstream script(path);
-  script << fmt::format("set terminal pngcairo size 1100,700\nset output '{}.png'\nset datafile separator ','\n", prefix)
+  script << fmt::format("set terminal pngcairo size 1100,700\nset output '{}.png'\nset datafile separator ','\n",
+                        prefix)
          << fmt::format(fmt::runtime(commands), prefix);
   script.close();
   require<io_error>(script.good(), "{}: cannot be written", path);

@@ -72,9 +72,8 @@ void attention(benchmark::State& state) {
 }
 void layer_norm(benchmark::State& state) {
   const buffer<float> gain(opt_125m.hidden, 1), bias(opt_125m.hidden, 0);
-  each_row(state, opt_125m.hidden, [&](float* x, std::size_t n) {
-    kernels::layer_norm(x, gain.data(), bias.data(), 1e-5f, x, n);
-  });
+  each_row(state, opt_125m.hidden,
+           [&](float* x, std::size_t n) { kernels::layer_norm(x, gain.data(), bias.data(), 1e-5f, x, n); });
 }
 void rms_norm(benchmark::State& state) {
   const buffer<float> gain(opt_125m.hidden, 1);

@@ -7,19 +7,20 @@
 #include "products.hpp"       // random weights
 #include "shapes.hpp"         // OPT's sizes
 
-#include <zoqat/core/error.hpp>        // require
-#include <zoqat/core/numeric.hpp>      // fp16
-#include <zoqat/io/atomic_file.hpp>    // config.json
-#include <zoqat/io/load.hpp>           // the loading
-#include <zoqat/io/model_source.hpp>   // the folder
-#include <zoqat/io/opt_name_map.hpp>   // names and shapes of OPT's tensors
-#include <zoqat/io/safetensors.hpp>    // the file
-#include <zoqat/nn/opt.hpp>            // the model
-#include <zoqat/nn/storage_plan.hpp>   // what trains, and how it is stored
+#include <zoqat/core/error.hpp>       // require
+#include <zoqat/core/numeric.hpp>     // fp16
+#include <zoqat/io/atomic_file.hpp>   // config.json
+#include <zoqat/io/load.hpp>          // the loading
+#include <zoqat/io/model_source.hpp>  // the folder
+#include <zoqat/io/opt_name_map.hpp>  // names and shapes of OPT's tensors
+#include <zoqat/io/safetensors.hpp>   // the file
+#include <zoqat/nn/opt.hpp>           // the model
+#include <zoqat/nn/storage_plan.hpp>  // what trains, and how it is stored
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
+#include <malloc.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
@@ -27,7 +28,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <malloc.h>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -69,7 +69,8 @@ void write_checkpoint(const std::filesystem::path& folder, const model_shape& sh
   for (const io::opt_entry& entry : io::opt_tensors) {
     if (!io::is_present(entry, shape)) continue;
     for (std::size_t layer = 0; layer != (io::is_per_layer(entry) ? shape.layers : 1); ++layer) {
-      tensors.push_back({fmt::format(fmt::runtime(entry.stored), layer), io::dtype::f16, io::shape_of(entry, shape), {}, {}});
+      tensors.push_back(
+          {fmt::format(fmt::runtime(entry.stored), layer), io::dtype::f16, io::shape_of(entry, shape), {}, {}});
       largest = std::max(largest, *io::checked_product(tensors.back().shape));
     }
   }
@@ -77,7 +78,8 @@ void write_checkpoint(const std::filesystem::path& folder, const model_shape& sh
   buffer<float> some(std::size_t{1} << 20);
   fill_normal(some, 1, 0.02f);
   for (std::size_t i = 0; i != largest; ++i) values[i] = fp16(some[i % some.size()]);
-  for (io::tensor_view& t : tensors) t.data = std::as_bytes(std::span(values)).first(*io::checked_bytes(t.shape, t.type));
+  for (io::tensor_view& t : tensors)
+    t.data = std::as_bytes(std::span(values)).first(*io::checked_bytes(t.shape, t.type));
   io::write_safetensors(folder / "model.safetensors", tensors);
   io::atomic_file file(folder / "config.json");
   file.write(io::to_opt_config(shape).dump());
@@ -101,9 +103,10 @@ void load(const std::filesystem::path& folder, master_format masters) {
     largest = std::max(largest, megabytes);
     whole += megabytes;
   });
-  fmt::print("masters {}: full precision {:.0f} MB; stays {:.0f} MB; largest tensor in fp32 {:.0f} MB; peak of loading "
-             "{:.0f} MB, {:.0f} MB above what stays\n", master_format_names[static_cast<std::size_t>(masters)], whole,
-             stays, largest, peak, peak - stays);
+  fmt::print(
+      "masters {}: full precision {:.0f} MB; stays {:.0f} MB; largest tensor in fp32 {:.0f} MB; peak of loading "
+      "{:.0f} MB, {:.0f} MB above what stays\n",
+      master_format_names[static_cast<std::size_t>(masters)], whole, stays, largest, peak, peak - stays);
 }
 
 }  // namespace

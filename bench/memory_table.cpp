@@ -9,20 +9,20 @@
 #include "products.hpp"       // random weights
 #include "shapes.hpp"         // OPT's sizes
 
-#include <zoqat/core/executor.hpp>      // thread_pool
-#include <zoqat/nn/opt.hpp>             // the model
-#include <zoqat/nn/storage_plan.hpp>    // which layers train, and how masters are stored
-#include <zoqat/quant/scheme.hpp>       // W2A16g128, W4A4
+#include <zoqat/core/executor.hpp>    // thread_pool
+#include <zoqat/nn/opt.hpp>           // the model
+#include <zoqat/nn/storage_plan.hpp>  // which layers train, and how masters are stored
+#include <zoqat/quant/scheme.hpp>     // W2A16g128, W4A4
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
+#include <malloc.h>
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <fstream>
-#include <malloc.h>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,7 +51,8 @@ struct experiment {
   double paper_gigabytes, paper_seconds;  ///< 0: the paper has no such figure
 
   [[nodiscard]] std::string name() const {
-    return fmt::format("{}/{}/{}x{}/{}", task, model, batch, tokens(), master_format_names[static_cast<int>(masters)]);
+    return fmt::format("{}/{}/{}x{}/{}", task, model, batch, tokens(),
+                       master_format_names[static_cast<int>(masters)]);
   }
   [[nodiscard]] bool trains_all() const { return task == "train-w2a16g128"; }
   [[nodiscard]] std::size_t tokens() const { return trains_all() ? text : prompt; }
@@ -121,7 +122,8 @@ std::vector<nn::token_batch> batches(const experiment& e) {
     std::vector<nn::token> tokens(e.tokens());
     std::vector<std::int64_t> targets(e.tokens(), nn::not_scored);
     for (nn::token& t : tokens) t = draw.below(static_cast<std::uint32_t>(e.shape.vocabulary));
-    for (std::size_t i = e.trains_all() ? 0 : prompt - scored; i + 1 != tokens.size(); ++i) targets[i] = tokens[i + 1];
+    for (std::size_t i = e.trains_all() ? 0 : prompt - scored; i + 1 != tokens.size(); ++i)
+      targets[i] = tokens[i + 1];
     batch.add(tokens, targets);
   }
   return all;
@@ -133,11 +135,14 @@ void run(const experiment& e, int steps, unsigned threads) {
   nn::storage_plan plan{.masters = e.masters, .embeddings = std::max(e.masters, master_format::bf16)};
   if (e.trains_all()) plan.trained = {"*"}, plan.fixed_quantization = false, plan.norms = true;
   std::uint32_t name = 0;
-  model_type model = model_type::build(e.shape, [&](nn::trainable& t) {
-    fill_normal(t.values().flat(), name++, 0.02f);
-    if (t.name().ends_with("norm.weight"))
-      for (float& x : t.values().flat()) x += 1;
-  }, plan);
+  model_type model = model_type::build(
+      e.shape,
+      [&](nn::trainable& t) {
+        fill_normal(t.values().flat(), name++, 0.02f);
+        if (t.name().ends_with("norm.weight"))
+          for (float& x : t.values().flat()) x += 1;
+      },
+      plan);
   fmt::print("loading {}\n", resident("VmHWM"));
   print_parts(model);
   forget_peak();
@@ -166,9 +171,8 @@ void run(const experiment& e, int steps, unsigned threads) {
 /// Runs a row in a process of its own and prints it, in megabytes of 10^6 bytes.
 void print_row(const experiment& e, int steps, unsigned threads) {
   std::vector<std::pair<std::string, double>> figures;
-  for (const std::string& line :
-       output_of({"/proc/self/exe", "--row", e.name(), "--steps", std::to_string(steps), "--threads",
-                  std::to_string(threads)})) {
+  for (const std::string& line : output_of({"/proc/self/exe", "--row", e.name(), "--steps", std::to_string(steps),
+                                            "--threads", std::to_string(threads)})) {
     const std::size_t space = line.find(' ');
     figures.emplace_back(line.substr(0, space), std::strtod(line.c_str() + space, nullptr));
   }
@@ -184,11 +188,15 @@ void print_row(const experiment& e, int steps, unsigned threads) {
   for (const char* part : {"masters", "frozen", "grids", "embeddings"}) fmt::print(" {:>9.0f}", *figure(part));
   fmt::print(" {:>9.0f} {:>8.0f} {:>8.0f} {:>6.2f}", *figure("peak") - kept, *figure("loading"), *figure("peak"),
              peak / 1e3);
-  if (e.paper_gigabytes > 0) fmt::print(" {:>6.1f}", e.paper_gigabytes);
-  else fmt::print("      -");
+  if (e.paper_gigabytes > 0)
+    fmt::print(" {:>6.1f}", e.paper_gigabytes);
+  else
+    fmt::print("      -");
   fmt::print(" {:>8.2f}", *figure("seconds"));
-  if (e.paper_seconds > 0) fmt::print(" {:>7.2f}\n", e.paper_seconds);
-  else fmt::print("       -\n");
+  if (e.paper_seconds > 0)
+    fmt::print(" {:>7.2f}\n", e.paper_seconds);
+  else
+    fmt::print("       -\n");
 }
 
 }  // namespace
@@ -200,7 +208,8 @@ int main(int argc, char** argv) {
   unsigned threads = 2;
   app.add_option("--filter", filter, "only rows whose name contains this, as in tune-w4a4/13b");
   app.add_option("--steps", steps, "steps that are timed, after one that is not; the shortest counts")
-      ->check(CLI::PositiveNumber)->capture_default_str();
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--threads", threads)->capture_default_str();
   app.add_option("--row", row, "one row, in this process")->group("");
   CLI11_PARSE(app, argc, argv);
@@ -214,7 +223,8 @@ int main(int argc, char** argv) {
   fmt::print("{} ({}), {} threads; Gaussian directions; megabytes of 10^6 bytes\n", simd::default_kernels::name(),
              simd::default_kernels::target(), threads);
   fmt::print("{:<34} {:>9} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>6} {:>6} {:>8} {:>7}\n", "task/model/batch/masters",
-             "masters", "frozen", "grids", "embedding", "running", "loading", "steps", "GB", "paper", "seconds", "paper");
+             "masters", "frozen", "grids", "embedding", "running", "loading", "steps", "GB", "paper", "seconds",
+             "paper");
   for (const experiment& e : rows)
     if (e.name().find(filter) != std::string::npos) {
       print_row(e, steps, threads);

@@ -4,6 +4,7 @@
 #include "child_process.hpp"
 #include "shapes.hpp"
 
+#include <unistd.h>
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -12,15 +13,14 @@
 #include <random>
 #include <span>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #if defined(ZOQAT_BENCH_OPENBLAS)
 #include <cblas.h>
 #endif
 #if defined(ZOQAT_BENCH_ONEDNN)
-#include <dnnl.hpp>
 #include <omp.h>
+#include <dnnl.hpp>
 #endif
 
 // What others reach in the same process. Each is used as its own manual says it is fastest.

@@ -3,10 +3,10 @@
 
 #include "shapes.hpp"
 
-#include <zoqat/simd/inference_lane.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/linear.hpp>
 #include <zoqat/quant/catalogue.hpp>
+#include <zoqat/simd/inference_lane.hpp>
 
 #include <cmath>
 #include <cstddef>

@@ -16,6 +16,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <malloc.h>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -26,7 +27,6 @@
 #include <fstream>
 #include <functional>
 #include <limits>
-#include <malloc.h>
 #include <memory>
 #include <numbers>
 #include <span>
@@ -61,8 +61,10 @@ struct session {
 /// The speed of one contender over another's, or why there is none.
 void add_ratio(session& s, std::string_view name, const contest& c, std::string_view a, std::string_view b,
                std::string_view why_absent) {
-  if (c.has(a) && c.has(b)) s.out.add(name, c.over(a, b), "ratio", c.disturbed());
-  else s.out.absent(name, why_absent);
+  if (c.has(a) && c.has(b))
+    s.out.add(name, c.over(a, b), "ratio", c.disturbed());
+  else
+    s.out.absent(name, why_absent);
 }
 
 /// The least of a ratio over several contests.
@@ -77,8 +79,10 @@ class worst {
     disturbed_ |= c.disturbed();
   }
   void report(session& s) const {
-    if (std::isfinite(value_)) s.out.add(name_, value_, "ratio", disturbed_);
-    else s.out.absent(name_, why_absent_);
+    if (std::isfinite(value_))
+      s.out.add(name_, value_, "ratio", disturbed_);
+    else
+      s.out.absent(name_, why_absent_);
   }
 
  private:
@@ -123,8 +127,10 @@ void measure_machine(session& s) {
   for (const std::string_view name : {"f32_fma", "pairwise", "dot", "philox", "ars"}) {
     const std::string figure = fmt::format("peak.{}", name);
     const char* const unit = name == "philox" || name == "ars" ? "Gword/s" : "GMAC/s";
-    if (c.has(name)) s.out.add(figure, c.speed(name) * 1e-9, unit, c.disturbed());
-    else s.out.absent(figure, no_instruction);
+    if (c.has(name))
+      s.out.add(figure, c.speed(name) * 1e-9, unit, c.disturbed());
+    else
+      s.out.absent(figure, no_instruction);
   }
   const auto memory = memory_beyond_caches();
   const auto read = [&](auto& executor, canary& bird, std::string_view name) {
@@ -336,15 +342,17 @@ void measure_step(session& s, const std::string& name, opt_model& training, mode
 
 void measure_steps(session& s) {
   if (!s.out.wants("step.full") && !s.out.wants("step.lightweight")) return;
-  s.out.remark("step: the loss is the mean square of the final norm's output, so that the head does not hide it; "
-               ".with_head: cross-entropy of all tokens");
+  s.out.remark(
+      "step: the loss is the mean square of the final norm's output, so that the head does not hide it; "
+      ".with_head: cross-entropy of all tokens");
   opt_model deployed = model_of<opt_model>(model_variant::deployed);
   if (s.out.wants("step.lightweight")) {
     constexpr auto what = model_variant::lightweight;
     for (const master_format masters : {master_format::fp32, master_format::bf16, master_format::int8}) {
-      const std::string name = masters == master_format::fp32
-                                   ? "step.lightweight"
-                                   : fmt::format("step.lightweight.{}", master_format_names[static_cast<int>(masters)]);
+      const std::string name =
+          masters == master_format::fp32
+              ? "step.lightweight"
+              : fmt::format("step.lightweight.{}", master_format_names[static_cast<int>(masters)]);
       opt_model training = model_of<opt_model>(what, masters);
       measure_step<zo::gaussian>(s, name + ".over_2_forward", training, what, deployed, 1);
       measure_step<zo::gaussian_ars>(s, name + ".gaussian_ars.over_2_forward", training, what, deployed, 1);

@@ -32,7 +32,9 @@ struct row_of_weights {
     kernels::rademacher_words({.seed = 7}, 0, signs.size() / sign_run::superblock_words, signs.data());
   }
   [[nodiscard]] simd::weight_pair pair(direction d) const {
-    return {values.data(), d == direction::numbers ? numbers.data() : nullptr, 1e-2f,
+    return {values.data(),
+            d == direction::numbers ? numbers.data() : nullptr,
+            1e-2f,
             {smoothing.data(), smoothing.data() + size},
             d == direction::signs ? sign_run{signs.data()} : sign_run{}};
   }

@@ -6,6 +6,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 
+#include <time.h>
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -13,7 +14,6 @@
 #include <limits>
 #include <string>
 #include <string_view>
-#include <time.h>
 #include <utility>
 #include <vector>
 
@@ -51,8 +51,10 @@ class canary {
   [[nodiscard]] bool disturbed() {
     constexpr std::size_t iterations = 40'000;  // 0.1 to 0.2 ms
     const double start = wall_seconds();
-    if (pool_) pool_->parallel_for(pool_->concurrency(), [](std::size_t) { multiply_add::run(iterations); });
-    else multiply_add::run(iterations);
+    if (pool_)
+      pool_->parallel_for(pool_->concurrency(), [](std::size_t) { multiply_add::run(iterations); });
+    else
+      multiply_add::run(iterations);
     const double took = wall_seconds() - start;
     best_ = std::min(best_, took);
     return took > 1.1 * best_;

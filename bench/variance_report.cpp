@@ -2,29 +2,29 @@
 //
 // How good estimators are on a real quantized model: variance of the loss difference, cosine with a reference of many
 // directions, and what a unit of squared error costs in forward passes, time and bytes. Everything is measured on one
-// batch, with lanes two at a time, so that every estimator has the memory of an antithetic pair. Errors are relative to
-// ‖g‖²: so many estimates, averaged, are as far from the gradient as 0 is. Each setting is measured against the gradient
-// of its own smoothed loss, since that is what its estimates tend to; the cosine of that with the first setting's says how far it has left
-// what is to be trained. Intervals hold the errors of the gradient too.
+// batch, with lanes two at a time, so that every estimator has the memory of an antithetic pair. Errors are relative
+// to ‖g‖²: so many estimates, averaged, are as far from the gradient as 0 is. Each setting is measured against the
+// gradient of its own smoothed loss, since that is what its estimates tend to; the cosine of that with the first
+// setting's says how far it has left what is to be trained. Intervals hold the errors of the gradient too.
 //
 //   variance_report [--samples N] [--reference N] [--output PREFIX]      writes PREFIX.csv and PREFIX.gp
 
 #include "gnuplot.hpp"  // plots
 
-#include <zoqat/eval/perplexity.hpp>    // batches_of
-#include <zoqat/eval/sample.hpp>        // sample_corpus
-#include <zoqat/io/io.hpp>              // open_model, load
-#include <zoqat/nn/llama.hpp>           // llama<scheme>
-#include <zoqat/ptq/ptq.hpp>            // round_to_nearest, smoothquant
-#include <zoqat/train/objective.hpp>    // language_model_loss
-#include <zoqat/zo/balance.hpp>         // balance, for_least_error
-#include <zoqat/zo/forward.hpp>         // forward differences
-#include <zoqat/zo/in_turns.hpp>        // two lanes at a time
-#include <zoqat/zo/leave_one_out.hpp>   // points compared with each other
-#include <zoqat/zo/variance.hpp>        // measure
+#include <zoqat/eval/perplexity.hpp>   // batches_of
+#include <zoqat/eval/sample.hpp>       // sample_corpus
+#include <zoqat/io/io.hpp>             // open_model, load
+#include <zoqat/nn/llama.hpp>          // llama<scheme>
+#include <zoqat/ptq/ptq.hpp>           // round_to_nearest, smoothquant
+#include <zoqat/train/objective.hpp>   // language_model_loss
+#include <zoqat/zo/balance.hpp>        // balance, for_least_error
+#include <zoqat/zo/forward.hpp>        // forward differences
+#include <zoqat/zo/in_turns.hpp>       // two lanes at a time
+#include <zoqat/zo/leave_one_out.hpp>  // points compared with each other
+#include <zoqat/zo/variance.hpp>       // measure
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -58,8 +58,10 @@ struct elements {
   template <class Kernels>
   void fill(const zo::direction& along, const parameter& p, std::uint64_t first, float* out,
             std::size_t n) const noexcept {
-    if (alone && *alone != p.id) std::fill_n(out, n, 0.0f);
-    else zo::either{is_gaussian}.fill<Kernels>(along.of_tensor(p.id), first, out, n);
+    if (alone && *alone != p.id)
+      std::fill_n(out, n, 0.0f);
+    else
+      zo::either{is_gaussian}.fill<Kernels>(along.of_tensor(p.id), first, out, n);
   }
   friend bool operator==(const elements&, const elements&) = default;
 };
@@ -167,9 +169,11 @@ struct row {
 
 class report {
  public:
-  report(problem& p, std::uint64_t samples, std::uint32_t reference) : p_(p), samples_(samples), reference_(reference) {}
+  report(problem& p, std::uint64_t samples, std::uint32_t reference)
+      : p_(p), samples_(samples), reference_(reference) {}
 
-  /// Measures the gradient: the mean over pairs along Rademacher directions, as estimates that are not those of a row.
+  /// Measures the gradient: the mean over pairs along Rademacher directions, as estimates that are not those of a
+  /// row.
   void measure_gradient(setting& s) {
     constexpr std::uint32_t parts = 16;
     const elements along{false, s.alone};
@@ -185,10 +189,13 @@ class report {
       for (std::size_t i = 0; i != one.size(); ++i) means[step / of_part][i] += one[i] / of_part;
     }
     means.summarize(s);
-    fmt::print("# {}: {} parameters, squared norm of the gradient {:.4g} ± {:.2g}, of the error of its reference "
-               "{:.4g}{}\n", s.name, one.size(), s.squared_norm, s.norm_error, s.error_of_mean,
-               s.resolved() ? "" : ": not resolved, no errors");
-    if (first_.gradient.empty()) first_ = s;
+    fmt::print(
+        "# {}: {} parameters, squared norm of the gradient {:.4g} ± {:.2g}, of the error of its reference "
+        "{:.4g}{}\n",
+        s.name, one.size(), s.squared_norm, s.norm_error, s.error_of_mean,
+        s.resolved() ? "" : ": not resolved, no errors");
+    if (first_.gradient.empty())
+      first_ = s;
     else if (s.gradient.size() == first_.gradient.size())
       fmt::print("# {}: cosine of the gradient with that of {}: {:.3f}\n", s.name, first_.name,
                  product(s.gradient, first_.gradient) / std::sqrt(s.squared_norm * first_.squared_norm));
@@ -206,8 +213,11 @@ class report {
     } loss{zo::in_turns(whole)};
     const zo::estimator<Difference, elements> e{
         .epsilon = s.epsilon, .directions = directions, .seed = 7, .elements = along};
-    row r{.setting = s.name, .estimator = std::string(name), .directions = directions,
-          .lanes = e.difference.lanes(directions), .resolved = s.resolved()};
+    row r{.setting = s.name,
+          .estimator = std::string(name),
+          .directions = directions,
+          .lanes = e.difference.lanes(directions),
+          .resolved = s.resolved()};
     time_steps(r, e, loss);
     if (s.resolved()) {
       moving parameters{p_.model, s.epsilon, s.alone};
@@ -227,7 +237,8 @@ class report {
   }
   void write(const std::string& prefix) const {
     std::ofstream csv(prefix + ".csv");
-    csv << "setting,estimator,directions,lanes,relative_error,low,high,cosine,difference_variance,passes_per_unit_error,"
+    csv << "setting,estimator,directions,lanes,relative_error,low,high,cosine,difference_variance,passes_per_unit_"
+           "error,"
            "passes_low,passes_high,milliseconds_per_step,milliseconds_per_unit_error,bytes_of_an_estimate\n";
     for (const row& r : rows_) {
       const auto known = [&](double x) { return r.resolved ? fmt::format("{:.6g}", x) : std::string(); };
@@ -239,11 +250,12 @@ class report {
     }
     csv.close();
     require<io_error>(csv.good(), "{}.csv: cannot be written", prefix);
-    bench::plot(prefix, "set logscale y\nset ylabel 'forward passes for a relative error of 1, 99 % interval'\n"
-                        "set xtics rotate by -40 noenhanced\nset rmargin 24\nset bmargin 16\nset xrange [-1:]\n"
-                        "set key off\nset grid y\n"
-                        "plot '{}.csv' every ::1 using 0:10:11:12:xtic(strcol(1).', '.strcol(2).', q = '.strcol(3)) "
-                        "with yerrorbars pointtype 7\n");
+    bench::plot(prefix,
+                "set logscale y\nset ylabel 'forward passes for a relative error of 1, 99 % interval'\n"
+                "set xtics rotate by -40 noenhanced\nset rmargin 24\nset bmargin 16\nset xrange [-1:]\n"
+                "set key off\nset grid y\n"
+                "plot '{}.csv' every ::1 using 0:10:11:12:xtic(strcol(1).', '.strcol(2).', q = '.strcol(3)) "
+                "with yerrorbars pointtype 7\n");
   }
 
  private:
@@ -251,9 +263,10 @@ class report {
     const std::string variance = r.difference_variance ? fmt::format("{:.3g}", *r.difference_variance) : "-";
     fmt::print("{:14} {:28} {:3} {:5} ", r.setting, r.estimator, r.directions, r.lanes);
     if (r.resolved)
-      fmt::print("{:9.1f} ± {:<9.1f} {:8.4f} {:>11} {:12.0f} {:9.2f}\n", r.error.center, r.error.half_width(), r.cosine,
-                 variance, r.passes(r.error.center), r.milliseconds);
-    else fmt::print("{:>21} {:>8} {:>11} {:>12} {:9.2f}\n", "-", "-", variance, "-", r.milliseconds);
+      fmt::print("{:9.1f} ± {:<9.1f} {:8.4f} {:>11} {:12.0f} {:9.2f}\n", r.error.center, r.error.half_width(),
+                 r.cosine, variance, r.passes(r.error.center), r.milliseconds);
+    else
+      fmt::print("{:>21} {:>8} {:>11} {:>12} {:9.2f}\n", "-", "-", variance, "-", r.milliseconds);
     std::fflush(stdout);
   }
   /// Time of estimates alone, and the spread of their differences where they are those of pairs.
@@ -299,9 +312,9 @@ void measure_all(report& r, setting& s) {
   r.add<zo::leave_one_out>(s, "rademacher leave-one-out", false, 16);
 }
 
-/// The few strong parameters that the trainer moves by default: at one scale for all as in Table C.1, which is tried at
-/// several sizes, at scales that raise the loss alike, and at those of least error; a matrix of a layer; and the whole
-/// model with its weights.
+/// The few strong parameters that the trainer moves by default: at one scale for all as in Table C.1, which is tried
+/// at several sizes, at scales that raise the loss alike, and at those of least error; a matrix of a layer; and the
+/// whole model with its weights.
 void run(problem& p, report& r) {
   std::optional<std::uint32_t> tensor;
   p.model.for_each_parameter([&](const parameter& t) {

@@ -3,10 +3,10 @@
 // A new estimator in one file, measured beside the paper's: four points on a line cancel the cubic term of a loss, so
 // that ε may be large without bias. What was added is `four_point`; the rest of the file measures it.
 
-#include <zoqat/core/executor.hpp>          // thread_pool
-#include <zoqat/zo/parameter_list.hpp>      // parameter_list
-#include <zoqat/zo/point_objective.hpp>     // point_objective: a function of all parameters as one vector
-#include <zoqat/zo/variance.hpp>            // measure
+#include <zoqat/core/executor.hpp>       // thread_pool
+#include <zoqat/zo/parameter_list.hpp>   // parameter_list
+#include <zoqat/zo/point_objective.hpp>  // point_objective: a function of all parameters as one vector
+#include <zoqat/zo/variance.hpp>         // measure
 
 #include <fmt/format.h>
 
@@ -51,5 +51,6 @@ void report(const char* name, float epsilon, thread_pool& threads) {
 int main() {
   thread_pool threads;
   fmt::print("{:12} {:>8} {:>9} {:>9}\n", "", "epsilon", "bias >=", "MSE");
-  for (const float epsilon : {0.1f, 0.3f, 1.0f}) report<zo::central>("central", epsilon, threads), report<four_point>("four points", epsilon, threads);
+  for (const float epsilon : {0.1f, 0.3f, 1.0f})
+    report<zo::central>("central", epsilon, threads), report<four_point>("four points", epsilon, threads);
 }

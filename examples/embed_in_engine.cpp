@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An inference engine that exists already, fine-tuned under quantization with nothing but zoqat/zo and zoqat/quant. The
-// engine has its own buffers, its own forward pass and its own loss; it knows no type of the library. What was added to
-// it stands between the two rulers below: fewer than forty lines.
+// An inference engine that exists already, fine-tuned under quantization with nothing but zoqat/zo and zoqat/quant.
+// The engine has its own buffers, its own forward pass and its own loss; it knows no type of the library. What was
+// added to it stands between the two rulers below: fewer than forty lines.
 //
 //   embed_in_engine [steps]
 
@@ -18,7 +18,8 @@
 #include <string_view>
 #include <vector>
 
-// --- The engine: predicts a letter from the three before it -----------------------------------------------------------
+// --- The engine: predicts a letter from the three before it
+// -----------------------------------------------------------
 
 struct engine {
   static constexpr std::size_t letters = 28, context = 3, inputs = letters * context, hidden = 48;
@@ -29,9 +30,13 @@ struct engine {
   engine() {
     unsigned state = 1;
     for (std::vector<float>* w : {&w_in, &w_out})
-      for (float& x : *w) x = static_cast<float>(static_cast<int>((state = state * 1664525u + 1013904223u) >> 8) - (1 << 23)) * 0x1p-24f;
+      for (float& x : *w)
+        x = static_cast<float>(static_cast<int>((state = state * 1664525u + 1013904223u) >> 8) - (1 << 23)) *
+            0x1p-24f;
   }
-  static std::size_t letter(char c) { return c >= 'a' && c <= 'z' ? static_cast<std::size_t>(c - 'a') : c == ' ' ? 26 : 27; }
+  static std::size_t letter(char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<std::size_t>(c - 'a') : c == ' ' ? 26 : 27;
+  }
 
   void forward(std::string_view before, std::array<float, letters>& logits) const {
     std::array<float, hidden> h{};
@@ -58,11 +63,14 @@ struct engine {
 };
 
 constexpr std::string_view text =
-    "the cat sat on the mat and the dog sat on the log. the cat saw the dog and the dog saw the cat. then the cat ran to "
-    "the mat and the dog ran to the log. the sun was hot and the cat was hot and the dog was hot. so the cat and the dog "
+    "the cat sat on the mat and the dog sat on the log. the cat saw the dog and the dog saw the cat. then the cat "
+    "ran to "
+    "the mat and the dog ran to the log. the sun was hot and the cat was hot and the dog was hot. so the cat and the "
+    "dog "
     "sat in the shade of the tree and had a nap. when the sun had set they ran home and that was the end of the day.";
 
-// --- What was added ---------------------------------------------------------------------------------------------------
+// --- What was added
+// ---------------------------------------------------------------------------------------------------
 
 using deployed = zoqat::quant::weight<3, zoqat::quant::group<16>>;
 

@@ -2,24 +2,25 @@
 //
 // Errors of zeroth-order estimators beside their closed forms: against the number of directions, the dimension, and
 // the scale of perturbations in quantization steps; and how far the straight-through gradient is from the one that
-// zeroth-order methods follow, over a cell of the quantizer too. Writes PREFIX.csv and PREFIX.gp, which gnuplot turns into PREFIX.png.
+// zeroth-order methods follow, over a cell of the quantizer too. Writes PREFIX.csv and PREFIX.gp, which gnuplot turns
+// into PREFIX.png.
 //
 //   estimator_variance [samples] [PREFIX]
 
-#include <zoqat/core/executor.hpp>              // thread_pool
-#include <zoqat/core/numeric.hpp>               // round_half_even
-#include <zoqat/zo/appendix_g.hpp>              // what the paper says of the straight-through gradient
-#include <zoqat/zo/leave_one_out.hpp>           // points compared with each other
-#include <zoqat/zo/linear_oracles.hpp>          // closed forms of linear losses
-#include <zoqat/zo/orthogonal.hpp>              // directions that share the space
-#include <zoqat/zo/parameter_list.hpp>          // parameter_list
-#include <zoqat/zo/point_objective.hpp>         // point_objective: a function of all parameters as one vector
-#include <zoqat/zo/quantized_oracles.hpp>       // closed forms of quantized linear losses
-#include <zoqat/zo/quantized_regression.hpp>    // a layer whose gradients are all known
-#include <zoqat/zo/sparse.hpp>                  // few elements that move far
-#include <zoqat/zo/sphere.hpp>                  // directions of one length
-#include <zoqat/zo/uniform.hpp>                 // bounded elements
-#include <zoqat/zo/variance.hpp>                // measure
+#include <zoqat/core/executor.hpp>            // thread_pool
+#include <zoqat/core/numeric.hpp>             // round_half_even
+#include <zoqat/zo/appendix_g.hpp>            // what the paper says of the straight-through gradient
+#include <zoqat/zo/leave_one_out.hpp>         // points compared with each other
+#include <zoqat/zo/linear_oracles.hpp>        // closed forms of linear losses
+#include <zoqat/zo/orthogonal.hpp>            // directions that share the space
+#include <zoqat/zo/parameter_list.hpp>        // parameter_list
+#include <zoqat/zo/point_objective.hpp>       // point_objective: a function of all parameters as one vector
+#include <zoqat/zo/quantized_oracles.hpp>     // closed forms of quantized linear losses
+#include <zoqat/zo/quantized_regression.hpp>  // a layer whose gradients are all known
+#include <zoqat/zo/sparse.hpp>                // few elements that move far
+#include <zoqat/zo/sphere.hpp>                // directions of one length
+#include <zoqat/zo/uniform.hpp>               // bounded elements
+#include <zoqat/zo/variance.hpp>              // measure
 
 #include <fmt/format.h>
 
@@ -68,7 +69,8 @@ struct quantized_linear {
 
 class tables {
  public:
-  tables(std::uint64_t samples, std::string prefix) : samples_(samples), prefix_(std::move(prefix)), csv_(prefix_ + ".csv") {
+  tables(std::uint64_t samples, std::string prefix)
+      : samples_(samples), prefix_(std::move(prefix)), csv_(prefix_ + ".csv") {
     csv_ << "table,estimator,x,measured,low,high,closed_form,y,bound\n";
   }
   void begin(std::string name, const char* title) {
@@ -76,15 +78,16 @@ class tables {
     fmt::print("\n{}\n{:26} {:>8} {:>12} {:>10} {:>12}\n", title, "", table_, "measured", "+-", "closed form");
   }
   void add(const char* name, double x, const zo::interval& measured, double expected) {
-    fmt::print("{:26} {:8.4g} {:12.5g} {:10.2g} {:12.5g}{}\n", name, x, measured.center, measured.half_width(), expected,
-               measured.contains(expected) ? "" : "  outside");
+    fmt::print("{:26} {:8.4g} {:12.5g} {:10.2g} {:12.5g}{}\n", name, x, measured.center, measured.half_width(),
+               expected, measured.contains(expected) ? "" : "  outside");
     names_.insert(name);
-    csv_ << fmt::format("{},{},{},{:.8g},{:.8g},{:.8g},{:.8g},,\n", table_, name, x, measured.center, measured.low, measured.high, expected);
+    csv_ << fmt::format("{},{},{},{:.8g},{:.8g},{:.8g},{:.8g},,\n", table_, name, x, measured.center, measured.low,
+                        measured.high, expected);
   }
   /// The error of an estimator on a loss of slope g, relative to ‖g‖², against `expected`.
   template <class Difference = zo::central, class Distribution, class Loss>
-  void measure(double x, const Distribution& elements, std::uint32_t q, float epsilon, const Loss& loss, double expected,
-               const char* name = Distribution::name()) {
+  void measure(double x, const Distribution& elements, std::uint32_t q, float epsilon, const Loss& loss,
+               double expected, const char* name = Distribution::name()) {
     std::vector<float> at(loss.g.size());
     zo::parameter_list parameters;
     parameters.add("x", at);
@@ -98,23 +101,28 @@ class tables {
   }
   /// A point (x, y) of a map, of which `bound` is a bound from below.
   void add_to_map(const char* name, double x, double y, const zo::interval& measured, double expected, double bound) {
-    csv_ << fmt::format("map,{},{:.4g},{:.8g},{:.8g},{:.8g},{:.8g},{:.4g},{:.8g}\n", name, x, measured.center, measured.low, measured.high, expected, y, bound);
+    csv_ << fmt::format("map,{},{:.4g},{:.8g},{:.8g},{:.8g},{:.8g},{:.4g},{:.8g}\n", name, x, measured.center,
+                        measured.low, measured.high, expected, y, bound);
   }
   void plot() {
     csv_.close();
     std::string quoted;
     for (const std::string& name : names_) quoted += fmt::format("\\\"{}\\\" ", name);
     std::ofstream gp(prefix_ + ".gp");
-    gp << fmt::format("set terminal pngcairo size 2100,500\nset output '{0}.png'\nset datafile separator ','\n"
-                      "set multiplot layout 1,4\nset logscale xy\nset key top right font ',8'\nset ylabel 'error / |g|^2'\nset yrange [0.5:200]\n"
-                      "do for [t in 'q d eps/step'] {{\n  set xlabel t\n  plot for [n in \"{1}\"] '{0}.csv' using "
-                      "(strcol(1) eq t && strcol(2) eq n ? $3 : NaN):4:5:6 with yerrorbars title n, \\\n"
-                      "    '{0}.csv' using (strcol(1) eq t ? $3 : NaN):7 with points pt 6 lc 'black' title 'closed form'\n}}\n"
-                      "unset logscale\nset key above\nset xlabel 'W/step'\nset ylabel 'eps/step'\nset xrange [-0.55:0.55]\nset yrange [0:1.05]\n"
-                      "set title 'bias of the straight-through gradient / G'\nset palette defined (-1 'blue', 0 'white', 1 'red')\nset cbrange [-1:1]\n"
-                      "plot '{0}.csv' using (strcol(1) eq 'map' ? $3 : NaN):8:4 with points pt 5 ps 2.4 palette notitle, \\\n"
-                      "    {2:.4g} lc 'black' title 'Proposition 2 says nothing above'\n",
-                      prefix_, quoted, zo::appendix_g::largest_informative_ratio());
+    gp << fmt::format(
+        "set terminal pngcairo size 2100,500\nset output '{0}.png'\nset datafile separator ','\n"
+        "set multiplot layout 1,4\nset logscale xy\nset key top right font ',8'\nset ylabel 'error / |g|^2'\nset "
+        "yrange [0.5:200]\n"
+        "do for [t in 'q d eps/step'] {{\n  set xlabel t\n  plot for [n in \"{1}\"] '{0}.csv' using "
+        "(strcol(1) eq t && strcol(2) eq n ? $3 : NaN):4:5:6 with yerrorbars title n, \\\n"
+        "    '{0}.csv' using (strcol(1) eq t ? $3 : NaN):7 with points pt 6 lc 'black' title 'closed form'\n}}\n"
+        "unset logscale\nset key above\nset xlabel 'W/step'\nset ylabel 'eps/step'\nset xrange [-0.55:0.55]\nset "
+        "yrange [0:1.05]\n"
+        "set title 'bias of the straight-through gradient / G'\nset palette defined (-1 'blue', 0 'white', 1 "
+        "'red')\nset cbrange [-1:1]\n"
+        "plot '{0}.csv' using (strcol(1) eq 'map' ? $3 : NaN):8:4 with points pt 5 ps 2.4 palette notitle, \\\n"
+        "    {2:.4g} lc 'black' title 'Proposition 2 says nothing above'\n",
+        prefix_, quoted, zo::appendix_g::largest_informative_ratio());
     gp.close();
     if (std::system(("command -v gnuplot >/dev/null && gnuplot '" + prefix_ + ".gp'").c_str()) != 0)
       fmt::print("\nno gnuplot here: gnuplot {}.gp draws {}.png\n", prefix_, prefix_);
@@ -138,7 +146,8 @@ void against_directions(tables& t) {
     t.measure(q, zo::gaussian{}, q, fine, loss, oracle::linear_mse(16, oracle::kurtosis::gaussian, 1, q));
     t.measure(q, zo::rademacher{}, q, fine, loss, oracle::linear_mse(16, oracle::kurtosis::rademacher, 1, q));
     t.measure(q, zo::orthogonal{}, q, fine, loss, oracle::orthogonal_mse(16, 1, q));
-    t.measure<zo::leave_one_out>(q, zo::gaussian{}, q, fine, loss, oracle::leave_one_out_mse(16, 3, 1, q), "gaussian leave-one-out");
+    t.measure<zo::leave_one_out>(q, zo::gaussian{}, q, fine, loss, oracle::leave_one_out_mse(16, 3, 1, q),
+                                 "gaussian leave-one-out");
   }
 }
 
@@ -152,19 +161,24 @@ void against_dimension(tables& t) {
     t.measure(d, zo::rademacher{}, 1, fine, loss, oracle::linear_mse(d, oracle::kurtosis::rademacher, 1));
     t.measure(d, zo::uniform{}, 1, fine, loss, oracle::linear_mse(d, oracle::kurtosis::uniform, 1));
     t.measure(d, zo::sphere{}, 1, fine, loss, oracle::sphere_mse(d, 1));
-    t.measure(d, zo::sparse_gaussian(0.1), 1, fine, loss, oracle::linear_mse(d, oracle::kurtosis::sparse_gaussian(0.1), 1));
+    t.measure(d, zo::sparse_gaussian(0.1), 1, fine, loss,
+              oracle::linear_mse(d, oracle::kurtosis::sparse_gaussian(0.1), 1));
   }
 }
 
 void against_scale(tables& t) {
   t.begin("eps/step", "Quantized linear loss, d = 4, weights anywhere in their cells: error / |g|^2 against epsilon");
   for (const float epsilon : {0.05f, 0.1f, 0.2f, 0.4f, 0.8f, 1.6f})
-    t.measure(double{epsilon}, zo::gaussian{}, 1, epsilon, quantized_linear{slope(4)}, oracle::quantized_mse(4, 1, 1, double{epsilon}));
+    t.measure(double{epsilon}, zo::gaussian{}, 1, epsilon, quantized_linear{slope(4)},
+              oracle::quantized_mse(4, 1, 1, double{epsilon}));
 }
 
 /// One weight under a quantizer of step 1: the straight-through gradient less the mean of estimates, over a cell.
 void over_a_cell(tables& t) {
-  fmt::print("\nThe straight-through gradient over a cell: bias / G beside its closed form\n{:>8} {:>10} {:>10} {:>22} {:>10}\n", "eps/step", "least", "largest", "bound at the center", "outside");
+  fmt::print(
+      "\nThe straight-through gradient over a cell: bias / G beside its closed form\n{:>8} {:>10} {:>10} {:>22} "
+      "{:>10}\n",
+      "eps/step", "least", "largest", "bound at the center", "outside");
   for (int row = 1; row <= 20; ++row) {
     const auto epsilon = static_cast<float>(row) / 20;
     double least = 1, largest = -1;
@@ -176,9 +190,12 @@ void over_a_cell(tables& t) {
       const double at = double{w[0]}, ratio = double{epsilon};
       const zo::estimator<> estimator{.epsilon = per_group<float>::all(epsilon), .seed = 1};
       const auto objective = [&] {
-        return zo::point_objective(parameters, [](std::span<const float> x) { return double{round_half_even(x[0])}; }, estimator.elements);
+        return zo::point_objective(
+            parameters, [](std::span<const float> x) { return double{round_half_even(x[0])}; }, estimator.elements);
       };
-      const zo::interval length = zo::measure(estimator, parameters, objective, std::vector<double>{1}, {.samples = t.samples()}, t.threads()).projection();
+      const zo::interval length =
+          zo::measure(estimator, parameters, objective, std::vector<double>{1}, {.samples = t.samples()}, t.threads())
+              .projection();
       const zo::interval bias{1 - length.center, 1 - length.high, 1 - length.low};
       const double exact = oracle::ste_bias(1, at, 1, ratio), distance = zo::appendix_g::threshold_distance(at, 1);
       t.add_to_map("straight-through", at, ratio, bias, exact, zo::appendix_g::ste_bias_bound(1, 1, ratio, distance));
@@ -186,13 +203,16 @@ void over_a_cell(tables& t) {
       outside += bias.half_width() > 0 && !bias.contains(exact);  // without a width no sample crossed a threshold
     }
     const double bound = zo::appendix_g::ste_bias_bound(1, 1, double{epsilon}, 0.5);
-    fmt::print("{:8.3g} {:10.4f} {:10.4f} {:>22} {:>10}\n", epsilon, least, largest, bound > 0 ? fmt::format("{:.4f}", bound) : "none", outside);
+    fmt::print("{:8.3g} {:10.4f} {:10.4f} {:>22} {:>10}\n", epsilon, least, largest,
+               bound > 0 ? fmt::format("{:.4f}", bound) : "none", outside);
   }
 }
 
-/// A layer of 4 inputs and 2 outputs in 2 bits: the straight-through gradient, and the one that estimates have for mean.
+/// A layer of 4 inputs and 2 outputs in 2 bits: the straight-through gradient, and the one that estimates have for
+/// mean.
 void against_straight_through(tables& t) {
-  fmt::print("\nA 2-bit linear layer: gradients\n{:>8} {:>16} {:>16} {:>22}\n", "eps/step", "|ste|/|smoothed|", "cos(ste, smoothed)", "cos(mean estimate, smoothed)");
+  fmt::print("\nA 2-bit linear layer: gradients\n{:>8} {:>16} {:>16} {:>22}\n", "eps/step", "|ste|/|smoothed|",
+             "cos(ste, smoothed)", "cos(mean estimate, smoothed)");
   std::vector<double> x, y, w;
   random::engine draw({.seed = 3, .use = random::purpose::data});
   for (int i = 0; i != 32; ++i) x.push_back(2 * double{draw.uniform()} - 1);
@@ -213,13 +233,15 @@ void against_straight_through(tables& t) {
     const std::vector<double> exact = layer.smoothed_gradient(w, double{epsilon});
     const zo::estimator<> estimator{.epsilon = per_group<float>::all(epsilon), .seed = 1};
     const auto objective = [&] {
-      return zo::point_objective(parameters, [&](std::span<const float> at) { return layer(at); }, estimator.elements);
+      return zo::point_objective(
+          parameters, [&](std::span<const float> at) { return layer(at); }, estimator.elements);
     };
     const auto error = zo::measure(estimator, parameters, objective, exact, {.samples = t.samples()}, t.threads());
     std::vector<double> mean = exact;
     const auto bias = error.bias();
     for (std::size_t i = 0; i != mean.size(); ++i) mean[i] += bias[i].center;
-    fmt::print("{:8.3g} {:16.4f} {:18.4f} {:28.4f}\n", ratio, std::sqrt(squared_norm(ste) / squared_norm(exact)), cosine(ste, exact), cosine(mean, exact));
+    fmt::print("{:8.3g} {:16.4f} {:18.4f} {:28.4f}\n", ratio, std::sqrt(squared_norm(ste) / squared_norm(exact)),
+               cosine(ste, exact), cosine(mean, exact));
   }
 }
 

@@ -11,18 +11,18 @@
 // The best step is chosen by the validation score (for Alpaca by the validation loss), never by the test score, and
 // the model as it was then is made again from the base and the run log.
 
-#include <zoqat/eval/answers.hpp>        // answer_accuracy: the token F1 of answers
-#include <zoqat/eval/choices.hpp>        // accuracy among candidates
-#include <zoqat/io/io.hpp>               // open_model, load, open_tokenizer, save_quantized
-#include <zoqat/nn/llama.hpp>            // llama<scheme>
-#include <zoqat/nn/opt.hpp>              // opt<scheme, activation>
-#include <zoqat/ptq/ptq.hpp>             // round_to_nearest, smoothquant, reconstructor
-#include <zoqat/quant/catalogue.hpp>     // catalogue, named, standard_schemes
-#include <zoqat/tasks/tasks.hpp>         // read_sst2, …, split
-#include <zoqat/train/train.hpp>         // task_loss, run, keep_best, replay_first, results_table
-#include <zoqat/zo/balance.hpp>          // balance
-#include <zoqat/zo/parabolic.hpp>        // parabolic
-#include <zoqat/zo/sgd.hpp>              // sgd
+#include <zoqat/eval/answers.hpp>     // answer_accuracy: the token F1 of answers
+#include <zoqat/eval/choices.hpp>     // accuracy among candidates
+#include <zoqat/io/io.hpp>            // open_model, load, open_tokenizer, save_quantized
+#include <zoqat/nn/llama.hpp>         // llama<scheme>
+#include <zoqat/nn/opt.hpp>           // opt<scheme, activation>
+#include <zoqat/ptq/ptq.hpp>          // round_to_nearest, smoothquant, reconstructor
+#include <zoqat/quant/catalogue.hpp>  // catalogue, named, standard_schemes
+#include <zoqat/tasks/tasks.hpp>      // read_sst2, …, split
+#include <zoqat/train/train.hpp>      // task_loss, run, keep_best, replay_first, results_table
+#include <zoqat/zo/balance.hpp>       // balance
+#include <zoqat/zo/parabolic.hpp>     // parabolic
+#include <zoqat/zo/sgd.hpp>           // sgd
 
 #include <CLI/CLI.hpp>
 
@@ -34,17 +34,17 @@ using full_precision = quant::full_precision;
 
 /// Grids stay where they are while weights are fine-tuned, so none of them learns its clipping; those of two bits are
 /// held apart from the weights (clip::codes), so that a reconstruction can choose them.
-using schemes = quant::catalogue<
-    quant::named<"w4a4", quant::scheme<quant::weight<4>, quant::activation<4>>>,
-    quant::named<"w4a4shift", quant::scheme<quant::weight<4>, quant::activation<4>, quant::shift>>,
-    quant::named<"w2a16g128", quant::standard_schemes::scheme_of<"w2a16g128">>>;
+using schemes =
+    quant::catalogue<quant::named<"w4a4", quant::scheme<quant::weight<4>, quant::activation<4>>>,
+                     quant::named<"w4a4shift", quant::scheme<quant::weight<4>, quant::activation<4>, quant::shift>>,
+                     quant::named<"w2a16g128", quant::standard_schemes::scheme_of<"w2a16g128">>>;
 template <class Scheme>
 constexpr bool holds_grids = std::is_same_v<typename Scheme::weight_type::clipping, quant::clip::codes>;
 
 constexpr float smoothing_alpha = 0.5f;  // SmoothQuant's exponent
 constexpr const char* lightweight = "*.q_proj,*.v_proj";
-constexpr const char* mezo = "MeZO";                    // the row of full-precision ZO
-constexpr const char* log_ending = ".zlog";             // of the files that a run writes
+constexpr const char* mezo = "MeZO";         // the row of full-precision ZO
+constexpr const char* log_ending = ".zlog";  // of the files that a run writes
 constexpr const char* model_ending = ".safetensors";
 
 /// The parts of a text between commas.
@@ -79,8 +79,9 @@ struct settings {
     f("train", s.train, "the task's file to draw training and validation items from");
     f("test", s.test, "and to test on");
     f("scheme", s.scheme, "what is quantized, one of " + schemes::names());
-    f("start", s.start, "smoothquant; reconstructed: clipping and codes block by block (section 4.1), for w2a16g128; "
-                        "or rtn, loaded tensor by tensor, so that the base is never in memory whole");
+    f("start", s.start,
+      "smoothquant; reconstructed: clipping and codes block by block (section 4.1), for w2a16g128; "
+      "or rtn, loaded tensor by tensor, so that the base is never in memory whole");
     f("masters", s.masters, "of the weights that train: fp32, bf16 or int8");
     f("embeddings", s.embeddings, "of tokens and positions, which do not train: the same");
     f("train-items", s.train_items, "items to train with (appendix C.3)");
@@ -103,9 +104,8 @@ struct settings {
   }
   [[nodiscard]] std::string as_text(const std::string& trained) const {
     std::string lines = fmt::format("trains={}\n", trained);
-    for_each(*this, [&](const char* name, const auto& value, const auto&) {
-      lines += fmt::format("{}={}\n", name, value);
-    });
+    for_each(*this,
+             [&](const char* name, const auto& value, const auto&) { lines += fmt::format("{}={}\n", name, value); });
     return lines;
   }
   [[nodiscard]] std::filesystem::path tokenizer_path() const {
@@ -120,8 +120,8 @@ struct settings {
   [[nodiscard]] std::string path(const std::string& row, std::uint64_t seed) const {
     std::filesystem::path of_model = std::filesystem::weakly_canonical(model).lexically_normal();
     if (std::filesystem::is_regular_file(of_model)) of_model.replace_extension();
-    std::string name = fmt::format("{}-{}-{}-{}-{}-{}-{}", task, of_model.filename().native(), scheme, start, masters,
-                                   row, seed);
+    std::string name =
+        fmt::format("{}-{}-{}-{}-{}-{}-{}", task, of_model.filename().native(), scheme, start, masters, row, seed);
     for (const char special : {' ', '*', ',', '?', '/'}) std::ranges::replace(name, special, '_');
     return (std::filesystem::path(output) / name).native();
   }
@@ -136,7 +136,8 @@ struct settings {
           const std::string file = path(row, seed) + ending;
           require<io_error>(overwrite || !std::filesystem::exists(file),
                             "{}: is there already, from another run; give --overwrite to replace it, or another "
-                            "--output", file);
+                            "--output",
+                            file);
         }
   }
   [[nodiscard]] nn::storage_plan plan(const std::string& trained) const {
@@ -160,19 +161,27 @@ struct task_part {
 /// tokenizer_config.json beside the tokenizer does the same here.
 struct workbench {
   workbench(const settings& s, std::uint64_t run_seed)
-      : threads(s.threads), source(io::open_model(s.model)),
-        tokenizer(io::open_tokenizer(s.tokenizer_path())), seed(run_seed),
-        part_tokens(s.part_tokens), instructions(s.task == "alpaca"),
+      : threads(s.threads),
+        source(io::open_model(s.model)),
+        tokenizer(io::open_tokenizer(s.tokenizer_path())),
+        seed(run_seed),
+        part_tokens(s.part_tokens),
+        instructions(s.task == "alpaca"),
         how{.positions = std::min(s.length, source.shape().positions), .bos = tokenizer.bos().has_value()} {
     require<io_error>(tokenizer.size() <= source.shape().vocabulary,
                       "{}: has {} tokens, but the model {} a vocabulary of {}: they do not belong together",
                       s.tokenizer_path().native(), tokenizer.size(), s.model, source.shape().vocabulary);
     const auto from_files = [&](auto read) { take(read(s.train), read(s.test), s); };
-    if (s.task == "sst2") from_files([](const auto& file) { return tasks::read_sst2(file); });
-    else if (s.task == "cb") from_files([](const auto& file) { return tasks::read_cb(file); });
-    else if (s.task == "choices") from_files([](const auto& file) { return tasks::read_choices(file); });
-    else if (s.task == "squad") from_files([](const auto& file) { return tasks::read_squad(file); });
-    else if (s.task == "drop") from_files(read_drop);
+    if (s.task == "sst2")
+      from_files([](const auto& file) { return tasks::read_sst2(file); });
+    else if (s.task == "cb")
+      from_files([](const auto& file) { return tasks::read_cb(file); });
+    else if (s.task == "choices")
+      from_files([](const auto& file) { return tasks::read_choices(file); });
+    else if (s.task == "squad")
+      from_files([](const auto& file) { return tasks::read_squad(file); });
+    else if (s.task == "drop")
+      from_files(read_drop);
     else {
       how.end = tokenizer.eos();  // an instruction's output may have several lines
       end.text = {};
@@ -188,8 +197,9 @@ struct workbench {
   template <class Item>
   void take(const std::vector<Item>& training, const std::vector<Item>& evaluation, const settings& s) {
     if (const auto eos = tokenizer.eos()) end.tokens = {*eos};
-    const auto parts = tasks::split(training, evaluation, {.train = s.train_items, .validation = s.validation_items,
-                                                           .test = s.test_items, .seed = seed});
+    const auto parts =
+        tasks::split(training, evaluation,
+                     {.train = s.train_items, .validation = s.validation_items, .test = s.test_items, .seed = seed});
     std::size_t cut = 0;
     const auto part = [&](const std::vector<Item>& items) {
       task_part encoded{eval::encode(tokenizer, items, how), {}};
@@ -198,9 +208,10 @@ struct workbench {
       return encoded;
     };
     train = part(parts.train), validation = part(parts.validation), test = part(parts.test);
-    fmt::print("seed {}: {} items to train with, {} to validate with, {} to test with; {} are longer than {} tokens "
-               "and were cut\n", seed, train.items.size(), validation.items.size(), test.items.size(), cut,
-               how.positions);
+    fmt::print(
+        "seed {}: {} items to train with, {} to validate with, {} to test with; {} are longer than {} tokens "
+        "and were cut\n",
+        seed, train.items.size(), validation.items.size(), test.items.size(), cut, how.positions);
     for (std::size_t i = 0; i < std::min(s.calibration, train.items.size()); ++i) {
       if (i % 16 == 0) calibration.emplace_back();
       calibration.back().add(train.items[i].right().read());
@@ -293,24 +304,34 @@ per_group<float> plan_steps(Model& model, Loss& loss, either_optimizer& optimize
   // A perturbation of much less than a cell of the grid (ε is in cells) would be lost in the noise of rounding.
   // Without rounding a small one is better: the loss is nearer to its parabola.
   const double elevation = Model::scheme::quantizes_weights ? s.elevation : s.smooth_elevation;
-  const zo::balanced_scales scales = zo::balance(
-      model, loss, {.relative_elevation = elevation, .groups = weights, .probes = 24, .rounds = 4,
-                    .first_epsilon = 0.05f, .smallest_epsilon = 1e-3f, .largest_epsilon = 0.5f, .seed = ~seed});
-  optimizer.parabolic = zo::parabolic<zo::linear_decay>{.scales = scales, .trust = s.trust,
-                                                        .schedule = {s.steps, s.final_rate}};
+  const zo::balanced_scales scales = zo::balance(model, loss,
+                                                 {.relative_elevation = elevation,
+                                                  .groups = weights,
+                                                  .probes = 24,
+                                                  .rounds = 4,
+                                                  .first_epsilon = 0.05f,
+                                                  .smallest_epsilon = 1e-3f,
+                                                  .largest_epsilon = 0.5f,
+                                                  .seed = ~seed});
+  optimizer.parabolic =
+      zo::parabolic<zo::linear_decay>{.scales = scales, .trust = s.trust, .schedule = {s.steps, s.final_rate}};
   return scales.epsilon;
 }
 
 /// One training of `model`, written to `log`. Returns the step with the best validation score, 0 for the start.
 template <class Model>
 std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, workbench& bench, const settings& s) {
-  train::task_loss<Model, zo::rademacher, thread_pool> loss(model, bench.train.items, bench.threads,
-      {.batch = s.batch, .micro_batches = s.micro_batches,
+  train::task_loss<Model, zo::rademacher, thread_pool> loss(
+      model, bench.train.items, bench.threads,
+      {.batch = s.batch,
+       .micro_batches = s.micro_batches,
        .compared_with = bench.answers() ? train::task_target::tokens : train::task_target::candidates,
-       .part_tokens = s.part_tokens, .seed = bench.seed});
+       .part_tokens = s.part_tokens,
+       .seed = bench.seed});
   either_optimizer optimizer;
   const zo::estimator<zo::central, zo::rademacher> estimator{
-      .epsilon = plan_steps(model, loss, optimizer, s, bench.seed), .micro_batches = s.micro_batches,
+      .epsilon = plan_steps(model, loss, optimizer, s, bench.seed),
+      .micro_batches = s.micro_batches,
       .seed = bench.seed};
   train::keep_best best(s.every, [&] { return bench.merit(model); });
   best.observe(0);
@@ -414,10 +435,14 @@ void with_model(const model_kind& kind, const std::string& scheme, F&& f) {
               "--scheme {}: is offered for OPT with ReLU; for another model take one without the shift", scheme);
       opt(nn::relu{});
     } else {
-      if (kind.family == model_family::llama) f.template operator()<nn::llama<Scheme>, nn::llama<full_precision>>();
-      else if (kind.activation == activation_function::relu) opt(nn::relu{});
-      else if (kind.activation == activation_function::gelu_tanh) opt(nn::gelu_tanh{});
-      else opt(nn::gelu_erf{});
+      if (kind.family == model_family::llama)
+        f.template operator()<nn::llama<Scheme>, nn::llama<full_precision>>();
+      else if (kind.activation == activation_function::relu)
+        opt(nn::relu{});
+      else if (kind.activation == activation_function::gelu_tanh)
+        opt(nn::gelu_tanh{});
+      else
+        opt(nn::gelu_erf{});
     }
   });
 }
@@ -435,7 +460,8 @@ int main(int argc, char** argv) {
     app.get_option(stored)->check(CLI::IsMember(master_format_names));
   app.get_option("--optimizer")->check(CLI::IsMember({"parabolic", "sgd"}));
   app.add_option("--seeds", s.seeds, "of items, their order and directions; a row of the table is the mean over them")
-      ->delimiter(',')->capture_default_str();
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_option("--trains", s.trains, "layers that train, a row for each set: patterns of their names, by commas")
       ->capture_default_str();
   app.add_flag("--only-zeroqat", s.only_zeroqat, "leave out the rows in full precision and those made from it");

@@ -7,7 +7,9 @@
 using namespace zoqat;
 
 struct objective {
-  void operator()(std::span<const zo::perturbation>, std::size_t, std::span<double> losses) { losses[0] = losses[1] = 0; }
+  void operator()(std::span<const zo::perturbation>, std::size_t, std::span<double> losses) {
+    losses[0] = losses[1] = 0;
+  }
 };
 struct callback {
   void after_step(const train::step_report&) {}

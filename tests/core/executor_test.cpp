@@ -101,7 +101,7 @@ TEST_CASE("a pool can be made and destroyed at any moment") {
   std::size_t calls = 0;
   for (std::size_t round = 0; round != 100; ++round) {
     thread_pool pool(1 + round % 4);
-    if (round % 3 == 0) continue;  // its threads may not have begun
+    if (round % 3 == 0) continue;                                                   // its threads may not have begun
     if (round % 7 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // they sleep
     std::vector<std::size_t> called(5, 0);
     pool.parallel_for(called.size(), [&](std::size_t i) { called[i] = 1; });

@@ -26,8 +26,7 @@ struct two_tensors {
 static_assert(parameter_store<two_tensors> && !parameter_store<std::vector<parameter>>);
 
 TEST_CASE("the groups are numbered from zero, each with a name of its own") {
-  for (std::size_t i = 0; i != parameter_groups; ++i)
-    CHECK(static_cast<std::size_t>(all_parameter_groups[i]) == i);
+  for (std::size_t i = 0; i != parameter_groups; ++i) CHECK(static_cast<std::size_t>(all_parameter_groups[i]) == i);
   const std::set<std::string_view> names(parameter_group_names.begin(), parameter_group_names.end());
   CHECK(names.size() == parameter_groups);
   CHECK(names.count("") == 0);

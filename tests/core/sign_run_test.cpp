@@ -33,8 +33,7 @@ TEST_CASE("every element has a bit of its own, where the layout puts it") {
     REQUIRE(run[i] == -1.0f);
     word = 1u << (31 - e / 16 % 32);
     wrong += run[i] != 1.0f;
-    for (std::size_t other = 0; other < elements; other += 1 + i % 7)
-      wrong += other != i && run[other] != -1.0f;
+    for (std::size_t other = 0; other < elements; other += 1 + i % 7) wrong += other != i && run[other] != -1.0f;
     word = 0;
   }
   CHECK(wrong == 0);

@@ -23,8 +23,8 @@ const character_tokenizer letters;
 /// A model that goes on with a text, whatever it read: what generation needs of a model is no more than this.
 struct parrot {
   std::string text;  ///< `$` for the token that ends texts, `#` for one that no tokenizer knows
-  model_shape shape_{.hidden = 1, .layers = 1, .heads = 1, .kv_heads = 1, .head_size = 1, .vocabulary = 34,
-                     .positions = 80};
+  model_shape shape_{
+      .hidden = 1, .layers = 1, .heads = 1, .kv_heads = 1, .head_size = 1, .vocabulary = 34, .positions = 80};
   std::size_t said = 0;
   std::vector<nn::token> prompt{};
 
@@ -89,6 +89,8 @@ TEST_CASE("answers of many questions are scored by their best gold, each from an
   CHECK(eval::answer_accuracy(model, letters, one, {.positions = 70}, {}, here).exact == 1);
   CHECK(model.prompt == letters.encode(std::string(18, 'y') + "z", true));  // 20 of 70 tokens are left
   check_mentions(message_of<value_error>([&] {
-    static_cast<void>(eval::answer_accuracy(model, letters, std::vector<question>{}, {.positions = 80}, {}, here));
-  }), "no items");
+                   static_cast<void>(
+                       eval::answer_accuracy(model, letters, std::vector<question>{}, {.positions = 80}, {}, here));
+                 }),
+                 "no items");
 }

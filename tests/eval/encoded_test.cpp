@@ -32,9 +32,12 @@ std::string shown(const eval::continuation& c) {
   std::string text;
   for (std::size_t i = 0; i != c.tokens.size(); ++i) {
     if (i == c.given) text += "|";
-    if (c.tokens[i] == letters.bos) text += "^";
-    else if (c.tokens[i] == letters.end) text += "$";
-    else text += letters.decode(std::vector{c.tokens[i]});
+    if (c.tokens[i] == letters.bos)
+      text += "^";
+    else if (c.tokens[i] == letters.end)
+      text += "$";
+    else
+      text += letters.decode(std::vector{c.tokens[i]});
   }
   return text;
 }
@@ -99,11 +102,12 @@ TEST_CASE("what cannot be predicted is refused with the text") {
   check_mentions(failure([] { encoded("", "word", {.positions = 9, .bos = false}); }), "\"word\"", "BOS");
   check_mentions(failure([] { encoded("a", "b", {.positions = 1}); }), "at most 1 tokens");
   check_mentions(failure([] {
-    static_cast<void>(eval::encode(letters, question{"q", {"x"}, 1}, {.positions = 9}));
-  }), "candidate 1 of 1");
+                   static_cast<void>(eval::encode(letters, question{"q", {"x"}, 1}, {.positions = 9}));
+                 }),
+                 "candidate 1 of 1");
   check_mentions(failure([] { static_cast<void>(eval::encode_prompt(letters, "p", {.positions = 5}, 5)); }),
                  "5 positions", "5 new tokens");
-  check_mentions(failure([] {
-    static_cast<void>(eval::encode_prompt(letters, "", {.positions = 5, .bos = false}, 1));
-  }), "no tokens");
+  check_mentions(
+      failure([] { static_cast<void>(eval::encode_prompt(letters, "", {.positions = 5, .bos = false}, 1)); }),
+      "no tokens");
 }

@@ -31,7 +31,7 @@ TEST_CASE("a model writes its own corpus, the same for any number of threads") {
   CHECK(eval::sample_corpus(model, 1, 1, how, 4, 1, one) == eval::chunks{{4}});
   CHECK(eval::sample_corpus(model, 1, 80, how, 4, 1, one)[0].size() == 80);
   for (const std::size_t length : {std::size_t{0}, std::size_t{81}})
-    check_mentions(message_of<value_error>([&] {
-      static_cast<void>(eval::sample_corpus(model, 1, length, how, 4, 1, one));
-    }), "1 to 80", std::to_string(length));
+    check_mentions(
+        message_of<value_error>([&] { static_cast<void>(eval::sample_corpus(model, 1, length, how, 4, 1, one)); }),
+        "1 to 80", std::to_string(length));
 }

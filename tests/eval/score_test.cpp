@@ -95,8 +95,7 @@ TEST_CASE("losses of continuations are those of all logits, whatever the parts a
     const auto parts = eval::continuation_losses(model, at_masters, pointers(all), part, one, work);
     const auto threaded = eval::continuation_losses(model, at_masters, pointers(all), part, three, work);
     CHECK(std::ranges::equal(parts.flat(), threaded.flat()));
-    for (std::size_t i = 0; i != all.size(); ++i)
-      CHECK(parts(0, i) == doctest::Approx(whole(0, i)).epsilon(1e-6));
+    for (std::size_t i = 0; i != all.size(); ++i) CHECK(parts(0, i) == doctest::Approx(whole(0, i)).epsilon(1e-6));
   }
   CHECK(eval::continuation_losses(model, at_masters, {}, 10, one, work).empty());
 }

@@ -107,14 +107,14 @@ TEST_CASE("stories260K in full precision has the perplexity it should, and round
   };
   if constexpr (!sanitized) {
     figures.insert(figures.end(), {
-        {s->perplexity_under<scheme<weight<6>, activation<6>, attention<6>>>(), 5.96},
-        {s->perplexity_under<scheme<weight<4>, activation<4>>>(), 8.01},
-        {s->perplexity_with<weight<4>>(), 6.42},
-        {s->perplexity_with<weight<3>>(), 14.5},
-        {s->perplexity_with<weight<2>>(), 592},
-        {s->perplexity_with<weight<2, group<64>>>(), 471},
-        {s->perplexity_with<weight<2, group<32>>>(), 333},
-    });
+                                      {s->perplexity_under<scheme<weight<6>, activation<6>, attention<6>>>(), 5.96},
+                                      {s->perplexity_under<scheme<weight<4>, activation<4>>>(), 8.01},
+                                      {s->perplexity_with<weight<4>>(), 6.42},
+                                      {s->perplexity_with<weight<3>>(), 14.5},
+                                      {s->perplexity_with<weight<2>>(), 592},
+                                      {s->perplexity_with<weight<2, group<64>>>(), 471},
+                                      {s->perplexity_with<weight<2, group<32>>>(), 333},
+                                  });
   }
   for (const auto& [found, published] : figures) CHECK(found == doctest::Approx(published).epsilon(0.01));
 }

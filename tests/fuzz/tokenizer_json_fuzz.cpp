@@ -37,8 +37,8 @@ void use(const io::bpe_tokenizer& tokenizer, std::string_view text) {
   }
 }
 
-// The oracle's reader knows no CR. And where two merges make one token, GPT-2's order, which merges a pair everywhere at
-// once, can part from the one of leftmost pairs.
+// The oracle's reader knows no CR. And where two merges make one token, GPT-2's order, which merges a pair everywhere
+// at once, can part from the one of leftmost pairs.
 bool same_for_oracle(std::string_view merges) {
   std::set<std::string> made;
   for (const auto& [left, right] : testing::merges_of(merges))

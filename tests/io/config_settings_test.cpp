@@ -15,7 +15,8 @@ using namespace zoqat::testing;
 TEST_CASE("a setting is plain when it is absent, null or as given") {
   const std::array<io::detail::plain_setting, 2> settings{{{"a", "true"}, {"b", "\"x\""}}};
   const auto check = [&](const io::json& config) { io::detail::require_plain(config, settings, "the/file"); };
-  for (const char* const text : {"{}", R"({"a": null})", R"({"a": true, "b": "x", "c": 3})"}) check(io::json::parse(text));
+  for (const char* const text : {"{}", R"({"a": null})", R"({"a": true, "b": "x", "c": 3})"})
+    check(io::json::parse(text));
   check_mentions(message_of<io_error>([&] { check({{"a", false}}); }), "the/file", "\"a\" is false", "only true");
   check_mentions(message_of<io_error>([&] { check({{"b", {1, 2}}}); }), "\"b\" is [1,2]", "only \"x\"");
 }

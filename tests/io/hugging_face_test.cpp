@@ -119,7 +119,8 @@ TEST_CASE("an OPT model in shards is read by its index") {
   const std::span all(tensors.views());
   write_file(folder / "config.json", tiny_opt_config(shape).dump());
   io::json index = {{"weight_map", io::json::object()}};
-  for (const auto& [name, part] : {std::pair("a.safetensors", all.first(20)), std::pair("b.safetensors", all.subspan(20))}) {
+  for (const auto& [name, part] :
+       {std::pair("a.safetensors", all.first(20)), std::pair("b.safetensors", all.subspan(20))}) {
     io::write_safetensors(folder / name, part);
     for (const auto& tensor : part) index["weight_map"][tensor.name] = name;
   }

@@ -63,14 +63,10 @@ TEST_CASE("tensors lie where llama2.c puts them") {
       int first;
       std::size_t size;
     } const places[]{
-        {"input_layernorm", 40 + 8, 8},
-        {"self_attn.q_proj", 64 + 64, 64},
-        {"self_attn.k_proj", 256 + 32, 32},
-        {"self_attn.v_proj", 352 + 32, 32},
-        {"self_attn.o_proj", 448 + 64, 64},
-        {"post_attention_layernorm", 640 + 8, 8},
-        {"mlp.gate_proj", 664 + 48, 48},
-        {"mlp.down_proj", 808 + 48, 48},
+        {"input_layernorm", 40 + 8, 8},     {"self_attn.q_proj", 64 + 64, 64},
+        {"self_attn.k_proj", 256 + 32, 32}, {"self_attn.v_proj", 352 + 32, 32},
+        {"self_attn.o_proj", 448 + 64, 64}, {"post_attention_layernorm", 640 + 8, 8},
+        {"mlp.gate_proj", 664 + 48, 48},    {"mlp.down_proj", 808 + 48, 48},
         {"mlp.up_proj", 952 + 48, 48},
     };
     for (const auto& place : places) {
@@ -130,8 +126,7 @@ TEST_CASE("newer checkpoints of llama2.c are named and refused") {
 
 TEST_CASE("every corruption of a checkpoint is rejected or loads harmlessly") {
   const corruptions file{tiny_llama2c(false), [](std::span<const std::byte> bytes) {
-                           for (const auto& tensor : io::parse_llama2c(bytes, "the/file").tensors)
-                             values(&tensor);
+                           for (const auto& tensor : io::parse_llama2c(bytes, "the/file").tensors) values(&tensor);
                          }};
   CHECK(file.truncate().loaded == 0);
   CHECK(file.flip_bits(28).loaded == 0);

@@ -34,7 +34,7 @@ std::string failure(std::string_view file, std::optional<std::size_t> vocabulary
 
 // English-like words, merges that overlap, pieces that span a space.
 const std::vector<vocabulary_entry> small_vocabulary{
-    {" ", -1}, {"a", -1},   {"b", -1},  {"ä", -1},    {"€", -1},  {"ab", -3}, {"ba", -2},
+    {" ", -1},  {"a", -1},   {"b", -1},  {"ä", -1},    {"€", -1},   {"ab", -3}, {"ba", -2},
     {" a", -4}, {"aba", -5}, {"aa", -3}, {"aaaa", -4}, {"b a", -6}, {"b ", -7}, {"ä€", -2},
 };
 
@@ -58,10 +58,14 @@ class protobuf_reader {
   field next() {
     const auto key = varint();
     switch (key & 7) {
-      case 0: return {key >> 3, (varint(), std::string_view())};
-      case 1: return {key >> 3, take(8)};
-      case 2: return {key >> 3, take(varint())};
-      default: return {key >> 3, take(4)};
+      case 0:
+        return {key >> 3, (varint(), std::string_view())};
+      case 1:
+        return {key >> 3, take(8)};
+      case 2:
+        return {key >> 3, take(varint())};
+      default:
+        return {key >> 3, take(4)};
     }
   }
 
@@ -128,7 +132,7 @@ TEST_CASE("texts are encoded as llama2.c does") {
   CHECK(tokenizer.encode("", false).empty());
   CHECK(tokenizer.encode("", true) == tokens{1});
   CHECK(tokenizer.encode("b", true) == tokens{1, id(" "), id("b")});
-  CHECK(tokenizer.encode("ab", false) == tokens{id(" "), id("ab")});      // better than " a", and then nothing
+  CHECK(tokenizer.encode("ab", false) == tokens{id(" "), id("ab")});  // better than " a", and then nothing
   CHECK(tokenizer.encode("aba", false) == tokens{id(" a"), id("ba")});
   CHECK(tokenizer.encode("aaaa", false) == tokens{id(" "), id("aaaa")});
   CHECK(tokenizer.encode("b a", false) == tokens{id(" "), id("b a")});  // " a" first
@@ -253,8 +257,8 @@ TEST_CASE("a real tokenizer: the 512 tokens of stories260K") {
   CHECK(tokenizer.encode("Once upon a time, there was a little girl named Lily.", true) ==
         tokens{1, 403, 407, 261, 378, 432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426});
   CHECK(tokenizer.encode(" two  spaces ", false) == tokens{410, 259, 424, 414, 410, 262, 427, 412, 331, 419, 410});
-  CHECK(tokenizer.encode("naïve 日本 😀\n\x01", false) == tokens{297, 412, 198, 178, 360, 410, 233, 154, 168, 233, 159,
-                                                                 175, 410, 243, 162, 155, 131, 13, 4});
+  CHECK(tokenizer.encode("naïve 日本 😀\n\x01", false) ==
+        tokens{297, 412, 198, 178, 360, 410, 233, 154, 168, 233, 159, 175, 410, 243, 162, 155, 131, 13, 4});
 }
 
 TEST_CASE("real text: as the naive algorithm piece by piece, and back again whole") {
@@ -284,16 +288,17 @@ TEST_CASE("a real vocabulary: the 32000 tokens of LLaMA 2") {
   CHECK(tokenizer.encode("Simply put, the theory of relativity states that ", true) ==
         tokens{1, 3439, 17632, 1925, 29892, 278, 6368, 310, 14215, 537, 5922, 393, 29871});
   CHECK(tokenizer.encode("A brief message congratulating the team on the launch:\n\n        Hi everyone,\n\n"
-                         "        I just ", true) ==
-        tokens{1, 319, 11473, 2643, 378, 629, 271, 18099, 278, 3815, 373, 278, 6826, 29901, 13, 13, 4706, 6324, 14332,
-               29892, 13, 13, 4706, 306, 925, 29871});
+                         "        I just ",
+                         true) == tokens{1,     319,   11473, 2643, 378,   629, 271, 18099, 278,
+                                         3815,  373,   278,   6826, 29901, 13,  13,  4706,  6324,
+                                         14332, 29892, 13,    13,   4706,  306, 925, 29871});
   CHECK(tokenizer.encode("Translate English to French:\n\n        sea otter => loutre de mer\n"
                          "        peppermint => menthe poivrée\n        plush girafe => girafe peluche\n"
-                         "        cheese =>", true) ==
-        tokens{1,    4103, 9632, 4223, 304, 5176, 29901, 13,   13,   4706, 7205, 4932,  357,  1149, 301,
-               449,  276,  316,  2778, 13,  4706, 1236,  407,  837,  524,  1149, 6042,  354,  772,  440,
-               29878, 1318, 13,  4706, 715, 1878, 330,   3055, 1725, 1149, 330,  3055,  1725, 4639, 28754,
-               13,   4706, 923,  968,  1149});
+                         "        cheese =>",
+                         true) ==
+        tokens{1,   4103, 9632, 4223, 304,  5176, 29901, 13,   13,   4706, 7205,  4932, 357,  1149,  301,  449, 276,
+               316, 2778, 13,   4706, 1236, 407,  837,   524,  1149, 6042, 354,   772,  440,  29878, 1318, 13,  4706,
+               715, 1878, 330,  3055, 1725, 1149, 330,   3055, 1725, 4639, 28754, 13,   4706, 923,   968,  1149});
 
   const auto text_path = shared_data("data/wikitext-2/wiki.test.raw");
   if (!text_path) return;

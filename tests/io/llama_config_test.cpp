@@ -42,8 +42,8 @@ TEST_CASE("the shape is what the configuration says") {
 
 TEST_CASE("absent and null members get the defaults") {
   auto config = tiny_config(tiny_shape(true));
-  for (const auto* key : {"architectures", "num_key_value_heads", "rms_norm_eps", "rope_theta", "hidden_act",
-                          "tie_word_embeddings"})
+  for (const auto* key :
+       {"architectures", "num_key_value_heads", "rms_norm_eps", "rope_theta", "hidden_act", "tie_word_embeddings"})
     config.erase(key);
   auto expected = tiny_shape(false);
   expected.kv_heads = expected.heads;

@@ -103,7 +103,8 @@ TEST_CASE("sizes must be there and be plausible") {
     check_mentions(failure(with(key, 0)), "the/file", "0");
     check_mentions(failure(with(key, 4'294'967'296)), "the/file", "4294967296");
   }
-  check_mentions(failure(with("num_attention_heads", 4)), "the/file", "\"hidden_size\" 6", "\"num_attention_heads\" 4");
+  check_mentions(failure(with("num_attention_heads", 4)), "the/file", "\"hidden_size\" 6",
+                 "\"num_attention_heads\" 4");
   check_mentions(failure(with("enable_bias", 1)), "\"enable_bias\"", "1");
 }
 

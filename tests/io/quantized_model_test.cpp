@@ -155,7 +155,8 @@ TEST_CASE("metadata that make no sense are refused with the value") {
   check_mentions(s.failure([](auto&, auto&, auto& metadata) {
     metadata["head_size"] = "100";
     metadata["positions"] = "3000000";
-  }), "'positions': 3000000 is out of range");
+  }),
+                 "'positions': 3000000 is out of range");
   check_mentions(s.failure_with("kv_heads", "3"), "4 attention heads", "3 key/value heads");
   check_mentions(s.failure_with("head_size", "3"), "head size 3 is odd");
   check_mentions(s.failure_with("norm_epsilon", "nan"), "epsilon is nan");
@@ -182,15 +183,17 @@ TEST_CASE("tensors that are missing, of another type or size, or hold no scales 
       auto& t = tensors[find(tensors, tensor)];
       t.shape = {t.data.size() / 2};
       t.type = io::dtype::f16;
-    }), tensor, "F16");
+    }),
+                   tensor, "F16");
     check_mentions(s.failure([&](auto& tensors, auto&, auto&) {
       auto& t = tensors[find(tensors, tensor)];
       t.data = t.data.first(4);
       t.shape = {4 / io::dtype_size(t.type)};
-    }), tensor, "elements");
+    }),
+                   tensor, "elements");
   }
-  for (const float scale : {0.0f, -1.0f, 1e-40f, std::numeric_limits<float>::infinity(),
-                            std::numeric_limits<float>::quiet_NaN()}) {
+  for (const float scale :
+       {0.0f, -1.0f, 1e-40f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     const auto text = s.failure([&](auto& tensors, auto& storage, auto&) {
       std::memcpy(storage[find(tensors, name + ".scales")].data() + 4, &scale, 4);
     });
@@ -198,7 +201,8 @@ TEST_CASE("tensors that are missing, of another type or size, or hold no scales 
   }
   check_mentions(s.failure([&](auto& tensors, auto& storage, auto&) {
     storage[find(tensors, name + ".zero_points")][3] = std::byte{8};
-  }), name + ".zero_points", "a zero point is 8", "3 bits");
+  }),
+                 name + ".zero_points", "a zero point is 8", "3 bits");
 }
 
 TEST_CASE("a model with biases and embedded positions comes back") {

@@ -96,7 +96,7 @@ TEST_CASE("an index does not reach out of its folder") {
   std::filesystem::create_directory(folder / "inner");
   write_one(folder / "secret.safetensors", "a", 1);
   write_one(folder / "inner/other", "a", 1);
-  const std::vector<std::string> names{"../secret.safetensors", "./other", "other", "", "..", ".safetensors/..",
+  const std::vector<std::string> names{"../secret.safetensors",      "./other", "other", "", "..", ".safetensors/..",
                                        folder / "secret.safetensors"};
   for (const auto& name : names) {
     CAPTURE(name);

@@ -133,7 +133,8 @@ TEST_CASE("offsets must lie inside of the file and fit shape and type") {
 TEST_CASE("holes, overlaps and bytes that no tensor covers are rejected") {
   const auto two = [](std::string_view a, std::string_view b) {
     return fmt::format(R"({{"a":{{"dtype":"U8","shape":[4],"data_offsets":{}}},)"
-                       R"("b":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})", a, b);
+                       R"("b":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})",
+                       a, b);
   };
   CHECK(parse(file_with(two("[4,8]", "[0,4]"), 8)).tensors.front().name == "b");
   check_mentions(failure(two("[0,4]", "[5,9]"), 9), "the/file", "tensor 'b'", "begins at byte 5", "ends at byte 4");
@@ -146,7 +147,9 @@ TEST_CASE("holes, overlaps and bytes that no tensor covers are rejected") {
 
 TEST_CASE("names come once, metadata are strings") {
   check_mentions(failure(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)"
-                         R"("a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0), "\"a\" comes twice");
+                         R"("a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
+                         0),
+                 "\"a\" comes twice");
   check_mentions(failure(R"({"__metadata__":{"a":1}})", 0), "the/file", "\"a\" must be a string");
   check_mentions(failure(R"({"__metadata__":["a"]})", 0), "\"__metadata__\" must be an object");
 }
@@ -217,8 +220,7 @@ TEST_CASE("tensors stay in their place when the file object moves") {
 TEST_CASE("tensors that make no valid file are not written") {
   const temporary_folder folder;
   const auto rejected = [&](const std::vector<io::tensor_view>& tensors) {
-    const auto text =
-        message_of<value_error>([&] { io::write_safetensors(folder / "file", tensors); });
+    const auto text = message_of<value_error>([&] { io::write_safetensors(folder / "file", tensors); });
     CHECK(folder.count() == 0);
     return text;
   };

@@ -53,8 +53,8 @@ TEST_CASE("heads must share, pair up and not be too wide together") {
 }
 
 TEST_CASE("constants must be finite and positive") {
-  for (const float value : {0.0f, -1.0f, std::numeric_limits<float>::infinity(),
-                            std::numeric_limits<float>::quiet_NaN()}) {
+  for (const float value :
+       {0.0f, -1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     CAPTURE(value);
     auto shape = tiny_shape(true);
     shape.norm_epsilon = value;

@@ -49,9 +49,9 @@ TEST_CASE("the table of element types is in the order of the enumerators, and na
   CHECK_FALSE(io::find_dtype("").has_value());
 }
 
-TEST_CASE_TEMPLATE("a C++ type is as large as its stored counterpart", T, std::uint8_t, std::int8_t,
-                   std::uint16_t, std::int16_t, fp16, bf16, std::uint32_t, std::int32_t, float, std::uint64_t,
-                   std::int64_t, double) {
+TEST_CASE_TEMPLATE("a C++ type is as large as its stored counterpart", T, std::uint8_t, std::int8_t, std::uint16_t,
+                   std::int16_t, fp16, bf16, std::uint32_t, std::int32_t, float, std::uint64_t, std::int64_t,
+                   double) {
   CHECK(io::dtype_size(io::dtype_of<T>::value) == sizeof(T));
 }
 
@@ -100,8 +100,7 @@ TEST_CASE_TEMPLATE("copy_to gives back the stored elements at any alignment", T,
 TEST_CASE("copy_to_f32 widens every half-precision value exactly") {
   std::vector<fp16> halves(1 << 16);
   std::vector<bf16> brains(1 << 16);
-  for (std::size_t i = 0; i != halves.size(); ++i)
-    halves[i].bits = brains[i].bits = static_cast<std::uint16_t>(i);
+  for (std::size_t i = 0; i != halves.size(); ++i) halves[i].bits = brains[i].bits = static_cast<std::uint16_t>(i);
   std::vector<float> from_halves(halves.size()), from_brains(brains.size());
   io::copy_to_f32(stored<fp16>(halves).view, from_halves);
   io::copy_to_f32(stored<bf16>(brains).view, from_brains);

@@ -142,9 +142,9 @@ TEST_CASE_TEMPLATE("frozen layers share their codes between lanes, and only the 
     if (p.group == parameter_group::weight) weights.emplace(p.name);
     CHECK(p.group != parameter_group::smoothing);  // every site has a frozen layer
   });
-  CHECK(weights == std::set<std::string>{
-                       "model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.v_proj.weight",
-                       "model.layers.1.self_attn.q_proj.weight", "model.layers.1.self_attn.v_proj.weight"});
+  CHECK(weights ==
+        std::set<std::string>{"model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.v_proj.weight",
+                              "model.layers.1.self_attn.q_proj.weight", "model.layers.1.self_attn.v_proj.weight"});
   forward.scale.weight = 0.3f;
   const auto moved = logits_on({forward, -forward});
   CHECK_FALSE(std::ranges::equal(moved.view().row_block(0, batch.tokens()).row(0), at_rest.row(0)));

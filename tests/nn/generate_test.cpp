@@ -44,8 +44,9 @@ generation generate(std::span<const nn::token> prompt, std::size_t count, const 
   nn::generator<model_type, sequential> generator(model, threads);
   auto random = engine(name);
   generation result;
-  result.tokens = generator(prompt, count, how, random, [&](nn::token t) { return t == stop; },
-                            [&](nn::token t) { result.seen.push_back(t); });
+  result.tokens = generator(
+      prompt, count, how, random, [&](nn::token t) { return t == stop; },
+      [&](nn::token t) { result.seen.push_back(t); });
   return result;
 }
 

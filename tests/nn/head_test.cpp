@@ -22,8 +22,8 @@ struct sizes {
 };
 // No rows and no depth; on both sides of few rows, of a slice, and of a block of rows; and so deep that two panels
 // and 24 rows go at a time.
-constexpr sizes shapes[] = {{0, 3, 5},  {1, 1, 1},      {1, 7, 2100},  {3, 0, 4},   {7, 5, 1023},
-                            {9, 5, 17}, {10, 33, 1025}, {20, 3, 3000}, {513, 2, 40}, {1100, 1, 1030}, {60, 5000, 40}};
+constexpr sizes shapes[] = {{0, 3, 5},      {1, 1, 1},     {1, 7, 2100}, {3, 0, 4},       {7, 5, 1023},  {9, 5, 17},
+                            {10, 33, 1025}, {20, 3, 3000}, {513, 2, 40}, {1100, 1, 1030}, {60, 5000, 40}};
 
 double expected(const matrix<float>& x, const matrix<float>& head, std::size_t row, std::size_t word) {
   double total = 0;
@@ -54,8 +54,7 @@ TEST_CASE("tiles cover all logits once, whatever the number of threads") {
       nn::for_each_logit_tile<kernels>(threads, 1, x, head, [&](const nn::logit_tile& tile) {
         seen += tile.logits.size();
         for (std::size_t i = 0; i != tile.logits.rows(); ++i)
-          std::ranges::copy(tile.logits.row(i),
-                            pieces.row(tile.first_row + i).subspan(tile.first_word).begin());
+          std::ranges::copy(tile.logits.row(i), pieces.row(tile.first_row + i).subspan(tile.first_word).begin());
       });
       CHECK(seen == rows * vocabulary);
       CHECK(std::ranges::equal(pieces.flat(), whole.flat()));

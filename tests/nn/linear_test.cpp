@@ -26,19 +26,16 @@ namespace {
 
 // Widths of weights from 2 to 8 bits, every granularity, symmetry, clipping policy, scale format, and inputs of 4 to
 // 8 bits or in floats. Groups are ragged: 37 inputs.
-using schemes_in_floats = std::tuple<
-    full_precision,
-    scheme<weight<2, group<5>, asymmetric, clip::codes>>,
-    scheme<weight<3, group<32>, asymmetric, clip::codes>>,
-    scheme<weight<4, per_tensor, asymmetric, clip::codes>>,
-    scheme<weight<7, per_channel, symmetric, clip::range>>>;
+using schemes_in_floats = std::tuple<full_precision, scheme<weight<2, group<5>, asymmetric, clip::codes>>,
+                                     scheme<weight<3, group<32>, asymmetric, clip::codes>>,
+                                     scheme<weight<4, per_tensor, asymmetric, clip::codes>>,
+                                     scheme<weight<7, per_channel, symmetric, clip::range>>>;
 using w6g32a6 = scheme<weight<6, group<32>, asymmetric, clip::range>, activation<6, per_token, symmetric>>;
-using schemes_in_integers = std::tuple<
-    scheme<weight<2, per_channel, asymmetric, clip::codes>, activation<4>>,
-    scheme<weight<3, group<8>, symmetric, clip::codes, fp16_scale>, activation<8>>,
-    scheme<weight<5, per_tensor, symmetric>, activation<6>>,
-    w6g32a6,
-    scheme<weight<8, per_tensor, asymmetric, clip::range>, activation<8, per_token, asymmetric>>>;
+using schemes_in_integers =
+    std::tuple<scheme<weight<2, per_channel, asymmetric, clip::codes>, activation<4>>,
+               scheme<weight<3, group<8>, symmetric, clip::codes, fp16_scale>, activation<8>>,
+               scheme<weight<5, per_tensor, symmetric>, activation<6>>, w6g32a6,
+               scheme<weight<8, per_tensor, asymmetric, clip::range>, activation<8, per_token, asymmetric>>>;
 
 constexpr std::size_t rows = 5, in = 37, out = 19;
 

@@ -227,10 +227,12 @@ TEST_CASE("targets that make no sense are refused with the number") {
                  "vocabulary of 9");
   nn::token_batch batch;
   check_mentions(message_of<value_error>([&] {
-    batch.add(std::array<nn::token, 2>{0, 1}, std::array<std::int64_t, 2>{0, -2});
-  }), "target -2");
+                   batch.add(std::array<nn::token, 2>{0, 1}, std::array<std::int64_t, 2>{0, -2});
+                 }),
+                 "target -2");
   check_mentions(message_of<value_error>([&] {
-    batch.add(std::array<nn::token, 2>{0, 1}, std::array<std::int64_t, 1>{0});
-  }), "2 tokens", "1 targets");
+                   batch.add(std::array<nn::token, 2>{0, 1}, std::array<std::int64_t, 1>{0});
+                 }),
+                 "2 tokens", "1 targets");
   CHECK(batch.tokens() == 0);
 }

@@ -79,7 +79,8 @@ TEST_CASE("a decoder of OPT's blocks computes OPT's forward pass") {
 TEST_CASE("the activation is part of the type, and of the shape") {
   CHECK(teacher::kind == model_kind{model_family::opt, activation_function::relu});
   CHECK(teacher({.hidden = 18, .heads = 3, .kv_heads = 3, .head_size = 6, .vocabulary = 3, .positions = 2})
-            .shape().kind == teacher::kind);
+            .shape()
+            .kind == teacher::kind);
   auto model = random_model<gelu_teacher>(small_shape(), 1);
   CHECK(model.shape().kind == model_kind{model_family::opt, activation_function::gelu_tanh});
   CHECK(largest_difference(model, reference_opt(model), sequences()) < 1e-4);

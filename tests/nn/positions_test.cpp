@@ -24,9 +24,10 @@ std::vector<std::size_t> positions_of(std::span<const std::size_t> lengths, std:
   nn::workspace work;
   sequential threads;
   nn::kv_cache cache{.layers = {}, .length = cached};
-  return nn::token_positions(nn::forward_pass<simd::default_kernels, inference_lane, sequential>{
-                                 at_masters, threads, batch, work, cached == 0 ? nullptr : &cache},
-                             limit);
+  return nn::token_positions(
+      nn::forward_pass<simd::default_kernels, inference_lane, sequential>{at_masters, threads, batch, work,
+                                                                          cached == 0 ? nullptr : &cache},
+      limit);
 }
 
 }  // namespace
@@ -39,8 +40,10 @@ TEST_CASE("positions count the tokens of each sequence, from where a cached one 
 }
 
 TEST_CASE("a sequence beyond the limit is refused with the sizes, what is cached included") {
-  check_mentions(message_of<value_error>([] { positions_of(std::array<std::size_t, 2>{1, 4}, 3); }), "4 tokens",
-                 "3 positions");
+  check_mentions(message_of<value_error>([] {
+                   positions_of(std::array<std::size_t, 2>{1, 4}, 3);
+                 }),
+                 "4 tokens", "3 positions");
   check_mentions(message_of<value_error>([] { positions_of(std::array<std::size_t, 1>{2}, 8, 7); }), "9 tokens",
                  "8 positions");
 }

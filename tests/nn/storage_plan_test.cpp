@@ -25,7 +25,8 @@ namespace {
 
 using codes = quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>,
                             quant::activation<4, quant::per_token>>;
-using groups = quant::scheme<quant::weight<3, quant::group<8>, quant::asymmetric, quant::clip::none, quant::fp16_scale>>;
+using groups =
+    quant::scheme<quant::weight<3, quant::group<8>, quant::asymmetric, quant::clip::none, quant::fp16_scale>>;
 
 model_shape shape(bool tied = true) {
   model_shape s = odd_shape(rope_pairing::half_split, tied);
@@ -77,10 +78,9 @@ TEST_CASE_TEMPLATE("storing a model as planned changes no bit of what it compute
   const auto before = bits(logits_of(model, batch()));
   model.store({});
   CHECK(bits(logits_of(model, batch())) == before);
-  CHECK(weights_of(model) == std::set<std::string>{"model.layers.0.self_attn.q_proj.weight",
-                                                   "model.layers.0.self_attn.v_proj.weight",
-                                                   "model.layers.1.self_attn.q_proj.weight",
-                                                   "model.layers.1.self_attn.v_proj.weight"});
+  CHECK(weights_of(model) ==
+        std::set<std::string>{"model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.v_proj.weight",
+                              "model.layers.1.self_attn.q_proj.weight", "model.layers.1.self_attn.v_proj.weight"});
   model.for_each_parameter([](const parameter& p) { CHECK(p.group == parameter_group::weight); });
   model.deploy();
   model.for_each_parameter([](const parameter& p) { FAIL(p.name); });
@@ -114,7 +114,8 @@ TEST_CASE("what a plan leaves out does not train, and no lane moves it") {
   sequential here;
   nn::workspace work;
   const auto tokens = batch();
-  model.forward(nn::forward_pass<simd::default_kernels, zo::lanes<zo::gaussian>, sequential>{lane, here, tokens, work});
+  model.forward(
+      nn::forward_pass<simd::default_kernels, zo::lanes<zo::gaussian>, sequential>{lane, here, tokens, work});
   const auto moved = work.normed;
   constexpr inference_lane rest;
   model.forward(nn::forward_pass<simd::default_kernels, inference_lane, sequential>{rest, here, tokens, work});
@@ -125,15 +126,18 @@ TEST_CASE("what a plan leaves out does not train, and no lane moves it") {
 TEST_CASE("in full precision too only the layers that a plan names train") {
   auto model = random_model<nn::opt<quant::full_precision>>(shape());
   model.store({.trained = {"*.q_proj"}, .masters = master_format::bf16});
-  CHECK(weights_of(model) == std::set<std::string>{"model.layers.0.self_attn.q_proj.weight",
-                                                   "model.layers.1.self_attn.q_proj.weight"});
+  CHECK(weights_of(model) ==
+        std::set<std::string>{"model.layers.0.self_attn.q_proj.weight", "model.layers.1.self_attn.q_proj.weight"});
 }
 
 TEST_CASE("a pattern that names no layer is an error, with the names that there are") {
   auto model = started<nn::opt<codes>>(shape());
   const nn::storage_plan plan{.trained = {"*.q_proj", "*.out_proj"}};
   check_mentions(message_of<value_error>([&] { model.store(plan); }), "'*.out_proj'", "self_attn.o_proj", "mlp.fc2");
-  check_mentions(message_of<value_error>([&] { (void)nn::opt<codes>::build(shape(), [](nn::trainable&) {}, plan); }),
+  check_mentions(message_of<value_error>([&] {
+                   (void)nn::opt<codes>::build(
+                       shape(), [](nn::trainable&) {}, plan);
+                 }),
                  "'*.out_proj'");
   CHECK(weights_of(model).size() == 12);
 }
@@ -176,14 +180,17 @@ TEST_CASE_TEMPLATE("a model built tensor by tensor is the one that was loaded as
       std::vector<const nn::trainable*> tensors;
       source.for_each_base_tensor([&](nn::trainable& t) { tensors.push_back(&t); });
       std::size_t filled = 0;
-      auto built = nn::opt<Scheme>::build(shape(tied), [&](nn::trainable& t) {
-        const auto same = [&](const nn::trainable* s) { return s->name() == t.name(); };
-        const auto found = std::ranges::find_if(tensors, same);
-        REQUIRE(found != tensors.end());
-        REQUIRE(t.values().size() == (*found)->values().size());
-        std::ranges::copy((*found)->values().flat(), t.values().flat().begin());
-        ++filled;
-      }, plan);
+      auto built = nn::opt<Scheme>::build(
+          shape(tied),
+          [&](nn::trainable& t) {
+            const auto same = [&](const nn::trainable* s) { return s->name() == t.name(); };
+            const auto found = std::ranges::find_if(tensors, same);
+            REQUIRE(found != tensors.end());
+            REQUIRE(t.values().size() == (*found)->values().size());
+            std::ranges::copy((*found)->values().flat(), t.values().flat().begin());
+            ++filled;
+          },
+          plan);
       CHECK(filled == tensors.size());
       whole.store(plan);
       CHECK(zo::fingerprint(built) == zo::fingerprint(whole));
@@ -266,7 +273,8 @@ TEST_CASE("a model in fewer bits widens again where it is deployed, and computes
     const auto before = bits(logits_of(model, batch()));
     model.deploy();
     CHECK(bits(logits_of(model, batch())) == before);
-    model.for_each_stored([](const std::string& name, const auto&, auto values) { CHECK_MESSAGE(!values.empty(), name); });
+    model.for_each_stored(
+        [](const std::string& name, const auto&, auto values) { CHECK_MESSAGE(!values.empty(), name); });
   }
 }
 
@@ -288,8 +296,9 @@ TEST_CASE("the bytes that a model holds are its masters, and codes where layers 
     for (auto* layer : site.layers) {
       const std::size_t weights = layer->out_features() * layer->in_features();
       if (!layer->deployed()) trained += weights;
-      saved += layer->deployed() ? weights * sizeof(float) + layer->out_features() * sizeof(float) - layer->weight_bytes()
-                                 : 0 - layer->quantizer_bytes();
+      saved += layer->deployed()
+                   ? weights * sizeof(float) + layer->out_features() * sizeof(float) - layer->weight_bytes()
+                   : 0 - layer->quantizer_bytes();
     }
   });
   CHECK(model.held_bytes() == values * sizeof(float) - saved);

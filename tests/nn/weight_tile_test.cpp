@@ -40,9 +40,9 @@ using whole_tensor = weight<7, per_tensor, symmetric>;
 using bytes = weight<8, group<32>, asymmetric>;
 using straddling_bytes = weight<8, group<9>, asymmetric>;
 
-#define ZOQAT_SCHEMES                                                                                               \
-  in_floats<held>, in_floats<wide>, in_floats<straddling>, in_floats<whole_row>, in_floats<whole_tensor>,           \
-      in_floats<bytes>, in_integers<held>, in_integers<wide>, in_integers<straddling>, in_integers<whole_row>,      \
+#define ZOQAT_SCHEMES                                                                                          \
+  in_floats<held>, in_floats<wide>, in_floats<straddling>, in_floats<whole_row>, in_floats<whole_tensor>,      \
+      in_floats<bytes>, in_integers<held>, in_integers<wide>, in_integers<straddling>, in_integers<whole_row>, \
       in_integers<whole_tensor>, in_integers<bytes>, in_integers<straddling_bytes>
 
 /// A packed matrix of two tiles, the second of which is ragged, and an input.
@@ -101,14 +101,16 @@ struct problem {
     to.template take<kernels>(packed, first);
   }
   static std::int32_t sum_of(std::span<const std::uint8_t> codes, const simd::grid& g) {
-    return std::accumulate(codes.begin(), codes.end(), -static_cast<std::int32_t>(codes.size()) *
-                                                           tile::offset(g.zero_point));
+    return std::accumulate(codes.begin(), codes.end(),
+                           -static_cast<std::int32_t>(codes.size()) * tile::offset(g.zero_point));
   }
 
   /// The product of a tile and tokens [row, row + to.rows()) of the input.
   void multiply(tile& of, std::size_t row, std::size_t lane, nn::output_start start, matrix_view<float> to) const {
-    if constexpr (integers) of.template multiply_codes<kernels>(input, row, lane, start, to, {});
-    else of.template multiply_values<kernels>(input, row, to.rows(), lane, start, to);
+    if constexpr (integers)
+      of.template multiply_codes<kernels>(input, row, lane, start, to, {});
+    else
+      of.template multiply_values<kernels>(input, row, to.rows(), lane, start, to);
   }
   [[nodiscard]] double input_value(std::size_t m, std::size_t k) const {
     if constexpr (integers) {

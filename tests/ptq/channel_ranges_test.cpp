@@ -30,9 +30,16 @@ TEST_CASE("a range grows with what it sees") {
 }
 
 TEST_CASE("each site has the ranges of its own inputs, over all batches") {
-  auto model = random_model<nn::opt<quant::full_precision>>(
-      {.hidden = 6, .intermediate = 9, .layers = 2, .heads = 2, .kv_heads = 2, .head_size = 3, .vocabulary = 11,
-       .positions = 8, .biases = true}, 1);
+  auto model = random_model<nn::opt<quant::full_precision>>({.hidden = 6,
+                                                             .intermediate = 9,
+                                                             .layers = 2,
+                                                             .heads = 2,
+                                                             .kv_heads = 2,
+                                                             .head_size = 3,
+                                                             .vocabulary = 11,
+                                                             .positions = 8,
+                                                             .biases = true},
+                                                            1);
   const std::array<std::size_t, 2> lengths{5, 1};
   const std::vector corpus{random_batch(lengths, 11, 1), random_batch(lengths, 11, 5)};
   sequential threads;

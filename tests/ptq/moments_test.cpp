@@ -13,8 +13,8 @@ using namespace zoqat::testing;
 
 TEST_CASE("moments are added to what is there") {
   thread_pool threads(3);
-  for (const std::size_t rows : {std::size_t{0}, std::size_t{1}, std::size_t{255}, std::size_t{256}, std::size_t{257},
-                                 std::size_t{600}}) {
+  for (const std::size_t rows :
+       {std::size_t{0}, std::size_t{1}, std::size_t{255}, std::size_t{256}, std::size_t{257}, std::size_t{600}}) {
     CAPTURE(rows);
     const auto a = random_matrix(rows, 5, 1, 2), b = random_matrix(rows, 19, 2, 2);
     matrix<double> sums(5, 19, 3.0), expected(5, 19, 3.0);

@@ -144,8 +144,8 @@ TEST_CASE("a deployed model computes the same bits, and has folded its shifts in
     shake(model, 0.02f);
     const auto names = check_deployment(model, s.held_out);
     CHECK(names.contains("model.layers.1.self_attn.mixed.shift"));
-    for (const char* const name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                                   "mlp.fc1"})
+    for (const char* const name :
+         {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.fc1"})
       CHECK(names.contains("model.layers.0." + std::string(name) + ".bias"));
     CHECK(names.contains("model.layers.0.mlp.fc2.bias") == biases);  // nothing is shifted there
   }

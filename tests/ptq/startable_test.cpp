@@ -50,13 +50,14 @@ TEST_CASE("a model as it was loaded can be started") {
 }
 
 TEST_CASE("packed layers, fixed grids and masters of fewer bits cannot be started, and are named") {
-  const std::string first = "model.layers.0.self_attn.q_proj.weight", second = "model.layers.0.self_attn.k_proj.weight";
+  const std::string first = "model.layers.0.self_attn.q_proj.weight",
+                    second = "model.layers.0.self_attn.k_proj.weight";
   check_complaints(complaints([](student& m) { m.deploy(); }), first);
   check_complaints(complaints([](student& m) { m.store({.trained = {"*"}}); }), first);
   check_complaints(complaints([](student& m) {
                      m.store({.trained = {"*"}, .masters = master_format::bf16, .fixed_quantization = false});
-                   }), first);
-  check_complaints(complaints([](student& m) {
-                     m.store({.trained = {"*.q_proj"}, .fixed_quantization = false});
-                   }), second);
+                   }),
+                   first);
+  check_complaints(complaints([](student& m) { m.store({.trained = {"*.q_proj"}, .fixed_quantization = false}); }),
+                   second);
 }

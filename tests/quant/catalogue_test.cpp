@@ -31,8 +31,10 @@ std::set<std::string> names_of(std::string_view list) {
 constexpr auto spelled = []<class Scheme>() {
   using w = typename Scheme::weight_type;
   std::string name = "w" + std::to_string(w::bits) + "a";
-  if constexpr (Scheme::quantizes_activations) name += std::to_string(Scheme::activation_type::bits);
-  else name += "16";
+  if constexpr (Scheme::quantizes_activations)
+    name += std::to_string(Scheme::activation_type::bits);
+  else
+    name += "16";
   constexpr std::size_t longest = 1 << 20;
   if (w::group_size(longest) != longest) name += "g" + std::to_string(w::group_size(longest));
   if constexpr (Scheme::quantizes_attention) name += "kv" + std::to_string(Scheme::attention_type::bits);

@@ -56,8 +56,8 @@ struct quantized_matrix {
 template <class Weight>
 quantized_matrix take_apart(const matrix<float>& w) {
   const auto packed = quantize<Weight>(w, starting_clipping<Weight>(w));
-  quantized_matrix m{Weight::group_size(w.cols()), packed.bytes(), dequantize(packed), {w.rows(), w.cols()},
-                     {w.rows(), w.cols()}, {}};
+  quantized_matrix m{Weight::group_size(w.cols()), packed.bytes(),       dequantize(packed),
+                     {w.rows(), w.cols()},         {w.rows(), w.cols()}, {}};
   for (std::size_t r = 0; r != w.rows(); ++r) {
     packed.codes(r, m.codes.row(r).data());
     for_each_group<Weight>(w.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
@@ -214,9 +214,8 @@ TEST_CASE("rows of one sign keep zero on their grid") {
   CHECK(codes_of(positive, 0) == std::vector<std::uint8_t>{15, 3, 1});
 }
 
-TEST_CASE_TEMPLATE("rows without extent become zero, in a grid that has a reciprocal", Weight,
-                   weight<2>, weight<8>, weight<4, per_channel, symmetric>,
-                   weight<4, per_channel, asymmetric, clip::none, fp16_scale>) {
+TEST_CASE_TEMPLATE("rows without extent become zero, in a grid that has a reciprocal", Weight, weight<2>, weight<8>,
+                   weight<4, per_channel, symmetric>, weight<4, per_channel, asymmetric, clip::none, fp16_scale>) {
   for (const float value : {0.0f, -0.0f, 1e-30f, -1e-30f, 1e-45f}) {
     const matrix<float> w(2, 5, value);
     const auto packed = quantize<Weight>(w);
@@ -303,8 +302,7 @@ TEST_CASE_TEMPLATE("rows that are set come back, and leave the others alone", We
   for (const auto& [first, count] : blocks) {
     matrix<std::uint8_t> some(count, cols + 3);
     packed.read_rows(first, some.view().col_block(0, cols));
-    for (std::size_t r = 0; r != count; ++r)
-      CHECK(std::ranges::equal(some.row(r).first(cols), codes.row(first + r)));
+    for (std::size_t r = 0; r != count; ++r) CHECK(std::ranges::equal(some.row(r).first(cols), codes.row(first + r)));
   }
 
   // A copy of the storage is a copy of the matrix: this is what files hold.

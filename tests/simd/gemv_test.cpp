@@ -9,7 +9,7 @@ using namespace zoqat::simd::testing;
 
 namespace {
 
-constexpr std::size_t depths[] = {0,  1,  2,  3,  4,  5,  7,  8,  15,  16,  17,  27,  28,  29,  31,
+constexpr std::size_t depths[] = {0,  1,  2,  3,  4,  5,  7,  8,  15,  16,  17,  27,  28,   29,  31,
                                   32, 33, 36, 60, 63, 64, 65, 96, 127, 128, 129, 257, 1000, 4095};
 
 }  // namespace

@@ -18,7 +18,8 @@ std::vector<std::uint16_t> noise(std::size_t n, std::uint32_t name) {
 }
 /// Numbers of all magnitudes, and those that are none.
 std::vector<float> all_kinds(std::size_t n, std::uint32_t name) {
-  constexpr float special[] = {0.0f, -0.0f, infinity, -infinity, not_a_number, 0x1p-149f, -0x1p-130f, 0x1.fffffep127f};
+  constexpr float special[] = {0.0f,         -0.0f,     infinity,   -infinity,
+                               not_a_number, 0x1p-149f, -0x1p-130f, 0x1.fffffep127f};
   std::vector<float> v(n);
   auto draw = generator(name);
   for (std::size_t i = 0; i != n; ++i) v[i] = i % 5 == 3 ? special[i / 5 % 8] : std::bit_cast<float>(draw());

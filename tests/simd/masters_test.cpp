@@ -74,8 +74,10 @@ TEST_CASE("storing rounds each element by its own noise, whatever the parts") {
       for (std::size_t i = 0; i != n; ++i) {  // by the definition
         const compact_masters m = wanted.view();
         const std::uint16_t o = odds(i);
-        if (format == master_format::bf16) reference::narrow(&moved[i], &o, 1, &m.halves[i]);
-        else reference::narrow(&moved[i], &o, 1, grid{static_cast<float>(m.scales[i / 128]), 128}, &m.codes[i]);
+        if (format == master_format::bf16)
+          reference::narrow(&moved[i], &o, 1, &m.halves[i]);
+        else
+          reference::narrow(&moved[i], &o, 1, grid{static_cast<float>(m.scales[i / 128]), 128}, &m.codes[i]);
       }
       for (const std::size_t part : {n + 1, std::size_t{1}, std::size_t{77}, std::size_t{128}}) {
         compact_storage storage = start;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/simd/packing.hpp>
 
-
 #include <simd/backends.hpp>
 
 using namespace zoqat;
@@ -11,10 +10,10 @@ using namespace zoqat::simd::testing;
 TEST_CASE("the layout of a block is the documented one") {
   std::uint8_t rows[block_rows * panel_row] = {};
   std::uint8_t block[192], expected[192] = {}, again[sizeof rows];
-  rows[0] = 0b110;              // row 0: low plane of two bits, its row 0, bits 0 and 1; high plane, bit 0
-  rows[3 * 64 + 5] = 0b101;     // row 3: the last field of the same row; high plane, bit 3
-  rows[4 * 64 + 62] = 0b011;    // row 4: the first field of the next row
-  rows[7 * 64 + 63] = 0b111;    // row 7: the last field of the next row; high plane, bit 7
+  rows[0] = 0b110;            // row 0: low plane of two bits, its row 0, bits 0 and 1; high plane, bit 0
+  rows[3 * 64 + 5] = 0b101;   // row 3: the last field of the same row; high plane, bit 3
+  rows[4 * 64 + 62] = 0b011;  // row 4: the first field of the next row
+  rows[7 * 64 + 63] = 0b111;  // row 7: the last field of the next row; high plane, bit 7
   expected[0] = 0b10;
   expected[5] = 0b01'00'00'00;
   expected[64 + 62] = 0b11;

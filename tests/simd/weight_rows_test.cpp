@@ -130,7 +130,9 @@ TEST_CASE_TEMPLATE("quantize of a pair is quantize of its two rows", K, referenc
       name += 4;
       const auto values = floats(n, name, 2), direction = floats(n, name + 1, 3);
       const auto of_first = floats(n, name + 2, 2), of_second = floats(n, name + 3, 2);
-      const weight_pair pair{values.data(), direction.data(), 0.3f,
+      const weight_pair pair{values.data(),
+                             direction.data(),
+                             0.3f,
                              {kind % 2 == 0 ? nullptr : of_first.data(), kind / 2 == 0 ? nullptr : of_second.data()}};
       const weight_row rows[] = {{values.data(), direction.data(), 0.3f, pair.smoothing[0]},
                                  {values.data(), direction.data(), -0.3f, pair.smoothing[1]}};
@@ -170,9 +172,11 @@ TEST_CASE_TEMPLATE("signs are a direction of +1 and -1", K, reference, ZOQAT_BAC
         const auto values = floats(n, name, 2), of_first = floats(n, name + 1, 2), of_second = floats(n, name + 2, 2);
         std::vector<float> direction(n);
         for (std::size_t i = 0; i != n; ++i) direction[i] = signs[i];
-        const weight_pair by_numbers{values.data(), direction.data(), 0.3f,
-                                     {kind % 2 == 0 ? nullptr : of_first.data(),
-                                      kind / 2 == 0 ? nullptr : of_second.data()}};
+        const weight_pair by_numbers{
+            values.data(),
+            direction.data(),
+            0.3f,
+            {kind % 2 == 0 ? nullptr : of_first.data(), kind / 2 == 0 ? nullptr : of_second.data()}};
         weight_pair by_signs = by_numbers;
         by_signs.direction = nullptr, by_signs.signs = signs;
         code_range ranges[2];

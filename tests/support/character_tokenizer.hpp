@@ -35,8 +35,10 @@ struct character_tokenizer {
     std::string text;
     for (const token t : tokens) {
       if (t >= size()) throw std::out_of_range("character_tokenizer: there is no such token");
-      if (t == merged) text += "ab";
-      else if (t >= 2 && t < 2 + characters.size()) text += characters[t - 2];
+      if (t == merged)
+        text += "ab";
+      else if (t >= 2 && t < 2 + characters.size())
+        text += characters[t - 2];
     }
     return text;
   }

@@ -19,8 +19,9 @@
 
 namespace zoqat::testing {
 
-/// OPT's forward pass written down as it is defined, one sequence and one position at a time, in double: the oracle of
-/// the decoder. It knows the library only by the sizes, and tensors by Hugging Face's names after "model.decoder.".
+/// OPT's forward pass written down as it is defined, one sequence and one position at a time, in double: the oracle
+/// of the decoder. It knows the library only by the sizes, and tensors by Hugging Face's names after
+/// "model.decoder.".
 class reference_opt {
  public:
   using vector = std::vector<double>;
@@ -87,8 +88,10 @@ class reference_opt {
     switch (shape_.kind.activation) {
       case activation_function::gelu_tanh:
         return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
-      case activation_function::gelu_erf: return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
-      default: return std::max(x, 0.0);
+      case activation_function::gelu_erf:
+        return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
+      default:
+        return std::max(x, 0.0);
     }
   }
   [[nodiscard]] vector linear(const std::string& name, const vector& x) const {

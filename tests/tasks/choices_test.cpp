@@ -30,7 +30,8 @@ TEST_CASE("choices are read as they are, from lines or an array") {
       {"The cat {sat}", {" on a mat.", " on  two.", ""}, 2},
       {"", {"a", "b"}, 0},
   };
-  const std::string first = R"({"prompt": "The cat {sat}", "choices": [" on a mat.", " on  two.", ""], "correct": 2})",
+  const std::string first =
+                        R"({"prompt": "The cat {sat}", "choices": [" on a mat.", " on  two.", ""], "correct": 2})",
                     second = R"({"correct": 0, "choices": ["a", "b"], "prompt": "", "source": "mine"})";
   CHECK(read(first + "\n" + second + "\n") == expected);
   CHECK(read("[" + first + ", " + second + "]", "c.json") == expected);
@@ -39,8 +40,8 @@ TEST_CASE("choices are read as they are, from lines or an array") {
 
 TEST_CASE("records that make no sense are refused with line, member and value") {
   const std::string good = R"({"prompt": "p", "choices": ["a", "b"], "correct": 1})";
-  check_mentions(failure(good + "\n" + R"({"prompt": "p", "choices": ["a", "b"], "correct": 2})"), "c.jsonl:2: correct",
-                 "2 is the number of none of the 2");
+  check_mentions(failure(good + "\n" + R"({"prompt": "p", "choices": ["a", "b"], "correct": 2})"),
+                 "c.jsonl:2: correct", "2 is the number of none of the 2");
   check_mentions(failure(R"({"prompt": "p", "choices": ["a", "b"], "correct": -1})"), "c.jsonl:1: correct", "-1");
   check_mentions(failure(R"({"prompt": "p", "choices": ["a"], "correct": 0})"), "c.jsonl:1: choices", "1 choices",
                  "at least two");

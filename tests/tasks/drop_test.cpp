@@ -27,7 +27,8 @@ std::vector<tasks::answer_item> read(std::string_view content, const char* name 
 /// The golds of a question with that answer, and more members.
 strings answers_of(const std::string& answer, const std::string& more = "") {
   const auto items = read(R"({"p_1": {"passage": "Two ducks swam.", "qa_pairs": [
-                           {"question": "How many? ", "query_id": "q7", "answer": )" + answer + more + "}]}}");
+                           {"question": "How many? ", "query_id": "q7", "answer": )" +
+                          answer + more + "}]}}");
   REQUIRE(items.size() == 1);
   CHECK(items[0].prompt == "Passage: Two ducks swam.\nQuestion: How many?\nAnswer:");
   CHECK(items[0].completion == " " + items[0].answers.front() + "\n");

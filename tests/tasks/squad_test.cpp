@@ -25,7 +25,8 @@ std::vector<tasks::answer_item> read(std::string_view content, const tasks::squa
 /// A file of one article and one paragraph with these questions.
 std::string file_of(std::string_view questions) {
   return R"({"version": "v2.0", "data": [{"title": "Old_Mill", "paragraphs": [
-            {"context": "The mill is red.", "qas": [)" + std::string(questions) + "]}]}]}";
+            {"context": "The mill is red.", "qas": [)" +
+         std::string(questions) + "]}]}]}";
 }
 constexpr std::string_view answerable =
     R"({"question": " What colour is it? ", "id": "a1", "answers": [{"text": "red", "answer_start": 12},

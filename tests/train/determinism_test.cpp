@@ -43,8 +43,8 @@ struct trainer {
   student model;
   eval::chunks corpus;
   thread_pool threads;
-  zo::estimator<zo::central, zo::rademacher> estimator{.epsilon = per_group<float>::all(1e-2f), .directions = 2,
-                                                       .micro_batches = 2, .seed = 5};
+  zo::estimator<zo::central, zo::rademacher> estimator{
+      .epsilon = per_group<float>::all(1e-2f), .directions = 2, .micro_batches = 2, .seed = 5};
   // Slopes are bounded by half of what was usual before, so that every update depends on the state of the optimiser.
   zo::parabolic<zo::linear_decay> optimizer{.scales = {.epsilon = estimator.epsilon, .elevation = 0.02, .loss = 1},
                                             .outlier = 0.5,

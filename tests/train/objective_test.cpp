@@ -81,8 +81,10 @@ TEST_CASE("a loss is the mean over the tokens of the micro-batch") {
         const nn::forward_pass<simd::default_kernels, inference_lane, thread_pool> pass{at_masters, s.threads, batch,
                                                                                         work};
         nn::token_loss expected;
-        if (target == train::target::text) nn::cross_entropy(s.model, pass, std::span(&expected, 1));
-        else nn::distillation(s.model, pass, nn::score(s.ideal, pass), std::span(&expected, 1));
+        if (target == train::target::text)
+          nn::cross_entropy(s.model, pass, std::span(&expected, 1));
+        else
+          nn::distillation(s.model, pass, nn::score(s.ideal, pass), std::span(&expected, 1));
         CHECK(evaluate(loss, masters, micro)[0] == expected.mean());
         CHECK(evaluate(loss, masters, micro)[0] == expected.mean());  // the teacher's scores are kept
         CHECK(expected.mean() > 0);

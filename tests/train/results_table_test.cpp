@@ -28,15 +28,14 @@ TEST_CASE("rows keep their order, columns are aligned, and seeds of a row become
   table.add("zero-shot", {0.5, 1000});
   table.add("a", {0.25, train::results_table::none});
   table.add("zero-shot", {0.75, 1000});
-  CHECK(table.text("tiny") == "tiny\n"
-                              "                accuracy    weight bytes\n"
-                              "zero-shot    0.62 ± 0.18            1000\n"
-                              "a                   0.25               -\n");
+  CHECK(table.text("tiny") ==
+        "tiny\n"
+        "                accuracy    weight bytes\n"
+        "zero-shot    0.62 ± 0.18            1000\n"
+        "a                   0.25               -\n");
 }
 
-TEST_CASE("a table without rows is its head") {
-  CHECK(train::results_table({{"p", 1}}).text("c") == "c\n    p\n");
-}
+TEST_CASE("a table without rows is its head") { CHECK(train::results_table({{"p", 1}}).text("c") == "c\n    p\n"); }
 
 TEST_CASE("programs read every figure") {
   const temporary_folder folder;

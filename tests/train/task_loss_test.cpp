@@ -111,8 +111,9 @@ TEST_CASE("losses are those of all logits, on every lane and for every micro-bat
         const auto found = evaluate(loss, points, micro);
         // The same points, written into the model one after the other.
         std::vector<double> expected(points.size());
-        zo::in_place(s.model, [&] { return s.expected(data.of(micro), target); }, zo::rademacher{})(
-            points, 0, std::span(expected));
+        zo::in_place(
+            s.model, [&] { return s.expected(data.of(micro), target); }, zo::rademacher{})(points, 0,
+                                                                                           std::span(expected));
         for (std::size_t i = 0; i != points.size(); ++i)
           CHECK(found[i] == doctest::Approx(expected[i]).epsilon(1e-4));
         CHECK(std::abs(found[0] - found[1]) > 1e-3);

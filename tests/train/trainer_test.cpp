@@ -286,10 +286,10 @@ TEST_CASE("a log replays to the same bits, and to the optimiser's state") {
   quadratic wrong;
   wrong.values[3] += 1;
   const auto start = wrong.values;
-  check_mentions(message_of<value_error>([&] {
-    train::replay(wrong.estimator.elements, wrong.parameters, read, state, wrong.threads);
-  }), "run.zlog", "started from other parameters", fmt::format("{:016x}", read.header().start),
-      fmt::format("{:016x}", zo::fingerprint(wrong.parameters)));
+  check_mentions(message_of<value_error>(
+                     [&] { train::replay(wrong.estimator.elements, wrong.parameters, read, state, wrong.threads); }),
+                 "run.zlog", "started from other parameters", fmt::format("{:016x}", read.header().start),
+                 fmt::format("{:016x}", zo::fingerprint(wrong.parameters)));
   CHECK(wrong.values == start);
 }
 
@@ -311,8 +311,10 @@ TEST_CASE("the first steps of a log make the parameters as they were then") {
   }
   quadratic again;
   check_mentions(message_of<value_error>([&] {
-    train::replay_first(again.estimator.elements, again.parameters, log, 6, again.optimizer, again.threads);
-  }), "run.zlog", "first 6 steps", "has 5");
+                   train::replay_first(again.estimator.elements, again.parameters, log, 6, again.optimizer,
+                                       again.threads);
+                 }),
+                 "run.zlog", "first 6 steps", "has 5");
   CHECK(again.values == after[0]);
 
   std::vector<std::uint32_t> seen;

@@ -76,9 +76,8 @@ TEST_CASE("Proposition 1 (i): the estimate is unbiased for the smoothed loss's g
   };
   for (const float epsilon : {0.3f, 0.75f}) {
     const double at = 0.625;
-    const std::vector<double> gradient{expectation([&](double u) {
-      return squared_level{}(at + double{epsilon} * u) * u / double{epsilon};
-    })};
+    const std::vector<double> gradient{
+        expectation([&](double u) { return squared_level{}(at + double{epsilon} * u) * u / double{epsilon}; })};
     const estimator<> e{.epsilon = per_group<float>::all(epsilon), .directions = 2, .seed = 1};
     const auto whole = [](std::span<const float> x) { return squared_level{}(x); };
     check_within(measured(e, {0.625f}, whole, gradient).projection(), 1);

@@ -66,11 +66,14 @@ TEST_CASE("a group that raises nothing, or lowers the loss, goes as far as it ma
 TEST_CASE("balancing leaves the masters as they are") {
   tensors store = assorted();
   const auto before = bits_of(store.values());
-  (void)balance(store, objective_of(store, gaussian(), [](std::span<const float> x, std::size_t) {
-    double total = 1;
-    for (const float v : x) total += double{v} * v;
-    return total;
-  }), {});
+  (void)balance(store,
+                objective_of(store, gaussian(),
+                             [](std::span<const float> x, std::size_t) {
+                               double total = 1;
+                               for (const float v : x) total += double{v} * v;
+                               return total;
+                             }),
+                {});
   CHECK(bits_of(store.values()) == before);
 }
 

@@ -87,7 +87,7 @@ TEST_CASE("importances are what a coordinate is drawn by, and are checked") {
   CHECK_THROWS_AS(weighted(store, std::vector<double>(16, 0.0)), value_error);
   for (const double bad : {-1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
     weights[2] = bad;
-    zoqat::testing::check_mentions(
-        zoqat::testing::message_of<value_error>([&] { (void)weighted(store, weights); }), "element 2", "tensor 0");
+    zoqat::testing::check_mentions(zoqat::testing::message_of<value_error>([&] { (void)weighted(store, weights); }),
+                                   "element 2", "tensor 0");
   }
 }

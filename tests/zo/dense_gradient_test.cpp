@@ -17,10 +17,8 @@ TEST_CASE("an estimate as numbers: projected gradients times directions, tensor 
   tensors store = assorted();
   const std::size_t n = store.values().size();
   CHECK(total_size(store) == n);
-  const estimate e{.seed = 3,
-                   .step = 7,
-                   .epsilon = {.weight = 0.5f, .smoothing = 0.25f, .norm = 2},
-                   .slope = {1.5f, -0.75f}};
+  const estimate e{
+      .seed = 3, .step = 7, .epsilon = {.weight = 0.5f, .smoothing = 0.25f, .norm = 2}, .slope = {1.5f, -0.75f}};
   std::vector<double> out(n, 99);
   dense_gradient(gaussian{}, e, store, out);
   std::size_t at = 0;
@@ -29,10 +27,10 @@ TEST_CASE("an estimate as numbers: projected gradients times directions, tensor 
     const auto second = elements_of(gaussian{}, e.along(1), p.id, p.size());
     const bool moves = p.group != parameter_group::step_row;  // whose epsilon is 0
     for (std::size_t i = 0; i != p.size(); ++i, ++at) {
-      const double expected =
-          moves ? (double{e.projected_gradient(0, p.group)} * double{first[i]} +
-                   double{e.projected_gradient(1, p.group)} * double{second[i]}) / 2
-                : 0;
+      const double expected = moves ? (double{e.projected_gradient(0, p.group)} * double{first[i]} +
+                                       double{e.projected_gradient(1, p.group)} * double{second[i]}) /
+                                          2
+                                    : 0;
       CHECK(out[at] == doctest::Approx(expected).epsilon(1e-12));
     }
   });

@@ -170,8 +170,10 @@ TEST_CASE_TEMPLATE("on a quadratic the estimate is unbiased", Distribution, gaus
   CHECK(clearest > 4 * standard_errors);  // a quarter off would show
 }
 
-TEST_CASE_TEMPLATE("the mean square error on a linear loss is (d + 1) ‖g‖² for Gaussian directions, (d − 1) ‖g‖² for "
-                   "Rademacher ones, and goes with 1 / q", Distribution, gaussian, gaussian_ars, rademacher) {
+TEST_CASE_TEMPLATE(
+    "the mean square error on a linear loss is (d + 1) ‖g‖² for Gaussian directions, (d − 1) ‖g‖² for "
+    "Rademacher ones, and goes with 1 / q",
+    Distribution, gaussian, gaussian_ars, rademacher) {
   constexpr std::size_t d = 8;
   constexpr double standard_errors = 4;
   tensors store = at_origin(d);

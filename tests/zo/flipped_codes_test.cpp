@@ -32,8 +32,8 @@ tensors even_weights(std::size_t n) {
 TEST_CASE("codes that differ between the lanes are counted, those of tensors with units") {
   tensors store;
   store.add(parameter_group::weight, {0.1f, 0.45f, 0.55f, -0.45f, -0.1f, 2.5f}, {1, 1, 1});
-  store.add(parameter_group::weight, {0.45f, 0.45f});                  // no grid
-  store.add(parameter_group::norm, {0.9f, 0.2f}, {2, 0.5f});           // of another group
+  store.add(parameter_group::weight, {0.45f, 0.45f});         // no grid
+  store.add(parameter_group::norm, {0.9f, 0.2f}, {2, 0.5f});  // of another group
   store.add(parameter_group::clipping, {});
   const perturbation pair{{1, 2, 3}, {.weight = 0.06f}};
   const code_flips flips = flipped_codes(rademacher(), pair, store);

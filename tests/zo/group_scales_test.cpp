@@ -18,8 +18,7 @@ constexpr per_group<double> slopes{.weight = 2, .clipping = 10, .norm = 0.1};
 struct error_of {
   double error = 0, power = 0;
   explicit error_of(const per_group<float>& epsilon) {
-    for (const parameter_group g : all_parameter_groups)
-      power += std::pow(double{epsilon[g]} * slopes[g], 2);
+    for (const parameter_group g : all_parameter_groups) power += std::pow(double{epsilon[g]} * slopes[g], 2);
     for (const parameter_group g : all_parameter_groups)
       if (epsilon[g] > 0) error += sizes[g] * power / std::pow(double{epsilon[g]}, 2);
   }

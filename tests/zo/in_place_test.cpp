@@ -33,7 +33,13 @@ std::vector<perturbation> two_points() {
 TEST_CASE_TEMPLATE("the engine sees what lanes would read, point after point", Distribution, gaussian, rademacher) {
   tensors store = assorted();
   std::vector<std::vector<std::uint32_t>> seen, expected;
-  auto objective = in_place(store, [&] { seen.push_back(bits_of(store.values())); return 0; }, Distribution());
+  auto objective = in_place(
+      store,
+      [&] {
+        seen.push_back(bits_of(store.values()));
+        return 0;
+      },
+      Distribution());
   std::vector<double> losses(2);
   objective(two_points(), 0, losses);
   const auto by_lanes = objective_of(store, Distribution(), [&](std::span<const float> x, std::size_t) {
@@ -50,8 +56,8 @@ TEST_CASE("an estimate in place is the estimate through lanes") {
   tensors store = assorted();
   const estimator<> e{.directions = 3, .micro_batches = 2, .seed = 4};
   const auto through_lanes = e(5, objective_of(store, gaussian(), [](std::span<const float> x, std::size_t m) {
-    return sum({x.begin(), x.end()}) * static_cast<double>(m + 1);
-  }));
+                                 return sum({x.begin(), x.end()}) * static_cast<double>(m + 1);
+                               }));
   const auto placed =
       e(5, in_place(store, [&](std::size_t m) { return sum(store.values()) * static_cast<double>(m + 1); }));
   CHECK(placed.slope == through_lanes.slope);
@@ -64,7 +70,10 @@ TEST_CASE("the masters come back, bit for bit") {
   const auto before = bits_of(store.values());
   std::vector<double> losses(2);
   bool moved = false;
-  auto objective = in_place(store, [&] { moved = moved || bits_of(store.values()) != before; return 1.0f; });
+  auto objective = in_place(store, [&] {
+    moved = moved || bits_of(store.values()) != before;
+    return 1.0f;
+  });
   for (int round = 0; round != 3; ++round) {
     objective(two_points(), 0, losses);
     CHECK(bits_of(store.values()) == before);
@@ -116,7 +125,10 @@ TEST_CASE("an engine's buffers of fewer bits hold the nearest to each point, and
     compact_tensors store(start, format);
     tensors masters = store.widened();
     std::vector<std::vector<float>> seen;
-    auto objective = in_place(store, [&] { seen.push_back(store.widened().values()); return 0; });
+    auto objective = in_place(store, [&] {
+      seen.push_back(store.widened().values());
+      return 0;
+    });
     std::vector<double> losses(2);
     objective(two_points(), 0, losses);
     CHECK(store.widened().values() == masters.values());

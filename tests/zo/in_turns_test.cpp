@@ -83,8 +83,7 @@ TEST_CASE("what a trainer asks of an objective is asked of the one behind it") {
 }
 
 TEST_CASE("the trainer takes points that are compared with each other, two lanes at a time") {
-  const estimator<leave_one_out, rademacher> e{
-      .epsilon = per_group<float>::all(1e-2f), .directions = 4, .seed = 11};
+  const estimator<leave_one_out, rademacher> e{.epsilon = per_group<float>::all(1e-2f), .directions = 4, .seed = 11};
   zoqat::testing::quadratic whole, parts;
   in_turns turns(parts);
   train::run(whole.parameters, whole, e, whole.optimizer, 0, 200, whole.threads);

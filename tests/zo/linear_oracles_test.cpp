@@ -96,8 +96,7 @@ TEST_CASE_TEMPLATE("independent elements: (d - 2 + kurtosis) |g|^2 / q", Distrib
       CAPTURE(d);
       CAPTURE(q);
       const estimator_error e = of_linear_loss(Distribution{}, q, d);
-      const double expected =
-          oracle::linear_mse(static_cast<double>(d), kurtosis, squared_norm_of_first(d), q);
+      const double expected = oracle::linear_mse(static_cast<double>(d), kurtosis, squared_norm_of_first(d), q);
       check_within(e.mean_squared_error(), expected);
       check_within(e.second_moment(), expected + squared_norm_of_first(d));
       check_within(e.projection(), 1);
@@ -153,8 +152,7 @@ TEST_CASE("directions of low rank: more error than Gaussian ones, the less the h
     const estimator<central, low_rank> e{
         .epsilon = per_group<float>::all(fine), .seed = 1, .elements = low_rank(rank)};
     const estimator_error error = measured(e, parameters, inner_product{g}, g);
-    check_within(error.mean_squared_error(),
-                 oracle::low_rank_mse(4, 3, static_cast<double>(rank), squared_norm(g)));
+    check_within(error.mean_squared_error(), oracle::low_rank_mse(4, 3, static_cast<double>(rank), squared_norm(g)));
     check_unbiased(error);
   }
 }
@@ -217,8 +215,8 @@ TEST_CASE("directions that are rounded once make the gradient longer, and those 
     std::vector<double> stretched = slope;
     for (double& x : stretched) x *= gain;
     const products_of_roundings products(step);
-    const estimator_error once = measured(pair_along(same), std::vector<float>(slope.size()), inner_product{slope},
-                                          stretched);
+    const estimator_error once =
+        measured(pair_along(same), std::vector<float>(slope.size()), inner_product{slope}, stretched);
     check_unbiased(once);
     check_within(once.projection(), 1);
     check_within(once.second_moment(), oracle::rounded_direction_second_moment(d, g2, variance, products.same));
@@ -253,8 +251,8 @@ TEST_CASE("a single Rademacher element is exact, and any other is not") {
 
 TEST_CASE("the slope of several groups is noise to each of them, and the best scales share it out") {
   const std::vector<double> g{3, 1, 0.1, -0.2, 0.1, 0.1, 0.05, -0.1};  // two strong parameters, six weak ones
-  const std::array<oracle::gradient_group, 2> groups{{{2, squared_norm(std::span(g).first(2))},
-                                                     {6, squared_norm(std::span(g).subspan(2))}}};
+  const std::array<oracle::gradient_group, 2> groups{
+      {{2, squared_norm(std::span(g).first(2))}, {6, squared_norm(std::span(g).subspan(2))}}};
   std::vector<float> strong(2), weak(6);
   parameter_list parameters;
   parameters.add("strong", strong, parameter_group::norm);
@@ -277,8 +275,7 @@ TEST_CASE("the slope of several groups is noise to each of them, and the best sc
       best_scales({.weight = groups[1].size, .norm = groups[0].size},
                   {.weight = std::sqrt(groups[1].squared_norm), .norm = std::sqrt(groups[0].squared_norm)}, 1);
   const std::array<double, 2> best{double{scales_of_groups.norm}, double{scales_of_groups.weight}};
-  for (const std::array<double, 2>& scales :
-       {std::array{1.0, 1.0}, std::array{1.0, 4.0}, best}) {
+  for (const std::array<double, 2>& scales : {std::array{1.0, 1.0}, std::array{1.0, 4.0}, best}) {
     check_groups(gaussian{}, scales, oracle::kurtosis::gaussian);
     check_groups(rademacher{}, scales, oracle::kurtosis::rademacher);
   }

@@ -51,7 +51,7 @@ estimator_error measured(const Estimator& estimator, parameter_list& parameters,
                          std::span<const double> truth, const sampling& how = {.samples = full_sample}) {
   const auto make = [&] {
     return point_objective<std::remove_cvref_t<decltype(estimator.elements)>, parameter_list, F>(parameters, f,
-                                                                                                estimator.elements);
+                                                                                                 estimator.elements);
   };
   return measure(estimator, parameters, make, truth, how, measuring_threads());
 }
@@ -64,12 +64,12 @@ estimator_error measured(const Estimator& estimator, std::vector<float> at, cons
 
 /// Measures the mean of q estimates of one direction, each of a step of its own, and so with data of its own too.
 template <class Estimator, class F>
-estimator_error measured_apart(const Estimator& one, std::vector<float> at, const F& f,
-                               std::span<const double> truth, std::uint32_t q) {
+estimator_error measured_apart(const Estimator& one, std::vector<float> at, const F& f, std::span<const double> truth,
+                               std::uint32_t q) {
   point_store store(std::move(at));
   const auto make = [&] {
-    return [&, loss = point_objective(store.parameters, f, one.elements),
-            part = std::vector<double>(truth.size())](std::uint32_t step, std::span<double> out) mutable {
+    return [&, loss = point_objective(store.parameters, f, one.elements), part = std::vector<double>(truth.size())](
+               std::uint32_t step, std::span<double> out) mutable {
       std::ranges::fill(out, 0.0);
       for (std::uint32_t k = 0; k != q; ++k) {
         loss.select(step * q + k);
@@ -82,7 +82,8 @@ estimator_error measured_apart(const Estimator& one, std::vector<float> at, cons
   return measure_samples(truth, make, {.samples = full_sample}, measuring_threads());
 }
 
-/// Checks that `expected` lies in the interval of a figure, and shows both where it does not. The interval is at 99 %.
+/// Checks that `expected` lies in the interval of a figure, and shows both where it does not. The interval is at 99
+/// %.
 inline void check_within(const interval& measured, double expected) {
   const double factor = normal::upper_quantile((1 - confidence) / 2) / normal::upper_quantile(0.005);
   INFO("measured ", measured.center, " +- ", measured.half_width() * factor, ", expected ", expected);

@@ -77,8 +77,8 @@ TEST_CASE_TEMPLATE("noise of every evaluation is shared by the two of a pair", D
       std::is_same_v<Distribution, gaussian> ? oracle::kurtosis::gaussian : oracle::kurtosis::rademacher;
   for (const std::uint32_t q : {1u, 2u}) {
     const estimator_error e = measured(pairs<Distribution>(q, 0.25f), origin, noisy{1}, slope);
-    check_within(e.mean_squared_error(), oracle::linear_mse(5, kurtosis, squared_norm(slope), q) +
-                                             oracle::central_noise_mse(5, 1, 0.25) / q);
+    check_within(e.mean_squared_error(),
+                 oracle::linear_mse(5, kurtosis, squared_norm(slope), q) + oracle::central_noise_mse(5, 1, 0.25) / q);
     check_unbiased(e);
   }
 }

@@ -22,9 +22,8 @@ TEST_CASE("the error of one-point slopes on a quadratic has a term of its value"
   const auto g = f.gradient(store[0]);
   double trace = 0, squares = 0;
   for (const double h : f.h) trace += h, squares += h * h;
-  const auto loss = objective_of(store, gaussian(), [&](std::span<const float> x, std::size_t m) {
-    return value + f(x, m);
-  });
+  const auto loss =
+      objective_of(store, gaussian(), [&](std::span<const float> x, std::size_t m) { return value + f(x, m); });
   const estimator<one_point> e{.epsilon = {.weight = epsilon}, .seed = 6};
   gradient_moments moments;
   for (std::uint32_t step = 0; step != 40000; ++step) moments.add(gradient_of(e(step, loss), store, gaussian()));

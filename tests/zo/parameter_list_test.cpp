@@ -6,8 +6,8 @@
 #include <zoqat/zo/run_log.hpp>
 #include <zoqat/zo/update.hpp>
 
-#include <cmath>
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <string>

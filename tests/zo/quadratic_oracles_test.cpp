@@ -42,8 +42,7 @@ const oracle::quadratic_loss numbers = oracle::quadratic_loss::of(0.75, slope, h
 
 template <class Difference, class Distribution>
 estimator_error of_quadratic(float epsilon, std::uint32_t q = 1) {
-  const estimator<Difference, Distribution> e{
-      .epsilon = per_group<float>::all(epsilon), .directions = q, .seed = 1};
+  const estimator<Difference, Distribution> e{.epsilon = per_group<float>::all(epsilon), .directions = q, .seed = 1};
   return measured(e, origin, quadratic{0.75}, slope);
 }
 

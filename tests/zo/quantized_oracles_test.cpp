@@ -62,8 +62,7 @@ TEST_CASE("comb and Poisson are one function") {
 }
 
 TEST_CASE("steps smooth out from half a step on, and hide the slope at the center of a cell before") {
-  for (double w = 0; w < 1; w += 0.05)
-    CHECK(std::abs(oracle::quantized_gradient_comb(1, w, 1, 0.5) - 1) < 0.015);
+  for (double w = 0; w < 1; w += 0.05) CHECK(std::abs(oracle::quantized_gradient_comb(1, w, 1, 0.5) - 1) < 0.015);
   CHECK(oracle::quantized_gradient_comb(1, 0, 1, 0.2) == doctest::Approx(0.17528).epsilon(3e-5));
   CHECK(oracle::quantized_gradient_comb(1, 0.45, 1, 0.1) == doctest::Approx(3.52).epsilon(1e-3));
 }
@@ -117,8 +116,7 @@ TEST_CASE("masters anywhere in their cells: no bias, and an error of which direc
       CAPTURE(epsilon);
       CAPTURE(q);
       const estimator_error error = measure_anew(epsilon, q);
-      check_within(error.mean_squared_error(),
-                   oracle::quantized_mse(4, squared_norm(slope), 1, double{epsilon}, q));
+      check_within(error.mean_squared_error(), oracle::quantized_mse(4, squared_norm(slope), 1, double{epsilon}, q));
       check_unbiased(error);
       if (q == 1 && epsilon == 0.0625f)
         check_within(error.second_moment(),

@@ -97,7 +97,9 @@ TEST_CASE("what was appended is read, bit for bit") {
   const auto path = folder / "run.zlog";
   auto updates = four_updates();
   updates.push_back(update_of(6, 1000));
-  updates.push_back({.seed = header.seed, .step = 0xffffffff, .gain = {.weight = -0.0f, .norm = 1e-45f},
+  updates.push_back({.seed = header.seed,
+                     .step = 0xffffffff,
+                     .gain = {.weight = -0.0f, .norm = 1e-45f},
                      .slope = {std::numeric_limits<float>::max(), -0.0f}});
   write_log(path, updates);
   for (const run_log& log : {run_log::read(path), run_log::resume(path)}) {

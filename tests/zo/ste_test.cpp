@@ -49,8 +49,7 @@ void check_equal(std::span<const double> a, std::span<const double> b) {
 }  // namespace
 
 TEST_CASE("in full precision the gradient is that of the loss, for one layer and several") {
-  for (const std::vector<std::size_t>& widths :
-       {std::vector<std::size_t>{3, 2}, {1, 1}, {3, 4, 2}, {2, 5, 1, 3}}) {
+  for (const std::vector<std::size_t>& widths : {std::vector<std::size_t>{3, 2}, {1, 1}, {3, 4, 2}, {2, 5, 1, 3}}) {
     const ste_network f = network(widths);
     const std::vector<double> w = numbers(f.size(), 3);
     check_equal(f.gradient(w), differences(f, w));
@@ -94,9 +93,8 @@ TEST_CASE("floats and doubles are the same weights") {
 
 TEST_CASE("shapes that do not fit are refused") {
   const auto make = [](std::vector<std::size_t> widths, std::size_t inputs, std::size_t targets) {
-    return message_of<value_error>([&] {
-      static_cast<void>(ste_network(std::move(widths), numbers(inputs, 1), numbers(targets, 1), {}));
-    });
+    return message_of<value_error>(
+        [&] { static_cast<void>(ste_network(std::move(widths), numbers(inputs, 1), numbers(targets, 1), {})); });
   };
   check_mentions(make({3}, 3, 3), "1 widths");
   check_mentions(make({3, 0}, 3, 0), "2 widths", "none of them 0");

@@ -68,8 +68,10 @@ TEST_CASE("the two kinds of `either` are the two distributions") {
   for (const bool is_gaussian : {false, true}) {
     tensors by_either = assorted(), by_type = assorted();
     apply(either{is_gaussian}, some_update(), by_either);
-    if (is_gaussian) apply(gaussian(), some_update(), by_type);
-    else apply(rademacher(), some_update(), by_type);
+    if (is_gaussian)
+      apply(gaussian(), some_update(), by_type);
+    else
+      apply(rademacher(), some_update(), by_type);
     CHECK(bits_of(by_either.values()) == bits_of(by_type.values()));
   }
 }
@@ -147,7 +149,8 @@ TEST_CASE("updates are equal when all they say is") {
   }
 }
 
-TEST_CASE_TEMPLATE("compact masters move along all directions and are rounded once", Distribution, gaussian, rademacher) {
+TEST_CASE_TEMPLATE("compact masters move along all directions and are rounded once", Distribution, gaussian,
+                   rademacher) {
   const update u = some_update();
   for (const master_format format : {master_format::bf16, master_format::int8}) {
     tensors start = large();

@@ -36,7 +36,8 @@ struct alternating {
 
 TEST_CASE("the figures of known samples") {
   sequential one;
-  const estimator_error e = measure_samples(truth, [] { return alternating{}; }, {.samples = 1000}, one);
+  const estimator_error e = measure_samples(
+      truth, [] { return alternating{}; }, {.samples = 1000}, one);
   CHECK(e.samples() == 1000);
   CHECK(e.rejected() == 0);
   CHECK(e.mean_squared_error().center == doctest::Approx(5));
@@ -116,8 +117,8 @@ TEST_CASE("losses that are not finite are counted and left out, and objectives m
     }
   } shared;
   sequential one;
-  const estimator_error e = measure(estimator<>{}, store.parameters, [&]() -> spoilt& { return shared; }, truth,
-                                    {.samples = 100}, one);
+  const estimator_error e = measure(
+      estimator<>{}, store.parameters, [&]() -> spoilt& { return shared; }, truth, {.samples = 100}, one);
   CHECK(shared.calls == 100);
   CHECK(e.rejected() == 25);
   CHECK(e.samples() == 75);
@@ -138,8 +139,10 @@ TEST_CASE("components need not be followed, and a gradient of 0 has no cosine") 
 TEST_CASE("no samples, or steps beyond those that there are, are refused") {
   sequential one;
   const auto measure_steps = [&](const sampling& how) {
-    return zoqat::testing::message_of<value_error>(
-        [&] { static_cast<void>(measure_samples(truth, [] { return alternating{}; }, how, one)); });
+    return zoqat::testing::message_of<value_error>([&] {
+      static_cast<void>(measure_samples(
+          truth, [] { return alternating{}; }, how, one));
+    });
   };
   zoqat::testing::check_mentions(measure_steps({.samples = 0}), "0 samples");
   zoqat::testing::check_mentions(measure_steps({.samples = 2, .first_step = 0xffffffffu}), "from step 4294967295");

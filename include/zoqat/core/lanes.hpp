@@ -40,12 +40,12 @@ struct sweep_scratch {
 /// This is where a network and a zeroth-order method meet, and neither knows the other: `zo::lanes` perturbs
 /// on read, `inference_lane` (simd/inference_lane.hpp) reads what is there.
 template <class L>
-concept lane_reader = requires(const L& lanes, const parameter& p, std::size_t first, std::size_t n, float* out,
-                               sweep_scratch& scratch,
-                               void (&visit)(std::size_t, std::size_t, std::span<const lane_values>)) {
-  { lanes.count() } -> std::convertible_to<std::size_t>;
-  { lanes.read(p, first, n, out) } noexcept;
-  { lanes.sweep_rows(p, first, n, scratch, visit) };
-};
+concept lane_reader =
+    requires(const L& lanes, const parameter& p, std::size_t first, std::size_t n, float* out, sweep_scratch& scratch,
+             void (&visit)(std::size_t, std::size_t, std::span<const lane_values>)) {
+      { lanes.count() } -> std::convertible_to<std::size_t>;
+      { lanes.read(p, first, n, out) } noexcept;
+      { lanes.sweep_rows(p, first, n, scratch, visit) };
+    };
 
 }  // namespace zoqat

@@ -19,8 +19,7 @@ class matrix_view {
       : data_(data), rows_(rows), cols_(cols), stride_(stride) {
     assert(stride >= cols);
   }
-  constexpr matrix_view(T* data, std::size_t rows, std::size_t cols) noexcept
-      : matrix_view(data, rows, cols, cols) {}
+  constexpr matrix_view(T* data, std::size_t rows, std::size_t cols) noexcept : matrix_view(data, rows, cols, cols) {}
   /// A view of mutable elements is also a view of constant ones.
   template <class U>
     requires std::is_convertible_v<U (*)[], T (*)[]>

@@ -45,7 +45,8 @@ enum class rope_pairing {
   interleaved,  ///< (2i, 2i + 1): llama2.c, the original LLaMA
 };
 
-/// The sizes of a decoder, read from the model's file. Sizes are values; what is computed is a type, which `kind` tells.
+/// The sizes of a decoder, read from the model's file. Sizes are values; what is computed is a type, which `kind`
+/// tells.
 struct model_shape {
   model_kind kind{};
   std::size_t hidden = 0;        ///< width of the residual stream

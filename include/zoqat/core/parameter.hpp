@@ -31,9 +31,10 @@ enum class parameter_group : std::uint8_t {
 };
 inline constexpr std::size_t parameter_groups = 10;
 inline constexpr std::array<parameter_group, parameter_groups> all_parameter_groups{
-    parameter_group::weight,   parameter_group::smoothing,   parameter_group::score_scale, parameter_group::clipping,
-    parameter_group::step_tensor, parameter_group::step_row, parameter_group::step_column,
-    parameter_group::step_group,  parameter_group::norm,     parameter_group::norm_scale};
+    parameter_group::weight,      parameter_group::smoothing,   parameter_group::score_scale,
+    parameter_group::clipping,    parameter_group::step_tensor, parameter_group::step_row,
+    parameter_group::step_column, parameter_group::step_group,  parameter_group::norm,
+    parameter_group::norm_scale};
 inline constexpr std::array<std::string_view, parameter_groups> parameter_group_names{
     "weight",   "smoothing",   "score_scale", "clipping", "step_tensor",
     "step_row", "step_column", "step_group",  "norm",     "norm_scale"};

@@ -22,8 +22,8 @@ namespace zoqat::eval {
 /// When an answer ends: MeZO's rule.
 struct answer_end {
   std::size_t max_tokens = 50;
-  std::string_view text = "\n";      ///< it and what follows it are not part of the answer; empty: no such text
-  std::vector<nn::token> tokens{};   ///< such as EOS
+  std::string_view text = "\n";     ///< it and what follows it are not part of the answer; empty: no such text
+  std::vector<nn::token> tokens{};  ///< such as EOS
 };
 
 /// Anything with a prompt and the answers that count as right, such as tasks::answer_item.

@@ -44,7 +44,8 @@ struct document_rule {
 /// of tokens, BOS included if there is to be one. Throws value_error for a length of zero and when not even one chunk
 /// comes together.
 template <class Encode>
-[[nodiscard]] chunks chunk_documents(const std::vector<std::string_view>& documents, std::size_t length, Encode&& encode) {
+[[nodiscard]] chunks chunk_documents(const std::vector<std::string_view>& documents, std::size_t length,
+                                     Encode&& encode) {
   require(length > 0, "corpus: chunks of no tokens");
   chunks result;
   std::vector<std::uint32_t> open;
@@ -55,8 +56,8 @@ template <class Encode>
       result.push_back(std::move(open));
       open.clear();
     }
-  require(!result.empty(), "corpus: {} documents make only {} tokens, not one chunk of {}", documents.size(), open.size(),
-          length);
+  require(!result.empty(), "corpus: {} documents make only {} tokens, not one chunk of {}", documents.size(),
+          open.size(), length);
   return result;
 }
 

@@ -20,9 +20,12 @@ namespace zoqat::eval {
   constexpr std::string_view white = " \t\n\v\f\r\x1c\x1d\x1e\x1f";
   std::vector<std::string> words(1);
   for (const char c : answer) {
-    if (white.find(c) != white.npos) words.emplace_back();
-    else if (c >= 'A' && c <= 'Z') words.back() += static_cast<char>(c - 'A' + 'a');
-    else if (punctuation.find(c) == punctuation.npos) words.back() += c;
+    if (white.find(c) != white.npos)
+      words.emplace_back();
+    else if (c >= 'A' && c <= 'Z')
+      words.back() += static_cast<char>(c - 'A' + 'a');
+    else if (punctuation.find(c) == punctuation.npos)
+      words.back() += c;
   }
   std::erase_if(words, [](const std::string& w) { return w.empty() || w == "a" || w == "an" || w == "the"; });
   return words;

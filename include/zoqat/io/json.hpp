@@ -56,14 +56,16 @@ class json_guard {
         keys_.emplace_back();
         break;
       case json::parse_event_t::object_end:
-      case json::parse_event_t::array_end: keys_.pop_back(); break;
+      case json::parse_event_t::array_end:
+        keys_.pop_back();
+        break;
       case json::parse_event_t::key: {
         const auto& key = value.get_ref<const std::string&>();
-        if (!keys_.back().insert(key).second)
-          fail<io_error>("{}: JSON key \"{}\" comes twice", file_, excerpt(key));
+        if (!keys_.back().insert(key).second) fail<io_error>("{}: JSON key \"{}\" comes twice", file_, excerpt(key));
         break;
       }
-      case json::parse_event_t::value: break;
+      case json::parse_event_t::value:
+        break;
     }
     return true;
   }
@@ -78,10 +80,14 @@ concept json_size = std::unsigned_integral<T> && !std::same_as<T, bool>;
 
 template <class T>
 constexpr std::string_view wanted() noexcept {
-  if constexpr (std::same_as<T, bool>) return "true or false";
-  else if constexpr (std::same_as<T, std::string>) return "a string";
-  else if constexpr (json_size<T>) return "a non-negative integer";
-  else return "a finite number";
+  if constexpr (std::same_as<T, bool>)
+    return "true or false";
+  else if constexpr (std::same_as<T, std::string>)
+    return "a string";
+  else if constexpr (json_size<T>)
+    return "a non-negative integer";
+  else
+    return "a finite number";
 }
 
 /// `value` as T, or nothing. Numbers are not rounded, wrapped or taken from strings.

@@ -40,15 +40,13 @@ class json_place {
   /// Calls f(place) for the elements of an array. Throws io_error if this is none.
   template <class F>
   void for_each(F&& f) const {
-    require<io_error>(value_->is_array(), "{}: an array is wanted, but there is {}", path_,
-                      detail::shown(*value_));
+    require<io_error>(value_->is_array(), "{}: an array is wanted, but there is {}", path_, detail::shown(*value_));
     for (std::size_t i = 0; i != value_->size(); ++i) f(json_place((*value_)[i], fmt::format("{}[{}]", path_, i)));
   }
   /// Calls f(key, place) for the members of an object. Throws io_error if this is none.
   template <class F>
   void for_each_member(F&& f) const {
-    require<io_error>(value_->is_object(), "{}: an object is wanted, but there is {}", path_,
-                      detail::shown(*value_));
+    require<io_error>(value_->is_object(), "{}: an object is wanted, but there is {}", path_, detail::shown(*value_));
     for (const auto& [key, member] : value_->items()) f(key, (*this)[key]);
   }
   /// The value as a T: bool, std::string, an unsigned integer or a floating type. Throws io_error otherwise.

@@ -13,8 +13,8 @@
 
 namespace zoqat::io {
 
-/// Fills a tensor with name(), rows(), cols() and values() from a source, straight from the mapped file, whose memory it
-/// gives back. A tensor of one row may be stored without its row dimension. Throws io_error, with the file and the
+/// Fills a tensor with name(), rows(), cols() and values() from a source, straight from the mapped file, whose memory
+/// it gives back. A tensor of one row may be stored without its row dimension. Throws io_error, with the file and the
 /// tensor, for one that is missing or of another shape.
 template <class Tensor, tensor_source Source>
 void load_tensor(const Source& source, Tensor& tensor) {
@@ -45,8 +45,8 @@ void load_base_tensors(const Source& source, Model& model) {
   model.for_each_base_tensor([&](auto& tensor) { load_tensor(source, tensor); });
 }
 
-/// A model of type `Model` with the weights of a source. Throws io_error, before anything is allocated where the source
-/// holds a model of another kind.
+/// A model of type `Model` with the weights of a source. Throws io_error, before anything is allocated where the
+/// source holds a model of another kind.
 template <class Model, tensor_source Source>
 [[nodiscard]] Model load(const Source& source) {
   require_kind<Model>(source.shape().kind, source.path().native());
@@ -55,12 +55,13 @@ template <class Model, tensor_source Source>
   return model;
 }
 
-/// The same for fine-tuning as `plan` says (nn::storage_plan), tensor by tensor: memory never holds more than what stays
-/// and one tensor of the source in fp32.
+/// The same for fine-tuning as `plan` says (nn::storage_plan), tensor by tensor: memory never holds more than what
+/// stays and one tensor of the source in fp32.
 template <class Model, tensor_source Source, class Plan>
 [[nodiscard]] Model load(const Source& source, const Plan& plan) {
   require_kind<Model>(source.shape().kind, source.path().native());
-  return Model::build(source.shape(), [&](auto& tensor) { load_tensor(source, tensor); }, plan);
+  return Model::build(
+      source.shape(), [&](auto& tensor) { load_tensor(source, tensor); }, plan);
 }
 
 }  // namespace zoqat::io

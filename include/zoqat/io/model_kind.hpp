@@ -21,8 +21,8 @@ namespace zoqat::io {
                      activation_function_names[static_cast<std::size_t>(kind.activation)]);
 }
 
-/// Throws io_error, with the type that fits, unless `Model` computes what a file's model does, as far as `Model::kind`
-/// says what it computes: an activation of a program's own may take the place of any other.
+/// Throws io_error, with the type that fits, unless `Model` computes what a file's model does, as far as
+/// `Model::kind` says what it computes: an activation of a program's own may take the place of any other.
 template <class Model>
 void require_kind(const model_kind& stored, std::string_view source) {
   if constexpr (requires { Model::kind; }) {

@@ -86,13 +86,20 @@ template <class Entry>
 
 [[nodiscard]] constexpr std::size_t size_of(extent extent, const model_shape& shape) noexcept {
   switch (extent) {
-    case extent::vocabulary: return shape.vocabulary;
-    case extent::hidden: return shape.hidden;
-    case extent::intermediate: return shape.intermediate;
-    case extent::queries: return shape.heads * shape.head_size;
-    case extent::keys: return shape.kv_heads * shape.head_size;
-    case extent::opt_positions: return shape.positions + opt_unused_positions;
-    default: return 1;
+    case extent::vocabulary:
+      return shape.vocabulary;
+    case extent::hidden:
+      return shape.hidden;
+    case extent::intermediate:
+      return shape.intermediate;
+    case extent::queries:
+      return shape.heads * shape.head_size;
+    case extent::keys:
+      return shape.kv_heads * shape.head_size;
+    case extent::opt_positions:
+      return shape.positions + opt_unused_positions;
+    default:
+      return 1;
   }
 }
 

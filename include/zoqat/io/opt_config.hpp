@@ -40,7 +40,8 @@ inline constexpr std::array<std::pair<std::string_view, activation_function>, 4>
 
 inline activation_function opt_activation(const json& config, std::string_view source) {
   const auto name = get_if<std::string>(config, "activation_function", source).value_or("relu");
-  const auto found = std::ranges::find(opt_activations, name, &std::pair<std::string_view, activation_function>::first);
+  const auto found =
+      std::ranges::find(opt_activations, name, &std::pair<std::string_view, activation_function>::first);
   require<io_error>(found != opt_activations.end(),
                     "{}: \"activation_function\" is \"{}\", but only \"{}\" are supported", source, excerpt(name),
                     fmt::join(opt_activations | std::views::keys, "\", \""));
@@ -50,9 +51,10 @@ inline activation_function opt_activation(const json& config, std::string_view s
 }  // namespace detail
 
 /// The shape of an OPT model from the content of its Hugging Face `config.json`. Absent members get the defaults of
-/// Hugging Face's OPTConfig (ReLU, biases, a tied head, embeddings as wide as the stream); sizes have none. The norms'
-/// epsilon is 1e-5 in every OPT. Throws io_error, with the member and its value, on another architecture, on settings
-/// that are not supported (norms after the layers, embeddings of another width) and on sizes that make no model.
+/// Hugging Face's OPTConfig (ReLU, biases, a tied head, embeddings as wide as the stream); sizes have none. The
+/// norms' epsilon is 1e-5 in every OPT. Throws io_error, with the member and its value, on another architecture, on
+/// settings that are not supported (norms after the layers, embeddings of another width) and on sizes that make no
+/// model.
 [[nodiscard]] inline model_shape parse_opt_config(const json& config, std::string_view source) {
   detail::require_model_type(config, "opt", "OPTForCausalLM", source);
   detail::require_plain(config, detail::plain_opt_settings, source);
@@ -92,7 +94,8 @@ inline activation_function opt_activation(const json& config, std::string_view s
           {"num_attention_heads", shape.heads},
           {"vocab_size", shape.vocabulary},
           {"max_position_embeddings", shape.positions},
-          {"activation_function", std::ranges::find(detail::opt_activations, shape.kind.activation, &named::second)->first},
+          {"activation_function",
+           std::ranges::find(detail::opt_activations, shape.kind.activation, &named::second)->first},
           {"do_layer_norm_before", true},
           {"enable_bias", shape.biases},
           {"layer_norm_elementwise_affine", true},

@@ -68,9 +68,12 @@ inline constexpr std::array<opt_entry, 21> opt_tensors{{
 /// Whether a model of that shape has the tensor.
 [[nodiscard]] constexpr bool is_present(const opt_entry& entry, const model_shape& shape) noexcept {
   switch (entry.when) {
-    case presence::with_biases: return shape.biases;
-    case presence::with_own_head: return !shape.tied_head;
-    default: return true;
+    case presence::with_biases:
+      return shape.biases;
+    case presence::with_own_head:
+      return !shape.tied_head;
+    default:
+      return true;
   }
 }
 

@@ -72,7 +72,8 @@ inline bool flag_at(const safetensors_file& file, const std::string& key, std::s
 
 /// The enumerator whose name the value is.
 template <class Enum, std::size_t N>
-Enum enumerator_at(const safetensors_file& file, const std::string& key, const std::array<std::string_view, N>& names) {
+Enum enumerator_at(const safetensors_file& file, const std::string& key,
+                   const std::array<std::string_view, N>& names) {
   const std::string& text = metadata_at(file, key);
   const auto found = std::ranges::find(names, text);
   require<io_error>(found != names.end(), "{}: metadata '{}': '{}' is none of {}", file.path().native(), key, text,
@@ -105,8 +106,11 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   std::vector<tensor_view> tensors;
   model.for_each_stored([&]<class T>(const std::string& name, std::vector<std::size_t> extents, std::span<T> values) {
     require(!values.empty(), "{}: '{}' is not stored yet: only a deployed model can be saved", path.native(), name);
-    tensors.push_back({.name = name, .type = dtype_of<std::remove_const_t<T>>::value, .shape = std::move(extents),
-                       .data = std::as_bytes(values), .source = path.native()});
+    tensors.push_back({.name = name,
+                       .type = dtype_of<std::remove_const_t<T>>::value,
+                       .shape = std::move(extents),
+                       .data = std::as_bytes(values),
+                       .source = path.native()});
   });
   write_safetensors(path, tensors, metadata);
 }
@@ -120,20 +124,20 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   const std::string& format = detail::metadata_at(file, "format");
   require<io_error>(format == quantized_format,
                     "{}: the format is '{}', but this version of the library reads '{}': make the file again, from "
-                    "the run log if there is one", file.path().native(), format, quantized_format);
+                    "the run log if there is one",
+                    file.path().native(), format, quantized_format);
   return detail::metadata_at(file, "scheme");
 }
 
 /// The shape of a saved model. Throws io_error for sizes that are missing or that no model can have.
 [[nodiscard]] inline model_shape shape_of_quantized(const safetensors_file& file) {
   model_shape shape;
-  detail::for_each_size(shape, [&](const char* name, std::size_t& value) {
-    value = detail::number_at<std::size_t>(file, name);
-  });
+  detail::for_each_size(
+      shape, [&](const char* name, std::size_t& value) { value = detail::number_at<std::size_t>(file, name); });
   shape.norm_epsilon = detail::number_at<float>(file, "norm_epsilon");
   shape.rope_theta = detail::number_at<float>(file, "rope_theta");
   shape.rope = detail::flag_at(file, "rope", "interleaved", "half_split") ? rope_pairing::interleaved
-                                                                        : rope_pairing::half_split;
+                                                                          : rope_pairing::half_split;
   shape.tied_head = detail::flag_at(file, "head", "tied", "separate");
   shape.biases = detail::flag_at(file, "biases", "yes", "no");
   if (file.metadata().contains("family"))  // absent in files from the time when there was LLaMA alone
@@ -151,10 +155,10 @@ inline void require_held(const safetensors_file& file, const model_shape& s) {
   for (const tensor_view& tensor : file.tensors()) bytes += tensor.data.size();
   const std::size_t most = 4 * bytes;  // two bits a weight
   const bool embeds_positions = s.kind.family == model_family::opt;
-  for (const auto& extents : {std::array{s.vocabulary, s.hidden, std::size_t{1}},
-                              std::array{embeds_positions ? s.positions : 0, s.hidden, std::size_t{1}},
-                              std::array{s.layers, s.intermediate, s.hidden},
-                              std::array{s.layers, s.heads * s.head_size, s.hidden}}) {
+  for (const auto& extents :
+       {std::array{s.vocabulary, s.hidden, std::size_t{1}},
+        std::array{embeds_positions ? s.positions : 0, s.hidden, std::size_t{1}},
+        std::array{s.layers, s.intermediate, s.hidden}, std::array{s.layers, s.heads * s.head_size, s.hidden}}) {
     const auto product = checked_product(extents);
     require<io_error>(product && *product <= most,
                       "{}: the metadata describe a model of more weights than the file holds", file.path().native());
@@ -183,8 +187,8 @@ void require_scales(const tensor_view& tensor, std::span<const T> scales) {
 }  // namespace detail
 
 /// Reads a saved model into a deployed one of type `Model`, whose scheme must be the file's. Throws io_error, with
-/// the file and the tensor, for one that is missing or has another type or size, for scales that make no sense, and for
-/// a model of another kind.
+/// the file and the tensor, for one that is missing or has another type or size, for scales that make no sense, and
+/// for a model of another kind.
 template <class Model>
 [[nodiscard]] Model load_quantized(const safetensors_file& file) {
   const model_shape shape = shape_of_quantized(file);

@@ -20,7 +20,7 @@ inline constexpr std::size_t max_layers = std::size_t{1} << 12;
 namespace detail {
 
 struct shape_limit {
-  std::size_t model_shape::* field;
+  std::size_t model_shape::*field;
   std::string_view name;
   std::size_t largest;
 };
@@ -50,8 +50,7 @@ inline void require_plausible(const model_shape& shape, std::string_view source)
   require<io_error>(shape.heads % shape.kv_heads == 0, "{}: {} attention heads cannot share {} key/value heads",
                     source, shape.heads, shape.kv_heads);
   require<io_error>(shape.head_size % 2 == 0 || shape.kind.family != model_family::llama,
-                    "{}: head size {} is odd: rotary embeddings pair up its elements",
-                    source, shape.head_size);
+                    "{}: head size {} is odd: rotary embeddings pair up its elements", source, shape.head_size);
   require<io_error>(shape.heads <= max_extent / shape.head_size, "{}: {} heads of size {} are wider than {}", source,
                     shape.heads, shape.head_size, max_extent);
   require<io_error>(std::isfinite(shape.norm_epsilon) && shape.norm_epsilon > 0,

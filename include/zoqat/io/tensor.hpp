@@ -26,7 +26,21 @@ static_assert(std::endian::native == std::endian::little,
 
 /// Element types of stored tensors: those of safetensors that fill whole bytes.
 enum class dtype : std::uint8_t {
-  boolean, u8, i8, f8_e4m3, f8_e5m2, u16, i16, f16, bf16, u32, i32, f32, u64, i64, f64,
+  boolean,
+  u8,
+  i8,
+  f8_e4m3,
+  f8_e5m2,
+  u16,
+  i16,
+  f16,
+  bf16,
+  u32,
+  i32,
+  f32,
+  u64,
+  i64,
+  f64,
 };
 
 struct dtype_info {
@@ -71,18 +85,30 @@ inline constexpr std::array<dtype_info, 15> dtypes{{
 /// The stored type that a C++ type holds bit for bit.
 template <class T>
 struct dtype_of;
-template <> struct dtype_of<std::uint8_t> : std::integral_constant<dtype, dtype::u8> {};
-template <> struct dtype_of<std::int8_t> : std::integral_constant<dtype, dtype::i8> {};
-template <> struct dtype_of<std::uint16_t> : std::integral_constant<dtype, dtype::u16> {};
-template <> struct dtype_of<std::int16_t> : std::integral_constant<dtype, dtype::i16> {};
-template <> struct dtype_of<fp16> : std::integral_constant<dtype, dtype::f16> {};
-template <> struct dtype_of<bf16> : std::integral_constant<dtype, dtype::bf16> {};
-template <> struct dtype_of<std::uint32_t> : std::integral_constant<dtype, dtype::u32> {};
-template <> struct dtype_of<std::int32_t> : std::integral_constant<dtype, dtype::i32> {};
-template <> struct dtype_of<float> : std::integral_constant<dtype, dtype::f32> {};
-template <> struct dtype_of<std::uint64_t> : std::integral_constant<dtype, dtype::u64> {};
-template <> struct dtype_of<std::int64_t> : std::integral_constant<dtype, dtype::i64> {};
-template <> struct dtype_of<double> : std::integral_constant<dtype, dtype::f64> {};
+template <>
+struct dtype_of<std::uint8_t> : std::integral_constant<dtype, dtype::u8> {};
+template <>
+struct dtype_of<std::int8_t> : std::integral_constant<dtype, dtype::i8> {};
+template <>
+struct dtype_of<std::uint16_t> : std::integral_constant<dtype, dtype::u16> {};
+template <>
+struct dtype_of<std::int16_t> : std::integral_constant<dtype, dtype::i16> {};
+template <>
+struct dtype_of<fp16> : std::integral_constant<dtype, dtype::f16> {};
+template <>
+struct dtype_of<bf16> : std::integral_constant<dtype, dtype::bf16> {};
+template <>
+struct dtype_of<std::uint32_t> : std::integral_constant<dtype, dtype::u32> {};
+template <>
+struct dtype_of<std::int32_t> : std::integral_constant<dtype, dtype::i32> {};
+template <>
+struct dtype_of<float> : std::integral_constant<dtype, dtype::f32> {};
+template <>
+struct dtype_of<std::uint64_t> : std::integral_constant<dtype, dtype::u64> {};
+template <>
+struct dtype_of<std::int64_t> : std::integral_constant<dtype, dtype::i64> {};
+template <>
+struct dtype_of<double> : std::integral_constant<dtype, dtype::f64> {};
 
 /// A C++ type with a stored counterpart.
 template <class T>

@@ -120,8 +120,8 @@ class unicode_matcher {
   }
 
  private:
-  // ICU counts units of 10^4 steps over all matches in a text. The patterns of tokenizers take a few steps a byte; one
-  // that backtracks without end takes exponentially many.
+  // ICU counts units of 10^4 steps over all matches in a text. The patterns of tokenizers take a few steps a byte;
+  // one that backtracks without end takes exponentially many.
   static constexpr std::int32_t time_limit(std::size_t bytes) noexcept {
     return 1'000 + static_cast<std::int32_t>(bytes / 100);
   }

@@ -44,8 +44,12 @@ class self_attention {
     if constexpr (scheme::smooths_inputs) {
       input_smoothing_ = {ids, prefix + "self_attn.input", shape.hidden, scheme::shifts_inputs};
       // One s and δ for all the query heads that mix one value head, so that they can be folded into v_proj.
-      output_smoothing_ = {ids, prefix + "self_attn.mixed", shape.heads * shape.head_size, shape.head_size,
-                           shape.heads / shape.kv_heads, scheme::shifts_inputs};
+      output_smoothing_ = {ids,
+                           prefix + "self_attn.mixed",
+                           shape.heads * shape.head_size,
+                           shape.head_size,
+                           shape.heads / shape.kv_heads,
+                           scheme::shifts_inputs};
     }
     if constexpr (scheme::quantizes_attention) {
       score_scale_ = {ids, prefix + "self_attn.scores.log_scale", parameter_group::score_scale, shape.kv_heads,

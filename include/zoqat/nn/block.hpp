@@ -101,8 +101,9 @@ class block {
   using scheme = typename linear_type::scheme;
   using position_type = typename detail::position_of<typename Residuals::layer_type...>::type;
   static constexpr activation_function activation = detail::activation_of<typename Residuals::layer_type...>;
-  static_assert((std::is_same_v<typename Residuals::layer_type::linear_type, linear_type> && ...),
-                "nn::block: all layers of a block must use the same linear layer, and with it one quantization scheme");
+  static_assert(
+      (std::is_same_v<typename Residuals::layer_type::linear_type, linear_type> && ...),
+      "nn::block: all layers of a block must use the same linear layer, and with it one quantization scheme");
 
   template <class Shared>
   block(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared& shared)

@@ -49,9 +49,13 @@ struct position_embedding<Position> {
 /// norms.
 template <class Block>
 class decoder {
-  static_assert(requires { typename Block::linear_type::scheme; typename Block::position_type; },
-                "nn::decoder: the argument must be an nn::block<...>, such as "
-                "nn::llama_block<nn::smoothed_linear<scheme>>");
+  static_assert(
+      requires {
+        typename Block::linear_type::scheme;
+        typename Block::position_type;
+      },
+      "nn::decoder: the argument must be an nn::block<...>, such as "
+      "nn::llama_block<nn::smoothed_linear<scheme>>");
 
  public:
   using block_type = Block;
@@ -68,9 +72,9 @@ class decoder {
   explicit decoder(const model_shape& shape) : decoder(shape, parameter_ids()) {}
 
   /// A model for fine-tuning as `plan` says, made tensor by tensor: `fill(trainable&)` fills each tensor of the
-  /// checkpoint in fp32, and it takes its final form before the next one gets memory. So there is never more in memory
-  /// than what stays and one tensor; the largest come first, so that the last, beside all others, is a small one.
-  /// Quantization starts as round-to-nearest.
+  /// checkpoint in fp32, and it takes its final form before the next one gets memory. So there is never more in
+  /// memory than what stays and one tensor; the largest come first, so that the last, beside all others, is a small
+  /// one. Quantization starts as round-to-nearest.
   template <class Fill>
   [[nodiscard]] static decoder build(const model_shape& shape, Fill&& fill, const storage_plan& plan) {
     decoder model(shape, parameter_ids(false));
@@ -107,8 +111,8 @@ class decoder {
     return model;
   }
   /// The same of a model that is there already, calibrated or trained. A site that a packed layer reads keeps its
-  /// smoothing in any case, since the codes were made with it. No bit of the losses changes where masters stay in fp32.
-  /// Throws value_error for a pattern that names no layer, as `build` does.
+  /// smoothing in any case, since the codes were made with it. No bit of the losses changes where masters stay in
+  /// fp32. Throws value_error for a pattern that names no layer, as `build` does.
   void store(const storage_plan& plan) {
     require_matches(plan);
     for_each_layer([&](auto&, auto& layer) {
@@ -188,8 +192,8 @@ class decoder {
       if (!t.frozen()) f(t.view());
     });
   }
-  /// All else that a loss depends on, as bytes: f(std::span<const std::byte>). It tells models apart that have the same
-  /// parameters (see zo::fingerprint).
+  /// All else that a loss depends on, as bytes: f(std::span<const std::byte>). It tells models apart that have the
+  /// same parameters (see zo::fingerprint).
   template <class F>
   void for_each_constant(F&& f) {
     const auto masters = [&](trainable& t) {
@@ -279,7 +283,8 @@ class decoder {
   static const model_shape& checked(const model_shape& s) {
     require(s.hidden > 0 && s.heads > 0 && s.kv_heads > 0 && s.head_size > 0 && s.vocabulary > 0 && s.positions > 0,
             "decoder: a size of the model is zero (hidden {}, heads {}, kv heads {}, head size {}, vocabulary {}, "
-            "positions {})", s.hidden, s.heads, s.kv_heads, s.head_size, s.vocabulary, s.positions);
+            "positions {})",
+            s.hidden, s.heads, s.kv_heads, s.head_size, s.vocabulary, s.positions);
     require(s.heads % s.kv_heads == 0, "decoder: {} query heads cannot share {} key and value heads", s.heads,
             s.kv_heads);
     return s;

@@ -29,8 +29,9 @@ struct logit_tile {
 namespace detail {
 
 /// out [rows, words] = x [rows, hidden] · headᵀ over the words of the head [vocabulary, hidden] from `first` on. Few
-/// rows read the head once as it lies. For more of them a group of words is laid out in panels, and rows go in groups too, so that both stay in the
-/// second-level cache (sizes for 1 MiB: all rows of x would come from memory again for every other panel).
+/// rows read the head once as it lies. For more of them a group of words is laid out in panels, and rows go in groups
+/// too, so that both stay in the second-level cache (sizes for 1 MiB: all rows of x would come from memory again for
+/// every other panel).
 template <simd::kernels Kernels>
 void slice_logits(matrix_view<const float> x, const simd::master_rows& head, std::size_t first,
                   matrix_view<float> out) {
@@ -39,8 +40,7 @@ void slice_logits(matrix_view<const float> x, const simd::master_rows& head, std
   if (x.rows() < few_rows) {
     for (std::size_t word = 0; word != out.cols(); ++word) {
       const auto row = head.read<Kernels>(first + word, 1, room);
-      for (std::size_t i = 0; i != x.rows(); ++i)
-        out(i, word) = Kernels::dot(x.row(i).data(), row.data(), x.cols());
+      for (std::size_t i = 0; i != x.rows(); ++i) out(i, word) = Kernels::dot(x.row(i).data(), row.data(), x.cols());
     }
     return;
   }
@@ -80,30 +80,31 @@ void for_each_tile(Executor& threads, std::size_t lanes, std::size_t rows, std::
 }  // namespace detail
 
 /// Calls f(tile) for tiles that cover the logits x · headᵀ once, in parallel: x [rows, hidden], as many rows of each
-/// lane after another, head [vocabulary, hidden] in any format of masters. A thread holds the logits of one tile at a time, so memory does not
-/// follow rows times vocabulary. A lane's logits are the same bits whichever other lanes there are.
+/// lane after another, head [vocabulary, hidden] in any format of masters. A thread holds the logits of one tile at a
+/// time, so memory does not follow rows times vocabulary. A lane's logits are the same bits whichever other lanes
+/// there are.
 template <simd::kernels Kernels, executor Executor, class F>
 void for_each_logit_tile(Executor& threads, std::size_t lanes, matrix_view<const float> x,
                          const simd::master_rows& head, F&& f) {
-  detail::for_each_tile(threads, lanes, x.rows(), head.rows(),
-                        [&](logit_tile tile, std::size_t rows, std::size_t words) {
-    thread_local buffer<float> logits;
-    logits.resize(std::max(logits.size(), rows * words));
-    tile.logits = {logits.data(), rows, words};
-    detail::slice_logits<Kernels>(x.row_block(tile.first_row, rows), head, tile.first_word, tile.logits);
-    f(tile);
-  });
+  detail::for_each_tile(
+      threads, lanes, x.rows(), head.rows(), [&](logit_tile tile, std::size_t rows, std::size_t words) {
+        thread_local buffer<float> logits;
+        logits.resize(std::max(logits.size(), rows * words));
+        tile.logits = {logits.data(), rows, words};
+        detail::slice_logits<Kernels>(x.row_block(tile.first_row, rows), head, tile.first_word, tile.logits);
+        f(tile);
+      });
 }
 
 /// All of them at once, the same bits: out [rows, vocabulary].
 template <simd::kernels Kernels, executor Executor>
 void all_logits(Executor& threads, std::size_t lanes, matrix_view<const float> x, const simd::master_rows& head,
                 matrix_view<float> out) {
-  detail::for_each_tile(threads, lanes, x.rows(), head.rows(),
-                        [&](const logit_tile& tile, std::size_t rows, std::size_t words) {
-    detail::slice_logits<Kernels>(x.row_block(tile.first_row, rows), head, tile.first_word,
-                                  out.row_block(tile.first_row, rows).col_block(tile.first_word, words));
-  });
+  detail::for_each_tile(
+      threads, lanes, x.rows(), head.rows(), [&](const logit_tile& tile, std::size_t rows, std::size_t words) {
+        detail::slice_logits<Kernels>(x.row_block(tile.first_row, rows), head, tile.first_word,
+                                      out.row_block(tile.first_row, rows).col_block(tile.first_word, words));
+      });
 }
 
 }  // namespace zoqat::nn

@@ -60,11 +60,11 @@ struct weight_part<S> {
 /// What the lanes hold of a tile beside its codes. Scratch of a thread, kept between tiles.
 struct tile_scratch {
   sweep_scratch sweep;
-  buffer<float> clipping;   ///< [lanes][count][groups * parameters]
-  matrix<float> steps;      ///< [lanes * count, groups]: factors on the scales
-  buffer<float> bias;       ///< [lanes][count]
-  buffer<float> row;        ///< [in]
-  buffer<float> values;     ///< [lanes][count][in], in full precision
+  buffer<float> clipping;  ///< [lanes][count][groups * parameters]
+  matrix<float> steps;     ///< [lanes * count, groups]: factors on the scales
+  buffer<float> bias;      ///< [lanes][count]
+  buffer<float> row;       ///< [in]
+  buffer<float> values;    ///< [lanes][count][in], in full precision
   buffer<float> panels;
 
   static tile_scratch& of_this_thread() {
@@ -137,8 +137,10 @@ class smoothed_linear {
   [[nodiscard]] std::size_t weight_bytes(bool shifts = false) const noexcept {
     const bool biased = !bias_.empty() || (shifts && Scheme::quantizes_weights);
     const std::size_t bias = biased ? out_ * sizeof(float) : 0;
-    if constexpr (Scheme::quantizes_weights) return quant::packed_matrix<weight_part>::bytes(out_, in_) + bias;
-    else return out_ * in_ * sizeof(float) + bias;
+    if constexpr (Scheme::quantizes_weights)
+      return quant::packed_matrix<weight_part>::bytes(out_, in_) + bias;
+    else
+      return out_ * in_ * sizeof(float) + bias;
   }
 
   /// out [rows, out] = (accumulate ? out : 0) + X̃ W̃ᵀ + B̃.
@@ -239,10 +241,11 @@ class smoothed_linear {
   template <simd::kernels Kernels = simd::default_kernels, class F>
     requires Scheme::quantizes_weights
   void quantize(const smoothing& site, F&& f) const {
-    quantize_tiles<Kernels>(
-        site, [&](std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
-          for (std::size_t r = 0; r != codes.rows(); ++r) f(first + r, codes.row(r).data(), grids + r * groups());
-        });
+    quantize_tiles<Kernels>(site,
+                            [&](std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
+                              for (std::size_t r = 0; r != codes.rows(); ++r)
+                                f(first + r, codes.row(r).data(), grids + r * groups());
+                            });
   }
 
   /// Fixes the grids where they are, as fine-tuning does: no lane moves them any more, whatever the weights do.
@@ -254,12 +257,14 @@ class smoothed_linear {
       matrix<float> scales;
       site.scales(masters, scales);
       grids_.resize(weight_part::whole_tensor ? 1 : out_ * groups());
-      if constexpr (weight_part::whole_tensor) grids_.set(0, whole_tensor_grids<Kernels>(masters, scales)[0]);
+      if constexpr (weight_part::whole_tensor)
+        grids_.set(0, whole_tensor_grids<Kernels>(masters, scales)[0]);
       else
-        for_each_range<Kernels>(masters, scales, [&](std::size_t r, std::size_t, std::size_t group, simd::range found) {
-          const std::size_t i = r * groups() + group;
-          grids_.set(i, quant::grid_of<weight_part>(found, P > 0 ? clipping_.values().row(i).data() : nullptr));
-        });
+        for_each_range<Kernels>(
+            masters, scales, [&](std::size_t r, std::size_t, std::size_t group, simd::range found) {
+              const std::size_t i = r * groups() + group;
+              grids_.set(i, quant::grid_of<weight_part>(found, P > 0 ? clipping_.values().row(i).data() : nullptr));
+            });
       clipping_.release();
       if (steps_.neutral()) steps_.release();
     }
@@ -332,12 +337,11 @@ class smoothed_linear {
   /// What a loss depends on and training never moves, as bytes: f(std::span<const std::byte>).
   template <class F>
   void for_each_constant(F&& f) {
-    if (deployed())
-      for_each_stored([&](const std::string&, const auto&, auto values) { f(std::as_bytes(values)); });
+    if (deployed()) for_each_stored([&](const std::string&, const auto&, auto values) { f(std::as_bytes(values)); });
     grids_.for_each_constant(f);
   }
-  /// Makes room for a deployed layer's storage, which a file is about to fill. For a layer whose matrices have no memory
-  /// yet.
+  /// Makes room for a deployed layer's storage, which a file is about to fill. For a layer whose matrices have no
+  /// memory yet.
   void prepare_storage(bool folded_bias) {
     if constexpr (Scheme::quantizes_weights) {
       packed_ = quant::packed_matrix<weight_part>(out_, in_);
@@ -467,7 +471,8 @@ class smoothed_linear {
   template <class Kernels, bool Offset>
   void quantize_row(std::span<const lane_values> values, const matrix<float>& scales,
                     std::span<const quant::code_grid> whole, std::size_t lane, std::size_t first, std::size_t r,
-                    std::size_t count, const detail::tile_scratch& scratch, code_tile<weight_part, Offset>& tile) const {
+                    std::size_t count, const detail::tile_scratch& scratch,
+                    code_tile<weight_part, Offset>& tile) const {
     std::array<simd::weight_row, 2> rows;
     for (std::size_t i = 0; i != values.size(); ++i) rows[i] = weight_row(values[i], scales, lane + i);
     quant::for_each_group<weight_part>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
@@ -485,9 +490,10 @@ class smoothed_linear {
       const auto codes = [&](std::size_t i) { return tile.codes(lane + i, r) + k; };
       if (values.size() == 2 && rows[0].moves() && rows[1].scale == -rows[0].scale) {
         const simd::weight_row forward = part_of(rows[0], k), back = part_of(rows[1], k);
-        const auto sums = Kernels::quantize(simd::weight_pair{forward.values, forward.direction, forward.scale,
-                                                              {forward.smoothing, back.smoothing}, forward.signs},
-                                            n, ranges.data(), codes(0), codes(1));
+        const auto sums = Kernels::quantize(
+            simd::weight_pair{
+                forward.values, forward.direction, forward.scale, {forward.smoothing, back.smoothing}, forward.signs},
+            n, ranges.data(), codes(0), codes(1));
         for (std::size_t i = 0; i != 2; ++i) tile.sum(lane + i, r, group) = sums[i];
       } else {
         for (std::size_t i = 0; i != values.size(); ++i)
@@ -523,8 +529,10 @@ class smoothed_linear {
     if (std::ranges::all_of(std::views::iota(std::size_t{1}, lanes), same)) return {bias, accumulate};
     for (std::size_t m = 0; m != out.rows(); ++m) {
       const float* const of_lane = bias + m / tokens * n;
-      if (accumulate) Kernels::add(of_lane, out.row(m).data(), n);
-      else std::copy_n(of_lane, n, out.row(m).data());
+      if (accumulate)
+        Kernels::add(of_lane, out.row(m).data(), n);
+      else
+        std::copy_n(of_lane, n, out.row(m).data());
     }
     return {nullptr, true};
   }
@@ -558,8 +566,10 @@ class smoothed_linear {
       tile.template multiply_codes<Kernels>(input, row, lane, start, out, next);
     else if constexpr (!Scheme::quantizes_weights)
       multiply_floats<Kernels>(input.values.row_block(row, out.rows()), lane, few, start, out, scratch);
-    else if (few && tile.blocks_hold_groups()) tile.template multiply_packed<Kernels>(input, row, lane, start, out);
-    else tile.template multiply_values<Kernels>(input, row, tokens, lane, start, out);
+    else if (few && tile.blocks_hold_groups())
+      tile.template multiply_packed<Kernels>(input, row, lane, start, out);
+    else
+      tile.template multiply_values<Kernels>(input, row, tokens, lane, start, out);
   }
 
   /// out (+)= x · tile in full precision.

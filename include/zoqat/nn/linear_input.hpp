@@ -42,8 +42,10 @@ class linear_input {
     site.shifts(pass.lanes, work_.shifts);
     work_.inverse = work_.scales;
     for (float& s : work_.inverse.flat()) s = 1.0f / s;
-    if constexpr (Scheme::quantizes_activations) quantize(pass, x);
-    else if (site.active()) smooth(pass, x);
+    if constexpr (Scheme::quantizes_activations)
+      quantize(pass, x);
+    else if (site.active())
+      smooth(pass, x);
     if constexpr (Scheme::quantizes_weights && !Scheme::quantizes_activations)
       if (pass.tokens() <= few_tokens) sum_values();
   }

@@ -169,8 +169,8 @@ void distillation(Model& model, const Pass& pass, const teacher_scores& teacher,
       [&](const logit_tile& tile) {
         for (std::size_t i = 0; i != tile.logits.rows(); ++i) {
           const std::size_t row = tile.first_row + i;
-          means(row, tile.slice) = detail::slice_mean<typename Pass::kernels>(
-              teacher.probability.row(row % tokens), tile.logits.row(i).data(), tile.slice);
+          means(row, tile.slice) = detail::slice_mean<typename Pass::kernels>(teacher.probability.row(row % tokens),
+                                                                              tile.logits.row(i).data(), tile.slice);
         }
       },
       [&](std::size_t row, double normalizer) {

@@ -14,7 +14,8 @@
 
 namespace zoqat::nn {
 
-/// The per-channel factors of a norm: gain · exp(log_scale), where the one log_scale moves all of a norm's gains together.
+/// The per-channel factors of a norm: gain · exp(log_scale), where the one log_scale moves all of a norm's gains
+/// together.
 class norm_gain {
  public:
   norm_gain(parameter_ids& ids, const std::string& name, std::size_t width)

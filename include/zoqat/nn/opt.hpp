@@ -12,8 +12,8 @@
 namespace zoqat::nn {
 
 /// The block of OPT, normed before each layer as in all its sizes but 350M. Its linear layers have biases where
-/// model_shape::biases says so, as every checkpoint of OPT does. The activation is ReLU in OPT itself; other models of
-/// its layout have `gelu_tanh` or `gelu_erf`.
+/// model_shape::biases says so, as every checkpoint of OPT does. The activation is ReLU in OPT itself; other models
+/// of its layout have `gelu_tanh` or `gelu_erf`.
 template <class Linear, activation Activation = relu>
 using opt_block = block<residual<layer_norm, self_attention<Linear, learned_positions>>,
                         residual<layer_norm, mlp<Linear, Activation>>>;

@@ -21,17 +21,16 @@ concept rotary_positions =
 /// A position scheme that the residual stream starts with: its `embedding` holds one vector for each position, which
 /// the decoder keeps beside its token embeddings and adds to them.
 template <class P>
-concept embedded_positions =
-    requires(const typename P::embedding& e, std::size_t position, buffer<float>& room) {
-      requires std::constructible_from<typename P::embedding, parameter_ids&, const model_shape&>;
-      { e.template row<simd::default_kernels>(position, room) } -> std::convertible_to<const float*>;
-    };
+concept embedded_positions = requires(const typename P::embedding& e, std::size_t position, buffer<float>& room) {
+  requires std::constructible_from<typename P::embedding, parameter_ids&, const model_shape&>;
+  { e.template row<simd::default_kernels>(position, room) } -> std::convertible_to<const float*>;
+};
 
 /// What attention asks of a position scheme: one of the two kinds above, the longest sequence, and which channels of
 /// a head must be smoothed alike. Channel j of a head reads scale `pair(j)` of its `pairs()`.
 template <class P>
 concept position_encoding = std::constructible_from<P, const model_shape&> &&
-                            (rotary_positions<P> || embedded_positions<P>) && requires(const P& p, std::size_t j) {
+                            (rotary_positions<P> || embedded_positions<P>)&&requires(const P& p, std::size_t j) {
                               { p.positions() } -> std::convertible_to<std::size_t>;
                               { p.pairs() } -> std::convertible_to<std::size_t>;
                               { p.pair(j) } -> std::convertible_to<std::size_t>;

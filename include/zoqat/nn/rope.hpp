@@ -34,8 +34,10 @@ class rope {
   template <class Kernels>
   void apply(float* head, std::size_t position) const noexcept {
     const float *const c = cos_.row(position).data(), *const s = sin_.row(position).data();
-    if (pairing_ == rope_pairing::half_split) Kernels::rope_half_split(head, c, s, 2 * cos_.cols());
-    else Kernels::rope_interleaved(head, c, s, 2 * cos_.cols());
+    if (pairing_ == rope_pairing::half_split)
+      Kernels::rope_half_split(head, c, s, 2 * cos_.cols());
+    else
+      Kernels::rope_interleaved(head, c, s, 2 * cos_.cols());
   }
 
   /// Pairs in a head, and the one that channel `j` belongs to: smoothing must treat the two channels of a pair alike.

@@ -11,8 +11,8 @@
 namespace zoqat::nn {
 
 /// The learnable step size Δ of eq. 5 apart from the grid that chooses the codes: a code c stands for
-/// Δ · exp(g) · (c − z), where g = tensor + row + column + group. Moving g never flips a code, so the loss is smooth in
-/// it, and its first three parts are few: the parameters from which a zeroth-order estimate learns most.
+/// Δ · exp(g) · (c − z), where g = tensor + row + column + group. Moving g never flips a code, so the loss is smooth
+/// in it, and its first three parts are few: the parameters from which a zeroth-order estimate learns most.
 class step_gain {
  public:
   step_gain() = default;
@@ -27,18 +27,22 @@ class step_gain {
 
   /// exp(g) of rows [first, first + count) on every lane: [lanes * count, groups].
   template <lane_reader Lanes>
-  void factors(const Lanes& lanes, std::size_t first, std::size_t count, std::size_t groups, matrix<float>& out) const {
+  void factors(const Lanes& lanes, std::size_t first, std::size_t count, std::size_t groups,
+               matrix<float>& out) const {
     out.reshape(lanes.count() * count, groups);
     matrix<float> tensor, column;
     read_all(lanes, tensor_, tensor);
     if (!column_.empty()) read_all(lanes, column_, column);
-    if (group_.empty()) std::ranges::fill(out.flat(), 0.0f);
-    else lanes.read(group_.view(), first * groups, count * groups, out.data());
+    if (group_.empty())
+      std::ranges::fill(out.flat(), 0.0f);
+    else
+      lanes.read(group_.view(), first * groups, count * groups, out.data());
     buffer<float> row(lanes.count() * count);
     lanes.read(row_.view(), first, count, row.data());
     for (std::size_t r = 0; r != out.rows(); ++r)
       for (std::size_t g = 0; g != groups; ++g)
-        out(r, g) = std::exp(out(r, g) + row[r] + tensor(r / count, 0) + (column.empty() ? 0.0f : column(r / count, g)));
+        out(r, g) =
+            std::exp(out(r, g) + row[r] + tensor(r / count, 0) + (column.empty() ? 0.0f : column(r / count, g)));
   }
 
   template <class F>

@@ -15,8 +15,8 @@ namespace zoqat::nn {
 /// others are frozen and packed. The lightweight variant (sections 4.3 and 5.4) trains the weights of queries and
 /// values; Table D.4 compares other sets.
 struct storage_plan {
-  /// The layers that train, by the names they have in Hugging Face's LLaMA (of an OPT's too: o_proj, mlp.fc1): patterns
-  /// of the shell, any of which must match all of the name, as "model.layers.3.*" or "*.fc1".
+  /// The layers that train, by the names they have in Hugging Face's LLaMA (of an OPT's too: o_proj, mlp.fc1):
+  /// patterns of the shell, any of which must match all of the name, as "model.layers.3.*" or "*.fc1".
   std::vector<std::string> trained{"*.q_proj", "*.v_proj"};
   master_format masters = master_format::fp32;     ///< of these layers
   master_format embeddings = master_format::fp32;  ///< of token and position embeddings and head, which do not train

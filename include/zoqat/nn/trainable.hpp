@@ -64,8 +64,15 @@ class trainable {
 
   [[nodiscard]] parameter view() const noexcept {
     // A parameter is a reference, as std::span is: handing one out does not change the model.
-    return {id_, name_, group_, const_cast<matrix<float>&>(values_).flat(), unit_, swept() ? cols_ : 0,
-            swept() ? granularity_ : 1, const_cast<simd::compact_storage&>(compact_).view(), frozen_};
+    return {id_,
+            name_,
+            group_,
+            const_cast<matrix<float>&>(values_).flat(),
+            unit_,
+            swept() ? cols_ : 0,
+            swept() ? granularity_ : 1,
+            const_cast<simd::compact_storage&>(compact_).view(),
+            frozen_};
   }
   /// It stays where it is from now on: no lane moves it, and the model does not hand it out to those who train.
   void freeze() noexcept { frozen_ = true; }

@@ -136,8 +136,8 @@ class code_tile {
     });
   }
 
-  /// The same in floats, with dequantized weights. Rows come in lanes of `tokens`: each is a product of its own, so that
-  /// equal lanes have equal sums. For tiles without offsets.
+  /// The same in floats, with dequantized weights. Rows come in lanes of `tokens`: each is a product of its own, so
+  /// that equal lanes have equal sums. For tiles without offsets.
   template <simd::kernels Kernels, class Scheme>
   void multiply_values(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
                        output_start start, matrix_view<float> c) {
@@ -182,8 +182,10 @@ class code_tile {
   /// Calls f(part, first, depth) for what is laid out apart: each group where they are multiplied apart, else all.
   template <class F>
   void for_each_part(F&& f) const {
-    if constexpr (Offset) quant::for_each_group<Weight>(in_, f);
-    else f(std::size_t{0}, std::size_t{0}, in_);
+    if constexpr (Offset)
+      quant::for_each_group<Weight>(in_, f);
+    else
+      f(std::size_t{0}, std::size_t{0}, in_);
   }
   [[nodiscard]] std::size_t lane_size() const noexcept {
     return Offset ? groups_ * panels() * simd::code_panel_size(Weight::group_size(in_))
@@ -238,11 +240,11 @@ class code_tile {
   }
   std::size_t lanes_ = 0, count_ = 0, in_ = 0, groups_ = 0, first_panel_ = 0;
   const quant::packed_matrix<Weight>* packed_ = nullptr;
-  buffer<std::uint8_t> codes_;      // [lanes][16][in]
-  std::vector<simd::grid> grids_;   // [lanes][groups][tile_width]
-  buffer<std::int32_t> sums_;       // [lanes][groups][tile_width]
-  buffer<std::uint8_t> panels_;     // [lanes][parts][panels]
-  buffer<std::uint8_t> repacked_;   // a packed panel
+  buffer<std::uint8_t> codes_;     // [lanes][16][in]
+  std::vector<simd::grid> grids_;  // [lanes][groups][tile_width]
+  buffer<std::int32_t> sums_;      // [lanes][groups][tile_width]
+  buffer<std::uint8_t> panels_;    // [lanes][parts][panels]
+  buffer<std::uint8_t> repacked_;  // a packed panel
   buffer<float> float_panels_;
 };
 

@@ -34,7 +34,8 @@ struct block_trace {
     void observe(const Site&, matrix_view<const float> x) const {
       to->streams.push_back(work->stream);
       to->inputs.emplace_back(x.rows(), x.cols());
-      for (std::size_t row = 0; row != x.rows(); ++row) std::ranges::copy(x.row(row), to->inputs.back().row(row).begin());
+      for (std::size_t row = 0; row != x.rows(); ++row)
+        std::ranges::copy(x.row(row), to->inputs.back().row(row).begin());
     }
   };
 
@@ -44,8 +45,8 @@ struct block_trace {
     nn::workspace work;
     work.stream = stream;
     constexpr inference_lane lane;
-    const nn::forward_pass<Kernels, inference_lane, Executor, observer_type> pass{lane, threads, batch, work, nullptr,
-                                                                                  {&trace, &work}};
+    const nn::forward_pass<Kernels, inference_lane, Executor, observer_type> pass{lane, threads, batch,
+                                                                                  work, nullptr, {&trace, &work}};
     block.forward(pass, 0, work.stream);
     trace.streams.push_back(std::move(work.stream));
     return trace;
@@ -67,27 +68,29 @@ struct reconstruction_options {
 
 /// The start of quantization-aware training (section 5.1: initialisation by reconstruction loss), with forward passes
 /// alone. Goes through the blocks in order and through the sites of each. A site's input moments come from the model
-/// with everything before it quantized; each row of its layers is then found by `row_rounding`, and the next site sees
-/// the result.
+/// with everything before it quantized; each row of its layers is then found by `row_rounding`, and the next site
+/// sees the result.
 ///
-/// With quantized activations a layer keeps its own output. Without, it also makes up for what was lost before it: its
-/// target is the teacher's output, or, for a layer that writes the residual stream, what brings the stream to the
-/// teacher's, and the weights that reach it best in least squares are what is rounded. (Noise in the inputs shrinks such
-/// a solution, so under quantized activations it would do harm.)
+/// With quantized activations a layer keeps its own output. Without, it also makes up for what was lost before it:
+/// its target is the teacher's output, or, for a layer that writes the residual stream, what brings the stream to the
+/// teacher's, and the weights that reach it best in least squares are what is rounded. (Noise in the inputs shrinks
+/// such a solution, so under quantized activations it would do harm.)
 ///
 /// `teacher` is the same model in full precision; `model` holds its weights and the smoothing to be used. The masters
-/// become the centres of their cells. Throws value_error where the moments are singular. Cost: one pass of the teacher
-/// over `corpus`, one of the model for each site of a block and one more, and the rounding; in memory, the inputs of one
-/// block's sites over the whole corpus.
+/// become the centres of their cells. Throws value_error where the moments are singular. Cost: one pass of the
+/// teacher over `corpus`, one of the model for each site of a block and one more, and the rounding; in memory, the
+/// inputs of one block's sites over the whole corpus.
 template <class Model, class Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
 class reconstructor {
  public:
   using scheme = typename Model::scheme;
-  static_assert(scheme::quantizes_weights, "ptq::reconstructor: a model in full precision has nothing to reconstruct");
+  static_assert(scheme::quantizes_weights,
+                "ptq::reconstructor: a model in full precision has nothing to reconstruct");
   using weight_part = typename nn::detail::weight_part<scheme>::type;
-  static_assert(std::same_as<typename weight_part::clipping, quant::clip::codes> && !weight_part::whole_tensor,
-                "ptq::reconstructor: the grids it finds need a place of their own: give quant::weight the clipping policy "
-                "quant::clip::codes, and a granularity other than per_tensor");
+  static_assert(
+      std::same_as<typename weight_part::clipping, quant::clip::codes> && !weight_part::whole_tensor,
+      "ptq::reconstructor: the grids it finds need a place of their own: give quant::weight the clipping policy "
+      "quant::clip::codes, and a granularity other than per_tensor");
 
   reconstructor(Model& model, Teacher& teacher, Executor& threads, reconstruction_options options = {})
       : model_(model), teacher_(teacher), threads_(threads), options_(options) {
@@ -111,7 +114,8 @@ class reconstructor {
         r.layer().for_each_site([&](auto&& site) { fit(site, index++, block, corpus, streams, ideal); });
       });
       for (std::size_t i = 0; i != corpus.size(); ++i) {
-        streams[i] = std::move(detail::block_trace::of<Kernels>(block, corpus[i], streams[i], threads_).streams.back());
+        streams[i] =
+            std::move(detail::block_trace::of<Kernels>(block, corpus[i], streams[i], threads_).streams.back());
         expected[i] = std::move(ideal[i].streams.back());
       }
     }
@@ -132,8 +136,9 @@ class reconstructor {
   };
 
   template <class Site>
-  void fit(const Site& site, std::size_t index, typename Model::block_type& block, std::span<const nn::token_batch> corpus,
-           const std::vector<matrix<float>>& streams, const std::vector<detail::block_trace>& ideal) {
+  void fit(const Site& site, std::size_t index, typename Model::block_type& block,
+           std::span<const nn::token_batch> corpus, const std::vector<matrix<float>>& streams,
+           const std::vector<detail::block_trace>& ideal) {
     const site_moments moments = gather(site, index, block, corpus, streams, ideal);
     const input_metric metric(moments.input, options_.damping);
     for (auto* layer : site.layers) fit_layer(*layer, *site.smoothing, metric, moments, site.writes_stream);
@@ -166,9 +171,10 @@ class reconstructor {
     return m;
   }
 
-  /// What the weights [out, in] are multiplied with: the smoothed input, on its grid if activations are quantized, and
-  /// δ / s, since what a shift takes off comes back through the bias by the same weights (B̃ = B + δW).
-  matrix<float> effective_input(const matrix<float>& x, const nn::token_batch& batch, const nn::smoothing& smoothing) {
+  /// What the weights [out, in] are multiplied with: the smoothed input, on its grid if activations are quantized,
+  /// and δ / s, since what a shift takes off comes back through the bias by the same weights (B̃ = B + δW).
+  matrix<float> effective_input(const matrix<float>& x, const nn::token_batch& batch,
+                                const nn::smoothing& smoothing) {
     nn::workspace work;
     constexpr inference_lane lane;
     const nn::forward_pass<Kernels, inference_lane, Executor> pass{lane, threads_, batch, work};
@@ -185,8 +191,8 @@ class reconstructor {
   }
 
   template <class Linear>
-  void fit_layer(Linear& layer, const nn::smoothing& smoothing, const input_metric& metric, const site_moments& moments,
-                 bool writes_stream) {
+  void fit_layer(Linear& layer, const nn::smoothing& smoothing, const input_metric& metric,
+                 const site_moments& moments, bool writes_stream) {
     const matrix<double> weights = target_weights(layer, smoothing, metric, moments, writes_stream);
     matrix<float> scales;
     smoothing.scales(inference_lane{}, scales);
@@ -211,7 +217,8 @@ class reconstructor {
     matrix<double> weights(out, in);
     for (std::size_t r = 0; r != out; ++r)
       for (std::size_t k = 0; k != in; ++k)
-        weights(r, k) = static_cast<double>(layer.weight().values()(r, k)) * (scales.empty() ? 1.0 : static_cast<double>(scales(0, k)));
+        weights(r, k) = static_cast<double>(layer.weight().values()(r, k)) *
+                        (scales.empty() ? 1.0 : static_cast<double>(scales(0, k)));
     if (moments.target.empty() || options_.depth == reconstruction::ranges) return weights;
     threads_.parallel_for(out, [&](std::size_t r) {
       // w += (E[y x] − w E[x xᵀ]) (E[x xᵀ] + damping)⁻¹

@@ -20,9 +20,10 @@ namespace zoqat::ptq {
 /// The second moment H = E[x xᵀ] of a linear layer's input, damped, with what rounding needs of it. The squared error
 /// of an output whose weights are off by e is e H eᵀ.
 struct input_metric {
-  matrix<double> moment;    ///< H + damping · mean(diag H) · I: [in, in]
-  matrix<double> inverse;   ///< of `moment`
-  matrix<double> feedback;  ///< upper triangular U with UᵀU = inverse: row j spreads the error of weight j over those after it
+  matrix<double> moment;   ///< H + damping · mean(diag H) · I: [in, in]
+  matrix<double> inverse;  ///< of `moment`
+  matrix<double>
+      feedback;  ///< upper triangular U with UᵀU = inverse: row j spreads the error of weight j over those after it
 
   input_metric(matrix<double> h, double damping) : moment(std::move(h)) {
     const std::size_t n = moment.rows();
@@ -48,7 +49,8 @@ struct rounded_row {
 /// Finds codes and grids for the weights of one output channel that keep its output: minimises e H eᵀ over the codes,
 /// the step sizes and, in the first stage, the range of each grid. Stages, each starting from the last:
 ///   1. the range of each grid, by shrinking its two ends in steps of 5 % (the clipping of eq. 5);
-///   2. rounding column by column, the error of each spread over those to come (GPTQ, arXiv 2210.17323), unless rounding
+///   2. rounding column by column, the error of each spread over those to come (GPTQ, arXiv 2210.17323), unless
+///   rounding
 ///      to nearest happens to be better;
 ///   3. coordinate descent over the codes, in turn with the least-squares step size of each group.
 /// Each stage lowers the error or leaves it. All in double. Cost: about 75 in · group_size + 30 in² operations.
@@ -90,9 +92,8 @@ class row_rounding {
 
   std::vector<simd::grid> fit_ranges() const {
     std::vector<simd::grid> grids;
-    quant::for_each_group<Weight>(size(), [&](std::size_t, std::size_t first, std::size_t count) {
-      grids.push_back(fit_range(first, count));
-    });
+    quant::for_each_group<Weight>(
+        size(), [&](std::size_t, std::size_t first, std::size_t count) { grids.push_back(fit_range(first, count)); });
     return grids;
   }
   simd::grid fit_range(std::size_t first, std::size_t count) const {
@@ -103,13 +104,15 @@ class row_rounding {
     double best = std::numeric_limits<double>::infinity();
     simd::grid result;
     const auto attempt = [&](float a, float b) {
-      const simd::grid g = quant::grid_of<typename Weight::template with_clipping<quant::clip::none>>(
-          {a * r.min, b * r.max}, nullptr).where;
+      const simd::grid g =
+          quant::grid_of<typename Weight::template with_clipping<quant::clip::none>>({a * r.min, b * r.max}, nullptr)
+              .where;
       const double error = range_error(first, count, g);
       if (error < best) best = error, result = g, low = a, high = b;
     };
     // Both ends together, then each on its own, twice.
-    for (int step = 0; step != 15; ++step) attempt(1 - 0.05f * static_cast<float>(step), 1 - 0.05f * static_cast<float>(step));
+    for (int step = 0; step != 15; ++step)
+      attempt(1 - 0.05f * static_cast<float>(step), 1 - 0.05f * static_cast<float>(step));
     for (int round = 0; round != 2; ++round) {
       for (int step = 0; step != 15; ++step) attempt(1 - 0.05f * static_cast<float>(step), high);
       for (int step = 0; step != 15; ++step) attempt(low, 1 - 0.05f * static_cast<float>(step));
@@ -156,7 +159,8 @@ class row_rounding {
   double error_of(const rounded_row& row) const {
     const std::vector<double> slope = slope_of(row);
     double total = 0;
-    for (std::size_t k = 0; k != size(); ++k) total += slope[k] * (weights_[k] - value(row.codes[k], row.grids[group_of(k)]));
+    for (std::size_t k = 0; k != size(); ++k)
+      total += slope[k] * (weights_[k] - value(row.codes[k], row.grids[group_of(k)]));
     return total;
   }
 

@@ -18,8 +18,8 @@
 namespace zoqat::ptq {
 
 /// Starts the smoothing of one site as SmoothQuant does (arXiv 2211.10438, eq. 4): s_j = max|X_j|^α / max|W_j|^(1−α),
-/// the weights' maximum over all layers that read the site. `ranges` are those of its inputs, before the shift that the
-/// site may have; `layers` are in full precision.
+/// the weights' maximum over all layers that read the site. `ranges` are those of its inputs, before the shift that
+/// the site may have; `layers` are in full precision.
 template <class Layers>
 void start_smoothing(nn::smoothing& site, std::span<const channel_range> ranges, const Layers& layers, float alpha) {
   constexpr float least = 1e-5f;

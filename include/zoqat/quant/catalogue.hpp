@@ -65,8 +65,10 @@ struct catalogue {
   template <class F, class First, class... Rest>
   static decltype(auto) find(std::string_view name, F& f) {
     if (name == First::name) return f.template operator()<typename First::scheme>();
-    if constexpr (sizeof...(Rest) > 0) return find<F, Rest...>(name, f);
-    else fail("scheme '{}' is not among {}", name, names());
+    if constexpr (sizeof...(Rest) > 0)
+      return find<F, Rest...>(name, f);
+    else
+      fail("scheme '{}' is not among {}", name, names());
   }
 };
 
@@ -76,25 +78,24 @@ using trained_weight = weight<Bits, Granularity, asymmetric, clip::codes>;
 }  // namespace detail
 
 /// The schemes of the paper and their neighbours: w<bits>a<bits> with g<group size> for groups (else per output
-/// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16 leaves
-/// activations alone.
-using standard_schemes = catalogue<
-    named<"w2a16", scheme<detail::trained_weight<2>>>,
-    named<"w3a16", scheme<detail::trained_weight<3>>>,
-    named<"w4a16", scheme<detail::trained_weight<4>>>,
-    named<"w2a16g32", scheme<detail::trained_weight<2, group<32>>>>,
-    named<"w2a16g64", scheme<detail::trained_weight<2, group<64>>>>,
-    named<"w2a16g128", scheme<detail::trained_weight<2, group<128>>>>,
-    named<"w3a16g32", scheme<detail::trained_weight<3, group<32>>>>,
-    named<"w3a16g128", scheme<detail::trained_weight<3, group<128>>>>,
-    named<"w4a16g32", scheme<detail::trained_weight<4, group<32>>>>,
-    named<"w4a16g128", scheme<detail::trained_weight<4, group<128>>>>,
-    named<"w4a4", scheme<detail::trained_weight<4>, activation<4>>>,
-    named<"w4a4shift", scheme<detail::trained_weight<4>, activation<4>, shift>>,
-    named<"w4a4kv4", scheme<detail::trained_weight<4>, activation<4>, attention<4>>>,
-    named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
-    named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,
-    named<"w6a6kv6", scheme<detail::trained_weight<6>, activation<6>, attention<6>>>,
-    named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>>;
+/// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16
+/// leaves activations alone.
+using standard_schemes =
+    catalogue<named<"w2a16", scheme<detail::trained_weight<2>>>, named<"w3a16", scheme<detail::trained_weight<3>>>,
+              named<"w4a16", scheme<detail::trained_weight<4>>>,
+              named<"w2a16g32", scheme<detail::trained_weight<2, group<32>>>>,
+              named<"w2a16g64", scheme<detail::trained_weight<2, group<64>>>>,
+              named<"w2a16g128", scheme<detail::trained_weight<2, group<128>>>>,
+              named<"w3a16g32", scheme<detail::trained_weight<3, group<32>>>>,
+              named<"w3a16g128", scheme<detail::trained_weight<3, group<128>>>>,
+              named<"w4a16g32", scheme<detail::trained_weight<4, group<32>>>>,
+              named<"w4a16g128", scheme<detail::trained_weight<4, group<128>>>>,
+              named<"w4a4", scheme<detail::trained_weight<4>, activation<4>>>,
+              named<"w4a4shift", scheme<detail::trained_weight<4>, activation<4>, shift>>,
+              named<"w4a4kv4", scheme<detail::trained_weight<4>, activation<4>, attention<4>>>,
+              named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
+              named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,
+              named<"w6a6kv6", scheme<detail::trained_weight<6>, activation<6>, attention<6>>>,
+              named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>>;
 
 }  // namespace zoqat::quant

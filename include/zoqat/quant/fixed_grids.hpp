@@ -11,9 +11,9 @@
 
 namespace zoqat::quant {
 
-/// Grids that stay what they are while weights move, as in fine-tuning (section 5.4): a scale and a byte each, two more
-/// where the clipping policy bounds the codes, and the scale alone where zero is in the middle; the parameters of a
-/// clipping policy take up to 16 bytes.
+/// Grids that stay what they are while weights move, as in fine-tuning (section 5.4): a scale and a byte each, two
+/// more where the clipping policy bounds the codes, and the scale alone where zero is in the middle; the parameters
+/// of a clipping policy take up to 16 bytes.
 template <class Weight>
 class fixed_grids {
  public:

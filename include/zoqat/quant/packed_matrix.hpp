@@ -104,8 +104,10 @@ class packed_matrix {
   [[nodiscard]] std::span<const std::uint8_t> zero_points() const noexcept { return zero_points_; }
   /// Where the storage has the grid of a row and group; those of the 16 rows of a panel are neighbours.
   [[nodiscard]] std::size_t grid_index(std::size_t row, std::size_t group) const noexcept {
-    if constexpr (Weight::whole_tensor) return 0;
-    else return (row / simd::panel_width * groups() + group) * simd::panel_width + row % simd::panel_width;
+    if constexpr (Weight::whole_tensor)
+      return 0;
+    else
+      return (row / simd::panel_width * groups() + group) * simd::panel_width + row % simd::panel_width;
   }
 
  private:

@@ -16,8 +16,10 @@ namespace zoqat::quant {
 /// ulp.
 template <class ScaleType>
 [[nodiscard]] ScaleType stored_scale(float scale) noexcept {
-  if constexpr (std::same_as<ScaleType, float>) return scale;
-  else return ScaleType(std::clamp(scale, 0x1p-14f, 65504.0f));
+  if constexpr (std::same_as<ScaleType, float>)
+    return scale;
+  else
+    return ScaleType(std::clamp(scale, 0x1p-14f, 65504.0f));
 }
 
 /// A scale times a learned factor, as it is stored.

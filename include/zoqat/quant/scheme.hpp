@@ -134,14 +134,15 @@ struct find<Is, First, Rest...> {
 
 }  // namespace detail
 
-/// What is quantized, and how: one `weight`, at most one `activation`, at most one `attention`, and `shift` or not, in
-/// any order.
+/// What is quantized, and how: one `weight`, at most one `activation`, at most one `attention`, and `shift` or not,
+/// in any order.
 ///   using w4a4      = scheme<weight<4, per_channel, asymmetric>, activation<4, per_token>>;
 ///   using w2a16g128 = scheme<weight<2, group<128>, asymmetric>>;
 template <class... Parts>
 struct scheme {
   static_assert(((detail::is_weight<Parts>::value || detail::is_activation<Parts>::value ||
-                  detail::is_attention<Parts>::value || detail::is_shift<Parts>::value) && ...),
+                  detail::is_attention<Parts>::value || detail::is_shift<Parts>::value) &&
+                 ...),
                 "quant::scheme: a scheme is made of quant::weight, quant::activation, quant::attention and "
                 "quant::shift only");
   static_assert(

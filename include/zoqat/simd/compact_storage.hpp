@@ -21,8 +21,10 @@ class compact_storage {
   /// `format` is bf16 or int8. The codes of a block reach an eighth beyond its greatest magnitude, so that training
   /// finds room; a block that is all zero takes its scale from the rest of the tensor.
   compact_storage(master_format format, std::span<const float> values) {
-    if (format == master_format::bf16) halves_.resize(values.size());
-    else choose_scales(values);
+    if (format == master_format::bf16)
+      halves_.resize(values.size());
+    else
+      choose_scales(values);
     round_masters<default_kernels>({.compact = view()}, 0, values.size(), values.data());
   }
 

@@ -21,8 +21,7 @@ struct basic_inference_lane {
   static void sweep_rows(const parameter& p, std::size_t first, std::size_t count, sweep_scratch& scratch, F&& f) {
     if (p.compact.size() != 0) scratch.values.resize(p.row_size);
     for (std::size_t r = 0; r != count; ++r) {
-      const lane_values row{
-          simd::masters<Kernels>(p, (first + r) * p.row_size, p.row_size, scratch.values.data())};
+      const lane_values row{simd::masters<Kernels>(p, (first + r) * p.row_size, p.row_size, scratch.values.data())};
       f(r, std::size_t{0}, std::span(&row, 1));
     }
   }

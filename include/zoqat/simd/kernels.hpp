@@ -90,9 +90,9 @@ struct code_range {
 /// Of a code panel whose bytes are codes of weights less an offset: what turns sums of products into values. Whole
 /// panels: arrays of a multiple of 16, in which columns beyond the last hold anything.
 struct code_columns {
-  const float* scale;               ///< of each column's grid
-  const std::int32_t* sum;          ///< of each column's bytes
-  const std::int32_t* zero_point;   ///< less the offset; null stands for zeros
+  const float* scale;              ///< of each column's grid
+  const std::int32_t* sum;         ///< of each column's bytes
+  const std::int32_t* zero_point;  ///< less the offset; null stands for zeros
 };
 
 /// Memory that is read next, for a kernel that has none to wait for to ask for on the way.
@@ -142,108 +142,111 @@ inline constexpr float minimum_scale = 1e-10f, maximum_scale = 0x1p126f;
 /// are normal and |zero_point| < 2^21. It holds for every x: infinities take the outermost codes, and NaN the code 0.
 /// min_max ignores NaN. Elsewhere NaN, and a row of softmax or log_sum_exp whose maximum is infinite, lead to NaN.
 template <class K>
-concept kernels = requires(const float* x, float* y, float s, std::size_t n, const std::uint8_t* codes,
-                           std::uint8_t* bytes, const std::int32_t* const_sums, int bits, grid g, weight_row w,
-                           const bf16* halves, bf16* stored, const std::uint16_t* noise,
-                           sign_run signs, std::uint32_t* words,
-                           weight_pair pair, code_range r, code_columns columns, upcoming next,
-                           matrix_view<const float> a, matrix_view<float> c, matrix_view<const std::uint8_t> q,
-                           random::stream direction, std::uint64_t first) {
-  /// Name of the backend and of the instruction set it computes with.
-  { K::name() } -> std::convertible_to<const char*>;
-  { K::target() } -> std::convertible_to<const char*>;
+concept kernels =
+    requires(const float* x, float* y, float s, std::size_t n, const std::uint8_t* codes, std::uint8_t* bytes,
+             const std::int32_t* const_sums, int bits, grid g, weight_row w, const bf16* halves, bf16* stored,
+             const std::uint16_t* noise, sign_run signs, std::uint32_t* words, weight_pair pair, code_range r,
+             code_columns columns, upcoming next, matrix_view<const float> a, matrix_view<float> c,
+             matrix_view<const std::uint8_t> q, random::stream direction, std::uint64_t first) {
+      /// Name of the backend and of the instruction set it computes with.
+      { K::name() } -> std::convertible_to<const char*>;
+      { K::target() } -> std::convertible_to<const char*>;
 
-  // --- Directions: element i of out is element first + i of the stream; bit-identical everywhere. -----------
-  { K::gaussian(direction, first, y, n) } noexcept;      // (stream, first, out, n): N(0, 1)
-  { K::gaussian_ars(direction, first, y, n) } noexcept;  // the same from the bits of ARS
-  { K::rademacher(direction, first, y, n) } noexcept;    // (stream, first, out, n): ±1 with equal odds
-  /// out = x + s * u, the product rounded before the sum: bit-identical everywhere. `out` may be `x`.
-  { K::add_scaled(x, x, s, y, n) } noexcept;  // (x, u, s, out, n)
-  /// (stream, superblock, count, words): the elements of `rademacher` as bits, those of superblocks
-  /// [superblock, superblock + count), 64 words each, laid out as `sign_run` says.
-  { K::rademacher_words(direction, first, n, words) } noexcept;
-  /// (stream, superblock, count, words): the bits of ARS of superblocks [superblock, superblock + count), 64 words
-  /// each, those of its 16 blocks in the order of their numbers.
-  { K::ars_words(direction, first, n, words) } noexcept;
-  /// add_scaled by signs: the same bits.
-  { K::add_signs(x, signs, s, y, n) } noexcept;  // (x, u, s, out, n)
+      // --- Directions: element i of out is element first + i of the stream; bit-identical everywhere. -----------
+      { K::gaussian(direction, first, y, n) } noexcept;      // (stream, first, out, n): N(0, 1)
+      { K::gaussian_ars(direction, first, y, n) } noexcept;  // the same from the bits of ARS
+      { K::rademacher(direction, first, y, n) } noexcept;    // (stream, first, out, n): ±1 with equal odds
+      /// out = x + s * u, the product rounded before the sum: bit-identical everywhere. `out` may be `x`.
+      { K::add_scaled(x, x, s, y, n) } noexcept;  // (x, u, s, out, n)
+      /// (stream, superblock, count, words): the elements of `rademacher` as bits, those of superblocks
+      /// [superblock, superblock + count), 64 words each, laid out as `sign_run` says.
+      { K::rademacher_words(direction, first, n, words) } noexcept;
+      /// (stream, superblock, count, words): the bits of ARS of superblocks [superblock, superblock + count), 64
+      /// words each, those of its 16 blocks in the order of their numbers.
+      { K::ars_words(direction, first, n, words) } noexcept;
+      /// add_scaled by signs: the same bits.
+      { K::add_signs(x, signs, s, y, n) } noexcept;  // (x, u, s, out, n)
 
-  // --- Quantization of rows: exact. ----------------------------------------------------------------------------
-  { K::min_max(x, n) } noexcept -> std::same_as<range>;
-  { K::quantize(x, n, g, bits, bytes) } noexcept;    // codes by a given grid
-  { K::dequantize(codes, n, g, y) } noexcept;        // scale * (code - zero_point), one rounding
-  { K::sum(codes, n) } noexcept -> std::same_as<std::int32_t>;  // n < 2^23
-  /// min_max, grid_of, quantize and sum of one row (a token): (x, n, bits, symmetric, codes).
-  { K::quantize_row(x, n, bits, true, bytes) } noexcept -> std::same_as<quantized_row>;
-  /// The same of a row of weights, without a copy of it: its min_max, its values, and its codes by a given grid,
-  /// bytes[i] = clamp(round(w[i] * (1 / scale)) + zero_point, least, greatest) - offset, with their sum as signed
-  /// bytes. offset leaves codes within [-128, 127], or is zero for plain codes, whose sum means nothing beyond 7
-  /// bits.
-  { K::min_max(w, n) } noexcept -> std::same_as<range>;
-  { K::evaluate(w, n, y) } noexcept;
-  { K::quantize(w, n, r, bytes) } noexcept -> std::same_as<std::int32_t>;
-  /// Both rows of a pair at once, from one reading: (pair, n, ranges[2], bytes of either), with the sums.
-  { K::quantize(pair, n, &r, bytes, bytes) } noexcept -> std::same_as<std::array<std::int32_t, 2>>;
+      // --- Quantization of rows: exact. ----------------------------------------------------------------------------
+      { K::min_max(x, n) } noexcept -> std::same_as<range>;
+      { K::quantize(x, n, g, bits, bytes) } noexcept;               // codes by a given grid
+      { K::dequantize(codes, n, g, y) } noexcept;                   // scale * (code - zero_point), one rounding
+      { K::sum(codes, n) } noexcept -> std::same_as<std::int32_t>;  // n < 2^23
+      /// min_max, grid_of, quantize and sum of one row (a token): (x, n, bits, symmetric, codes).
+      { K::quantize_row(x, n, bits, true, bytes) } noexcept -> std::same_as<quantized_row>;
+      /// The same of a row of weights, without a copy of it: its min_max, its values, and its codes by a given grid,
+      /// bytes[i] = clamp(round(w[i] * (1 / scale)) + zero_point, least, greatest) - offset, with their sum as signed
+      /// bytes. offset leaves codes within [-128, 127], or is zero for plain codes, whose sum means nothing beyond 7
+      /// bits.
+      { K::min_max(w, n) } noexcept -> std::same_as<range>;
+      { K::evaluate(w, n, y) } noexcept;
+      { K::quantize(w, n, r, bytes) } noexcept -> std::same_as<std::int32_t>;
+      /// Both rows of a pair at once, from one reading: (pair, n, ranges[2], bytes of either), with the sums.
+      { K::quantize(pair, n, &r, bytes, bytes) } noexcept -> std::same_as<std::array<std::int32_t, 2>>;
 
-  // --- Masters of fewer bits: exact. ---------------------------------------------------------------------------
-  { K::widen(halves, n, y) } noexcept;  // (halves, n, out)
-  /// Stochastic rounding: of the two neighbours of x[i] the one that noise[i], uniform in [0, 2^16), chooses, so that
-  /// the mean is x[i]. To bf16, whose infinities and NaN stay what they are (NaN quiet), and of which the greatest
-  /// numbers may become infinite.
-  { K::narrow(x, noise, n, stored) } noexcept;
-  /// To 8-bit codes: floor(x * (1 / scale) + (noise / 2^16 + zero_point)), clamped to [0, 255]; NaN takes the code 0.
-  { K::narrow(x, noise, n, g, bytes) } noexcept;
+      // --- Masters of fewer bits: exact. ---------------------------------------------------------------------------
+      { K::widen(halves, n, y) } noexcept;  // (halves, n, out)
+      /// Stochastic rounding: of the two neighbours of x[i] the one that noise[i], uniform in [0, 2^16), chooses, so
+      /// that the mean is x[i]. To bf16, whose infinities and NaN stay what they are (NaN quiet), and of which the
+      /// greatest numbers may become infinite.
+      { K::narrow(x, noise, n, stored) } noexcept;
+      /// To 8-bit codes: floor(x * (1 / scale) + (noise / 2^16 + zero_point)), clamped to [0, 255]; NaN takes the
+      /// code 0.
+      { K::narrow(x, noise, n, g, bytes) } noexcept;
 
-  // --- Bit-packed storage (layout: simd/packing.hpp): exact. --------------------------------------------------
-  /// (code panel, depth, packed panel): reads ceil(k / 4) words of each column, writes whole blocks, filled up with
-  /// zero. Codes are unsigned and below 2^Bits.
-  { K::template pack<4>(codes, n, bytes) } noexcept;
-  /// (packed panel, depth, offsets[16] or null, code panel): writes ceil(k / 4) words of each column, every byte less
-  /// its column's offset (modulo 256). `n` need not be the depth of the whole panel.
-  { K::template unpack<4>(codes, n, codes, bytes) } noexcept;
+      // --- Bit-packed storage (layout: simd/packing.hpp): exact. --------------------------------------------------
+      /// (code panel, depth, packed panel): reads ceil(k / 4) words of each column, writes whole blocks, filled up
+      /// with zero. Codes are unsigned and below 2^Bits.
+      { K::template pack<4>(codes, n, bytes) } noexcept;
+      /// (packed panel, depth, offsets[16] or null, code panel): writes ceil(k / 4) words of each column, every byte
+      /// less its column's offset (modulo 256). `n` need not be the depth of the whole panel.
+      { K::template unpack<4>(codes, n, codes, bytes) } noexcept;
 
-  // --- Matrix products. ------------------------------------------------------------------------------------------
-  /// Lays out `rows` (at most 16 rows of weights) as a panel; missing rows, and codes up to a multiple of 4, become
-  /// zero.
-  { K::pack_panel(a, y) } noexcept;      // float panel
-  { K::pack_panel(q, bytes) } noexcept;  // code panel
-  /// (code panel, first, k, grids[16], float panel): depths [first, first + k) of a panel of plain codes become
-  /// scale * (code - zero_point), one rounding, in a float panel of depth k.
-  { K::dequantize_panel(codes, n, n, &g, y) } noexcept;
-  /// c[m, j] = start[m, j] + sum_k a[m, k] * panel(j, k), for as many consecutive panels as cover c.cols(), where
-  /// start[m, j] = (accumulate ? c[m, j] : 0) + (bias ? bias[j] : 0). Bound: 2 (k + 2) ulp of the sum of the terms'
-  /// magnitudes. a and c have the same number of rows. Panels may be deeper than a has columns: what is below is left
-  /// out.
-  { K::gemm(a, x, x, false, c) } noexcept;     // (a, panels, bias or null, accumulate, c)
-  { K::gemm(a, x, x, false, c, n) } noexcept;  // (a, panels, bias or null, accumulate, c, depth of the panels)
-  /// The same of codes, a of ActivationBits with a grid for each row, weights of WeightBits in panels with the
-  /// offsets of `panel_offset`:
-  ///   c[m, j] = start[m, j] + exact[m, j] * (scale[m] * scale[j]), start as above,
-  ///   exact[m, j] = sum_k (a[m, k] - zero_point[m]) * (weight - its zero point)(j, k)
-  /// where `exact` is an integer, exact for k <= 32768, and each float operation is rounded on its own: the result is
-  /// the same on every target. row_sums[m] = sum_k a[m, k]; null is allowed where columns.zero_point is. What pads a
-  /// panel's depth to a multiple of 4 may be anything. `next` is a hint.
-  { K::template gemm<4, 4>(q, &g, const_sums, codes, columns, x, false, c, next) } noexcept;
-  /// sums[j] = sum_k x[k] * code(j, k) over a packed panel: for few rows, where reading the weights is all there is
-  /// to do. Bound as gemm.
-  { K::template gemv<4>(x, n, codes, y) } noexcept;  // (x, k, packed panel, sums[16])
+      // --- Matrix products.
+      // ------------------------------------------------------------------------------------------
+      /// Lays out `rows` (at most 16 rows of weights) as a panel; missing rows, and codes up to a multiple of 4,
+      /// become zero.
+      { K::pack_panel(a, y) } noexcept;      // float panel
+      { K::pack_panel(q, bytes) } noexcept;  // code panel
+      /// (code panel, first, k, grids[16], float panel): depths [first, first + k) of a panel of plain codes become
+      /// scale * (code - zero_point), one rounding, in a float panel of depth k.
+      { K::dequantize_panel(codes, n, n, &g, y) } noexcept;
+      /// c[m, j] = start[m, j] + sum_k a[m, k] * panel(j, k), for as many consecutive panels as cover c.cols(), where
+      /// start[m, j] = (accumulate ? c[m, j] : 0) + (bias ? bias[j] : 0). Bound: 2 (k + 2) ulp of the sum of the
+      /// terms' magnitudes. a and c have the same number of rows. Panels may be deeper than a has columns: what is
+      /// below is left out.
+      { K::gemm(a, x, x, false, c) } noexcept;     // (a, panels, bias or null, accumulate, c)
+      { K::gemm(a, x, x, false, c, n) } noexcept;  // (a, panels, bias or null, accumulate, c, depth of the panels)
+      /// The same of codes, a of ActivationBits with a grid for each row, weights of WeightBits in panels with the
+      /// offsets of `panel_offset`:
+      ///   c[m, j] = start[m, j] + exact[m, j] * (scale[m] * scale[j]), start as above,
+      ///   exact[m, j] = sum_k (a[m, k] - zero_point[m]) * (weight - its zero point)(j, k)
+      /// where `exact` is an integer, exact for k <= 32768, and each float operation is rounded on its own: the
+      /// result is the same on every target. row_sums[m] = sum_k a[m, k]; null is allowed where columns.zero_point
+      /// is. What pads a panel's depth to a multiple of 4 may be anything. `next` is a hint.
+      { K::template gemm<4, 4>(q, &g, const_sums, codes, columns, x, false, c, next) } noexcept;
+      /// sums[j] = sum_k x[k] * code(j, k) over a packed panel: for few rows, where reading the weights is all there
+      /// is to do. Bound as gemm.
+      { K::template gemv<4>(x, n, codes, y) } noexcept;  // (x, k, packed panel, sums[16])
 
-  // --- Rows. -------------------------------------------------------------------------------------------------------
-  // Bound: 4 ulp of the result, for gelu of x; 2 n ulp of the sum of the terms' magnitudes where there is a sum, and
-  // what follows from it for the results made from the sum. Terms and results below 2^-120 may be zero instead.
-  { K::dot(x, x, n) } noexcept -> std::same_as<float>;
-  { K::add(x, y, n) } noexcept;                     // y += x
-  { K::multiply(x, y, n) } noexcept;                // y *= x
-  { K::rms_norm(x, x, s, y, n) } noexcept;          // (x, gain, epsilon, out, n); out may be x
-  { K::layer_norm(x, x, x, s, y, n) } noexcept;     // (x, gain, bias, epsilon, out, n); out may be x
-  { K::softmax(y, n) } noexcept;                    // in place; exactly zero where x is -inf
-  { K::log_sum_exp(x, n) } noexcept -> std::same_as<float>;  // -inf for n = 0
-  { K::rope_half_split(y, x, x, n) } noexcept;      // (head, cos[n / 2], sin[n / 2], n), in place; n is even
-  { K::rope_interleaved(y, x, x, n) } noexcept;     // likewise
-  { K::silu(y, n) } noexcept;                       // in place: x / (1 + exp(-x))
-  { K::gelu_tanh(y, n) } noexcept;                  // in place: 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))
-  { K::gelu_erf(y, n) } noexcept;                   // in place: 0.5 x (1 + erf(x / √2))
-  { K::relu(y, n) } noexcept;                       // in place
-};
+      // --- Rows.
+      // -------------------------------------------------------------------------------------------------------
+      // Bound: 4 ulp of the result, for gelu of x; 2 n ulp of the sum of the terms' magnitudes where there is a sum,
+      // and what follows from it for the results made from the sum. Terms and results below 2^-120 may be zero
+      // instead.
+      { K::dot(x, x, n) } noexcept -> std::same_as<float>;
+      { K::add(x, y, n) } noexcept;                              // y += x
+      { K::multiply(x, y, n) } noexcept;                         // y *= x
+      { K::rms_norm(x, x, s, y, n) } noexcept;                   // (x, gain, epsilon, out, n); out may be x
+      { K::layer_norm(x, x, x, s, y, n) } noexcept;              // (x, gain, bias, epsilon, out, n); out may be x
+      { K::softmax(y, n) } noexcept;                             // in place; exactly zero where x is -inf
+      { K::log_sum_exp(x, n) } noexcept -> std::same_as<float>;  // -inf for n = 0
+      { K::rope_half_split(y, x, x, n) } noexcept;   // (head, cos[n / 2], sin[n / 2], n), in place; n is even
+      { K::rope_interleaved(y, x, x, n) } noexcept;  // likewise
+      { K::silu(y, n) } noexcept;                    // in place: x / (1 + exp(-x))
+      { K::gelu_tanh(y, n) } noexcept;               // in place: 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))
+      { K::gelu_erf(y, n) } noexcept;                // in place: 0.5 x (1 + erf(x / √2))
+      { K::relu(y, n) } noexcept;                    // in place
+    };
 
 }  // namespace zoqat::simd

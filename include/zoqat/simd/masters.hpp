@@ -32,8 +32,10 @@ void for_each_block(const compact_masters& m, std::size_t first, std::size_t n, 
 /// Writes elements [first, first + n) of a tensor as numbers to `out`, whatever their format.
 template <kernels Kernels>
 void read_masters(const parameter& p, std::size_t first, std::size_t n, float* out) noexcept {
-  if (!p.compact.halves.empty()) Kernels::widen(p.compact.halves.data() + first, n, out);
-  else if (p.compact.codes.empty()) std::copy_n(p.values.data() + first, n, out);
+  if (!p.compact.halves.empty())
+    Kernels::widen(p.compact.halves.data() + first, n, out);
+  else if (p.compact.codes.empty())
+    std::copy_n(p.values.data() + first, n, out);
   else
     detail::for_each_block(p.compact, first, n, [&](std::size_t at, std::size_t count, grid where) {
       Kernels::dequantize(p.compact.codes.data() + at, count, where, out + (at - first));
@@ -65,7 +67,8 @@ void store_masters(const parameter& p, random::stream noise, std::size_t first, 
                        words.data());
     std::memcpy(bits.data(), words.data(), sizeof bits);
     const std::uint16_t* const odds = bits.data() + before;
-    if (!p.compact.halves.empty()) Kernels::narrow(values, odds, count, p.compact.halves.data() + first);
+    if (!p.compact.halves.empty())
+      Kernels::narrow(values, odds, count, p.compact.halves.data() + first);
     else
       detail::for_each_block(p.compact, first, count, [&](std::size_t at, std::size_t m, grid where) {
         Kernels::narrow(values + (at - first), odds + (at - first), m, where, p.compact.codes.data() + at);

@@ -81,7 +81,8 @@ struct reference {
     for (std::size_t i = 0; i != n; ++i) {
       if (std::isfinite(x[i]))
         out[i].bits = static_cast<std::uint16_t>((std::bit_cast<std::uint32_t>(x[i]) + noise[i]) >> 16);
-      else out[i] = bf16(x[i]);
+      else
+        out[i] = bf16(x[i]);
     }
   }
   static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, grid g,

@@ -34,8 +34,7 @@ class drop_reader {
   void read_passages(const io::json_place& all) {
     all.for_each_member([&](const std::string&, const io::json_place& entry) {
       const std::string passage = entry["passage"].text();
-      entry["qa_pairs"].for_each(
-          [&](const io::json_place& question) { add(passage, question, golds_of(question)); });
+      entry["qa_pairs"].for_each([&](const io::json_place& question) { add(passage, question, golds_of(question)); });
     });
   }
   /// `{"passage", "question", "query_id", "answers_spans": {"spans"}}`, as Hugging Face gives it.
@@ -66,8 +65,10 @@ class drop_reader {
     bool clear = true;
     const auto add = [&](const io::json_place& answer) { clear &= add_answer(answer, golds); };
     const auto validated = question.find("validated_answers");
-    if (validated && !validated->value().empty()) validated->for_each(add);
-    else add(question["answer"]);
+    if (validated && !validated->value().empty())
+      validated->for_each(add);
+    else
+      add(question["answer"]);
     return clear ? golds : strings{};
   }
   /// Adds the texts of an answer, which is a number, a date or spans, or empty; false where it is several of these.
@@ -126,8 +127,10 @@ class drop_reader {
     for_each_record(path, read_flat);
   } else {
     with_json(path, [&](const io::json_place& all) {
-      if (all.value().is_array()) all.for_each(read_flat);
-      else reader.read_passages(all);
+      if (all.value().is_array())
+        all.for_each(read_flat);
+      else
+        reader.read_passages(all);
     });
   }
   if (left_out) *left_out = reader.left_out();

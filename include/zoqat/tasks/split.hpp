@@ -81,12 +81,10 @@ template <class Item>
   require(!evaluation.empty() || wanted.test == 0, "split: there are no items to test with");
   constexpr std::uint32_t of_training = 1, of_evaluation = 2;  // apart from what data order draws by the same seed
   const auto [train, validation] = detail::part_sizes(training.size(), wanted);
-  const auto drawn = detail::draw_distinct(
-      training.size(), train + validation,
-      {.seed = wanted.seed, .index = of_training, .use = random::purpose::data});
-  auto test = detail::draw_distinct(
-      evaluation.size(), std::min(wanted.test, evaluation.size()),
-      {.seed = wanted.test_seed, .index = of_evaluation, .use = random::purpose::data});
+  const auto drawn = detail::draw_distinct(training.size(), train + validation,
+                                           {.seed = wanted.seed, .index = of_training, .use = random::purpose::data});
+  auto test = detail::draw_distinct(evaluation.size(), std::min(wanted.test, evaluation.size()),
+                                    {.seed = wanted.test_seed, .index = of_evaluation, .use = random::purpose::data});
   std::ranges::sort(test);
   const std::span<const std::uint32_t> all = drawn;
   return {detail::items_at(training, all.first(train)), detail::items_at(training, all.subspan(train)),

@@ -47,8 +47,10 @@ struct sst2_columns {
   [[nodiscard]] static sst2_columns of_header(const std::vector<std::string_view>& fields, std::string_view place) {
     const auto find = [&](std::string_view name) {
       const auto found = std::ranges::find(fields, name);
-      require<io_error>(found != fields.end(), "{}: there is no column \"{}\"; GLUE's own test file has no labels, "
-                        "and its dev file is used in its place", place, name);
+      require<io_error>(found != fields.end(),
+                        "{}: there is no column \"{}\"; GLUE's own test file has no labels, "
+                        "and its dev file is used in its place",
+                        place, name);
       return static_cast<std::size_t>(found - fields.begin());
     };
     return {find("sentence"), find("label"), fields.size()};

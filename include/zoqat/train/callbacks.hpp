@@ -54,8 +54,8 @@ class evaluate_every {
 
 /// One line per step in a CSV file: step, loss, slope, agreed power, power, spread of the losses, rate of codes that
 /// flip, and ε (ε/Δ where units are the steps of a quantizer) and gain of each parameter group. A run that goes on
-/// appends. A line is written whole after its step, so that a run that is killed leaves no part of one. Throws io_error
-/// if the file cannot be written.
+/// appends. A line is written whole after its step, so that a run that is killed leaves no part of one. Throws
+/// io_error if the file cannot be written.
 class csv_metrics {
  public:
   /// The rate of an estimate's codes (zo::flipped_codes), taken after each step that `every` divides; none without.

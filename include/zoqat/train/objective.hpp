@@ -71,8 +71,10 @@ class language_model_loss : public lane_objective<Distribution, Executor, Kernel
     const nn::forward_pass<Kernels, typename base::lanes_type, Executor> pass{lanes, base::threads(),
                                                                               selected_[micro], base::work()};
     std::vector<nn::token_loss> of_lane(points.size());
-    if (target_ == target::teacher) nn::distillation(model_, pass, teacher_scores(micro), of_lane);
-    else nn::cross_entropy(model_, pass, std::span(of_lane));
+    if (target_ == target::teacher)
+      nn::distillation(model_, pass, teacher_scores(micro), of_lane);
+    else
+      nn::cross_entropy(model_, pass, std::span(of_lane));
     for (std::size_t i = 0; i != losses.size(); ++i) losses[i] = of_lane[i].mean();
   }
 

@@ -48,8 +48,10 @@ class progress_bar {
     std::string line = fmt::format("step {}/{}  loss {:.4f}  {:.1f} steps/s  {} left", done, report.steps, loss_,
                                    rate, duration_text((report.steps - done) / rate));
     if (report.rejected > 0) line += fmt::format("  {} steps rejected", report.rejected);
-    if (terminal_) fmt::print(out_, "\r\x1b[K{} {}", bar(done, report.steps), line);
-    else fmt::print(out_, "{}\n", line);
+    if (terminal_)
+      fmt::print(out_, "\r\x1b[K{} {}", bar(done, report.steps), line);
+    else
+      fmt::print(out_, "{}\n", line);
     std::fflush(out_);
   }
   static constexpr bool reads_parameters(const step_report&) noexcept { return false; }

@@ -23,7 +23,8 @@
 
 namespace zoqat::train {
 
-/// Mean and standard deviation of a sample, which has at least one value; the latter is 0 exactly where all are equal.
+/// Mean and standard deviation of a sample, which has at least one value; the latter is 0 exactly where all are
+/// equal.
 struct spread {
   double mean = 0, deviation = 0;
 };
@@ -61,7 +62,8 @@ class results_table {
     require(figures.size() == columns_.size(), "results_table: {} figures for {}, but there are {} columns",
             figures.size(), row, columns_.size());
     auto found = std::ranges::find(rows_, row, &entry::name);
-    if (found == rows_.end()) found = rows_.insert(found, {std::string(row), {columns_.size(), std::vector<double>()}});
+    if (found == rows_.end())
+      found = rows_.insert(found, {std::string(row), {columns_.size(), std::vector<double>()}});
     auto cell = found->cells.begin();
     for (const figure f : figures) (cell++)->push_back(f.value);
   }
@@ -110,8 +112,10 @@ class results_table {
   static io::json cell_json(const std::vector<double>& figures, int decimals) {
     io::json values = io::json::array();
     for (const double value : figures) {
-      if (decimals == 0 && std::isfinite(value)) values.push_back(static_cast<std::int64_t>(value));
-      else values.push_back(value);
+      if (decimals == 0 && std::isfinite(value))
+        values.push_back(static_cast<std::int64_t>(value));
+      else
+        values.push_back(value);
     }
     return values.size() == 1 ? values.front() : values;
   }

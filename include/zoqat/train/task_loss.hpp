@@ -83,8 +83,10 @@ class task_loss : public lane_objective<Distribution, Executor, Kernels> {
   [[nodiscard]] text_list texts_of(std::span<const std::uint32_t> items) const {
     text_list texts;
     for (const std::uint32_t i : items) {
-      if (target_ == task_target::tokens) texts.push_back(&items_[i].right());
-      else for (const eval::continuation& candidate : items_[i].candidates) texts.push_back(&candidate);
+      if (target_ == task_target::tokens)
+        texts.push_back(&items_[i].right());
+      else
+        for (const eval::continuation& candidate : items_[i].candidates) texts.push_back(&candidate);
     }
     return texts;
   }

@@ -43,16 +43,23 @@ void call_end(C& callback) {
 /// A callback that stops the run returns true from `stop()`.
 template <class C>
 bool asks_to_stop(C& callback) {
-  if constexpr (requires { { callback.stop() } -> std::convertible_to<bool>; }) return callback.stop();
-  else return false;
+  if constexpr (requires {
+                  { callback.stop() } -> std::convertible_to<bool>;
+                })
+    return callback.stop();
+  else
+    return false;
 }
 
 /// A callback looks at the parameters after a step unless its `reads_parameters(report)` says otherwise.
 template <class C>
 bool looks(const C& callback, const step_report& report) {
-  if constexpr (requires { { callback.reads_parameters(report) } -> std::convertible_to<bool>; })
+  if constexpr (requires {
+                  { callback.reads_parameters(report) } -> std::convertible_to<bool>;
+                })
     return callback.reads_parameters(report);
-  else return requires(C& c) { c.after_step(report); } || requires(C& c) { c.stop(); };
+  else
+    return requires(C& c) { c.after_step(report); } || requires(C& c) { c.stop(); };
 }
 
 /// Makes the updates of a run: in the objective's next pass where it can do that, else at once.
@@ -71,8 +78,10 @@ class updater {
   ~updater() { finish(); }  // also where a step throws: the masters are never left half way
 
   void make(const zo::update& u) {
-    if constexpr (defers) loss_.defer(u, parameters_);
-    else zo::apply(elements_, u, parameters_, threads_);
+    if constexpr (defers)
+      loss_.defer(u, parameters_);
+    else
+      zo::apply(elements_, u, parameters_, threads_);
   }
   void finish() {
     if constexpr (defers) loss_.flush(parameters_);
@@ -95,7 +104,8 @@ std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::
   const std::uint64_t here = zo::fingerprint(parameters);
   require(here == log.header().start,
           "{}: the log started from other parameters (fingerprint {:016x}, here {:016x}): use the model, options and "
-          "instruction set it was made with", log.path().native(), log.header().start, here);
+          "instruction set it was made with",
+          log.path().native(), log.header().start, here);
   std::uint32_t next = 0;
   for (const zo::update& u : updates) {
     zo::apply(elements, u, parameters, threads);
@@ -116,16 +126,18 @@ void require_match(const Objective& loss, const Estimator& estimator) {
     require(std::string_view(loss.elements().name()) == estimator.elements.name(),
             "train::run: the objective's lanes are along {} directions, but the estimator's are {}",
             loss.elements().name(), estimator.elements.name());
-  if constexpr (requires { { loss.elements() == estimator.elements } -> std::convertible_to<bool>; })
+  if constexpr (requires {
+                  { loss.elements() == estimator.elements } -> std::convertible_to<bool>;
+                })
     require(loss.elements() == estimator.elements,
             "train::run: the objective's lanes and the estimator's are along {} directions of different settings",
             estimator.elements.name());
 }
 
 template <class C>
-inline constexpr bool is_callback =
-    requires(C& c) { c.begin(0u, 0u); } || requires(C& c, const step_report& r) { c.after_step(r); } ||
-    requires(C& c) { c.end(); } || requires(C& c) { c.stop(); };
+inline constexpr bool is_callback = requires(C& c) { c.begin(0u, 0u); } || requires(C& c, const step_report& r) {
+  c.after_step(r);
+} || requires(C& c) { c.end(); } || requires(C& c) { c.stop(); };
 
 }  // namespace detail
 

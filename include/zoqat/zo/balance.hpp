@@ -25,7 +25,7 @@ struct balanced_scales {
 };
 
 struct balance_options {
-  double relative_elevation = 0.05;  ///< of all groups together, relative to the loss at the start
+  double relative_elevation = 0.05;                     ///< of all groups together, relative to the loss at the start
   per_group<bool> groups = per_group<bool>::all(true);  ///< which groups take part
   std::uint32_t probes = 8;  ///< directions per measurement, each on data of its own if the objective selects some
   std::uint32_t rounds = 3;  ///< measurements, each correcting ε by a square root, at most to a quarter or twice
@@ -81,11 +81,11 @@ template <parameter_store Store, objective Objective>
   return result;
 }
 
-/// Balanced scales apportioned anew, at the same elevation, for the least error where most of a slope is what rounding
-/// makes of it, as at a few bits. That part, σ², does not follow ε, and puts an error of d_k σ² / ε_k² into a group of
-/// d_k elements. With elevations h_k ε_k² of a given sum the whole error is least where ε_k² ∝ √(d_k / h_k), and is then
-/// (Σ √(d_k h_k))² instead of groups · Σ d_k h_k: groups of many elements move further than balanced ones, groups of few
-/// less. For slopes without noise see `best_scales`. ε keeps to the bounds in `options`.
+/// Balanced scales apportioned anew, at the same elevation, for the least error where most of a slope is what
+/// rounding makes of it, as at a few bits. That part, σ², does not follow ε, and puts an error of d_k σ² / ε_k² into
+/// a group of d_k elements. With elevations h_k ε_k² of a given sum the whole error is least where ε_k² ∝ √(d_k /
+/// h_k), and is then (Σ √(d_k h_k))² instead of groups · Σ d_k h_k: groups of many elements move further than
+/// balanced ones, groups of few less. For slopes without noise see `best_scales`. ε keeps to the bounds in `options`.
 [[nodiscard]] inline balanced_scales for_least_error(const balanced_scales& balanced,
                                                      const balance_options& options = {}) {
   double groups = 0, sum = 0;  // in a balanced group h_k is a share of the elevation over ε_k²
@@ -99,7 +99,8 @@ template <parameter_store Store, objective Objective>
     if (before == 0) continue;
     const double best = std::sqrt(groups / sum * before * std::sqrt(balanced.elements[group]));
     result.epsilon[group] = std::clamp(static_cast<float>(best), options.smallest_epsilon, options.largest_epsilon);
-    result.elevation += balanced.elevation / groups * std::pow(static_cast<double>(result.epsilon[group]) / before, 2);
+    result.elevation +=
+        balanced.elevation / groups * std::pow(static_cast<double>(result.epsilon[group]) / before, 2);
   }
   return result;
 }

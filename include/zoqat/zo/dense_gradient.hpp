@@ -43,9 +43,9 @@ void add_direction(const Distribution& elements, const direction& along, const p
   });
 }
 
-/// Writes the gradient that an estimate stands for, (1/q) Σ_i slope[i]/ε · u_i, which nothing else in the library ever
-/// makes. Parameters are measured in their units: component i is ∂L/∂(θ_i / unit). Groups that did not move get 0.
-/// Directions are those that updates go along, `of_update(elements)`. `e` is not rejected. Cost: q directions.
+/// Writes the gradient that an estimate stands for, (1/q) Σ_i slope[i]/ε · u_i, which nothing else in the library
+/// ever makes. Parameters are measured in their units: component i is ∂L/∂(θ_i / unit). Groups that did not move get
+/// 0. Directions are those that updates go along, `of_update(elements)`. `e` is not rejected. Cost: q directions.
 template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store>
 void dense_gradient(const Distribution& elements, const estimate& e, Store& parameters, std::span<double> out) {
   std::ranges::fill(out, 0.0);

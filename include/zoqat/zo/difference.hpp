@@ -13,14 +13,13 @@ namespace zoqat::zo {
 /// `lanes(q)` points for q perturbations by +ε; `slopes` turns the losses there into q slopes, in units of the loss:
 /// slope / ε is the derivative along the direction.
 template <class D>
-concept difference =
-    std::copyable<D> && requires(const D& d, std::size_t q, std::span<const perturbation> along,
-                                 std::span<perturbation> lanes, std::span<const double> losses,
-                                 std::span<double> slopes) {
-      { d.lanes(q) } -> std::convertible_to<std::size_t>;
-      d.place(along, lanes);
-      d.slopes(along, losses, slopes);
-    };
+concept difference = std::copyable<D> && requires(const D& d, std::size_t q, std::span<const perturbation> along,
+                                                  std::span<perturbation> lanes, std::span<const double> losses,
+                                                  std::span<double> slopes) {
+  { d.lanes(q) } -> std::convertible_to<std::size_t>;
+  d.place(along, lanes);
+  d.slopes(along, losses, slopes);
+};
 
 /// Central differences: the antithetic pair (+εu, −εu) of every direction. The even terms of the loss cancel, so
 /// on a quadratic the estimate is exact in expectation at any ε, and noise common to both lanes drops out.

@@ -36,12 +36,11 @@ concept elementwise_distribution =
 /// Likewise where an element's place in its tensor counts, its row or which others there are: `fill` writes elements
 /// [first, first + n) of the direction in a tensor, a pure function of the direction and the tensor's id and shape.
 template <class D>
-concept shaped_distribution =
-    std::copyable<D> && requires(const D& d, const direction& along, const parameter& p, std::uint64_t first,
-                                 float* out, std::size_t n) {
-      { d.name() } -> std::convertible_to<const char*>;
-      { d.template fill<simd::default_kernels>(along, p, first, out, n) } noexcept;
-    };
+concept shaped_distribution = std::copyable<D> && requires(const D& d, const direction& along, const parameter& p,
+                                                           std::uint64_t first, float* out, std::size_t n) {
+  { d.name() } -> std::convertible_to<const char*>;
+  { d.template fill<simd::default_kernels>(along, p, first, out, n) } noexcept;
+};
 
 /// What directions an estimate is measured and an update is made along. One with settings compares equal (==) to
 /// those that have the same, so that a run can tell whether it measures and moves along the same directions.
@@ -52,27 +51,32 @@ concept distribution = elementwise_distribution<D> || shaped_distribution<D>;
 template <simd::kernels Kernels = simd::default_kernels, distribution Distribution>
 void fill_direction(const Distribution& elements, const direction& along, const parameter& p, std::uint64_t first,
                     float* out, std::size_t n) noexcept {
-  if constexpr (shaped_distribution<Distribution>) elements.template fill<Kernels>(along, p, first, out, n);
-  else elements.template fill<Kernels>(along.of_tensor(p.id), first, out, n);
+  if constexpr (shaped_distribution<Distribution>)
+    elements.template fill<Kernels>(along, p, first, out, n);
+  else
+    elements.template fill<Kernels>(along.of_tensor(p.id), first, out, n);
 }
 
 /// What an update is made along that was measured along `elements`: the same, unless they have an `of_update()`
 /// that says otherwise.
 template <distribution Distribution>
 [[nodiscard]] constexpr auto of_update(const Distribution& elements) noexcept {
-  if constexpr (requires { { elements.of_update() } -> distribution; }) return elements.of_update();
-  else return elements;
+  if constexpr (requires {
+                  { elements.of_update() } -> distribution;
+                })
+    return elements.of_update();
+  else
+    return elements;
 }
 
 /// One that can give its elements as bits where they are all +1 or -1: where `d.gives_signs()`, `fill_signs` writes
 /// superblocks [superblock, superblock + count) of a stream as `sign_run` lays them out, the elements of `fill`.
 template <class D>
-concept sign_distribution =
-    distribution<D> && requires(const D& d, random::stream s, std::uint64_t superblock, std::size_t count,
-                                std::uint32_t* words) {
-      { d.gives_signs() } noexcept -> std::same_as<bool>;
-      { d.template fill_signs<simd::default_kernels>(s, superblock, count, words) } noexcept;
-    };
+concept sign_distribution = distribution<D> && requires(const D& d, random::stream s, std::uint64_t superblock,
+                                                        std::size_t count, std::uint32_t* words) {
+  { d.gives_signs() } noexcept -> std::same_as<bool>;
+  { d.template fill_signs<simd::default_kernels>(s, superblock, count, words) } noexcept;
+};
 
 /// u ~ N(0, I): eq. 2 of the paper. E‖ĝ‖² = (d + 2)‖g‖² for one direction on a linear loss.
 struct gaussian {
@@ -83,8 +87,8 @@ struct gaussian {
   }
 };
 
-/// The same distribution from rounds of AES (ARS) in place of Philox: other directions, at two thirds of the time where
-/// AES is an instruction and at several times the time where it is not.
+/// The same distribution from rounds of AES (ARS) in place of Philox: other directions, at two thirds of the time
+/// where AES is an instruction and at several times the time where it is not.
 struct gaussian_ars {
   static constexpr const char* name() noexcept { return "gaussian_ars"; }
   template <class Kernels>
@@ -117,8 +121,10 @@ struct either {
   }
   template <class Kernels>
   void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
-    if (is_gaussian) gaussian::fill<Kernels>(s, first, out, n);
-    else rademacher::fill<Kernels>(s, first, out, n);
+    if (is_gaussian)
+      gaussian::fill<Kernels>(s, first, out, n);
+    else
+      rademacher::fill<Kernels>(s, first, out, n);
   }
   [[nodiscard]] constexpr bool gives_signs() const noexcept { return !is_gaussian; }
   template <class Kernels>

@@ -49,8 +49,10 @@ inline constexpr std::uint32_t no_tensor = 0xffffffffu;
 /// Whether distributions that others are made of have the same settings, where they have any.
 template <class Base>
 [[nodiscard]] constexpr bool same_settings(const Base& a, const Base& b) noexcept {
-  if constexpr (std::equality_comparable<Base>) return a == b;
-  else return true;
+  if constexpr (std::equality_comparable<Base>)
+    return a == b;
+  else
+    return true;
 }
 
 /// "prefix base", made when the program is compiled.

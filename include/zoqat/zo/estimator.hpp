@@ -19,10 +19,10 @@ namespace zoqat::zo {
 /// The function that is minimised: writes the loss at each lane's point, on one micro-batch of the step's data, into
 /// `losses`: same length, same order. All lanes see the same data.
 template <class O>
-concept objective = requires(O& loss, std::span<const perturbation> lanes, std::size_t micro_batch,
-                             std::span<double> losses) {
-  { loss(lanes, micro_batch, losses) };
-};
+concept objective =
+    requires(O& loss, std::span<const perturbation> lanes, std::size_t micro_batch, std::span<double> losses) {
+      { loss(lanes, micro_batch, losses) };
+    };
 
 /// Estimates the gradient of an objective from its values alone (eq. 2): with ε per group and unit variance
 /// directions it is unbiased for the gradient of the objective smoothed over that ε. Holds settings only; every

@@ -27,8 +27,8 @@ struct fixed_quantizer {
   }
 };
 
-/// Q(w + εU), U ~ N(0, 1): what a perturbed weight is on average, and how that changes with w. The exact counterpart of
-/// what a zeroth-order method sees of a quantizer. `square` is E Q².
+/// Q(w + εU), U ~ N(0, 1): what a perturbed weight is on average, and how that changes with w. The exact counterpart
+/// of what a zeroth-order method sees of a quantizer. `square` is E Q².
 struct smoothed_weight {
   double mean = 0, square = 0, mean_slope = 0, square_slope = 0;
 

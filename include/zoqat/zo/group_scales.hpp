@@ -31,8 +31,7 @@ namespace zoqat::zo {
   per_group<float> epsilon;
   for (const parameter_group group : all_parameter_groups)
     if (elements[group] > 0)
-      epsilon[group] =
-          static_cast<float>(slope * std::sqrt(std::sqrt(elements[group]) / (gradient[group] * sum)));
+      epsilon[group] = static_cast<float>(slope * std::sqrt(std::sqrt(elements[group]) / (gradient[group] * sum)));
   return epsilon;
 }
 

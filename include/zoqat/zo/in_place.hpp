@@ -33,8 +33,10 @@ class in_place_objective {
     const restore_on_exit masters(parameters_, backup_);
     for (std::size_t i = 0; i != points.size(); ++i) {
       masters.for_each([&](const parameter& master, const parameter& buffer) { move(points[i], master, buffer); });
-      if constexpr (std::invocable<Loss&, std::size_t>) losses[i] = static_cast<double>(loss_(micro_batch));
-      else losses[i] = static_cast<double>(loss_());
+      if constexpr (std::invocable<Loss&, std::size_t>)
+        losses[i] = static_cast<double>(loss_(micro_batch));
+      else
+        losses[i] = static_cast<double>(loss_());
     }
   }
 

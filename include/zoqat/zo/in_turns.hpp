@@ -13,10 +13,11 @@
 
 namespace zoqat::zo {
 
-/// An objective that is given a few lanes at a time, however many a step has: the activations of a pass take the memory
-/// of so many lanes, and steps of many directions no more than one pair. What lanes share, such as the unpacking of
-/// frozen weights, is done once for each turn. Losses are those of all lanes at once, where lanes do not influence each
-/// other. Everything else that a trainer asks an objective for is asked of `loss`, which must outlive this.
+/// An objective that is given a few lanes at a time, however many a step has: the activations of a pass take the
+/// memory of so many lanes, and steps of many directions no more than one pair. What lanes share, such as the
+/// unpacking of frozen weights, is done once for each turn. Losses are those of all lanes at once, where lanes do not
+/// influence each other. Everything else that a trainer asks an objective for is asked of `loss`, which must outlive
+/// this.
 template <class Loss>
 class in_turns {
  public:

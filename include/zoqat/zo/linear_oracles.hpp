@@ -26,7 +26,8 @@ inline constexpr double gaussian = 3, rademacher = 1, uniform = 9.0 / 5;
 }  // namespace kurtosis
 
 /// Independent elements, q independent directions: (d − 2 + κ)‖g‖² / q. From E(g·u)²‖u‖² = (d − 1 + κ)‖g‖².
-[[nodiscard]] constexpr double linear_mse(double d, double fourth_moment, double squared_norm, double q = 1) noexcept {
+[[nodiscard]] constexpr double linear_mse(double d, double fourth_moment, double squared_norm,
+                                          double q = 1) noexcept {
   return (d - 2 + fourth_moment) * squared_norm / q;
 }
 /// u uniform on the sphere of radius √d: ‖u‖² = d has no spread, so (d − 1)‖g‖² / q, as little as Rademacher.
@@ -45,12 +46,14 @@ inline constexpr double gaussian = 3, rademacher = 1, uniform = 9.0 / 5;
   return (d / q - 1) * squared_norm;
 }
 /// u = UVᵀ/√r with Gaussian U of [m, r] and V of [n, r], on an m × n matrix: (mn + 1 + 2(m + n + 1)/r)‖g‖² / q.
-[[nodiscard]] constexpr double low_rank_mse(double m, double n, double r, double squared_norm, double q = 1) noexcept {
+[[nodiscard]] constexpr double low_rank_mse(double m, double n, double r, double squared_norm,
+                                            double q = 1) noexcept {
   return (m * n + 1 + 2 * (m + n + 1) / r) * squared_norm / q;
 }
 /// u = √(mn)/r · UΞVᵀ with orthonormal columns of U and V and Gaussian Ξ of [r, r] (SubZero):
 /// (mn(1 + 2/r²) − 1)‖g‖² / q.
-[[nodiscard]] constexpr double subspace_mse(double m, double n, double r, double squared_norm, double q = 1) noexcept {
+[[nodiscard]] constexpr double subspace_mse(double m, double n, double r, double squared_norm,
+                                            double q = 1) noexcept {
   return (m * n * (1 + 2 / (r * r)) - 1) * squared_norm / q;
 }
 

@@ -46,7 +46,7 @@ template <schedule Schedule = linear_decay>
 struct parabolic {
   balanced_scales scales;
   double trust = 0.6;
-  double outlier = 3;  ///< slopes are bounded at this many times their root mean square
+  double outlier = 3;   ///< slopes are bounded at this many times their root mean square
   double reach = 0.25;  ///< no step goes further than this many times the perturbation that measured it
   Schedule schedule{};
   signal_gauge gauge{};

@@ -44,7 +44,8 @@ template <distribution Distribution>
 [[nodiscard]] constexpr bool serves_signs(const Distribution& elements, std::size_t granularity) noexcept {
   if constexpr (sign_distribution<Distribution>)
     return elements.gives_signs() && granularity % sign_run::granularity == 0;
-  else return false;
+  else
+    return false;
 }
 
 /// Elements [first, first + n) of a direction as signs, in `words`: sign_run::words_of(first, n) of them.
@@ -119,15 +120,17 @@ void perturb_moving(const Distribution& elements, const parameter& p, const dire
   }
 }
 
-/// out[lane * stride + i] = values[i] + scale · unit · u[first + i], where `values` are elements [first, first + n) of
-/// `p`. The values of one lane may be overwritten.
+/// out[lane * stride + i] = values[i] + scale · unit · u[first + i], where `values` are elements [first, first + n)
+/// of `p`. The values of one lane may be overwritten.
 template <simd::kernels Kernels, distribution Distribution>
 void perturb(const Distribution& elements, const parameter& p, const direction& along, std::span<const float> scales,
              std::size_t first, std::size_t n, const float* values, float* out, std::size_t stride) noexcept {
   bool moves = false;
   for (std::size_t lane = 0; lane != scales.size(); ++lane) {
-    if (scales[lane] != 0) moves = true;
-    else std::copy_n(values, n, out + lane * stride);  // bit by bit: -0 + 0 would be +0
+    if (scales[lane] != 0)
+      moves = true;
+    else
+      std::copy_n(values, n, out + lane * stride);  // bit by bit: -0 + 0 would be +0
   }
   if (!moves) return;
   if constexpr (sign_distribution<Distribution>) {
@@ -192,8 +195,7 @@ class lanes {
   template <class F>
   void sweep_rows(const parameter& p, std::size_t first, std::size_t count, sweep_scratch& scratch, F&& f) const {
     const std::size_t rows = std::max<std::size_t>(1, detail::swept_at_a_time / p.row_size);
-    for (std::size_t r = 0; r < count; r += rows)
-      sweep_block(p, first, r, std::min(rows, count - r), scratch, f);
+    for (std::size_t r = 0; r < count; r += rows) sweep_block(p, first, r, std::min(rows, count - r), scratch, f);
   }
 
  private:
@@ -211,8 +213,7 @@ class lanes {
       for (std::size_t i = 0; i != count; ++i) {
         const float unit = p.unit.empty() ? 1.0f : p.unit[first + r + i];
         std::array<lane_values, 2> row;
-        for (std::size_t j = 0; j != scales.size(); ++j)
-          row[j] = part_of(block, i * p.row_size, scales[j], unit);
+        for (std::size_t j = 0; j != scales.size(); ++j) row[j] = part_of(block, i * p.row_size, scales[j], unit);
         f(r + i, lane, std::span<const lane_values>(row.data(), scales.size()));
       }
     });

@@ -15,8 +15,8 @@
 
 namespace zoqat::zo {
 
-/// A function of all parameters as one vector, as an objective: `f(point)` or `f(point, micro_batch)`, where `point` is
-/// a span of floats, tensor after tensor. For small problems whose gradient is known; a network reads `zo::lanes`.
+/// A function of all parameters as one vector, as an objective: `f(point)` or `f(point, micro_batch)`, where `point`
+/// is a span of floats, tensor after tensor. For small problems whose gradient is known; a network reads `zo::lanes`.
 /// Every lane makes its direction anew. If `f.select(step)` exists it is called before the evaluations of a step.
 ///
 /// Copies have buffers of their own and only read the store, so that each thread can have one.
@@ -41,8 +41,10 @@ class point_objective {
         at += p.size();
       });
       const std::span<const float> point(point_);
-      if constexpr (std::invocable<F&, std::span<const float>>) losses[lane] = static_cast<double>(f_(point));
-      else losses[lane] = static_cast<double>(f_(point, micro_batch));
+      if constexpr (std::invocable<F&, std::span<const float>>)
+        losses[lane] = static_cast<double>(f_(point));
+      else
+        losses[lane] = static_cast<double>(f_(point, micro_batch));
     }
   }
 

@@ -11,11 +11,11 @@ namespace zoqat::zo::oracle {
 /// A quadratic loss f(θ + x) = value + ⟨g, x⟩ + ½ xᵀHx, as the numbers that errors depend on.
 struct quadratic_loss {
   double dimension = 0;
-  double value = 0;                ///< f at the masters
-  double squared_norm = 0;         ///< ‖g‖²
-  double trace = 0;                ///< tr H
-  double squared_trace = 0;        ///< tr H², the sum of squares of all elements
-  double squared_off_diagonal = 0; ///< Σ_{i≠j} H_ij²
+  double value = 0;                 ///< f at the masters
+  double squared_norm = 0;          ///< ‖g‖²
+  double trace = 0;                 ///< tr H
+  double squared_trace = 0;         ///< tr H², the sum of squares of all elements
+  double squared_off_diagonal = 0;  ///< Σ_{i≠j} H_ij²
 
   /// Of a dense row-major Hessian [d, d].
   [[nodiscard]] static constexpr quadratic_loss of(double value, std::span<const double> g,
@@ -60,10 +60,10 @@ struct quadratic_loss {
          forward_quadratic_mse(f, epsilon);
 }
 
-/// q ≥ 2 Gaussian directions, each compared with the mean of the others (`leave_one_out`): the value and the trace are
-/// common to all and drop out, what is left of the curvature is its spread, (ε²/4)[2(d + 4)/q + 2d/(q(q − 1))] tr H²
-/// on top of (d + 1)‖g‖²/(q − 1). Forward differences keep (tr H)², by far the larger where many eigenvalues share a
-/// sign.
+/// q ≥ 2 Gaussian directions, each compared with the mean of the others (`leave_one_out`): the value and the trace
+/// are common to all and drop out, what is left of the curvature is its spread, (ε²/4)[2(d + 4)/q + 2d/(q(q − 1))] tr
+/// H² on top of (d + 1)‖g‖²/(q − 1). Forward differences keep (tr H)², by far the larger where many eigenvalues share
+/// a sign.
 [[nodiscard]] constexpr double leave_one_out_quadratic_mse(const quadratic_loss& f, double epsilon,
                                                            double q) noexcept {
   const double spread = epsilon * epsilon / 2 * f.squared_trace;

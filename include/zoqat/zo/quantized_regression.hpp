@@ -13,14 +13,17 @@
 namespace zoqat::zo {
 
 /// A linear layer with quantized weights fitted to targets: L(W) = 1/2n Σ ‖Q(W)x − t‖² over n samples. The smallest
-/// problem where first-order QAT and zeroth-order QAT are both exact: the straight-through gradient and the gradient of
-/// the smoothed loss f_ε(W) = E L(W + εU), which a zeroth-order estimate has for its mean, are both closed forms.
+/// problem where first-order QAT and zeroth-order QAT are both exact: the straight-through gradient and the gradient
+/// of the smoothed loss f_ε(W) = E L(W + εU), which a zeroth-order estimate has for its mean, are both closed forms.
 class quantized_regression {
  public:
   /// `inputs` [n, in_features] and `targets` [n, out_features], row-major. Throws value_error where they do not fit.
   quantized_regression(std::size_t in_features, std::size_t out_features, std::vector<double> inputs,
                        std::vector<double> targets, fixed_quantizer quantizer)
-      : in_(in_features), out_(out_features), inputs_(std::move(inputs)), targets_(std::move(targets)),
+      : in_(in_features),
+        out_(out_features),
+        inputs_(std::move(inputs)),
+        targets_(std::move(targets)),
         quantizer_(quantizer) {
     require(in_ > 0 && out_ > 0 && inputs_.size() % in_ == 0 && !inputs_.empty() &&
                 targets_.size() == inputs_.size() / in_ * out_,
@@ -68,8 +71,8 @@ class quantized_regression {
                       [&](std::size_t row, const double* x, double residual) {
                         for (std::size_t i = 0; i != in_; ++i) {
                           const smoothed_weight& v = s[row * in_ + i];
-                          g[row * in_ + i] += (residual * x[i] * v.mean_slope + x[i] * x[i] * v.variance_slope() / 2) /
-                                              samples();
+                          g[row * in_ + i] +=
+                              (residual * x[i] * v.mean_slope + x[i] * x[i] * v.variance_slope() / 2) / samples();
                         }
                       });
     return g;

@@ -44,9 +44,9 @@ template <parameter_store Store>
 
 /// What a run started from.
 struct run_header {
-  std::uint64_t seed = 0;         ///< of the directions
-  std::uint64_t start = 0;        ///< `fingerprint` of the parameters before the first step
-  std::string settings{};         ///< whatever the trainer needs to make the start again; free text
+  std::uint64_t seed = 0;   ///< of the directions
+  std::uint64_t start = 0;  ///< `fingerprint` of the parameters before the first step
+  std::string settings{};   ///< whatever the trainer needs to make the start again; free text
   friend bool operator==(const run_header&, const run_header&) = default;
 };
 

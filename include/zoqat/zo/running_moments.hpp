@@ -36,8 +36,7 @@ class running_moments {
   }
   /// Standard deviation of the mean.
   [[nodiscard]] double standard_error() const noexcept {
-    return count_ < 2 ? std::numeric_limits<double>::infinity()
-                      : std::sqrt(variance() / static_cast<double>(count_));
+    return count_ < 2 ? std::numeric_limits<double>::infinity() : std::sqrt(variance() / static_cast<double>(count_));
   }
 
  private:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <concepts>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <numbers>
 

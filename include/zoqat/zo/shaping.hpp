@@ -10,9 +10,8 @@ namespace zoqat::zo {
 /// `shape(slopes, spread)`, with the spread of the losses (see `estimate::spread`). The slopes of an update are those
 /// of its estimate, so a log replays whatever was done to them.
 template <class S>
-concept slope_shaping = std::copyable<S> && requires(const S& shape, std::span<float> slopes, float spread) {
-  shape(slopes, spread);
-};
+concept slope_shaping =
+    std::copyable<S> && requires(const S& shape, std::span<float> slopes, float spread) { shape(slopes, spread); };
 
 /// Slopes stay as they were measured.
 struct as_measured {

@@ -13,11 +13,11 @@
 
 namespace zoqat::zo {
 
-/// A small network with fake quantization and its straight-through gradient, in double and by hand: the reference that
-/// first-order QAT is compared with. Layers without biases, tanh between them; L = 1/2n Σ ‖y − t‖² over n samples. The
-/// weights are one vector, layer after layer, each [out, in] row-major. Weights are quantized by one quantizer, the
-/// inputs of all layers but the first by another; a step of 0 leaves either in full precision, and then the gradient
-/// is exact.
+/// A small network with fake quantization and its straight-through gradient, in double and by hand: the reference
+/// that first-order QAT is compared with. Layers without biases, tanh between them; L = 1/2n Σ ‖y − t‖² over n
+/// samples. The weights are one vector, layer after layer, each [out, in] row-major. Weights are quantized by one
+/// quantizer, the inputs of all layers but the first by another; a step of 0 leaves either in full precision, and
+/// then the gradient is exact.
 class ste_network {
  public:
   struct quantizers {
@@ -25,18 +25,18 @@ class ste_network {
   };
 
   /// `widths` are the sizes of the inputs, of what is between layers, and of the outputs: two of them make a linear
-  /// layer. `inputs` [n, widths.front()] and `targets` [n, widths.back()], row-major. Throws value_error where they do
-  /// not fit.
+  /// layer. `inputs` [n, widths.front()] and `targets` [n, widths.back()], row-major. Throws value_error where they
+  /// do not fit.
   ste_network(std::vector<std::size_t> widths, std::vector<double> inputs, std::vector<double> targets,
               quantizers how)
       : widths_(std::move(widths)), inputs_(std::move(inputs)), targets_(std::move(targets)), quantize_(how) {
     require(widths_.size() >= 2 && std::ranges::find(widths_, 0u) == widths_.end(),
             "ste_network: {} widths; there must be at least 2, none of them 0", widths_.size());
     samples_ = inputs_.size() / widths_.front();
-    require(samples_ > 0 && inputs_.size() == samples_ * widths_.front() &&
-                targets_.size() == samples_ * widths_.back(),
-            "ste_network: {} inputs and {} targets make no samples of {} and {}", inputs_.size(), targets_.size(),
-            widths_.front(), widths_.back());
+    require(
+        samples_ > 0 && inputs_.size() == samples_ * widths_.front() && targets_.size() == samples_ * widths_.back(),
+        "ste_network: {} inputs and {} targets make no samples of {} and {}", inputs_.size(), targets_.size(),
+        widths_.front(), widths_.back());
   }
 
   /// Weights in all.
@@ -103,8 +103,8 @@ class ste_network {
     }
     return layers;
   }
-  /// Adds to the gradient [out, in] of a layer what `back`, the derivative by its outputs, makes of it, and returns the
-  /// derivative by what is before the activation function and quantizer of its inputs.
+  /// Adds to the gradient [out, in] of a layer what `back`, the derivative by its outputs, makes of it, and returns
+  /// the derivative by what is before the activation function and quantizer of its inputs.
   [[nodiscard]] std::vector<double> backward(const layer_values& in, std::span<const double> w,
                                              std::span<const double> back, std::span<double> g,
                                              bool through_activation) const {

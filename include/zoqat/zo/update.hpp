@@ -48,8 +48,7 @@ void move_values(const Distribution& elements, const update& u, const parameter&
 template <simd::kernels Kernels, distribution Distribution>
 void move(const Distribution& elements, const update& u, const parameter& p, std::size_t first,
           std::size_t n) noexcept {
-  if (p.compact.size() == 0)
-    return move_values<Kernels>(elements, u, p, first, n, p.values.data() + first);
+  if (p.compact.size() == 0) return move_values<Kernels>(elements, u, p, first, n, p.values.data() + first);
   const random::stream noise{.seed = u.seed, .step = u.step, .tensor = p.id, .use = random::purpose::rounding};
   for_each_chunk<Kernels>(p, first, n, [&](std::size_t at, std::size_t count, float* values) {
     move_values<Kernels>(elements, u, p, at, count, values);

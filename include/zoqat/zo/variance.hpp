@@ -25,8 +25,7 @@ namespace zoqat::zo {
 class estimator_error {
  public:
   /// `components`: whether the error of each component is followed, which the bias needs; 24 bytes each.
-  explicit estimator_error(std::size_t dimension, bool components = true)
-      : components_(components ? dimension : 0) {}
+  explicit estimator_error(std::size_t dimension, bool components = true) : components_(components ? dimension : 0) {}
 
   /// Takes in an estimate of `truth`; both of the same size.
   void add(std::span<const double> estimated, std::span<const double> truth) {
@@ -107,16 +106,18 @@ template <class Make, executor Executor>
       return how.first_step + how.samples / tasks * i + std::min(i, how.samples % tasks);
     };
     for (std::uint64_t step = step_of(task); step != step_of(task + 1); ++step) {
-      if (sampler(static_cast<std::uint32_t>(step), std::span<double>(estimated))) parts[task].add(estimated, truth);
-      else parts[task].add_rejected();
+      if (sampler(static_cast<std::uint32_t>(step), std::span<double>(estimated)))
+        parts[task].add(estimated, truth);
+      else
+        parts[task].add_rejected();
     }
   });
   for (std::size_t task = 1; task != tasks; ++task) parts[0].merge(parts[task]);
   return parts[0];
 }
 
-/// What takes a step and an objective to an estimate: `estimator<...>`, and whatever a user writes like it. `elements`
-/// is the distribution of its directions.
+/// What takes a step and an objective to an estimate: `estimator<...>`, and whatever a user writes like it.
+/// `elements` is the distribution of its directions.
 template <class E, class Objective>
 concept gradient_estimator = requires(const E& e, Objective& loss) {
   { e(std::uint32_t{}, loss) } -> std::convertible_to<estimate>;

@@ -30,8 +30,7 @@ namespace zoqat::simd::HWY_NAMESPACE {
 /// panels and an element of `a`.
 inline constexpr std::size_t tile_panels = panel_vectors == 1 ? 2 : 1;
 inline constexpr std::size_t tile_sums = HWY_ARCH_ARM_A64 || HWY_MAX_BYTES == 64 ? 24 : HWY_NATIVE_FMA ? 12 : 8;
-inline constexpr std::size_t tile_rows =
-    HWY_TARGET == HWY_SCALAR ? 1 : tile_sums / (tile_panels * panel_vectors);
+inline constexpr std::size_t tile_rows = HWY_TARGET == HWY_SCALAR ? 1 : tile_sums / (tile_panels * panel_vectors);
 
 /// Sums that a tile needs for the latency of its multiply-adds to disappear: a tile of fewer has several of each.
 inline constexpr std::size_t least_sums = HWY_MAX_BYTES == 64 ? 16 : 8;
@@ -97,9 +96,8 @@ HWY_INLINE void for_each_tile(const float* bias, bool accumulate, matrix_view<fl
   for (; j + width <= c.cols(); j += width) {
     const tile_output output{accumulate ? c.data() + j : zeros, accumulate ? c.stride() : 0, bias ? bias + j : zeros,
                              c.data() + j, c.stride()};
-    for_each_row_tile(c.rows(), [=]<std::size_t Rows>(std::size_t m) HWY_ATTR {
-      tile.template operator()<Rows, Panels>(m, j, output.row(m));
-    });
+    for_each_row_tile(c.rows(), [=]<std::size_t Rows>(std::size_t m)
+                                    HWY_ATTR { tile.template operator()<Rows, Panels>(m, j, output.row(m)); });
   }
   if constexpr (Panels > 1)
     for_each_tile<Panels / 2>(bias, accumulate, c, tile, j);

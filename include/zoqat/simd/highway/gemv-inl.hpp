@@ -122,7 +122,7 @@ struct gemv_kernels {
     if (k == 0) return;
     for (std::size_t j = 0; j != panel_width; j += lanes) {
       auto total = hn::Zero(tag<float>{});
-      unroll<plane_count<Bits>>([&](auto p) ZOQAT_INLINE_LAMBDA {
+      unroll<plane_count<Bits> >([&](auto p) ZOQAT_INLINE_LAMBDA {
         constexpr int width = planes<Bits>[p].width, field = planes<Bits>[p].shift, from = planes<Bits>[p].offset;
         const auto sum = multiply_plane<width>(x, k, bytes + from + 4 * j, sizeof(packed_block<Bits>));
         total = hn::MulAdd(sum, hn::Set(tag<float>{}, static_cast<float>(1 << field)), total);

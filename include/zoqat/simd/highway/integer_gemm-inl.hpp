@@ -61,7 +61,7 @@ struct integer_gemm_kernels {
 #if HWY_TARGET == HWY_SCALAR
     reference::gemm<ActivationBits, WeightBits>(a, grids, row_sums, panels, columns, bias, accumulate, c);
 #else
-    multiply_by<dot4<ActivationBits, WeightBits>>(a, grids, row_sums, panels, columns, bias, accumulate, c, next);
+    multiply_by<dot4<ActivationBits, WeightBits> >(a, grids, row_sums, panels, columns, bias, accumulate, c, next);
 #endif
   }
 
@@ -102,10 +102,8 @@ struct integer_gemm_kernels {
       const auto scale = hn::Set(d, grids[r].scale);
       const tile_output row = to.row(r);
       unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
-        const auto exact =
-            hn::Sub(sums[r * across + v], hn::Mul(zero_point, hn::LoadU(di, columns.sum + v * lanes)));
-        const auto value =
-            hn::Mul(hn::ConvertTo(d, exact), hn::Mul(scale, hn::LoadU(d, columns.scale + v * lanes)));
+        const auto exact = hn::Sub(sums[r * across + v], hn::Mul(zero_point, hn::LoadU(di, columns.sum + v * lanes)));
+        const auto value = hn::Mul(hn::ConvertTo(d, exact), hn::Mul(scale, hn::LoadU(d, columns.scale + v * lanes)));
         hn::StoreU(hn::Add(row.load(v * lanes), directions::rounded(value)), d, row.to + v * lanes);
       });
     });
@@ -114,7 +112,7 @@ struct integer_gemm_kernels {
   /// sums[Rows][Panels * 16] = a[Rows, k] * panels[Panels][k / 4][16][4]
   template <class Dot, std::size_t Rows, std::size_t Panels>
   static HWY_INLINE void sum_products(matrix_view<const std::uint8_t> a, const std::uint8_t* panels,
-                                  std::size_t panel_size, lines_ahead ahead, sums32* sums) noexcept {
+                                      std::size_t panel_size, lines_ahead ahead, sums32* sums) noexcept {
     constexpr hn::DFromV<codes8> d;
     constexpr std::size_t across = Panels * panel_vectors, size = Rows * across;
     constexpr std::size_t chains = size < least_sums ? least_sums / size : 1;
@@ -131,8 +129,8 @@ struct integer_gemm_kernels {
       const auto step = [&](auto chain) ZOQAT_INLINE_LAMBDA {
         decltype(Dot::weights(codes8{})) w[across];
         unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
-          w[v] = Dot::weights(
-              hn::LoadU(d, panels + v / panel_vectors * panel_size + v % panel_vectors * lanes * word));
+          w[v] =
+              Dot::weights(hn::LoadU(d, panels + v / panel_vectors * panel_size + v % panel_vectors * lanes * word));
           keep_in_register(w[v]);
         });
         unroll<Rows>([&](auto r) ZOQAT_INLINE_LAMBDA {
@@ -159,9 +157,8 @@ struct integer_gemm_kernels {
       }
       if constexpr (chains > 1)
         for (; words != 0; --words) step(std::integral_constant<std::size_t, 0>{});
-      unroll<chains * size>([&](auto i) ZOQAT_INLINE_LAMBDA {
-        sums[i % size] = hn::Add(sums[i % size], Dot::widen(products[i]));
-      });
+      unroll<chains * size>(
+          [&](auto i) ZOQAT_INLINE_LAMBDA { sums[i % size] = hn::Add(sums[i % size], Dot::widen(products[i])); });
       if (left != 0) continue;
       if (rest == 0) return;
       // What is left of a row is less than a word; the rest of it must come to zero, whatever the panel has there.

@@ -39,10 +39,10 @@ using code_words = vector<std::uint32_t>;
 inline constexpr std::size_t vector_bytes = 4 * lanes;
 
 HWY_INLINE code_words load_words(const std::uint8_t* from) {
-  return hn::BitCast(tag<std::uint32_t>{}, hn::LoadU(hn::Repartition<std::uint8_t, tag<std::uint32_t>>{}, from));
+  return hn::BitCast(tag<std::uint32_t>{}, hn::LoadU(hn::Repartition<std::uint8_t, tag<std::uint32_t> >{}, from));
 }
 HWY_INLINE void store_words(code_words v, std::uint8_t* to) {
-  constexpr hn::Repartition<std::uint8_t, tag<std::uint32_t>> d;
+  constexpr hn::Repartition<std::uint8_t, tag<std::uint32_t> > d;
   hn::StoreU(hn::BitCast(d, v), d, to);
 }
 /// v moved by `Count` bits: up, or down if it is negative.
@@ -75,7 +75,7 @@ inline constexpr std::size_t plane_count = [] {
 /// What for_each_plane calls f with: for loops that have to be inlined.
 template <int Bits>
 inline constexpr auto planes = [] {
-  std::array<plane, plane_count<Bits>> all{};
+  std::array<plane, plane_count<Bits> > all{};
   std::size_t i = 0;
   for_each_plane<Bits>([&]<int Width, int Shift, int Offset>() { all[i++] = {Width, Shift, Offset}; });
   return all;
@@ -104,8 +104,8 @@ struct packing_kernels {
       constexpr tag<std::uint32_t> d;
       offset.of[v] = hn::Zero(d);
       if (offsets)
-        offset.of[v] = hn::Mul(hn::PromoteTo(d, hn::LoadU(tag<std::uint8_t>{}, offsets + v * lanes)),
-                               bits_of_bytes<1, 0>());
+        offset.of[v] =
+            hn::Mul(hn::PromoteTo(d, hn::LoadU(tag<std::uint8_t>{}, offsets + v * lanes)), bits_of_bytes<1, 0>());
     });
     for_each_block(k, [=](std::size_t block, std::size_t rows) HWY_ATTR {
       const std::uint8_t* const from = bytes + block * sizeof(packed_block<Bits>);
@@ -120,7 +120,7 @@ struct packing_kernels {
  private:
   template <int Bits>
   static HWY_INLINE void pack_one(const std::uint8_t* rows, std::uint8_t* block) noexcept {
-    unroll<plane_count<Bits>>([=](auto p) ZOQAT_INLINE_LAMBDA {
+    unroll<plane_count<Bits> >([=](auto p) ZOQAT_INLINE_LAMBDA {
       constexpr int width = planes<Bits>[p].width, field = planes<Bits>[p].shift, to = planes<Bits>[p].offset;
       constexpr std::size_t fields = 8 / width;
       for (std::size_t at = 0; at != width * panel_row; at += vector_bytes) {
@@ -128,8 +128,8 @@ struct packing_kernels {
         auto bytes = hn::Zero(tag<std::uint32_t>{});
         unroll<fields>([&](auto f) ZOQAT_INLINE_LAMBDA {
           constexpr int bit = static_cast<int>(f) * width;
-          bytes = hn::Or(bytes, hn::And(shift<bit - field>(load_words(from + f * panel_row)),
-                                        bits_of_bytes<width, bit>()));
+          bytes = hn::Or(bytes,
+                         hn::And(shift<bit - field>(load_words(from + f * panel_row)), bits_of_bytes<width, bit>()));
         });
         store_words(bytes, block + to + at);
       }
@@ -144,14 +144,14 @@ struct packing_kernels {
       constexpr std::size_t row = i / panel_vectors, at = i % panel_vectors * vector_bytes;
       if (row >= rows) return;
       auto codes = hn::Zero(tag<std::uint32_t>{});
-      unroll<plane_count<Bits>>([&](auto p) ZOQAT_INLINE_LAMBDA {
+      unroll<plane_count<Bits> >([&](auto p) ZOQAT_INLINE_LAMBDA {
         constexpr int width = planes<Bits>[p].width, field = planes<Bits>[p].shift, from = planes<Bits>[p].offset;
         constexpr std::size_t fields = 8 / width;
         constexpr int bit = static_cast<int>(row % fields) * width;
         const auto bytes = load_words(block + from + row / fields * panel_row + at);
         codes = hn::Or(codes, hn::And(shift<field - bit>(bytes), bits_of_bytes<width, field>()));
       });
-      constexpr hn::Repartition<std::uint8_t, tag<std::uint32_t>> d;
+      constexpr hn::Repartition<std::uint8_t, tag<std::uint32_t> > d;
       const auto less = hn::BitCast(d, offset.of[i % panel_vectors]);
       hn::StoreU(hn::Sub(hn::BitCast(d, codes), less), d, to + row * panel_row + at);
     });

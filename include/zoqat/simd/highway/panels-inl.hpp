@@ -51,8 +51,7 @@ struct panel_kernels {
       };
       const auto row = [=](std::size_t i) HWY_ATTR { return load_words(codes + i / 4 * panel_row + j * 4); };
       std::size_t i = first;
-      for (; i % 4 != 0 && i != first + k; ++i)
-        write(hn::ShiftRightSame(row(i), static_cast<int>(i % 4 * 8)), i);
+      for (; i % 4 != 0 && i != first + k; ++i) write(hn::ShiftRightSame(row(i), static_cast<int>(i % 4 * 8)), i);
       for (; i + 4 <= first + k; i += 4)
         unroll<4>([&](auto f) ZOQAT_INLINE_LAMBDA { write(shift<-8 * static_cast<int>(f)>(row(i)), i + f); });
       for (; i != first + k; ++i) write(hn::ShiftRightSame(row(i), static_cast<int>(i % 4 * 8)), i);

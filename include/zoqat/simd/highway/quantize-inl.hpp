@@ -301,7 +301,9 @@ struct quantize_kernels {
           const auto v = weights.load(at, i);
           return extremes{hn::Min(v, sofar.min), hn::Max(v, sofar.max)};
         },
-        [](extremes l, extremes r) HWY_ATTR { return extremes{hn::Min(l.min, r.min), hn::Max(l.max, r.max)}; });
+        [](extremes l, extremes r) HWY_ATTR {
+          return extremes{hn::Min(l.min, r.min), hn::Max(l.max, r.max)};
+        });
     return {hn::GetLane(hn::MinOfLanes(tag<float>{}, e.min)), hn::GetLane(hn::MaxOfLanes(tag<float>{}, e.max))};
   }
 

@@ -20,19 +20,16 @@ namespace zoqat::simd::HWY_NAMESPACE {
 
 struct row_kernels {
   static float dot(const float* a, const float* b, std::size_t n) noexcept {
-    return sum_of<float>(n, [=](floats sum, auto at, std::size_t i) HWY_ATTR {
-      return hn::MulAdd(at.load(a + i), at.load(b + i), sum);
-    });
+    return sum_of<float>(n, [=](floats sum, auto at, std::size_t i)
+                                HWY_ATTR { return hn::MulAdd(at.load(a + i), at.load(b + i), sum); });
   }
   static void add(const float* x, float* y, std::size_t n) noexcept {
-    for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR {
-      at.store(hn::Add(at.load(y + i), at.load(x + i)), y + i);
-    });
+    for_each_vector(
+        n, [=](auto at, std::size_t i) HWY_ATTR { at.store(hn::Add(at.load(y + i), at.load(x + i)), y + i); });
   }
   static void multiply(const float* x, float* y, std::size_t n) noexcept {
-    for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR {
-      at.store(hn::Mul(at.load(y + i), at.load(x + i)), y + i);
-    });
+    for_each_vector(
+        n, [=](auto at, std::size_t i) HWY_ATTR { at.store(hn::Mul(at.load(y + i), at.load(x + i)), y + i); });
   }
 
   static void rms_norm(const float* x, const float* gain, float epsilon, float* out, std::size_t n) noexcept {
@@ -43,8 +40,8 @@ struct row_kernels {
   }
   static void layer_norm(const float* x, const float* gain, const float* bias, float epsilon, float* out,
                          std::size_t n) noexcept {
-    const float total = sum_of<float>(
-        n, [=](floats sum, auto at, std::size_t i) HWY_ATTR { return hn::Add(sum, at.load(x + i)); });
+    const float total =
+        sum_of<float>(n, [=](floats sum, auto at, std::size_t i) HWY_ATTR { return hn::Add(sum, at.load(x + i)); });
     const float mean = total / static_cast<float>(n);
     const float squares = sum_of<float>(n, [=](floats sum, auto at, std::size_t i) HWY_ATTR {
       const auto centred = hn::Sub(at.load(x + i, mean), constant(mean));
@@ -65,9 +62,7 @@ struct row_kernels {
       return hn::Add(sum, power);
     });
     const auto inverse = constant(1 / total);
-    for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR {
-      at.store(hn::Mul(at.load(x + i), inverse), x + i);
-    });
+    for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR { at.store(hn::Mul(at.load(x + i), inverse), x + i); });
   }
   static float log_sum_exp(const float* x, std::size_t n) noexcept {
     if (n == 0) return lowest;

@@ -78,9 +78,8 @@ inline void add_signs(const float* x, sign_run u, float s, float* out, std::size
       whole::store(hn::Add(whole::load(x + i + v * lanes), step[v]), out + i + v * lanes);
     });
   }
-  for_each_vector(n - i, [=, &steps](auto at, std::size_t j) HWY_ATTR {
-    at.store(hn::Add(at.load(x + i + j), steps.load(i + j)), out + i + j);
-  });
+  for_each_vector(n - i, [=, &steps](auto at, std::size_t j)
+                             HWY_ATTR { at.store(hn::Add(at.load(x + i + j), steps.load(i + j)), out + i + j); });
 }
 
 }  // namespace zoqat::simd::HWY_NAMESPACE

@@ -124,9 +124,8 @@ HWY_INLINE void for_each_vector(std::size_t n, Body body) {
 /// surroundings it must be ZOQAT_INLINE_LAMBDA, or they live in memory.
 template <std::size_t N, class F>
 HWY_INLINE void unroll(F f) {
-  [&]<std::size_t... I>(std::index_sequence<I...>) ZOQAT_INLINE_LAMBDA {
-    (f(std::integral_constant<std::size_t, I>{}), ...);
-  }(std::make_index_sequence<N>{});
+  [&]<std::size_t... I>(std::index_sequence<I...>)
+      ZOQAT_INLINE_LAMBDA { (f(std::integral_constant<std::size_t, I>{}), ...); }(std::make_index_sequence<N>{});
 }
 
 /// Keeps the sum v in a register: with plain intrinsics GCC reorders the sums of a tile, or spills them.

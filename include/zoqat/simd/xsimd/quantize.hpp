@@ -54,8 +54,10 @@ struct quantize_kernels {
   static auto values_of(const weight_row& w) noexcept {
     return [w](auto at, std::size_t i) {
       floats v = at.load(w.values + i);
-      if (w.direction) v += rounded<Arch>(floats(w.scale) * at.load(w.direction + i));
-      else if (w.signs) v += at.keep(signed_scale<Arch>(w.signs, w.scale, i));
+      if (w.direction)
+        v += rounded<Arch>(floats(w.scale) * at.load(w.direction + i));
+      else if (w.signs)
+        v += at.keep(signed_scale<Arch>(w.signs, w.scale, i));
       return w.smoothing ? v * at.load(w.smoothing + i) : v;
     };
   }

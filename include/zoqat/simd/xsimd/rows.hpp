@@ -48,9 +48,8 @@ struct row_kernels {
   static float log_sum_exp(const float* x, std::size_t n) noexcept {
     if (n == 0) return lowest;
     const float top = maximum(x, n);
-    return top + std::log(sum_of(n, [=](auto at, std::size_t i) {
-             return xsimd::exp(at.load(x + i, lowest) - floats(top));
-           }));
+    return top + std::log(sum_of(
+                     n, [=](auto at, std::size_t i) { return xsimd::exp(at.load(x + i, lowest) - floats(top)); }));
   }
 
   static void rope_half_split(float* head, const float* cos, const float* sin, std::size_t n) noexcept {
