@@ -5,14 +5,14 @@
 #include "program.hpp"
 
 #include <zoqat/core/aligned.hpp>
-#include <zoqat/zo/low_rank.hpp>
-#include <zoqat/zo/orthogonal.hpp>
-#include <zoqat/zo/partition.hpp>
+#include <zoqat/zo/directions/low_rank.hpp>
+#include <zoqat/zo/directions/orthogonal.hpp>
+#include <zoqat/zo/directions/partition.hpp>
+#include <zoqat/zo/directions/quantized.hpp>
+#include <zoqat/zo/directions/sparse.hpp>
+#include <zoqat/zo/directions/sphere.hpp>
+#include <zoqat/zo/directions/uniform.hpp>
 #include <zoqat/zo/perturbation.hpp>
-#include <zoqat/zo/quantized.hpp>
-#include <zoqat/zo/sparse.hpp>
-#include <zoqat/zo/sphere.hpp>
-#include <zoqat/zo/uniform.hpp>
 
 #include <array>
 #include <cstddef>

@@ -8,7 +8,7 @@
 #include <zoqat/nn/opt.hpp>
 #include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/sgd.hpp>
+#include <zoqat/zo/optimizers/sgd.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -5,8 +5,8 @@
 
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/linear.hpp>
-#include <zoqat/quant/catalogue.hpp>
-#include <zoqat/simd/inference_lane.hpp>
+#include <zoqat/params/inference_lane.hpp>
+#include <zoqat/quant/scheme_registry.hpp>
 
 #include <cmath>
 #include <cstddef>

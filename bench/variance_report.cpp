@@ -11,17 +11,17 @@
 
 #include "gnuplot.hpp"  // plots
 
-#include <zoqat/eval/perplexity.hpp>   // batches_of
-#include <zoqat/eval/sample.hpp>       // sample_corpus
-#include <zoqat/io/io.hpp>             // open_model, load
-#include <zoqat/nn/llama.hpp>          // llama<scheme>
-#include <zoqat/ptq/ptq.hpp>           // round_to_nearest, smoothquant
-#include <zoqat/train/objective.hpp>   // language_model_loss
-#include <zoqat/zo/balance.hpp>        // balance, for_least_error
-#include <zoqat/zo/forward.hpp>        // forward differences
-#include <zoqat/zo/in_turns.hpp>       // two lanes at a time
-#include <zoqat/zo/leave_one_out.hpp>  // points compared with each other
-#include <zoqat/zo/variance.hpp>       // measure
+#include <zoqat/eval/perplexity.hpp>               // batches_of
+#include <zoqat/eval/sample.hpp>                   // sample_corpus
+#include <zoqat/io/io.hpp>                         // open_model, load
+#include <zoqat/lab/variance.hpp>                  // measure
+#include <zoqat/nn/llama.hpp>                      // llama<scheme>
+#include <zoqat/ptq/ptq.hpp>                       // round_to_nearest, smoothquant
+#include <zoqat/train/objective.hpp>               // language_model_loss
+#include <zoqat/zo/differences/forward.hpp>        // forward differences
+#include <zoqat/zo/differences/leave_one_out.hpp>  // points compared with each other
+#include <zoqat/zo/embed/in_turns.hpp>             // two lanes at a time
+#include <zoqat/zo/scales/balance.hpp>             // balance, for_least_error
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>

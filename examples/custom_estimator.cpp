@@ -3,10 +3,10 @@
 // A new estimator in one file, measured beside the paper's: four points on a line cancel the cubic term of a loss, so
 // that ε may be large without bias. What was added is `four_point`; the rest of the file measures it.
 
-#include <zoqat/core/executor.hpp>       // thread_pool
-#include <zoqat/zo/parameter_list.hpp>   // parameter_list
-#include <zoqat/zo/point_objective.hpp>  // point_objective: a function of all parameters as one vector
-#include <zoqat/zo/variance.hpp>         // measure
+#include <zoqat/core/executor.hpp>            // thread_pool
+#include <zoqat/lab/point_objective.hpp>      // point_objective: a function of all parameters as one vector
+#include <zoqat/lab/variance.hpp>             // measure
+#include <zoqat/zo/embed/parameter_list.hpp>  // parameter_list
 
 #include <fmt/format.h>
 

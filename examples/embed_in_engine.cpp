@@ -6,10 +6,10 @@
 //
 //   embed_in_engine [steps]
 
-#include <zoqat/quant/packed_matrix.hpp>  // quantize, dequantize
-#include <zoqat/zo/in_place.hpp>          // in_place: perturbs buffers, and puts them back bit by bit
-#include <zoqat/zo/parameter_list.hpp>    // parameter_list: names the engine's buffers
-#include <zoqat/zo/sgd.hpp>               // sgd, linear_decay
+#include <zoqat/quant/packed_matrix.hpp>      // quantize, dequantize
+#include <zoqat/zo/embed/in_place.hpp>        // in_place: perturbs buffers, and puts them back bit by bit
+#include <zoqat/zo/embed/parameter_list.hpp>  // parameter_list: names the engine's buffers
+#include <zoqat/zo/optimizers/sgd.hpp>        // sgd, linear_decay
 
 #include <array>
 #include <cmath>

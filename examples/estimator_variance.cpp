@@ -7,20 +7,20 @@
 //
 //   estimator_variance [samples] [PREFIX]
 
-#include <zoqat/core/executor.hpp>            // thread_pool
-#include <zoqat/core/numeric.hpp>             // round_half_even
-#include <zoqat/zo/appendix_g.hpp>            // what the paper says of the straight-through gradient
-#include <zoqat/zo/leave_one_out.hpp>         // points compared with each other
-#include <zoqat/zo/linear_oracles.hpp>        // closed forms of linear losses
-#include <zoqat/zo/orthogonal.hpp>            // directions that share the space
-#include <zoqat/zo/parameter_list.hpp>        // parameter_list
-#include <zoqat/zo/point_objective.hpp>       // point_objective: a function of all parameters as one vector
-#include <zoqat/zo/quantized_oracles.hpp>     // closed forms of quantized linear losses
-#include <zoqat/zo/quantized_regression.hpp>  // a layer whose gradients are all known
-#include <zoqat/zo/sparse.hpp>                // few elements that move far
-#include <zoqat/zo/sphere.hpp>                // directions of one length
-#include <zoqat/zo/uniform.hpp>               // bounded elements
-#include <zoqat/zo/variance.hpp>              // measure
+#include <zoqat/core/executor.hpp>                 // thread_pool
+#include <zoqat/core/numeric.hpp>                  // round_half_even
+#include <zoqat/lab/appendix_g.hpp>                // what the paper says of the straight-through gradient
+#include <zoqat/lab/linear_oracles.hpp>            // closed forms of linear losses
+#include <zoqat/lab/point_objective.hpp>           // point_objective: a function of all parameters as one vector
+#include <zoqat/lab/quantized_oracles.hpp>         // closed forms of quantized linear losses
+#include <zoqat/lab/quantized_regression.hpp>      // a layer whose gradients are all known
+#include <zoqat/lab/variance.hpp>                  // measure
+#include <zoqat/zo/differences/leave_one_out.hpp>  // points compared with each other
+#include <zoqat/zo/directions/orthogonal.hpp>      // directions that share the space
+#include <zoqat/zo/directions/sparse.hpp>          // few elements that move far
+#include <zoqat/zo/directions/sphere.hpp>          // directions of one length
+#include <zoqat/zo/directions/uniform.hpp>         // bounded elements
+#include <zoqat/zo/embed/parameter_list.hpp>       // parameter_list
 
 #include <fmt/format.h>
 

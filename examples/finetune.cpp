@@ -11,18 +11,19 @@
 // The best step is chosen by the validation score (for Alpaca by the validation loss), never by the test score, and
 // the model as it was then is made again from the base and the run log.
 
-#include <zoqat/eval/answers.hpp>     // answer_accuracy: the token F1 of answers
-#include <zoqat/eval/choices.hpp>     // accuracy among candidates
-#include <zoqat/io/io.hpp>            // open_model, load, open_tokenizer, save_quantized
-#include <zoqat/nn/llama.hpp>         // llama<scheme>
-#include <zoqat/nn/opt.hpp>           // opt<scheme, activation>
-#include <zoqat/ptq/ptq.hpp>          // round_to_nearest, smoothquant, reconstructor
-#include <zoqat/quant/catalogue.hpp>  // catalogue, named, standard_schemes
-#include <zoqat/tasks/tasks.hpp>      // read_sst2, …, split
-#include <zoqat/train/train.hpp>      // task_loss, run, keep_best, replay_first, results_table
-#include <zoqat/zo/balance.hpp>       // balance
-#include <zoqat/zo/parabolic.hpp>     // parabolic
-#include <zoqat/zo/sgd.hpp>           // sgd
+#include <zoqat/eval/answers.hpp>           // answer_accuracy: the token F1 of answers
+#include <zoqat/eval/choices.hpp>           // accuracy among candidates
+#include <zoqat/io/io.hpp>                  // open_model, load, open_tokenizer, save_quantized
+#include <zoqat/nn/llama.hpp>               // llama<scheme>
+#include <zoqat/nn/opt.hpp>                 // opt<scheme, activation>
+#include <zoqat/ptq/ptq.hpp>                // round_to_nearest, smoothquant, reconstructor
+#include <zoqat/quant/scheme_registry.hpp>  // catalogue, named, standard_schemes
+#include <zoqat/tasks/tasks.hpp>            // read_sst2, …, split
+#include <zoqat/text/text.hpp>
+#include <zoqat/train/train.hpp>              // task_loss, run, keep_best, replay_first, results_table
+#include <zoqat/zo/optimizers/parabolic.hpp>  // parabolic
+#include <zoqat/zo/optimizers/sgd.hpp>        // sgd
+#include <zoqat/zo/scales/balance.hpp>        // balance
 
 #include <CLI/CLI.hpp>
 

@@ -9,17 +9,18 @@
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
 //   zeroqat generate --model q.safetensors …   text from it
 
-#include <zoqat/eval/perplexity.hpp>   // chunks, batches_of, perplexity
-#include <zoqat/eval/sample.hpp>       // sample_corpus
-#include <zoqat/io/io.hpp>             // open_model, load, llama2c_tokenizer, read_text, save_quantized
-#include <zoqat/nn/llama.hpp>          // llama<scheme>
-#include <zoqat/ptq/ptq.hpp>           // round_to_nearest, smoothquant, reconstructor
-#include <zoqat/quant/catalogue.hpp>   // standard_schemes
-#include <zoqat/train/train.hpp>       // language_model_loss, run, replay, callbacks
-#include <zoqat/zo/balance.hpp>        // balance, for_least_error
-#include <zoqat/zo/flipped_codes.hpp>  // flipped_codes
-#include <zoqat/zo/parabolic.hpp>      // parabolic
-#include <zoqat/zo/sgd.hpp>            // sgd
+#include <zoqat/eval/perplexity.hpp>        // chunks, batches_of, perplexity
+#include <zoqat/eval/sample.hpp>            // sample_corpus
+#include <zoqat/io/io.hpp>                  // open_model, load, llama2c_tokenizer, read_text, save_quantized
+#include <zoqat/nn/llama.hpp>               // llama<scheme>
+#include <zoqat/ptq/ptq.hpp>                // round_to_nearest, smoothquant, reconstructor
+#include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
+#include <zoqat/text/text.hpp>
+#include <zoqat/train/train.hpp>              // language_model_loss, run, replay, callbacks
+#include <zoqat/zo/optimizers/parabolic.hpp>  // parabolic
+#include <zoqat/zo/optimizers/sgd.hpp>        // sgd
+#include <zoqat/zo/scales/balance.hpp>        // balance, for_least_error
+#include <zoqat/zo/scales/flipped_codes.hpp>  // flipped_codes
 
 #include <CLI/CLI.hpp>
 

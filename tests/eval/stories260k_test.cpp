@@ -4,12 +4,12 @@
 #include <zoqat/eval/corpus.hpp>
 #include <zoqat/eval/perplexity.hpp>
 #include <zoqat/io/llama2c.hpp>
-#include <zoqat/io/llama2c_tokenizer.hpp>
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/text_file.hpp>
 #include <zoqat/nn/generate.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
+#include <zoqat/text/llama2c_tokenizer.hpp>
 
 #include <cmath>
 #include <filesystem>

@@ -6,7 +6,7 @@
 #include <support/naive_bpe.hpp>
 #include <support/tiny_vocabulary.hpp>
 #include <zoqat/core/error.hpp>
-#include <zoqat/io/llama2c_tokenizer.hpp>
+#include <zoqat/text/llama2c_tokenizer.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -7,8 +7,8 @@
 #include <support/byte_level_files.hpp>
 #include <support/tokenizer_json_files.hpp>
 #include <zoqat/core/error.hpp>
-#include <zoqat/io/byte_level_bpe.hpp>
-#include <zoqat/io/tokenizer_json.hpp>
+#include <zoqat/text/byte_level_bpe.hpp>
+#include <zoqat/text/tokenizer_json.hpp>
 
 #include <algorithm>
 #include <cstddef>

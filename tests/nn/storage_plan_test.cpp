@@ -6,7 +6,7 @@
 #include <support/random_model.hpp>
 #include <zoqat/nn/opt.hpp>
 #include <zoqat/quant/scheme.hpp>
-#include <zoqat/zo/run_log.hpp>
+#include <zoqat/zo/log/run_log.hpp>
 #include <zoqat/zo/update.hpp>
 
 #include <algorithm>

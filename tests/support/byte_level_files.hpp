@@ -2,8 +2,8 @@
 #pragma once
 
 #include <support/naive_byte_level_bpe.hpp>
-#include <zoqat/io/byte_alphabet.hpp>
 #include <zoqat/io/json.hpp>
+#include <zoqat/text/byte_alphabet.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/io/llama2c_tokenizer.hpp>
+#include <zoqat/text/llama2c_tokenizer.hpp>
 
 #include <cstddef>
 #include <cstdint>

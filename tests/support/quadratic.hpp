@@ -2,10 +2,10 @@
 #pragma once
 
 #include <zoqat/core/executor.hpp>
+#include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/parameter_list.hpp>
+#include <zoqat/zo/optimizers/sgd.hpp>
 #include <zoqat/zo/perturbation.hpp>
-#include <zoqat/zo/sgd.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <zoqat/core/executor.hpp>
-#include <zoqat/core/lanes.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/params/lanes.hpp>
 #include <zoqat/random/stream.hpp>
 
 #include <algorithm>

@@ -7,7 +7,7 @@
 #include <zoqat/train/callbacks.hpp>
 #include <zoqat/train/objective.hpp>
 #include <zoqat/train/trainer.hpp>
-#include <zoqat/zo/parabolic.hpp>
+#include <zoqat/zo/optimizers/parabolic.hpp>
 
 #include <cstddef>
 #include <cstdint>

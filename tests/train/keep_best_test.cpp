@@ -6,7 +6,7 @@
 #include <support/quadratic.hpp>
 #include <zoqat/train/callbacks.hpp>
 #include <zoqat/train/trainer.hpp>
-#include <zoqat/zo/run_log.hpp>
+#include <zoqat/zo/log/run_log.hpp>
 
 #include <algorithm>
 #include <cmath>

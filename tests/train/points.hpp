@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/parameter.hpp>
+#include <zoqat/params/parameter.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
 #include <cstddef>

@@ -8,9 +8,9 @@
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
 #include <zoqat/train/trainer.hpp>
+#include <zoqat/zo/embed/in_place.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/in_place.hpp>
-#include <zoqat/zo/sgd.hpp>
+#include <zoqat/zo/optimizers/sgd.hpp>
 
 #include <cmath>
 #include <cstddef>

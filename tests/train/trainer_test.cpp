@@ -7,9 +7,9 @@
 #include <support/quadratic.hpp>
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/zo/deferred_update.hpp>
-#include <zoqat/zo/parabolic.hpp>
-#include <zoqat/zo/partition.hpp>
-#include <zoqat/zo/sgd.hpp>
+#include <zoqat/zo/directions/partition.hpp>
+#include <zoqat/zo/optimizers/parabolic.hpp>
+#include <zoqat/zo/optimizers/sgd.hpp>
 
 #include <algorithm>
 #include <cmath>

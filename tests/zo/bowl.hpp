@@ -2,7 +2,7 @@
 #pragma once
 
 #include <zo/problems.hpp>
-#include <zoqat/zo/balance.hpp>
+#include <zoqat/zo/scales/balance.hpp>
 
 #include <cstddef>
 #include <span>

@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 #include <zo/problems.hpp>
 #include <zoqat/core/executor.hpp>
-#include <zoqat/core/lanes.hpp>
+#include <zoqat/params/lanes.hpp>
 #include <zoqat/zo/update.hpp>
 
 #include <algorithm>

@@ -7,13 +7,13 @@
 #include <zoqat/simd/highway.hpp>
 #include <zoqat/simd/reference.hpp>
 #include <zoqat/simd/xsimd.hpp>
-#include <zoqat/zo/low_rank.hpp>
-#include <zoqat/zo/orthogonal.hpp>
-#include <zoqat/zo/partition.hpp>
-#include <zoqat/zo/quantized.hpp>
-#include <zoqat/zo/sparse.hpp>
-#include <zoqat/zo/sphere.hpp>
-#include <zoqat/zo/uniform.hpp>
+#include <zoqat/zo/directions/low_rank.hpp>
+#include <zoqat/zo/directions/orthogonal.hpp>
+#include <zoqat/zo/directions/partition.hpp>
+#include <zoqat/zo/directions/quantized.hpp>
+#include <zoqat/zo/directions/sparse.hpp>
+#include <zoqat/zo/directions/sphere.hpp>
+#include <zoqat/zo/directions/uniform.hpp>
 #include "../support/directions.hpp"
 
 #include <cinttypes>

@@ -4,9 +4,9 @@
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zo/policies.hpp>
-#include <zoqat/zo/forward.hpp>
-#include <zoqat/zo/one_point.hpp>
-#include <zoqat/zo/sgd.hpp>
+#include <zoqat/zo/differences/forward.hpp>
+#include <zoqat/zo/differences/one_point.hpp>
+#include <zoqat/zo/optimizers/sgd.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -3,10 +3,10 @@
 
 #include <doctest/doctest.h>
 #include <zoqat/core/executor.hpp>
-#include <zoqat/zo/normal.hpp>
-#include <zoqat/zo/parameter_list.hpp>
-#include <zoqat/zo/point_objective.hpp>
-#include <zoqat/zo/variance.hpp>
+#include <zoqat/lab/normal.hpp>
+#include <zoqat/lab/point_objective.hpp>
+#include <zoqat/lab/variance.hpp>
+#include <zoqat/zo/embed/parameter_list.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -3,8 +3,8 @@
 
 #include <doctest/doctest.h>
 #include <zo/problems.hpp>
-#include <zoqat/core/lanes.hpp>
 #include <zoqat/core/numeric.hpp>
+#include <zoqat/params/lanes.hpp>
 
 #include <algorithm>
 #include <cstddef>

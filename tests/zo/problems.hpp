@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/params/compact_storage.hpp>
+#include <zoqat/params/masters.hpp>
 #include <zoqat/random/stream.hpp>
-#include <zoqat/simd/compact_storage.hpp>
-#include <zoqat/simd/masters.hpp>
-#include <zoqat/zo/parameter_list.hpp>
+#include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
 #include <bit>

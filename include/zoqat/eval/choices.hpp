@@ -7,7 +7,7 @@
 #include <zoqat/eval/encoded.hpp>
 #include <zoqat/eval/score.hpp>
 #include <zoqat/nn/pass.hpp>
-#include <zoqat/simd/inference_lane.hpp>
+#include <zoqat/params/inference_lane.hpp>
 
 #include <algorithm>
 #include <cstddef>

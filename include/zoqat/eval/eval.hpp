@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+/// Measuring a model: perplexity of texts, choices, answers.
+
+// clang-format off: the order is for reading
+
 #include <zoqat/eval/answers.hpp>
 #include <zoqat/eval/choices.hpp>
 #include <zoqat/eval/corpus.hpp>
@@ -9,3 +13,5 @@
 #include <zoqat/eval/sample.hpp>
 #include <zoqat/eval/score.hpp>
 #include <zoqat/eval/token_f1.hpp>
+
+// clang-format on

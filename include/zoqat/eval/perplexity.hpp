@@ -5,7 +5,7 @@
 #include <zoqat/eval/corpus.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/pass.hpp>
-#include <zoqat/simd/inference_lane.hpp>
+#include <zoqat/params/inference_lane.hpp>
 
 #include <algorithm>
 #include <cmath>

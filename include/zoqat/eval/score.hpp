@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/lanes.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/eval/encoded.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/params/lanes.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
-#include <zoqat/io/file_descriptor.hpp>
+#include <zoqat/core/file_descriptor.hpp>
 
 #include <sys/mman.h>
 #include <sys/stat.h>

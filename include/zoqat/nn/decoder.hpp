@@ -10,7 +10,7 @@
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>
-#include <zoqat/simd/masters.hpp>
+#include <zoqat/params/masters.hpp>
 
 #include <fmt/format.h>
 

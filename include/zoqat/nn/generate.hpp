@@ -3,8 +3,8 @@
 
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/params/inference_lane.hpp>
 #include <zoqat/random/stream.hpp>
-#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <cmath>

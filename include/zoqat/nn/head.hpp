@@ -3,8 +3,8 @@
 
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
+#include <zoqat/params/master_rows.hpp>
 #include <zoqat/simd/kernels.hpp>
-#include <zoqat/simd/master_rows.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -9,11 +9,11 @@
 #include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>
 #include <zoqat/nn/weight_tile.hpp>
+#include <zoqat/params/inference_lane.hpp>
 #include <zoqat/quant/fixed_grids.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
 #include <zoqat/quant/scheme.hpp>
-#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <array>

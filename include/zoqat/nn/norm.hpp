@@ -4,7 +4,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/trainable.hpp>
-#include <zoqat/simd/inference_lane.hpp>
+#include <zoqat/params/inference_lane.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -3,10 +3,10 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
-#include <zoqat/core/lanes.hpp>
 #include <zoqat/core/matrix.hpp>
+#include <zoqat/params/inference_lane.hpp>
+#include <zoqat/params/lanes.hpp>
 #include <zoqat/simd/default_kernels.hpp>
-#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <cstddef>

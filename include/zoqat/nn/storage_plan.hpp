@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/masters.hpp>
+#include <zoqat/params/compact_masters.hpp>
 
 #include <fnmatch.h>
 

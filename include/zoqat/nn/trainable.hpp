@@ -2,12 +2,12 @@
 #pragma once
 
 #include <zoqat/core/aligned.hpp>
-#include <zoqat/core/lanes.hpp>
 #include <zoqat/core/matrix.hpp>
-#include <zoqat/core/parameter.hpp>
-#include <zoqat/simd/compact_storage.hpp>
+#include <zoqat/params/compact_storage.hpp>
+#include <zoqat/params/lanes.hpp>
+#include <zoqat/params/master_rows.hpp>
+#include <zoqat/params/parameter.hpp>
 #include <zoqat/simd/kernels.hpp>
-#include <zoqat/simd/master_rows.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,7 @@ class parameter_ids {
   bool allocates_;
 };
 
-/// A named tensor [rows, cols] that can train: masters in fp32, or in fewer bits (core/masters.hpp).
+/// A named tensor [rows, cols] that can train: masters in fp32, or in fewer bits (params/compact_masters.hpp).
 class trainable {
  public:
   trainable() = default;

@@ -4,7 +4,7 @@
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/pass.hpp>
-#include <zoqat/simd/inference_lane.hpp>
+#include <zoqat/params/inference_lane.hpp>
 
 #include <algorithm>
 #include <cstddef>

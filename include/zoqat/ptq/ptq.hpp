@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+/// Post-training quantization: where training starts.
+
+// clang-format off: the order is for reading
+
 #include <zoqat/ptq/channel_ranges.hpp>
 #include <zoqat/ptq/cholesky.hpp>
 #include <zoqat/ptq/moments.hpp>
@@ -10,3 +14,5 @@
 #include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/smoothquant.hpp>
 #include <zoqat/ptq/startable.hpp>
+
+// clang-format on

@@ -5,10 +5,10 @@
 #include <zoqat/nn/linear.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/site.hpp>
+#include <zoqat/params/inference_lane.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
 #include <zoqat/ptq/startable.hpp>
-#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <concepts>

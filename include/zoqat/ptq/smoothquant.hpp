@@ -3,11 +3,11 @@
 
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/smoothing.hpp>
+#include <zoqat/params/inference_lane.hpp>
 #include <zoqat/ptq/channel_ranges.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
 #include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/startable.hpp>
-#include <zoqat/simd/inference_lane.hpp>
 
 #include <algorithm>
 #include <cmath>

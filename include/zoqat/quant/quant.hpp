@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/quant/catalogue.hpp>
+/// Quantizers: bits, groups, symmetry, clipping; matrices of packed codes.
+
+// clang-format off: the order is for reading
+
 #include <zoqat/quant/clipping.hpp>
 #include <zoqat/quant/fixed_grids.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
 #include <zoqat/quant/scheme.hpp>
+#include <zoqat/quant/scheme_registry.hpp>
+
+// clang-format on

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// Counter-based random numbers: every number is a pure function of where it is used.
+/// Random numbers as pure functions of a counter.
+
+// clang-format off: the order is for reading
+
 #include <zoqat/random/aes.hpp>
 #include <zoqat/random/ars.hpp>
 #include <zoqat/random/gaussian.hpp>
@@ -9,3 +12,5 @@
 #include <zoqat/random/rademacher.hpp>
 #include <zoqat/random/stream.hpp>
 #include <zoqat/random/superblock.hpp>
+
+// clang-format on

@@ -4,6 +4,7 @@
 #include <zoqat/random/stream.hpp>
 #include <zoqat/simd/kernels.hpp>
 #include <zoqat/simd/xsimd/ars.hpp>
+#include <zoqat/simd/xsimd/directions.hpp>
 #include <zoqat/simd/xsimd/gemm.hpp>
 #include <zoqat/simd/xsimd/gemv.hpp>
 #include <zoqat/simd/xsimd/masters.hpp>
@@ -11,7 +12,6 @@
 #include <zoqat/simd/xsimd/panels.hpp>
 #include <zoqat/simd/xsimd/quantize.hpp>
 #include <zoqat/simd/xsimd/rows.hpp>
-#include <zoqat/simd/xsimd_directions.hpp>
 
 #include <xsimd/xsimd.hpp>
 

@@ -3,7 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/train/trainer.hpp>
-#include <zoqat/zo/run_log.hpp>
+#include <zoqat/zo/log/run_log.hpp>
 
 #include <fmt/format.h>
 

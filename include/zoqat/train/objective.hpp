@@ -4,7 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/eval/corpus.hpp>
 #include <zoqat/nn/loss.hpp>
-#include <zoqat/simd/inference_lane.hpp>
+#include <zoqat/params/inference_lane.hpp>
 #include <zoqat/train/lane_objective.hpp>
 #include <zoqat/train/step_data.hpp>
 #include <zoqat/zo/perturbation.hpp>

@@ -4,7 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/run_log.hpp>
+#include <zoqat/zo/log/run_log.hpp>
 #include <zoqat/zo/update.hpp>
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <zoqat/core/executor.hpp>
-#include <zoqat/core/parameter.hpp>
+#include <zoqat/params/parameter.hpp>
 #include <zoqat/zo/perturbation.hpp>
 #include <zoqat/zo/update.hpp>
 

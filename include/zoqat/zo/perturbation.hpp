@@ -2,10 +2,10 @@
 #pragma once
 
 #include <zoqat/core/aligned.hpp>
-#include <zoqat/core/lanes.hpp>
-#include <zoqat/core/parameter.hpp>
 #include <zoqat/core/sign_run.hpp>
-#include <zoqat/simd/masters.hpp>
+#include <zoqat/params/lanes.hpp>
+#include <zoqat/params/masters.hpp>
+#include <zoqat/params/parameter.hpp>
 #include <zoqat/zo/direction.hpp>
 
 #include <algorithm>

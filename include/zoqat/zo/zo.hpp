@@ -1,54 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/zo/appendix_g.hpp>
-#include <zoqat/zo/balance.hpp>
-#include <zoqat/zo/confidence.hpp>
-#include <zoqat/zo/control_variate.hpp>
-#include <zoqat/zo/coordinate.hpp>
-#include <zoqat/zo/deferred_update.hpp>
-#include <zoqat/zo/dense_gradient.hpp>
+/// The method, in the order in which a step uses it. What is studied about it lies in `zoqat/lab`.
+
+// clang-format off: the order is for reading
+
+// A step: a direction, where the loss is evaluated along it, the estimate that follows.
 #include <zoqat/zo/difference.hpp>
 #include <zoqat/zo/direction.hpp>
-#include <zoqat/zo/element_words.hpp>
 #include <zoqat/zo/estimate.hpp>
 #include <zoqat/zo/estimator.hpp>
-#include <zoqat/zo/fixed_quantizer.hpp>
-#include <zoqat/zo/flipped_codes.hpp>
-#include <zoqat/zo/forward.hpp>
-#include <zoqat/zo/group_scales.hpp>
-#include <zoqat/zo/in_place.hpp>
-#include <zoqat/zo/in_turns.hpp>
-#include <zoqat/zo/leave_one_out.hpp>
-#include <zoqat/zo/linear_oracles.hpp>
-#include <zoqat/zo/low_rank.hpp>
-#include <zoqat/zo/noise_oracles.hpp>
-#include <zoqat/zo/normal.hpp>
-#include <zoqat/zo/normalized.hpp>
-#include <zoqat/zo/normalized_oracles.hpp>
-#include <zoqat/zo/one_point.hpp>
-#include <zoqat/zo/orthogonal.hpp>
-#include <zoqat/zo/parabolic.hpp>
-#include <zoqat/zo/parameter_list.hpp>
-#include <zoqat/zo/partition.hpp>
-#include <zoqat/zo/perturbation.hpp>
-#include <zoqat/zo/point_objective.hpp>
-#include <zoqat/zo/quadratic_oracles.hpp>
-#include <zoqat/zo/quantized.hpp>
-#include <zoqat/zo/quantized_oracles.hpp>
-#include <zoqat/zo/quantized_regression.hpp>
-#include <zoqat/zo/run_log.hpp>
-#include <zoqat/zo/running_moments.hpp>
-#include <zoqat/zo/saturation_oracles.hpp>
-#include <zoqat/zo/schedule.hpp>
-#include <zoqat/zo/sgd.hpp>
 #include <zoqat/zo/shaping.hpp>
-#include <zoqat/zo/sign_of_slope.hpp>
-#include <zoqat/zo/sparse.hpp>
-#include <zoqat/zo/sphere.hpp>
-#include <zoqat/zo/ste.hpp>
-#include <zoqat/zo/svrg.hpp>
-#include <zoqat/zo/telescoping.hpp>
-#include <zoqat/zo/uniform.hpp>
+
+// How parameters are read at a point nobody stores, and how they are moved.
+#include <zoqat/zo/deferred_update.hpp>
+#include <zoqat/zo/perturbation.hpp>
 #include <zoqat/zo/update.hpp>
-#include <zoqat/zo/variance.hpp>
+
+// Directions.
+#include <zoqat/zo/directions/coordinate.hpp>
+#include <zoqat/zo/directions/element_words.hpp>
+#include <zoqat/zo/directions/low_rank.hpp>
+#include <zoqat/zo/directions/orthogonal.hpp>
+#include <zoqat/zo/directions/partition.hpp>
+#include <zoqat/zo/directions/quantized.hpp>
+#include <zoqat/zo/directions/sparse.hpp>
+#include <zoqat/zo/directions/sphere.hpp>
+#include <zoqat/zo/directions/uniform.hpp>
+
+// Differences and shapings of slopes.
+#include <zoqat/zo/differences/forward.hpp>
+#include <zoqat/zo/differences/leave_one_out.hpp>
+#include <zoqat/zo/differences/one_point.hpp>
+#include <zoqat/zo/differences/telescoping.hpp>
+#include <zoqat/zo/shapings/normalized.hpp>
+#include <zoqat/zo/shapings/sign_of_slope.hpp>
+
+// Optimizers, and the scales that they start from.
+#include <zoqat/zo/optimizers/parabolic.hpp>
+#include <zoqat/zo/optimizers/schedule.hpp>
+#include <zoqat/zo/optimizers/sgd.hpp>
+#include <zoqat/zo/scales/balance.hpp>
+#include <zoqat/zo/scales/flipped_codes.hpp>
+#include <zoqat/zo/scales/group_scales.hpp>
+
+// Less variance at the price of more evaluations.
+#include <zoqat/zo/variance_reduction/control_variate.hpp>
+#include <zoqat/zo/variance_reduction/svrg.hpp>
+
+// In an engine that exists already, and the log of a run.
+#include <zoqat/zo/embed/in_place.hpp>
+#include <zoqat/zo/embed/in_turns.hpp>
+#include <zoqat/zo/embed/parameter_list.hpp>
+#include <zoqat/zo/log/run_log.hpp>
+
+// clang-format on

@@ -17,10 +17,10 @@
 #endif
 
 #include <zoqat/core/matrix.hpp>
+#include <zoqat/simd/highway/directions-inl.hpp>
 #include <zoqat/simd/highway/dot4-inl.hpp>
 #include <zoqat/simd/highway/gemm-inl.hpp>
 #include <zoqat/simd/highway/vectors-inl.hpp>
-#include <zoqat/simd/highway_directions-inl.hpp>
 #include <zoqat/simd/kernels.hpp>
 #include <zoqat/simd/reference.hpp>
 

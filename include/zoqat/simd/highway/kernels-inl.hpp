@@ -11,6 +11,7 @@
 
 #include <zoqat/random/stream.hpp>
 #include <zoqat/simd/highway/activations-inl.hpp>
+#include <zoqat/simd/highway/directions-inl.hpp>
 #include <zoqat/simd/highway/dot4-inl.hpp>
 #include <zoqat/simd/highway/gemm-inl.hpp>
 #include <zoqat/simd/highway/gemv-inl.hpp>
@@ -21,7 +22,6 @@
 #include <zoqat/simd/highway/quantize-inl.hpp>
 #include <zoqat/simd/highway/rows-inl.hpp>
 #include <zoqat/simd/highway/signs-inl.hpp>
-#include <zoqat/simd/highway_directions-inl.hpp>
 #include <zoqat/simd/kernels.hpp>
 
 HWY_BEFORE_NAMESPACE();

@@ -11,8 +11,8 @@
 #endif
 
 #include <zoqat/core/numeric.hpp>
+#include <zoqat/simd/highway/directions-inl.hpp>
 #include <zoqat/simd/highway/vectors-inl.hpp>
-#include <zoqat/simd/highway_directions-inl.hpp>
 #include <zoqat/simd/kernels.hpp>
 
 HWY_BEFORE_NAMESPACE();

@@ -17,9 +17,9 @@
 #define ZOQAT_SIMD_HIGHWAY_QUANTIZE_INL_HPP
 #endif
 
+#include <zoqat/simd/highway/directions-inl.hpp>
 #include <zoqat/simd/highway/signs-inl.hpp>
 #include <zoqat/simd/highway/vectors-inl.hpp>
-#include <zoqat/simd/highway_directions-inl.hpp>
 #include <zoqat/simd/kernels.hpp>
 
 #include <type_traits>

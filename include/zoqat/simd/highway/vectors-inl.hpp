@@ -12,7 +12,7 @@
 #define ZOQAT_SIMD_HIGHWAY_VECTORS_INL_HPP
 #endif
 
-#include <zoqat/simd/highway_base.hpp>
+#include <zoqat/simd/highway/base.hpp>
 #include <zoqat/simd/kernels.hpp>
 
 #include <array>

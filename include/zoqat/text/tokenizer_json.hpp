@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/io/json.hpp>
+#include <zoqat/text/added_tokens.hpp>
+#include <zoqat/text/bpe_model.hpp>
+#include <zoqat/text/bpe_tokenizer.hpp>
+#include <zoqat/text/byte_alphabet.hpp>
+#include <zoqat/text/merges_text.hpp>
+#include <zoqat/text/text_normalizer.hpp>
+#include <zoqat/text/tokenizer_steps.hpp>
+#include <zoqat/text/vocabulary_list.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace zoqat::io {
+
+/// The tokens that begin and end a text, which `tokenizer.json` leaves open; by default the first that its
+/// post-processor puts before a text and the first that it puts after, if it does.
+struct tokenizer_json_options {
+  std::optional<std::string> bos = std::nullopt, eos = std::nullopt;
+};
+
+namespace detail {
+
+// A model of type BPE: {"vocab": {text: id}, "merges": ["a b", ...] or [["a", "b"], ...], ...}.
+class bpe_model_json {
+ public:
+  bpe_model_json(const json& object, std::string_view file) : object_(object), file_(file) {
+    require<io_error>(get<std::string>(object, "type", file) == "BPE", "{}: a model of type BPE is wanted, but is {}",
+                      file, shown(object.at("type")));
+    require_known(object, file, "BPE",
+                  {"type", "vocab", "merges", "unk_token", "fuse_unk", "byte_fallback", "ignore_merges", "dropout",
+                   "continuing_subword_prefix", "end_of_word_suffix"});
+    for (const std::string_view affix : {"continuing_subword_prefix", "end_of_word_suffix"})
+      require<io_error>(get_if<std::string>(object, affix, file).value_or("").empty(),
+                        "{}: BPE with \"{}\" is not supported", file, affix);
+    require<io_error>(get_if<double>(object, "dropout", file).value_or(0) == 0,
+                      "{}: BPE with \"dropout\" is not supported", file);
+  }
+
+  [[nodiscard]] const json& vocabulary() const { return member(object_, "vocab", file_); }
+  // `own` is `vocabulary()`; the tokens that make it up to `size` are not the model's.
+  [[nodiscard]] bpe_model read(const vocabulary_list& own, std::size_t size) const {
+    std::vector<std::string> pieces = own.texts();
+    pieces.resize(size);
+    const auto flag = [&](std::string_view key) { return get_if<bool>(object_, key, file_).value_or(false); };
+    bpe_model::options options{.unknown = {},
+                               .fuse_unknown = flag("fuse_unk"),
+                               .byte_fallback = flag("byte_fallback"),
+                               .whole_words = flag("ignore_merges")};
+    if (const auto unknown = get_if<std::string>(object_, "unk_token", file_)) {
+      const auto at = std::ranges::find(pieces, *unknown);
+      require<io_error>(at != pieces.end(), "{}: \"unk_token\": there is no token '{}'", file_, *unknown);
+      options.unknown = static_cast<std::uint32_t>(at - pieces.begin());
+    }
+    bpe_model model(std::move(pieces), file_, options);
+    add_merges(model);
+    return model;
+  }
+
+ private:
+  void add_merges(bpe_model& model) const {
+    const auto merges = object_.find("merges");
+    require<io_error>(merges != object_.end() && merges->is_array(), "{}: \"merges\" must be an array", file_);
+    for (std::size_t i = 0; i != merges->size(); ++i) {
+      const json& merge = (*merges)[i];
+      const auto where = fmt::format("{}: merge {}", file_, i);
+      if (merge.is_string()) {
+        add_merge_line(model, merge.get_ref<const std::string&>(), where);
+      } else {
+        require<io_error>(merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string(),
+                          "{}: two tokens are wanted, but there is {}", where, shown(merge));
+        model.add_merge(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(), where);
+      }
+    }
+  }
+
+  const json& object_;
+  std::string_view file_;
+};
+
+// "added_tokens": those found in the text as it is ("normalized" is false) and those found after normalization.
+struct added_tokens_json {
+  std::vector<added_token> before, after;
+
+  // `spelled`: the decoder takes tokens for characters of the byte alphabet.
+  added_tokens_json(const json& list, std::string_view file, const text_normalizer& normalizer, bool spelled) {
+    if (list.is_null()) return;
+    require<io_error>(list.is_array(), "{}: \"added_tokens\" must be an array", file);
+    for (const json& object : list) {
+      added_token token = read(object, file);
+      texts_.emplace_back(token.text, token.id);
+      if (spelled)
+        append_spelling(token.stored, token.text);
+      else
+        token.stored = token.text;
+      if (!get_if<bool>(object, "normalized", file).value_or(false)) {
+        before.push_back(std::move(token));
+        continue;
+      }
+      token.text = normalizer(std::move(token.text));
+      require<io_error>(!token.text.empty(), "{}: added token {} is empty when normalized", file, token.id);
+      after.push_back(std::move(token));
+    }
+  }
+
+  // The tokens of the model and these.
+  [[nodiscard]] vocabulary_list merged_with(vocabulary_list all) const {
+    for (const auto& [text, id] : texts_) all.add(text, id);
+    return all;
+  }
+
+  // Throws io_error where the model knows one of them by another id.
+  void require_agreement(const bpe_model& model, std::string_view file) const {
+    for (const auto& [text, id] : texts_) {
+      const auto known = model.find(text);
+      require<io_error>(known.value_or(id) == id, "{}: added token {}: '{}' is token {} of the model", file, id, text,
+                        known.value_or(id));
+    }
+  }
+
+ private:
+  static added_token read(const json& object, std::string_view file) {
+    require_known(object, file, "an added token",
+                  {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
+    const auto flag = [&](std::string_view key) { return get_if<bool>(object, key, file).value_or(false); };
+    const std::string text = get_text(object, "content", file);
+    require<io_error>(!flag("single_word"), "{}: added token '{}': \"single_word\" is not supported", file, text);
+    return {.text = text,
+            .id = get<std::uint32_t>(object, "id", file),
+            .stored = {},
+            .special = flag("special"),
+            .strip_left = flag("lstrip"),
+            .strip_right = flag("rstrip")};
+  }
+
+  std::vector<std::pair<std::string, std::uint32_t>> texts_;
+};
+
+inline text_template read_template_below(const json& part, std::size_t size, std::string_view file) {
+  text_template around = read_post_processor(part, file);
+  for (const auto* ids : {&around.before, &around.after})
+    for (const std::uint32_t id : *ids)
+      require<io_error>(id < size, "{}: the post-processor's token {} is not in the vocabulary of {}", file, id,
+                        size);
+  return around;
+}
+
+// The token of that name, or the first of `defaults` where none is asked for.
+inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, const std::optional<std::string>& name,
+                                                const std::vector<std::uint32_t>& defaults, std::string_view file) {
+  if (!name) return defaults.empty() ? std::nullopt : std::optional(defaults.front());
+  const auto at = std::ranges::find(all.texts(), *name);
+  require<io_error>(at != all.texts().end(), "{}: there is no token '{}'", file, *name);
+  return static_cast<std::uint32_t>(at - all.texts().begin());
+}
+
+}  // namespace detail
+
+/// A tokenizer as Hugging Face's `tokenizers` stores it, with a model of type BPE. `file` names it in messages.
+/// Throws io_error for what is malformed, and for every part, option or type that this library does not know: nothing
+/// is passed over, but for "truncation" and "padding": they say how texts were cut and filled up to batches when the
+/// file was written, and how a text is encoded does not depend on them. `tokenizer_steps.hpp` lists what is known.
+///
+/// Where Hugging Face replaces bytes that are no UTF-8, this keeps them, in both directions.
+[[nodiscard]] inline bpe_tokenizer parse_tokenizer_json(const json& object, std::string_view file,
+                                                        const tokenizer_json_options& options = {}) {
+  require<io_error>(object.is_object(), "{}: a tokenizer must be a JSON object", file);
+  detail::require_known(object, file, "a tokenizer",
+                        {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
+                         "post_processor", "decoder", "model"});
+  const auto part = [&](std::string_view key) {
+    const auto found = object.find(key);
+    return found == object.end() ? json() : *found;
+  };
+
+  const text_normalizer normalizer = read_normalizer(part("normalizer"), file);
+  const json decoder = part("decoder"), words = part("pre_tokenizer");
+  const detail::bpe_model_json model_part(detail::member(object, "model", file), file);
+  vocabulary_list own{std::string(file)};
+  own.add_all(model_part.vocabulary());
+  const detail::added_tokens_json added(part("added_tokens"), file, normalizer,
+                                        detail::has_step(decoder, "decoders", "ByteLevel"));
+  const vocabulary_list all = added.merged_with(own);
+  bpe_model model = model_part.read(own, all.contiguous().size());
+  added.require_agreement(model, file);
+  if (detail::has_step(words, "pretokenizers", "ByteLevel") && !model.has_unknown())
+    model.require_byte_alphabet(file);
+
+  const text_template around = detail::read_template_below(part("post_processor"), model.size(), file);
+  return bpe_tokenizer({.model = std::move(model),
+                        .added = added.before,
+                        .added_after_normalization = added.after,
+                        .normalizer = normalizer,
+                        .words = read_pre_tokenizer(words, file),
+                        .decoder = read_decoder(decoder, file),
+                        .prefix = around.before,
+                        .bos = detail::named_token(all, options.bos, around.before, file),
+                        .eos = detail::named_token(all, options.eos, around.after, file)});
+}
+
+/// The same from a file.
+[[nodiscard]] inline bpe_tokenizer read_tokenizer_json(const std::filesystem::path& path,
+                                                       const tokenizer_json_options& options = {}) {
+  return parse_tokenizer_json(read_json(path), path.native(), options);
+}
+
+}  // namespace zoqat::io

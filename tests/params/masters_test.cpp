@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <zoqat/params/masters.hpp>
+
+#include <doctest/doctest.h>
+#include <zoqat/params/compact_storage.hpp>
+#include <zoqat/random/stream.hpp>
+#include <zoqat/simd/reference.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::simd;
+
+namespace {
+
+constexpr std::size_t sizes[] = {0, 1, 2, 127, 128, 129, 500, 1024, 1025, 3000};
+constexpr master_format formats[] = {master_format::bf16, master_format::int8};
+constexpr random::stream noise{.seed = 3, .step = 8, .tensor = 5, .use = random::purpose::rounding};
+
+std::vector<float> floats(std::size_t n, std::uint32_t name) {
+  std::vector<float> v(n);
+  random::engine draw({.seed = 41, .tensor = name, .use = random::purpose::data});
+  for (float& x : v) x = 2 * draw.uniform() - 1;
+  return v;
+}
+
+std::vector<float> read(compact_storage& storage) {
+  std::vector<float> out(storage.view().size());
+  read_masters<default_kernels>({.compact = storage.view()}, 0, out.size(), out.data());
+  return out;
+}
+
+/// 16 bits of the words of the stream's blocks by ARS, in their order.
+std::uint16_t odds(std::size_t i) {
+  const std::uint32_t word = noise.ars_run()(static_cast<std::uint32_t>(i / 8))[i % 8 / 2];
+  return static_cast<std::uint16_t>(i % 2 == 0 ? word : word >> 16);
+}
+
+}  // namespace
+
+TEST_CASE("masters in fp32 are read where they lie") {
+  auto values = floats(10, 1);
+  const parameter p{.values = values};
+  float room[10];
+  CHECK(masters<default_kernels>(p, 3, 4, room) == values.data() + 3);
+  read_masters<default_kernels>(p, 3, 4, room);
+  for (std::size_t i = 0; i != 4; ++i) CHECK(room[i] == values[3 + i]);
+}
+
+TEST_CASE("compact masters read the same in parts") {
+  for (const master_format format : formats)
+    for (const std::size_t n : sizes) {
+      compact_storage storage(format, floats(n, 2));
+      const auto whole = read(storage);
+      const parameter p{.compact = storage.view()};
+      for (const std::size_t first : {std::size_t{0}, n / 3, n / 2, n}) {
+        std::vector<float> part(n - first);
+        CHECK(masters<default_kernels>(p, first, part.size(), part.data()) == part.data());
+        CHECK(std::equal(part.begin(), part.end(), whole.begin() + static_cast<std::ptrdiff_t>(first)));
+      }
+    }
+}
+
+TEST_CASE("storing rounds each element by its own noise, whatever the parts") {
+  for (const master_format format : formats)
+    for (const std::size_t n : sizes) {
+      compact_storage start(format, floats(n, 3)), wanted = start;
+      auto moved = read(start);
+      for (std::size_t i = 0; i != n; ++i) moved[i] += 1e-3f * static_cast<float>(i % 7);
+      for (std::size_t i = 0; i != n; ++i) {  // by the definition
+        const compact_masters m = wanted.view();
+        const std::uint16_t o = odds(i);
+        if (format == master_format::bf16)
+          reference::narrow(&moved[i], &o, 1, &m.halves[i]);
+        else
+          reference::narrow(&moved[i], &o, 1, grid{static_cast<float>(m.scales[i / 128]), 128}, &m.codes[i]);
+      }
+      for (const std::size_t part : {n + 1, std::size_t{1}, std::size_t{77}, std::size_t{128}}) {
+        compact_storage storage = start;
+        for (std::size_t first = 0; first < n; first += part)
+          store_masters<default_kernels>({.compact = storage.view()}, noise, first, std::min(part, n - first),
+                                         moved.data() + first);
+        CHECK(read(storage) == read(wanted));
+      }
+    }
+}
+
+TEST_CASE("a step far below what the format resolves moves the masters on average") {
+  constexpr std::size_t n = 100000;
+  constexpr float step = 1e-4f;  // 1/39 of a unit in the last place of bf16, 1/89 of a code
+  for (const master_format format : formats) {
+    compact_storage storage(format, std::vector<float>(n, 0.6f));
+    const auto before = read(storage);
+    auto moved = before;
+    for (float& x : moved) x += step;
+    store_masters<default_kernels>({.compact = storage.view()}, noise, 0, n, moved.data());
+    double mean = 0, variance = 0;
+    const auto after = read(storage);
+    for (std::size_t i = 0; i != n; ++i) {
+      const double d = double{after[i]} - double{before[i]};
+      mean += d / n, variance += d * d / n;
+    }
+    CHECK(std::abs(mean - double{step}) < 4 * std::sqrt(variance / n));
+    CHECK(variance > 10 * double{step} * double{step});  // few moved, and those by a whole unit
+  }
+}
+
+TEST_CASE("rounding to the nearest leaves what the format holds") {
+  for (const master_format format : formats) {
+    compact_storage storage(format, floats(300, 4));
+    const auto held = read(storage);
+    round_masters<default_kernels>({.compact = storage.view()}, 0, held.size(), held.data());
+    CHECK(read(storage) == held);
+    round_masters<default_kernels>({.compact = storage.view()}, 130, 40, held.data());
+    const auto changed = read(storage);
+    for (std::size_t i = 0; i != held.size(); ++i)
+      if (i < 130 || i >= 170) CHECK(changed[i] == held[i]);
+  }
+}

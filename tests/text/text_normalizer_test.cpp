@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <zoqat/text/text_normalizer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace zoqat;
+
+TEST_CASE("a text gets a prefix unless it is empty") {
+  const io::prepend_text step{"▁"};
+  CHECK(step("a") == "▁a");
+  CHECK(step("▁a") == "▁▁a");
+  CHECK(step("").empty());
+}
+
+TEST_CASE("matches are replaced, and the rest stays") {
+  const io::replace_matches spaces{io::unicode_pattern::literal(" "), "▁"}, runs{io::unicode_pattern("\\s+"), "$0"};
+  CHECK(spaces(" a  b\xff ") == "▁a▁▁b\xff▁");
+  CHECK(spaces("ab") == "ab");
+  CHECK(spaces("").empty());
+  CHECK(runs("a \n b") == "a$0b");  // the content is no expression
+}
+
+TEST_CASE("steps follow one another") {
+  const io::normalizer_sequence steps{{io::prepend_text{" "}, io::replace_matches{io::unicode_pattern(" "), "_"},
+                                       io::normalize_form{io::unicode_form::nfc}}};
+  CHECK(steps("a e\u0301") == "_a_é");
+  CHECK(io::normalizer_sequence{}("a") == "a");
+}

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/log/run_log.hpp>
+
+#include <doctest/doctest.h>
+#include <support/corruption.hpp>
+#include <support/errors.hpp>
+#include <support/files.hpp>
+#include <zo/problems.hpp>
+#include <zoqat/zo/estimator.hpp>
+#include <zoqat/zo/optimizers/parabolic.hpp>
+#include <zoqat/zo/optimizers/sgd.hpp>
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <bit>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::zo;
+using namespace zoqat::zo::testing;
+using zoqat::testing::check_mentions;
+using zoqat::testing::message_of;
+using zoqat::testing::read_file;
+using zoqat::testing::temporary_folder;
+
+namespace {
+
+// Some file systems wait for the disk when a file is overwritten, but not when it is new.
+void write_file(const std::filesystem::path& path, std::string_view content) {
+  std::filesystem::remove(path);
+  zoqat::testing::write_file(path, content);
+}
+
+const run_header header{
+    .seed = 0xfedcba9876543210, .start = 0x0123456789abcdef, .settings = "steps = 7\nscheme = w4a4"};
+constexpr std::size_t header_bytes = 8 + 4 + 4 + 8 + 8 + 23 + 8;
+
+update update_of(std::uint32_t step, std::size_t directions) {
+  update u{.seed = header.seed,
+           .step = step,
+           .gain = {},
+           .slope = floats(directions, step),
+           .agreed_power = 0.5f,
+           .power = 0.75f};
+  for (const parameter_group group : all_parameter_groups)
+    u.gain[group] = floats(1, step * 100 + static_cast<std::uint32_t>(group))[0];
+  return u;
+}
+// Records of several lengths, one of a rejected step among them.
+std::vector<update> four_updates() { return {update_of(0, 1), update_of(1, 0), update_of(2, 3), update_of(5, 1)}; }
+
+std::string write_log(const std::filesystem::path& path, const std::vector<update>& updates = four_updates()) {
+  run_log log = run_log::create(path, header);
+  for (const update& u : updates) log.append(u);
+  return read_file(path);
+}
+
+// Where each record of `four_updates` ends, the header's end first.
+std::vector<std::size_t> record_ends() {
+  std::vector<std::size_t> ends{header_bytes};
+  for (const update& u : four_updates()) ends.push_back(ends.back() + run_log::record_bytes(u.slope.size()));
+  return ends;
+}
+// How many whole records there are in the first `size` bytes.
+std::size_t records_within(std::size_t size) {
+  std::size_t whole = 0;
+  for (const std::size_t end : record_ends()) whole += end != header_bytes && end <= size;
+  return whole;
+}
+std::vector<update> first_updates(std::size_t n) {
+  const auto all = four_updates();
+  return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n)};
+}
+
+double half_square(std::span<const float> x, std::size_t) {
+  double total = 0;
+  for (const float v : x) total += double{v} * v / 2;
+  return total;
+}
+
+}  // namespace
+
+// --- There and back ------------------------------------------------------------------------------------------------
+
+TEST_CASE("what was appended is read, bit for bit") {
+  const temporary_folder folder;
+  const auto path = folder / "run.zlog";
+  auto updates = four_updates();
+  updates.push_back(update_of(6, 1000));
+  updates.push_back({.seed = header.seed,
+                     .step = 0xffffffff,
+                     .gain = {.weight = -0.0f, .norm = 1e-45f},
+                     .slope = {std::numeric_limits<float>::max(), -0.0f}});
+  write_log(path, updates);
+  for (const run_log& log : {run_log::read(path), run_log::resume(path)}) {
+    CHECK(log.path() == path);
+    CHECK(log.header() == header);
+    CHECK(log.updates() == updates);
+    CHECK(bits_of(log.updates().back().slope) == bits_of(updates.back().slope));
+  }
+}
+
+TEST_CASE("headers of any text and logs without a record") {
+  const temporary_folder folder;
+  for (const std::string& settings : {std::string(), std::string("a\0b", 3), std::string(100000, 'x')}) {
+    const run_header other{.seed = 1, .start = 2, .settings = settings};
+    (void)run_log::create(folder / "log", other);
+    CHECK(run_log::read(folder / "log").header() == other);
+    CHECK(run_log::resume(folder / "log").updates().empty());
+  }
+}
+
+TEST_CASE("a record takes the bytes it says, and the log is on disk after each step") {
+  const temporary_folder folder;
+  run_log log = run_log::create(folder / "log", header);
+  std::size_t size = std::filesystem::file_size(folder / "log");
+  CHECK(size == header_bytes);
+  for (const update& u : four_updates()) {
+    log.append(u);
+    size += run_log::record_bytes(u.slope.size());
+    CHECK(std::filesystem::file_size(folder / "log") == size);
+    CHECK(run_log::read(folder / "log").updates() == log.updates());
+  }
+  CHECK(run_log::record_bytes(1) - run_log::record_bytes(0) == 4);
+  CHECK(run_log::record_bytes(1) == 4 * (2 + parameter_groups + 2 + 1 + 1));
+}
+
+TEST_CASE("the file is what the documentation says") {
+  const temporary_folder folder;
+  const std::string bytes = write_log(folder / "log", {update_of(3, 2)});
+  std::string expected = "zoqatlog";
+  zoqat::testing::append_value(expected, run_log::version);
+  zoqat::testing::append_value(expected, std::uint32_t{23});
+  zoqat::testing::append_value(expected, header.seed);
+  zoqat::testing::append_value(expected, header.start);
+  expected += header.settings;
+  zoqat::testing::append_value(expected, hash_bytes(std::as_bytes(std::span(expected))));
+  const std::size_t record = expected.size();
+  const update u = update_of(3, 2);
+  zoqat::testing::append_value(expected, u.step);
+  zoqat::testing::append_value(expected, std::uint32_t{2});
+  for (const parameter_group group : all_parameter_groups) zoqat::testing::append_value(expected, u.gain[group]);
+  for (const float x : {u.agreed_power, u.power, u.slope[0], u.slope[1]}) zoqat::testing::append_value(expected, x);
+  const std::uint64_t hash = hash_bytes(std::as_bytes(std::span(expected).subspan(record)));
+  zoqat::testing::append_value(expected, static_cast<std::uint32_t>(hash ^ hash >> 32));
+  CHECK(bytes == expected);
+}
+
+TEST_CASE("create replaces what was there; resume goes on with it") {
+  const temporary_folder folder;
+  write_log(folder / "log");
+  {
+    run_log log = run_log::resume(folder / "log");
+    log.append(update_of(7, 2));
+    run_log moved = std::move(log);
+    moved.append(update_of(8, 1));
+  }
+  auto expected = four_updates();
+  expected.push_back(update_of(7, 2));
+  expected.push_back(update_of(8, 1));
+  CHECK(run_log::read(folder / "log").updates() == expected);
+  write_log(folder / "log", {update_of(1, 1)});
+  CHECK(run_log::read(folder / "log").updates() == std::vector<update>{update_of(1, 1)});
+}
+
+// --- Files that are cut short or damaged ---------------------------------------------------------------------------
+
+TEST_CASE("a log that ends anywhere gives the records before, or an error that names it") {
+  const temporary_folder folder;
+  const auto path = folder / "log";
+  const std::string whole = write_log(path);
+  REQUIRE(whole.size() == record_ends().back());
+  for (std::size_t size = 0; size != whole.size(); ++size) {
+    CAPTURE(size);
+    write_file(path, whole.substr(0, size));
+    if (size < header_bytes) {
+      check_mentions(message_of<io_error>([&] { (void)run_log::read(path); }), path.native(), "run log");
+      REQUIRE_THROWS_AS((void)run_log::resume(path), io_error);
+      REQUIRE(read_file(path) == whole.substr(0, size));  // not ours, or not ours to cut
+    } else {
+      auto expected = first_updates(records_within(size));
+      REQUIRE(run_log::read(path).updates() == expected);
+      REQUIRE(read_file(path).size() == size);
+      run_log::resume(path).append(update_of(9, 2));
+      expected.push_back(update_of(9, 2));
+      REQUIRE(run_log::read(path).updates() == expected);
+    }
+  }
+}
+
+TEST_CASE("no damage goes unnoticed: the records before it, or an error") {
+  const temporary_folder folder;
+  const auto path = folder / "log", good_path = folder / "good";
+  const std::string good = write_log(good_path);
+  std::size_t at = 0;  // the first byte that differs
+  const auto load = [&](std::span<const std::byte> bytes) {
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    at = static_cast<std::size_t>(std::ranges::mismatch(text, good).in1 - text.begin());
+    write_file(path, text);
+    const run_log log = run_log::read(path);
+    REQUIRE(log.header() == header);
+    REQUIRE(log.updates() == first_updates(records_within(at)));
+  };
+  const zoqat::testing::corruptions corrupted{good, load};
+  const auto flipped = corrupted.flip_bits(good.size());
+  CHECK(flipped.rejected == 8 * header_bytes);
+  CHECK(flipped.loaded == 8 * (good.size() - header_bytes));
+  const auto replaced = corrupted.replace_bytes(good.size());
+  CHECK(replaced.rejected > 2 * header_bytes);
+  CHECK(replaced.rejected <= 3 * header_bytes);
+}
+
+TEST_CASE("a log is not cut where whole records follow the damage") {
+  const temporary_folder folder;
+  const auto path = folder / "log";
+  const std::string whole = write_log(path);
+  const auto ends = record_ends();
+  for (std::size_t at = header_bytes; at != whole.size(); ++at) {
+    CAPTURE(at);
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    write_file(path, damaged);
+    const bool in_last = at >= ends[ends.size() - 2];
+    if (in_last) {
+      REQUIRE(run_log::resume(path).updates() == first_updates(3));
+      REQUIRE(read_file(path) == whole.substr(0, ends[3]));
+    } else {
+      check_mentions(message_of<io_error>([&] { (void)run_log::resume(path); }), path.native(), "damaged",
+                     "byte " + std::to_string(ends[records_within(at)]));
+      REQUIRE(read_file(path) == damaged);
+    }
+  }
+}
+
+TEST_CASE("what a file system may leave at the end of a file after a power cut is dropped") {
+  const temporary_folder folder;
+  const auto path = folder / "log";
+  const std::string whole = write_log(path);
+  for (const char filler : {'\0', '\xff', 'x'})
+    for (const std::size_t n : {1u, 4u, 63u, 64u, 65u, 4096u}) {
+      write_file(path, whole + std::string(n, filler));
+      CHECK(run_log::read(path).updates() == four_updates());
+      CHECK(run_log::resume(path).updates() == four_updates());
+      CHECK(read_file(path) == whole);
+    }
+}
+
+TEST_CASE("a damaged header is an error that says what is wrong and names the file") {
+  const temporary_folder folder;
+  const auto path = folder / "log";
+  const std::string whole = write_log(path);
+  const auto message_with = [&](std::size_t at, char value) {
+    std::string damaged = whole;
+    damaged[at] = value;
+    write_file(path, damaged);
+    return message_of<io_error>([&] { (void)run_log::read(path); });
+  };
+  check_mentions(message_with(0, 'Z'), path.native(), "not a run log");
+  check_mentions(message_with(8, 9), path.native(), "version 9", "version 2 is wanted");
+  check_mentions(message_with(15, 0x7f), path.native(), "ends within the header");
+  check_mentions(message_with(12, 24), path.native(), "damaged");
+  check_mentions(message_with(16, 0), path.native(), "damaged");
+  check_mentions(message_with(40, '?'), path.native(), "damaged");
+}
+
+// --- Files that cannot be read or written --------------------------------------------------------------------------
+
+TEST_CASE("files that are missing, are folders or lie in folders that are not there") {
+  const temporary_folder folder;
+  const auto missing = folder / "missing.zlog", beyond = folder / "no" / "run.zlog";
+  check_mentions(message_of<io_error>([&] { (void)run_log::read(missing); }), missing.native(), "No such file");
+  check_mentions(message_of<io_error>([&] { (void)run_log::resume(missing); }), missing.native(), "No such file");
+  CHECK(folder.count() == 0);
+  check_mentions(message_of<io_error>([&] { (void)run_log::create(beyond, header); }), beyond.native(),
+                 "No such file");
+  CHECK_THROWS_AS((void)run_log::read(folder.path()), io_error);
+  CHECK_THROWS_AS((void)run_log::create(folder.path(), header), io_error);
+}
+
+TEST_CASE("a log that was opened for reading takes no updates") {
+  const temporary_folder folder;
+  const std::string whole = write_log(folder / "log");
+  run_log log = run_log::read(folder / "log");
+  check_mentions(message_of<io_error>([&] { log.append(update_of(9, 1)); }), "opened for reading");
+  CHECK(log.updates() == four_updates());
+  CHECK(read_file(folder / "log") == whole);
+}
+
+TEST_CASE("an update of another seed would not replay and is refused") {
+  const temporary_folder folder;
+  run_log log = run_log::create(folder / "log", header);
+  update other = update_of(0, 1);
+  other.seed = 5;
+  check_mentions(message_of<value_error>([&] { log.append(other); }), "seed 5", std::to_string(header.seed));
+  CHECK(log.updates().empty());
+  CHECK(read_file(folder / "log").size() == header_bytes);
+}
+
+TEST_CASE("a record that does not fit on the disk leaves the log as it was, ready to go on") {
+  const temporary_folder folder;
+  run_log log = run_log::create(folder / "log", header);
+  log.append(update_of(0, 1));
+  const std::string before = read_file(folder / "log");
+
+  // A limit on the size of files stands in for the end of the disk: the write is cut short, the next one fails.
+  rlimit unlimited{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limited = unlimited;
+  limited.rlim_cur = before.size() + 10;
+  std::string message;
+  ::setrlimit(RLIMIT_FSIZE, &limited);
+  try {
+    log.append(update_of(1, 1));
+  } catch (const io_error& failure) {
+    message = failure.what();
+  }
+  ::setrlimit(RLIMIT_FSIZE, &unlimited);
+  std::signal(SIGXFSZ, handler);
+
+  check_mentions(message, (folder / "log").native(), "cannot write", "File too large");
+  CHECK(read_file(folder / "log") == before);
+  CHECK(log.updates().size() == 1);
+  log.append(update_of(1, 1));
+  CHECK(run_log::read(folder / "log").updates() == std::vector<update>{update_of(0, 1), update_of(1, 1)});
+}
+
+// --- What a log is for ---------------------------------------------------------------------------------------------
+
+TEST_CASE_TEMPLATE("start and log give the trained parameters, bit for bit", Distribution, gaussian, gaussian_ars,
+                   rademacher) {
+  const temporary_folder folder;
+  tensors trained = assorted();
+  const estimator<central, Distribution> e{.epsilon = per_group<float>::all(1e-2f), .directions = 2, .seed = 12};
+  const sgd<linear_decay> optimizer{per_group<float>::all(1e-4f), {.steps = 30}};
+  {
+    run_log log = run_log::create(folder / "log", {.seed = 12, .start = fingerprint(trained), .settings = ""});
+    for (std::uint32_t step = 0; step != 30; ++step) {
+      const update u = optimizer.plan(e(step, objective_of(trained, Distribution(), half_square)));
+      apply(Distribution(), u, trained);
+      log.append(u);
+    }
+  }
+  tensors replayed = assorted();
+  const run_log log = run_log::read(folder / "log");
+  REQUIRE(log.header().start == fingerprint(replayed));
+  thread_pool threads(3);
+  for (const update& u : log.updates()) apply(Distribution(), u, replayed, threads);
+  CHECK(bits_of(replayed.values()) == bits_of(trained.values()));
+  CHECK(bits_of(replayed.values()) != bits_of(assorted().values()));
+}
+
+TEST_CASE("a run that was cut off and resumed ends where the whole run ends, whatever the optimiser remembers") {
+  const temporary_folder folder;
+  const balanced_scales scales{.epsilon = per_group<float>::all(1e-2f), .elevation = 0.1, .loss = 1};
+  const estimator<> e{.epsilon = scales.epsilon, .micro_batches = 2, .seed = 12};
+  const auto train = [&](tensors& store, run_log& log, auto& optimizer, std::uint32_t first, std::uint32_t last) {
+    const auto noisy = [](std::span<const float> x, std::size_t m) {
+      return half_square(x, m) + (m == 0 ? 3.0 : -2.0) * double{x[0]};
+    };
+    for (std::uint32_t step = first; step != last; ++step) {
+      const update u = optimizer.plan(e(step, objective_of(store, gaussian(), noisy)));
+      apply(gaussian(), u, store);
+      log.append(u);
+    }
+  };
+  const parabolic<linear_decay> fresh{.scales = scales, .schedule = {.steps = 60}};
+  const run_header start{.seed = 12, .start = 0, .settings = ""};
+  tensors whole = assorted(), resumed = assorted();
+  {
+    run_log log = run_log::create(folder / "whole", start), part = run_log::create(folder / "part", start);
+    auto first = fresh, second = fresh;
+    train(whole, log, first, 0, 60);
+    tensors lost = assorted();
+    train(lost, part, second, 0, 35);
+  }
+  std::string cut = read_file(folder / "part");
+  cut.resize(cut.size() - 7);  // the crash came within the record of step 34
+  write_file(folder / "part", cut);
+  run_log log = run_log::resume(folder / "part");
+  REQUIRE(log.updates().size() == 34);
+  auto optimizer = fresh;
+  for (const update& u : log.updates()) {
+    apply(gaussian(), u, resumed);
+    optimizer.replay(u);
+  }
+  train(resumed, log, optimizer, 34, 60);
+  CHECK(bits_of(resumed.values()) == bits_of(whole.values()));
+  CHECK(read_file(folder / "part") == read_file(folder / "whole"));
+}
+
+TEST_CASE("a fingerprint tells any two sets of parameters apart") {
+  const auto of = [](tensors t) { return fingerprint(t); };
+  const std::uint64_t original = of(assorted());
+  CHECK(original == of(assorted()));
+  tensors changed = assorted();
+  for (const std::size_t i : {0u, 7u, 20u}) {
+    float& value = changed[0][i];
+    const float before = value;
+    value = std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) ^ 1u);
+    CHECK(of(changed) != original);
+    value = before;
+  }
+  CHECK(of(changed) == original);
+  changed.add(parameter_group::weight, {});
+  CHECK(of(changed) != original);
+
+  std::vector<float> values{1, 2};
+  const std::vector<float> unit{1, 2}, other_unit{1, 3};
+  const auto of_one = [&](const char* name, std::span<const float> u) {
+    parameter_list list;
+    list.add(name, values, parameter_group::weight, u);
+    return fingerprint(list);
+  };
+  CHECK(of_one("a", unit) != of_one("b", unit));
+  CHECK(of_one("a", unit) != of_one("a", other_unit));
+  CHECK(of_one("a", unit) != of_one("a", {}));
+}
