@@ -138,7 +138,7 @@ class gradient_parts {
     double squares = 0;
     for (const auto& part : parts_) squares += product(part, part);
     s.squared_norm = (whole - squares) / (k * (k - 1));
-    zo::running_moments without_one;
+    running_moments without_one;
     for (const auto& part : parts_) {
       const double own = product(part, part);
       const double others = whole - 2 * product(sum, part) + own;
@@ -158,7 +158,7 @@ struct row {
   std::string setting, estimator;
   std::uint32_t directions = 0;
   std::size_t lanes = 0;
-  zo::interval error{};  ///< E‖ĝ − g‖²/‖g‖², of a setting whose gradient is resolved
+  lab::interval error{};  ///< E‖ĝ − g‖²/‖g‖², of a setting whose gradient is resolved
   bool resolved = false;
   double cosine = 0, milliseconds = 0;
   std::optional<double> difference_variance{};  ///< of L⁺ − L⁻, where there are pairs
@@ -179,13 +179,13 @@ class report {
     const elements along{false, s.alone};
     auto loss = p_.loss(along);
     moving parameters{p_.model, s.epsilon, s.alone};
-    std::vector<double> one(zo::total_size(parameters));
+    std::vector<double> one(lab::total_size(parameters));
     gradient_parts means(parts, one.size());
     const std::uint32_t of_part = std::max(reference_ / parts, 1u);
     // Another seed for every setting, so that products of two references hold no error that both have.
     const zo::estimator<zo::central, elements> e{.epsilon = s.epsilon, .seed = 99 + settings_++, .elements = along};
     for (std::uint32_t step = 0; step != parts * of_part; ++step) {
-      zo::dense_gradient(along, e(step, loss), parameters, one);
+      lab::dense_gradient(along, e(step, loss), parameters, one);
       for (std::size_t i = 0; i != one.size(); ++i) means[step / of_part][i] += one[i] / of_part;
     }
     means.summarize(s);
@@ -222,7 +222,7 @@ class report {
     if (s.resolved()) {
       moving parameters{p_.model, s.epsilon, s.alone};
       sequential one_after_the_other;  // the pass has the threads
-      const zo::estimator_error error = zo::measure(
+      const lab::estimator_error error = lab::measure(
           e, parameters, [&]() -> on_one_batch& { return loss; }, s.gradient,
           {.samples = samples_, .components = false}, one_after_the_other);
       r.error = relative(error.mean_squared_error(), s);
@@ -273,7 +273,7 @@ class report {
   template <class Difference, class Loss>
   void time_steps(row& r, const zo::estimator<Difference, elements>& e, Loss& loss) const {
     const auto steps = static_cast<std::uint32_t>(std::min<std::uint64_t>(samples_, 256));
-    zo::running_moments differences;
+    running_moments differences;
     const auto begin = std::chrono::steady_clock::now();
     for (std::uint32_t step = 0; step != steps; ++step)
       for (const float slope : e(step, loss).slope) differences.add(2 * double{slope});
@@ -282,9 +282,9 @@ class report {
     if (std::is_same_v<Difference, zo::central>) r.difference_variance = differences.variance();
   }
   /// Of a mean square against a setting's gradient, with what is not known of that.
-  static zo::interval relative(const zo::interval& mse, const setting& s) {
+  static lab::interval relative(const lab::interval& mse, const setting& s) {
     const double center = (mse.center - s.error_of_mean) / s.squared_norm;
-    const double norm = zo::normal::upper_quantile(0.005) * s.norm_error * center;
+    const double norm = lab::normal::upper_quantile(0.005) * s.norm_error * center;
     const double half = std::hypot(mse.half_width(), norm) / s.squared_norm;
     return {center, center - half, center + half};
   }

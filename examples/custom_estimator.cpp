@@ -43,8 +43,8 @@ void report(const char* name, float epsilon, thread_pool& threads) {
   parameters.add("x", at);
   const zo::estimator<Difference, zo::rademacher> estimator{.epsilon = per_group<float>::all(epsilon)};
   const std::array<double, 4> gradient{1, 2, 3, 4};
-  const auto objective = [&] { return zo::point_objective(parameters, loss, estimator.elements); };
-  const zo::estimator_error error = zo::measure(estimator, parameters, objective, gradient, {}, threads);
+  const auto objective = [&] { return lab::point_objective(parameters, loss, estimator.elements); };
+  const lab::estimator_error error = lab::measure(estimator, parameters, objective, gradient, {}, threads);
   fmt::print("{:12} {:8} {:9.4f} {:9.4f}\n", name, epsilon, error.bias_norm().low, error.mean_squared_error().center);
 }
 

@@ -29,7 +29,7 @@
 #include <set>
 
 using namespace zoqat;
-namespace oracle = zo::oracle;
+namespace oracle = lab::oracle;
 
 /// (1, 2, 3, 4, 1, 2, …), the slope of all losses here.
 std::vector<double> slope(std::size_t d) {
@@ -77,7 +77,7 @@ class tables {
     table_ = std::move(name);
     fmt::print("\n{}\n{:26} {:>8} {:>12} {:>10} {:>12}\n", title, "", table_, "measured", "+-", "closed form");
   }
-  void add(const char* name, double x, const zo::interval& measured, double expected) {
+  void add(const char* name, double x, const lab::interval& measured, double expected) {
     fmt::print("{:26} {:8.4g} {:12.5g} {:10.2g} {:12.5g}{}\n", name, x, measured.center, measured.half_width(),
                expected, measured.contains(expected) ? "" : "  outside");
     names_.insert(name);
@@ -93,14 +93,15 @@ class tables {
     parameters.add("x", at);
     const zo::estimator<Difference, Distribution> estimator{
         .epsilon = per_group<float>::all(epsilon), .directions = q, .seed = 1, .elements = elements};
-    const auto objective = [&] { return zo::point_objective(parameters, loss, elements); };
-    const zo::interval mse =
-        zo::measure(estimator, parameters, objective, loss.g, {.samples = samples_}, threads_).mean_squared_error();
+    const auto objective = [&] { return lab::point_objective(parameters, loss, elements); };
+    const lab::interval mse =
+        lab::measure(estimator, parameters, objective, loss.g, {.samples = samples_}, threads_).mean_squared_error();
     const double norm = squared_norm(loss.g);
     add(name, x, {mse.center / norm, mse.low / norm, mse.high / norm}, expected);
   }
   /// A point (x, y) of a map, of which `bound` is a bound from below.
-  void add_to_map(const char* name, double x, double y, const zo::interval& measured, double expected, double bound) {
+  void add_to_map(const char* name, double x, double y, const lab::interval& measured, double expected,
+                  double bound) {
     csv_ << fmt::format("map,{},{:.4g},{:.8g},{:.8g},{:.8g},{:.8g},{:.4g},{:.8g}\n", name, x, measured.center,
                         measured.low, measured.high, expected, y, bound);
   }
@@ -122,7 +123,7 @@ class tables {
         "'red')\nset cbrange [-1:1]\n"
         "plot '{0}.csv' using (strcol(1) eq 'map' ? $3 : NaN):8:4 with points pt 5 ps 2.4 palette notitle, \\\n"
         "    {2:.4g} lc 'black' title 'Proposition 2 says nothing above'\n",
-        prefix_, quoted, zo::appendix_g::largest_informative_ratio());
+        prefix_, quoted, lab::appendix_g::largest_informative_ratio());
     gp.close();
     if (std::system(("command -v gnuplot >/dev/null && gnuplot '" + prefix_ + ".gp'").c_str()) != 0)
       fmt::print("\nno gnuplot here: gnuplot {}.gp draws {}.png\n", prefix_, prefix_);
@@ -190,19 +191,20 @@ void over_a_cell(tables& t) {
       const double at = double{w[0]}, ratio = double{epsilon};
       const zo::estimator<> estimator{.epsilon = per_group<float>::all(epsilon), .seed = 1};
       const auto objective = [&] {
-        return zo::point_objective(
+        return lab::point_objective(
             parameters, [](std::span<const float> x) { return double{round_half_even(x[0])}; }, estimator.elements);
       };
-      const zo::interval length =
-          zo::measure(estimator, parameters, objective, std::vector<double>{1}, {.samples = t.samples()}, t.threads())
-              .projection();
-      const zo::interval bias{1 - length.center, 1 - length.high, 1 - length.low};
-      const double exact = oracle::ste_bias(1, at, 1, ratio), distance = zo::appendix_g::threshold_distance(at, 1);
-      t.add_to_map("straight-through", at, ratio, bias, exact, zo::appendix_g::ste_bias_bound(1, 1, ratio, distance));
+      const lab::interval length = lab::measure(estimator, parameters, objective, std::vector<double>{1},
+                                                {.samples = t.samples()}, t.threads())
+                                       .projection();
+      const lab::interval bias{1 - length.center, 1 - length.high, 1 - length.low};
+      const double exact = oracle::ste_bias(1, at, 1, ratio), distance = lab::appendix_g::threshold_distance(at, 1);
+      t.add_to_map("straight-through", at, ratio, bias, exact,
+                   lab::appendix_g::ste_bias_bound(1, 1, ratio, distance));
       least = std::min(least, exact), largest = std::max(largest, exact);
       outside += bias.half_width() > 0 && !bias.contains(exact);  // without a width no sample crossed a threshold
     }
-    const double bound = zo::appendix_g::ste_bias_bound(1, 1, double{epsilon}, 0.5);
+    const double bound = lab::appendix_g::ste_bias_bound(1, 1, double{epsilon}, 0.5);
     fmt::print("{:8.3g} {:10.4f} {:10.4f} {:>22} {:>10}\n", epsilon, least, largest,
                bound > 0 ? fmt::format("{:.4f}", bound) : "none", outside);
   }
@@ -219,7 +221,7 @@ void against_straight_through(tables& t) {
   for (int i = 0; i != 16; ++i) y.push_back(2 * double{draw.uniform()} - 1);
   std::vector<float> masters(8);
   for (float& v : masters) w.push_back(double{v = 2 * draw.uniform() - 1});
-  const zo::quantized_regression layer(4, 2, x, y, {.step = 0.5, .low = -2, .high = 1});
+  const lab::quantized_regression layer(4, 2, x, y, {.step = 0.5, .low = -2, .high = 1});
   zo::parameter_list parameters;
   parameters.add("w", masters);
   const auto cosine = [](std::span<const double> a, std::span<const double> b) {
@@ -233,10 +235,10 @@ void against_straight_through(tables& t) {
     const std::vector<double> exact = layer.smoothed_gradient(w, double{epsilon});
     const zo::estimator<> estimator{.epsilon = per_group<float>::all(epsilon), .seed = 1};
     const auto objective = [&] {
-      return zo::point_objective(
+      return lab::point_objective(
           parameters, [&](std::span<const float> at) { return layer(at); }, estimator.elements);
     };
-    const auto error = zo::measure(estimator, parameters, objective, exact, {.samples = t.samples()}, t.threads());
+    const auto error = lab::measure(estimator, parameters, objective, exact, {.samples = t.samples()}, t.threads());
     std::vector<double> mean = exact;
     const auto bias = error.bias();
     for (std::size_t i = 0; i != mean.size(); ++i) mean[i] += bias[i].center;

@@ -11,15 +11,15 @@
 // The best step is chosen by the validation score (for Alpaca by the validation loss), never by the test score, and
 // the model as it was then is made again from the base and the run log.
 
-#include <zoqat/eval/answers.hpp>           // answer_accuracy: the token F1 of answers
-#include <zoqat/eval/choices.hpp>           // accuracy among candidates
-#include <zoqat/io/io.hpp>                  // open_model, load, open_tokenizer, save_quantized
-#include <zoqat/nn/llama.hpp>               // llama<scheme>
-#include <zoqat/nn/opt.hpp>                 // opt<scheme, activation>
-#include <zoqat/ptq/ptq.hpp>                // round_to_nearest, smoothquant, reconstructor
-#include <zoqat/quant/scheme_registry.hpp>  // catalogue, named, standard_schemes
-#include <zoqat/tasks/tasks.hpp>            // read_sst2, …, split
-#include <zoqat/text/text.hpp>
+#include <zoqat/eval/answers.hpp>             // answer_accuracy: the token F1 of answers
+#include <zoqat/eval/choices.hpp>             // accuracy among candidates
+#include <zoqat/io/io.hpp>                    // open_model, load, save_quantized
+#include <zoqat/nn/llama.hpp>                 // llama<scheme>
+#include <zoqat/nn/opt.hpp>                   // opt<scheme, activation>
+#include <zoqat/ptq/ptq.hpp>                  // round_to_nearest, smoothquant, reconstructor
+#include <zoqat/quant/scheme_registry.hpp>    // catalogue, named, standard_schemes
+#include <zoqat/tasks/tasks.hpp>              // read_sst2, …, split
+#include <zoqat/text/open_tokenizer.hpp>      // open_tokenizer
 #include <zoqat/train/train.hpp>              // task_loss, run, keep_best, replay_first, results_table
 #include <zoqat/zo/optimizers/parabolic.hpp>  // parabolic
 #include <zoqat/zo/optimizers/sgd.hpp>        // sgd
@@ -164,7 +164,7 @@ struct workbench {
   workbench(const settings& s, std::uint64_t run_seed)
       : threads(s.threads),
         source(io::open_model(s.model)),
-        tokenizer(io::open_tokenizer(s.tokenizer_path())),
+        tokenizer(text::open_tokenizer(s.tokenizer_path())),
         seed(run_seed),
         part_tokens(s.part_tokens),
         instructions(s.task == "alpaca"),
@@ -250,7 +250,7 @@ struct workbench {
 
   thread_pool threads;
   io::model_source source;
-  io::any_tokenizer tokenizer;
+  text::any_tokenizer tokenizer;
   std::uint64_t seed;
   std::size_t part_tokens;
   bool instructions;

@@ -9,13 +9,13 @@
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
 //   zeroqat generate --model q.safetensors …   text from it
 
-#include <zoqat/eval/perplexity.hpp>        // chunks, batches_of, perplexity
-#include <zoqat/eval/sample.hpp>            // sample_corpus
-#include <zoqat/io/io.hpp>                  // open_model, load, llama2c_tokenizer, read_text, save_quantized
-#include <zoqat/nn/llama.hpp>               // llama<scheme>
-#include <zoqat/ptq/ptq.hpp>                // round_to_nearest, smoothquant, reconstructor
-#include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
-#include <zoqat/text/text.hpp>
+#include <zoqat/eval/perplexity.hpp>          // chunks, batches_of, perplexity
+#include <zoqat/eval/sample.hpp>              // sample_corpus
+#include <zoqat/io/io.hpp>                    // open_model, load, read_text, save_quantized
+#include <zoqat/nn/llama.hpp>                 // llama<scheme>
+#include <zoqat/ptq/ptq.hpp>                  // round_to_nearest, smoothquant, reconstructor
+#include <zoqat/quant/scheme_registry.hpp>    // standard_schemes
+#include <zoqat/text/llama2c_tokenizer.hpp>   // llama2c_tokenizer
 #include <zoqat/train/train.hpp>              // language_model_loss, run, replay, callbacks
 #include <zoqat/zo/optimizers/parabolic.hpp>  // parabolic
 #include <zoqat/zo/optimizers/sgd.hpp>        // sgd
@@ -180,7 +180,7 @@ struct workbench {
 
   thread_pool threads;
   io::model_source source;
-  io::llama2c_tokenizer tokenizer;
+  text::llama2c_tokenizer tokenizer;
   teacher_model teacher;
   std::size_t length;
   eval::chunks training, evaluation;
@@ -342,7 +342,7 @@ void eval_command(const settings& s) {
   with_model(s, [&](auto& model) {
     thread_pool threads(s.threads);
     nn::workspace work;
-    const io::llama2c_tokenizer tokenizer(s.tokenizer_path(), model.shape().vocabulary);
+    const text::llama2c_tokenizer tokenizer(s.tokenizer_path(), model.shape().vocabulary);
     const std::string text = io::read_text(s.eval);
     const auto corpus =
         eval::chunk_documents(eval::split_documents(text), std::min(s.length, model.shape().positions),
@@ -356,7 +356,7 @@ void eval_command(const settings& s) {
 void generate_command(const settings& s) {
   with_model(s, [&](auto& model) {
     thread_pool threads(s.threads);
-    const io::llama2c_tokenizer tokenizer(s.tokenizer_path(), model.shape().vocabulary);
+    const text::llama2c_tokenizer tokenizer(s.tokenizer_path(), model.shape().vocabulary);
     nn::generator generate(model, threads);
     random::engine random({.seed = s.seed, .use = random::purpose::sampling});
     const auto prompt = tokenizer.encode(s.prompt, true);

@@ -23,28 +23,28 @@ bool is_open(int value) {
 }  // namespace
 
 TEST_CASE("fail_errno names the path, the action and the system's reason") {
-  const auto text = message_of<io_error>([] { io::fail_errno("some/file", "open", ENOENT); });
+  const auto text = message_of<io_error>([] { fail_errno("some/file", "open", ENOENT); });
   check_mentions(text, "some/file", "cannot open", "No such file or directory");
   errno = EACCES;
-  check_mentions(message_of<io_error>([] { io::fail_errno("some/file", "open"); }), "Permission denied");
+  check_mentions(message_of<io_error>([] { fail_errno("some/file", "open"); }), "Permission denied");
 }
 
 TEST_CASE("a file descriptor closes once, by whoever holds it last") {
   int number = -1;
   {
-    io::file_descriptor first(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    file_descriptor first(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     REQUIRE(first);
     number = first.get();
-    io::file_descriptor second(std::move(first));
+    file_descriptor second(std::move(first));
     CHECK(second.get() == number);
-    io::file_descriptor third;
+    file_descriptor third;
     CHECK_FALSE(third);
     third = std::move(second);
     CHECK(is_open(number));
   }
   CHECK_FALSE(is_open(number));
 
-  io::file_descriptor released(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  file_descriptor released(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   number = released.release();
   CHECK_FALSE(released);
   CHECK(is_open(number));
@@ -57,14 +57,14 @@ TEST_CASE("write_all writes all or throws") {
   const auto bytes = std::as_bytes(std::span(content));
   const auto path = folder / "file";
   {
-    const io::file_descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    io::write_all(file, bytes, path);
-    io::write_all(file, {}, path);
+    const file_descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    write_all(file, bytes, path);
+    write_all(file, {}, path);
   }
   CHECK(read_file(path) == content);
 
-  const io::file_descriptor full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  const file_descriptor full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   REQUIRE(full);
-  const auto text = message_of<io_error>([&] { io::write_all(full, bytes, "the/destination"); });
+  const auto text = message_of<io_error>([&] { write_all(full, bytes, "the/destination"); });
   check_mentions(text, "the/destination", "cannot write", "No space left on device");
 }

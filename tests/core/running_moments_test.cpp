@@ -8,7 +8,7 @@
 #include <limits>
 #include <vector>
 
-using namespace zoqat::zo;
+using namespace zoqat;
 
 namespace {
 

@@ -51,7 +51,7 @@ struct figure {
 
 struct stories {
   std::filesystem::path checkpoint;
-  io::llama2c_tokenizer tokenizer;
+  text::llama2c_tokenizer tokenizer;
   eval::chunks corpus;
   thread_pool threads{2};
   nn::workspace work;
@@ -85,7 +85,7 @@ std::optional<stories> open() {
   const auto tokens = shared_data("models/stories260K/tok512.bin");
   const auto file = shared_data("data/tinystories/tinystories_valid_30k.txt");
   if (!checkpoint || !tokens || !file) return std::nullopt;
-  const io::llama2c_tokenizer tokenizer(*tokens, 512);
+  const text::llama2c_tokenizer tokenizer(*tokens, 512);
   const std::string text = io::read_text(*file);
   const auto stories_of_text = eval::split_documents(text);
   auto corpus =

@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto file = std::string(data[0] % 2 == 1 ? base : "").append(input.substr(0, length));
   const std::string_view text = input.substr(length);
   try {
-    const io::llama2c_tokenizer tokenizer(testing::exact_bytes(file), "input");
+    const text::llama2c_tokenizer tokenizer(testing::exact_bytes(file), "input");
     const auto tokens = tokenizer.encode(text, true);
     if (tokens != testing::naive_encode(tokenizer, text, true)) std::abort();
     static_cast<void>(tokenizer.decode(tokens));

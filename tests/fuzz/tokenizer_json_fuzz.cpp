@@ -28,11 +28,11 @@ const testing::byte_level_files& small_files() {
   return files;
 }
 
-void use(const io::bpe_tokenizer& tokenizer, std::string_view text) {
+void use(const text::bpe_tokenizer& tokenizer, std::string_view text) {
   try {
-    const auto tokens = tokenizer.encode(text, true, io::special_spelling::on);
+    const auto tokens = tokenizer.encode(text, true, text::special_spelling::on);
     if (std::ranges::any_of(tokens, [&](std::uint32_t id) { return id >= tokenizer.size(); })) std::abort();
-    static_cast<void>(tokenizer.decode(tokens, io::special_spelling::on));
+    static_cast<void>(tokenizer.decode(tokens, text::special_spelling::on));
   } catch (const value_error&) {
   }
 }
@@ -48,7 +48,7 @@ bool same_for_oracle(std::string_view merges) {
 
 void read_merges(std::string_view merges, std::string_view text) {
   static const std::string vocabulary = small_files().vocab_json();
-  const auto tokenizer = io::parse_byte_level_bpe(vocabulary, "vocabulary", merges, "merges");
+  const auto tokenizer = text::parse_byte_level_bpe(vocabulary, "vocabulary", merges, "merges");
   const auto tokens = tokenizer.encode(text, false);
   if (tokenizer.decode(tokens) != text) std::abort();
   if (!same_for_oracle(merges)) return;
@@ -61,7 +61,7 @@ void read_merges(std::string_view merges, std::string_view text) {
 void read_json(const io::json& base, std::string_view patch, std::string_view text) {
   auto object = base;
   object.merge_patch(io::parse_json(patch, "patch"));
-  use(io::parse_tokenizer_json(object, "input"), text);
+  use(text::parse_tokenizer_json(object, "input"), text);
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         read_json(marked, change, text);
         break;
       default:
-        use(io::parse_tokenizer_json(io::parse_json(change, "input"), "input"), text);
+        use(text::parse_tokenizer_json(io::parse_json(change, "input"), "input"), text);
         break;
     }
   } catch (const io_error&) {

@@ -2,7 +2,7 @@
 #include <zoqat/lab/appendix_g.hpp>
 
 #include <doctest/doctest.h>
-#include <zo/measured.hpp>
+#include <lab/measured.hpp>
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/lab/fixed_quantizer.hpp>
 #include <zoqat/lab/linear_oracles.hpp>
@@ -20,6 +20,7 @@
 #include <vector>
 
 using namespace zoqat;
+using namespace zoqat::lab;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 

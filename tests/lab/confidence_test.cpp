@@ -10,7 +10,7 @@
 #include <vector>
 
 using namespace zoqat;
-using namespace zoqat::zo;
+using namespace zoqat::lab;
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <initializer_list>
 
-using namespace zoqat::zo;
+using namespace zoqat::lab;
 
 namespace {
 

@@ -2,8 +2,8 @@
 #include <zoqat/lab/linear_oracles.hpp>
 
 #include <doctest/doctest.h>
+#include <lab/measured.hpp>
 #include <support/errors.hpp>
-#include <zo/measured.hpp>
 #include <zoqat/lab/quantized_oracles.hpp>
 #include <zoqat/zo/differences/leave_one_out.hpp>
 #include <zoqat/zo/directions/coordinate.hpp>
@@ -25,6 +25,7 @@
 #include <vector>
 
 using namespace zoqat;
+using namespace zoqat::lab;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 using zoqat::testing::check_mentions;

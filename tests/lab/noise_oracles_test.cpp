@@ -2,7 +2,7 @@
 #include <zoqat/lab/noise_oracles.hpp>
 
 #include <doctest/doctest.h>
-#include <zo/measured.hpp>
+#include <lab/measured.hpp>
 #include <zoqat/lab/linear_oracles.hpp>
 #include <zoqat/random/stream.hpp>
 #include <zoqat/zo/differences/forward.hpp>
@@ -19,6 +19,7 @@
 #include <vector>
 
 using namespace zoqat;
+using namespace zoqat::lab;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 

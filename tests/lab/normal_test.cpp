@@ -5,7 +5,7 @@
 
 #include <initializer_list>
 
-using namespace zoqat::zo;
+using namespace zoqat::lab;
 
 TEST_CASE("density and tails are those of tables") {
   CHECK(normal::density(0) == doctest::Approx(0.3989422804014327).epsilon(1e-15));

@@ -2,7 +2,7 @@
 #include <zoqat/lab/normalized_oracles.hpp>
 
 #include <doctest/doctest.h>
-#include <zo/measured.hpp>
+#include <lab/measured.hpp>
 #include <zoqat/zo/differences/forward.hpp>
 #include <zoqat/zo/shapings/normalized.hpp>
 
@@ -12,6 +12,7 @@
 #include <vector>
 
 using namespace zoqat;
+using namespace zoqat::lab;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 

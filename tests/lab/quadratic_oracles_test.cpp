@@ -2,7 +2,7 @@
 #include <zoqat/lab/quadratic_oracles.hpp>
 
 #include <doctest/doctest.h>
-#include <zo/measured.hpp>
+#include <lab/measured.hpp>
 #include <zoqat/zo/differences/forward.hpp>
 #include <zoqat/zo/differences/leave_one_out.hpp>
 #include <zoqat/zo/differences/one_point.hpp>
@@ -15,6 +15,7 @@
 #include <vector>
 
 using namespace zoqat;
+using namespace zoqat::lab;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 

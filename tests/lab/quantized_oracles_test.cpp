@@ -2,7 +2,7 @@
 #include <zoqat/lab/quantized_oracles.hpp>
 
 #include <doctest/doctest.h>
-#include <zo/measured.hpp>
+#include <lab/measured.hpp>
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/random/stream.hpp>
 
@@ -16,6 +16,7 @@
 #include <vector>
 
 using namespace zoqat;
+using namespace zoqat::lab;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 

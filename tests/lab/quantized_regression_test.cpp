@@ -2,8 +2,8 @@
 #include <zoqat/lab/quantized_regression.hpp>
 
 #include <doctest/doctest.h>
+#include <lab/measured.hpp>
 #include <support/errors.hpp>
-#include <zo/measured.hpp>
 #include <zoqat/lab/ste.hpp>
 
 #include <cmath>
@@ -14,6 +14,7 @@
 #include <vector>
 
 using namespace zoqat;
+using namespace zoqat::lab;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 using zoqat::testing::check_mentions;
@@ -23,10 +24,10 @@ namespace {
 
 const std::vector<double> inputs{0.5, -1, 0.25, 1, 0.75, -0.5, -0.25, 0.5, 1, -1, 0.25, 0.5};  // [4, 3]
 const std::vector<double> targets{0.3, -0.8, 0.5, 0.1, -0.4, 0.9, 1.1, -0.2};                  // [4, 2]
-const std::vector<float> masters{0.4f, -0.9f, 0.1f, 1.3f, -0.2f, 0.6f};
+const std::vector<float> master_weights{0.4f, -0.9f, 0.1f, 1.3f, -0.2f, 0.6f};
 
 quantized_regression regression(const fixed_quantizer& q) { return {3, 2, inputs, targets, q}; }
-std::vector<double> weights() { return {masters.begin(), masters.end()}; }
+std::vector<double> weights() { return {master_weights.begin(), master_weights.end()}; }
 
 }  // namespace
 
@@ -35,7 +36,8 @@ TEST_CASE("loss and straight-through gradient are those of a network of one laye
     const quantized_regression f = regression(q);
     const ste_network network({3, 2}, inputs, targets, {.weights = q});
     CHECK(f.size() == network.size());
-    CHECK(f(std::span<const float>(masters)) == doctest::Approx(network(std::span<const float>(masters))));
+    CHECK(f(std::span<const float>(master_weights)) ==
+          doctest::Approx(network(std::span<const float>(master_weights))));
     const std::vector<double> w = weights(), a = f.straight_through(w), b = network.gradient(w);
     for (std::size_t i = 0; i != a.size(); ++i) CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-12));
   }
@@ -64,8 +66,9 @@ TEST_CASE("a zeroth-order estimate has the smoothed gradient for its mean, and t
     CAPTURE(epsilon);
     const std::vector<double> w = weights(), exact = f.smoothed_gradient(w, double{epsilon});
     const estimator<> e{.epsilon = per_group<float>::all(epsilon), .directions = 2, .seed = 1};
-    check_unbiased(measured(e, masters, loss, exact));
-    CHECK(measured(e, masters, loss, f.straight_through(w)).bias_norm().low > 0.05 * std::sqrt(squared_norm(exact)));
+    check_unbiased(measured(e, master_weights, loss, exact));
+    CHECK(measured(e, master_weights, loss, f.straight_through(w)).bias_norm().low >
+          0.05 * std::sqrt(squared_norm(exact)));
   }
 }
 

@@ -2,7 +2,7 @@
 #include <zoqat/lab/saturation_oracles.hpp>
 
 #include <doctest/doctest.h>
-#include <zo/measured.hpp>
+#include <lab/measured.hpp>
 #include <zoqat/lab/linear_oracles.hpp>
 #include <zoqat/zo/shapings/sign_of_slope.hpp>
 
@@ -13,6 +13,7 @@
 #include <vector>
 
 using namespace zoqat;
+using namespace zoqat::lab;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 

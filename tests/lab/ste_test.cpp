@@ -12,7 +12,7 @@
 #include <vector>
 
 using namespace zoqat;
-using namespace zoqat::zo;
+using namespace zoqat::lab;
 using zoqat::testing::check_mentions;
 using zoqat::testing::message_of;
 

@@ -2,8 +2,8 @@
 #include <zoqat/lab/variance.hpp>
 
 #include <doctest/doctest.h>
+#include <lab/measured.hpp>
 #include <support/errors.hpp>
-#include <zo/measured.hpp>
 
 #include <array>
 #include <cmath>
@@ -16,6 +16,7 @@
 #include <vector>
 
 using namespace zoqat;
+using namespace zoqat::lab;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 

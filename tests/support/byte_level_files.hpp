@@ -27,7 +27,7 @@ struct byte_level_files {
     vocabulary = io::json::object();
     for (unsigned b = 0; b != 256; ++b) {
       std::string spelled;
-      io::append_byte_character(spelled, static_cast<unsigned char>(b));
+      text::append_byte_character(spelled, static_cast<unsigned char>(b));
       add(spelled);
     }
     for (const auto& [left, right] : merges) add(left + right);

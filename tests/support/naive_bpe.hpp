@@ -14,7 +14,7 @@ namespace zoqat::testing {
 
 /// llama2.c's encoder written down as it is defined: look for the best pair of the whole text, merge it, start
 /// over. O(n²); the oracle of `llama2c_tokenizer::encode`.
-inline std::vector<std::uint32_t> naive_encode(const io::llama2c_tokenizer& tokenizer, std::string_view text,
+inline std::vector<std::uint32_t> naive_encode(const text::llama2c_tokenizer& tokenizer, std::string_view text,
                                                bool bos) {
   std::vector<std::uint32_t> tokens;
   const auto push_character = [&](const std::string& character) {

@@ -14,7 +14,7 @@
 namespace zoqat::testing {
 
 /// GPT-2's byte-level BPE written down as it is defined, with neither a regular expression nor a Unicode library: the
-/// oracle of `io::read_byte_level_bpe`. Quadratic in the length of a word.
+/// oracle of `text::read_byte_level_bpe`. Quadratic in the length of a word.
 class naive_byte_level_bpe {
  public:
   /// The merges in the order of their ranks.

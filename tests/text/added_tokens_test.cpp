@@ -8,25 +8,25 @@
 #include <vector>
 
 using namespace zoqat;
-using io::special_spelling;
+using text::special_spelling;
 using parts = std::vector<std::string>;
 
 namespace {
 
 // Tokens appear as #ID, stretches as they are.
-parts split(const std::vector<io::added_token>& tokens, std::string_view text,
+parts split(const std::vector<text::added_token>& tokens, std::string_view text,
             special_spelling spelling = special_spelling::on) {
-  io::added_tokens finder;
+  text::added_tokens finder;
   for (const auto& token : tokens) finder.add(token);
   parts found;
-  finder.split(text, spelling, [&](std::string_view stretch, const io::added_token* token) {
+  finder.split(text, spelling, [&](std::string_view stretch, const text::added_token* token) {
     if (!stretch.empty()) found.emplace_back(stretch);
     if (token) found.push_back('#' + std::to_string(token->id));
   });
   return found;
 }
 
-const std::vector<io::added_token> angles{
+const std::vector<text::added_token> angles{
     {.text = "<a>", .id = 1, .special = true}, {.text = "<a><b>", .id = 2, .special = true}, {.text = "<", .id = 3}};
 
 }  // namespace
@@ -34,7 +34,7 @@ const std::vector<io::added_token> angles{
 TEST_CASE("without tokens a text is one stretch") {
   CHECK(split({}, "") == parts{});
   CHECK(split({}, "a b") == parts{"a b"});
-  CHECK(io::added_tokens().empty());
+  CHECK(text::added_tokens().empty());
 }
 
 TEST_CASE("the leftmost counts, and the longest of those") {
@@ -49,9 +49,9 @@ TEST_CASE("special tokens are found when asked for") {
 }
 
 TEST_CASE("white space is swallowed to the side that says so") {
-  const std::vector<io::added_token> tokens{{.text = "<l>", .id = 1, .strip_left = true},
-                                            {.text = "<r>", .id = 2, .strip_right = true},
-                                            {.text = "  ", .id = 3}};
+  const std::vector<text::added_token> tokens{{.text = "<l>", .id = 1, .strip_left = true},
+                                              {.text = "<r>", .id = 2, .strip_right = true},
+                                              {.text = "  ", .id = 3}};
   CHECK(split(tokens, "a \n<l> b") == parts{"a", "#1", " b"});
   CHECK(split(tokens, "a <r> \u3000b") == parts{"a ", "#2", "b"});
   CHECK(split(tokens, " <l>") == parts{"#1"});

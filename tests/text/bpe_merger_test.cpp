@@ -16,16 +16,16 @@ using namespace zoqat;
 namespace {
 
 using symbols = std::vector<std::uint32_t>;
-using table = std::map<std::pair<std::uint32_t, std::uint32_t>, io::bpe_merge>;
+using table = std::map<std::pair<std::uint32_t, std::uint32_t>, text::bpe_merge>;
 
 auto rule_of(const table& merges) {
-  return [&merges](std::uint32_t left, std::uint32_t right) -> std::optional<io::bpe_merge> {
+  return [&merges](std::uint32_t left, std::uint32_t right) -> std::optional<text::bpe_merge> {
     const auto found = merges.find({left, right});
     return found == merges.end() ? std::nullopt : std::optional(found->second);
   };
 }
 
-symbols fast(const symbols& text, const table& merges, io::bpe_merger& merger) {
+symbols fast(const symbols& text, const table& merges, text::bpe_merger& merger) {
   symbols result;
   auto rule = rule_of(merges);
   for (const auto symbol : text) merger.add(symbol);
@@ -33,14 +33,14 @@ symbols fast(const symbols& text, const table& merges, io::bpe_merger& merger) {
   return result;
 }
 symbols fast(const symbols& text, const table& merges) {
-  io::bpe_merger merger;
+  text::bpe_merger merger;
   return fast(text, merges, merger);
 }
 
 symbols naive(symbols text, const table& merges) {
   const auto rule = rule_of(merges);
   while (true) {
-    std::optional<io::bpe_merge> best;
+    std::optional<text::bpe_merge> best;
     std::size_t place = 0;
     for (std::size_t i = 0; i + 1 < text.size(); ++i) {
       const auto merge = rule(text[i], text[i + 1]);
@@ -64,7 +64,7 @@ TEST_CASE("the best pair merges first, the leftmost of equals") {
 
 TEST_CASE("a stretch of no or one symbol is left alone, and the merger can be used again") {
   const table merges{{{1, 2}, {3, 0}}};
-  io::bpe_merger merger;
+  text::bpe_merger merger;
   CHECK(merger.empty());
   CHECK(fast({}, merges, merger).empty());
   CHECK(fast({1}, merges, merger) == symbols{1});

@@ -16,8 +16,8 @@ using tokens = std::vector<std::uint32_t>;
 
 namespace {
 
-tokens encode(const io::bpe_model& model, std::string_view word) {
-  io::bpe_merger merger;
+tokens encode(const text::bpe_model& model, std::string_view word) {
+  text::bpe_merger merger;
   tokens result;
   model.encode_into(word, merger, result);
   return result;
@@ -31,7 +31,7 @@ std::vector<std::string> with_byte_tokens(std::vector<std::string> pieces) {
 }  // namespace
 
 TEST_CASE("pairs of the lowest rank merge first, the leftmost of equals") {
-  io::bpe_model model({"a", "b", "c", "bc", "ab", "aa", "aab"}, "source", {});
+  text::bpe_model model({"a", "b", "c", "bc", "ab", "aa", "aab"}, "source", {});
   model.add_merge("b", "c", "first");
   model.add_merge("a", "b", "second");
   model.add_merge("a", "a", "third");
@@ -53,7 +53,7 @@ TEST_CASE("a word that is in the vocabulary is its token, if the model says so")
 
 TEST_CASE("characters that the vocabulary lacks: an error, one token, or bytes") {
   const std::vector<std::string> pieces{"a", "?"};
-  const io::bpe_model none(pieces, "source", {}), unknown(pieces, "source", {.unknown = 1}),
+  const text::bpe_model none(pieces, "source", {}), unknown(pieces, "source", {.unknown = 1}),
       fused(pieces, "source", {.unknown = 1, .fuse_unknown = true}),
       bytes(with_byte_tokens(pieces), "source", {.unknown = 1, .byte_fallback = true});
   check_mentions(message_of<value_error>([&] { encode(none, "aé"); }), "'é'", "not in the vocabulary");
@@ -63,7 +63,7 @@ TEST_CASE("characters that the vocabulary lacks: an error, one token, or bytes")
 }
 
 TEST_CASE("a token without a text is not found") {
-  const io::bpe_model model({"", "a", ""}, "source", {.whole_words = true});
+  const text::bpe_model model({"", "a", ""}, "source", {.whole_words = true});
   CHECK(model.size() == 3);
   CHECK_FALSE(model.find("").has_value());
   CHECK(encode(model, "a") == tokens{1});
@@ -71,17 +71,17 @@ TEST_CASE("a token without a text is not found") {
 
 TEST_CASE("what does not fit together is refused") {
   check_mentions(message_of<io_error>([] {
-                   io::bpe_model({"a", "b", "a"}, "the/file", {});
+                   text::bpe_model({"a", "b", "a"}, "the/file", {});
                  }),
                  "the/file", "token 2", "'a' is token 0 already");
-  check_mentions(message_of<io_error>([] { io::bpe_model({"a"}, "the/file", {.byte_fallback = true}); }), "the/file",
-                 "byte 0x00", "'<0x00>'");
+  check_mentions(message_of<io_error>([] { text::bpe_model({"a"}, "the/file", {.byte_fallback = true}); }),
+                 "the/file", "byte 0x00", "'<0x00>'");
   for (const std::uint32_t unknown : {1u, 2u})
     check_mentions(message_of<io_error>([&] {
-                     io::bpe_model({"a", ""}, "the/file", {.unknown = unknown});
+                     text::bpe_model({"a", ""}, "the/file", {.unknown = unknown});
                    }),
                    "the/file", "unknown token", std::to_string(unknown));
-  io::bpe_model model({"a", "b", "ab"}, "the/file", {});
+  text::bpe_model model({"a", "b", "ab"}, "the/file", {});
   model.add_merge("a", "b", "here");
   check_mentions(message_of<io_error>([&] { model.add_merge("a", "b", "there"); }), "there", "merge already");
   check_mentions(message_of<io_error>([&] { model.add_merge("b", "a", "there"); }), "there", "no token 'ba'");

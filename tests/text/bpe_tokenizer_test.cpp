@@ -13,14 +13,14 @@
 
 using namespace zoqat;
 using namespace zoqat::testing;
-using io::special_spelling;
+using text::special_spelling;
 using tokens = std::vector<std::uint32_t>;
 
 namespace {
 
 // Letters, one merge, and an added token of each kind.
-io::bpe_tokenizer_parts parts() {
-  io::bpe_model model({"a", "b", "ab", " ", "x", "", ""}, "source", {});
+text::bpe_tokenizer_parts parts() {
+  text::bpe_model model({"a", "b", "ab", " ", "x", "", ""}, "source", {});
   model.add_merge("a", "b", "merge");
   return {.model = std::move(model),
           .added = {{.text = "<s>", .id = 5, .stored = "<s>", .special = true}},
@@ -36,7 +36,7 @@ io::bpe_tokenizer_parts parts() {
 }  // namespace
 
 TEST_CASE("without any step a text is one word") {
-  const io::bpe_tokenizer tokenizer(parts());
+  const text::bpe_tokenizer tokenizer(parts());
   CHECK(tokenizer.size() == 7);
   CHECK(tokenizer.encode("", true).empty());
   CHECK(tokenizer.encode("ab b", true) == tokens{2, 3, 1});
@@ -47,10 +47,10 @@ TEST_CASE("what begins a text: the prefix, BOS where there is none, nothing") {
   auto both = parts(), only_bos = parts();
   both.bos = only_bos.bos = 5;
   both.prefix = {5, 0};
-  CHECK(io::bpe_tokenizer(both).encode("b", true) == tokens{5, 0, 1});
-  CHECK(io::bpe_tokenizer(both).encode("b", false) == tokens{1});
-  CHECK(io::bpe_tokenizer(only_bos).encode("b", true) == tokens{5, 1});
-  CHECK(io::bpe_tokenizer(only_bos).bos() == 5u);
+  CHECK(text::bpe_tokenizer(both).encode("b", true) == tokens{5, 0, 1});
+  CHECK(text::bpe_tokenizer(both).encode("b", false) == tokens{1});
+  CHECK(text::bpe_tokenizer(only_bos).encode("b", true) == tokens{5, 1});
+  CHECK(text::bpe_tokenizer(only_bos).bos() == 5u);
 }
 
 TEST_CASE("added tokens, before and after normalization, and decoded as they are stored") {
@@ -59,7 +59,7 @@ TEST_CASE("added tokens, before and after normalization, and decoded as they are
     if (text == "b") text = "xxa";
     return text;
   };
-  const io::bpe_tokenizer tokenizer(with);
+  const text::bpe_tokenizer tokenizer(with);
   const auto encoded = tokenizer.encode("ab<s>b", false, special_spelling::on);
   CHECK(encoded == tokens{2, 5, 6, 0});
   CHECK(tokenizer.decode(encoded) == "ab(x)a");
@@ -69,11 +69,11 @@ TEST_CASE("added tokens, before and after normalization, and decoded as they are
 
 TEST_CASE("steps know where the text begins") {
   auto with = parts();
-  with.words = [](io::text_pieces& pieces) {
+  with.words = [](text::text_pieces& pieces) {
     if (!pieces.at_start()) return;
     pieces.rewrite([](std::string& out, std::string_view piece, bool) { out.append(1, 'x').append(piece); });
   };
-  const io::bpe_tokenizer tokenizer(with);
+  const text::bpe_tokenizer tokenizer(with);
   CHECK(tokenizer.encode("ab<s>b", false, special_spelling::on) == tokens{4, 2, 5, 1});
   CHECK(tokenizer.encode("<s>b", false, special_spelling::on) == tokens{5, 1});
   CHECK(tokenizer.encode("xxb", false) == tokens{6, 1});
@@ -81,10 +81,10 @@ TEST_CASE("steps know where the text begins") {
 
 TEST_CASE("words come out the same the first time and again, short or long") {
   auto with = parts();
-  with.words = [](io::text_pieces& pieces) {
-    pieces.split(io::unicode_pattern::literal(" "), io::split_behavior::removed);
+  with.words = [](text::text_pieces& pieces) {
+    pieces.split(text::unicode_pattern::literal(" "), text::split_behavior::removed);
   };
-  const io::bpe_tokenizer tokenizer(with);
+  const text::bpe_tokenizer tokenizer(with);
   std::string word, text;
   tokens once, all;
   for (int i = 0; i != 50; ++i) word += "ab", once.push_back(2);
@@ -97,8 +97,8 @@ TEST_CASE("words come out the same the first time and again, short or long") {
 }
 
 TEST_CASE("a copy stands on its own, and unknown tokens are refused") {
-  auto original = std::make_unique<io::bpe_tokenizer>(parts());
-  const io::bpe_tokenizer copy(*original);
+  auto original = std::make_unique<text::bpe_tokenizer>(parts());
+  const text::bpe_tokenizer copy(*original);
   original.reset();
   CHECK(copy.decode(copy.encode("ab", false)) == "ab");
   check_mentions(message_of<value_error>([&] { static_cast<void>(copy.decode(tokens{7})); }), "token 7", "7");

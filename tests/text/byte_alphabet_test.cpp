@@ -12,7 +12,7 @@ namespace {
 
 std::string spelled(std::string_view bytes) {
   std::string text;
-  io::append_spelling(text, bytes);
+  text::append_spelling(text, bytes);
   return text;
 }
 
@@ -34,7 +34,7 @@ TEST_CASE("every byte has a character of its own, and comes back") {
     all += byte;
   }
   std::string back = "before ";
-  CHECK(io::append_spelled_bytes(back, spelled(all)));
+  CHECK(text::append_spelled_bytes(back, spelled(all)));
   CHECK(back == "before " + all);
 }
 
@@ -42,10 +42,10 @@ TEST_CASE("what spells no bytes is left alone") {
   for (const std::string text : {" ", "a b", "\n", "ń", "€", "😀", "a\x80", "\xc3"}) {
     CAPTURE(text);
     std::string bytes = "before";
-    CHECK_FALSE(io::append_spelled_bytes(bytes, text));
+    CHECK_FALSE(text::append_spelled_bytes(bytes, text));
     CHECK(bytes == "before");
   }
   std::string bytes;
-  CHECK(io::append_spelled_bytes(bytes, ""));
+  CHECK(text::append_spelled_bytes(bytes, ""));
   CHECK(bytes.empty());
 }

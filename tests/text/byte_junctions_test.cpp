@@ -6,7 +6,7 @@
 using namespace zoqat;
 
 TEST_CASE("texts may join where a piece holds the bytes that meet") {
-  io::byte_junctions joins;
+  text::byte_junctions joins;
   CHECK_FALSE(joins.allow("a", "b"));
   joins.allow_within("");
   joins.allow_within("x");

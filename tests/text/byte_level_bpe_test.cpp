@@ -19,18 +19,18 @@
 
 using namespace zoqat;
 using namespace zoqat::testing;
-using io::special_spelling;
+using text::special_spelling;
 using tokens = std::vector<std::uint32_t>;
 
 namespace {
 
 const std::vector<std::string> specials{"<s>", "<pad>", "</s>", "<unk>", "<|endoftext|>"};
 
-io::bpe_tokenizer parse(std::string_view vocabulary, std::string_view merges,
-                        const io::byte_level_bpe_options& options = {}) {
-  return io::parse_byte_level_bpe(vocabulary, "the/vocab", merges, "the/merges", options);
+text::bpe_tokenizer parse(std::string_view vocabulary, std::string_view merges,
+                          const text::byte_level_bpe_options& options = {}) {
+  return text::parse_byte_level_bpe(vocabulary, "the/vocab", merges, "the/merges", options);
 }
-io::bpe_tokenizer small_tokenizer(const io::byte_level_bpe_options& options = {}) {
+text::bpe_tokenizer small_tokenizer(const text::byte_level_bpe_options& options = {}) {
   const byte_level_files files(small_merges(), specials);
   return parse(files.vocab_json(), files.merges_txt(), options);
 }
@@ -201,7 +201,7 @@ TEST_CASE("real vocabularies: as the definition says on real and troublesome tex
     const auto vocabulary = shared_data(folder + "/vocab.json"), merges = shared_data(folder + "/merges.txt");
     const auto text_path = shared_data("data/wikitext-2/wiki.test.raw");
     if (!vocabulary || !merges || !text_path) return;
-    const auto tokenizer = io::read_byte_level_bpe(*vocabulary, *merges);
+    const auto tokenizer = text::read_byte_level_bpe(*vocabulary, *merges);
     const auto oracle = naive_tokenizer(read_file(*vocabulary), read_file(*merges));
     for (const std::string& text : troublesome_texts()) {
       CAPTURE(text);
@@ -220,7 +220,7 @@ TEST_CASE("GPT-2's own tokens") {
   const auto vocabulary = shared_data("tokenizers/gpt2/vocab.json"),
              merges = shared_data("tokenizers/gpt2/merges.txt");
   if (!vocabulary || !merges) return;
-  const auto tokenizer = io::read_byte_level_bpe(*vocabulary, *merges);
+  const auto tokenizer = text::read_byte_level_bpe(*vocabulary, *merges);
   CHECK(tokenizer.size() == 50'257);
   CHECK(tokenizer.bos() == 50'256u);
   CHECK(tokenizer.encode("Hello world", false) == tokens{15496, 995});

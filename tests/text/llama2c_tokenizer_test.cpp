@@ -20,7 +20,7 @@
 
 using namespace zoqat;
 using namespace zoqat::testing;
-using io::llama2c_tokenizer;
+using text::llama2c_tokenizer;
 using tokens = std::vector<std::uint32_t>;
 
 namespace {

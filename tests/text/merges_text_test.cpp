@@ -12,8 +12,8 @@ using namespace zoqat::testing;
 namespace {
 
 std::size_t merges_of(std::string_view text) {
-  io::bpe_model model({"#", "##", "a", "b", "ab", "#version:", "0.2", "#version:0.2"}, "vocabulary", {});
-  io::add_merge_lines(model, text, "the/file");
+  text::bpe_model model({"#", "##", "a", "b", "ab", "#version:", "0.2", "#version:0.2"}, "vocabulary", {});
+  text::add_merge_lines(model, text, "the/file");
   return model.merges();
 }
 

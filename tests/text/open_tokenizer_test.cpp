@@ -22,7 +22,7 @@ using tokens = std::vector<std::uint32_t>;
 namespace {
 
 std::string failure(const std::filesystem::path& path) {
-  return message_of<io_error>([&] { static_cast<void>(io::open_tokenizer(path)); });
+  return message_of<io_error>([&] { static_cast<void>(text::open_tokenizer(path)); });
 }
 
 }  // namespace
@@ -36,8 +36,8 @@ TEST_CASE("a folder is opened by what is in it, and so is each file") {
     check_mentions(failure(path), (folder / "tokenizer.model").native(), "ext/sentencepiece.hpp", "tokenizer.json");
 
   write_file(folder / "tokenizer.bin", tiny_vocabulary({{" ", 0}, {"a", 0}}));
-  const auto llama2c = io::open_tokenizer(folder.path());
-  CHECK(std::holds_alternative<io::llama2c_tokenizer>(llama2c.format()));
+  const auto llama2c = text::open_tokenizer(folder.path());
+  CHECK(std::holds_alternative<text::llama2c_tokenizer>(llama2c.format()));
   CHECK(llama2c.size() == 261);
   CHECK(llama2c.bos() == 1u);
   CHECK(llama2c.eos() == 2u);
@@ -47,18 +47,18 @@ TEST_CASE("a folder is opened by what is in it, and so is each file") {
   write_file(folder / "vocab.json", files.vocab_json());
   check_mentions(failure(folder.path()), "merges.txt");
   write_file(folder / "merges.txt", files.merges_txt());
-  const auto plain = io::open_tokenizer(folder.path());
+  const auto plain = text::open_tokenizer(folder.path());
   CHECK(plain.size() == files.vocabulary.size());
   CHECK(plain.bos() == files.vocabulary.size() - 1);
-  CHECK(io::open_tokenizer(folder / "vocab.json").encode("aba", true) == plain.encode("aba", true));
+  CHECK(text::open_tokenizer(folder / "vocab.json").encode("aba", true) == plain.encode("aba", true));
 
   write_file(folder / "tokenizer.json", byte_level_json(byte_level_files(small_merges())).dump());
-  const auto hugging_face = io::open_tokenizer(folder.path());
+  const auto hugging_face = text::open_tokenizer(folder.path());
   CHECK_FALSE(hugging_face.bos().has_value());
   CHECK(hugging_face.size() == plain.size());
   CHECK(hugging_face.decode(hugging_face.encode("aba é", true)) == "aba é");
-  CHECK(io::open_tokenizer(folder / "tokenizer.json").size() == plain.size());
-  CHECK(io::open_tokenizer(folder / "tokenizer.bin").size() == 261);
+  CHECK(text::open_tokenizer(folder / "tokenizer.json").size() == plain.size());
+  CHECK(text::open_tokenizer(folder / "tokenizer.bin").size() == 261);
 }
 
 TEST_CASE("the folder's configuration names BOS and EOS") {
@@ -66,16 +66,16 @@ TEST_CASE("the folder's configuration names BOS and EOS") {
   const byte_level_files files(small_merges(), {"<s>", "</s>"});
   write_file(folder / "vocab.json", files.vocab_json());
   write_file(folder / "merges.txt", files.merges_txt());
-  CHECK(io::open_tokenizer(folder.path()).bos() == files.vocabulary.size() - 1);  // </s>
+  CHECK(text::open_tokenizer(folder.path()).bos() == files.vocabulary.size() - 1);  // </s>
   write_file(folder / "tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": {"content": "</s>"}})");
-  const auto tokenizer = io::open_tokenizer(folder.path());
+  const auto tokenizer = text::open_tokenizer(folder.path());
   CHECK(tokenizer.bos() == files.vocabulary.size() - 2);
   CHECK(tokenizer.eos() == files.vocabulary.size() - 1);
 
   write_file(folder / "tokenizer.json", byte_level_json(byte_level_files(small_merges())).dump());
   check_mentions(failure(folder.path()), "tokenizer.json", "'<s>'");
   write_file(folder / "tokenizer_config.json", R"({"bos_token": "<|endoftext|>"})");
-  CHECK(io::open_tokenizer(folder.path()).bos() == 273u);
+  CHECK(text::open_tokenizer(folder.path()).bos() == 273u);
 }
 
 TEST_CASE("other paths are refused") {
@@ -87,9 +87,9 @@ TEST_CASE("other paths are refused") {
 
 TEST_CASE("the tokenizers at hand") {
   if (const auto path = shared_data("models/opt-layout-3m")) {
-    const auto tokenizer = io::open_tokenizer(*path);
+    const auto tokenizer = text::open_tokenizer(*path);
     CHECK(tokenizer.size() == 14'019);
     CHECK(tokenizer.bos() == 14'018u);
   }
-  CHECK(io::open_tokenizer(project_file("examples/models/tiny-llama")).size() == 1024);
+  CHECK(text::open_tokenizer(project_file("examples/models/tiny-llama")).size() == 1024);
 }

@@ -9,13 +9,13 @@
 #include <vector>
 
 using namespace zoqat;
-using io::prefix_mark;
+using text::prefix_mark;
 using parts = std::vector<std::string>;
 
 namespace {
 
-parts words(const io::pre_tokenizer& step, std::string_view text, bool at_start = true) {
-  io::text_pieces pieces(std::string(text), at_start);
+parts words(const text::pre_tokenizer& step, std::string_view text, bool at_start = true) {
+  text::text_pieces pieces(std::string(text), at_start);
   step(pieces);
   parts found;
   pieces.for_each([&](std::string_view piece) { found.emplace_back(piece); });
@@ -25,7 +25,7 @@ parts words(const io::pre_tokenizer& step, std::string_view text, bool at_start 
 }  // namespace
 
 TEST_CASE("GPT-2's words are those of its definition") {
-  const io::split_matches step{io::unicode_pattern(io::gpt2_words)};
+  const text::split_matches step{text::unicode_pattern(text::gpt2_words)};
   for (const std::string& text : testing::troublesome_texts()) {
     CAPTURE(text);
     const auto naive = testing::naive_byte_level_bpe::words(text);
@@ -34,30 +34,30 @@ TEST_CASE("GPT-2's words are those of its definition") {
 }
 
 TEST_CASE("bytes are spelled, in words or not, with a space in front or not") {
-  CHECK(words(io::spell_bytes{}, "it's é\n") == parts{"it", "'s", "ĠÃ©", "Ċ"});
-  CHECK(words(io::spell_bytes{.words = std::nullopt}, "a b") == parts{"aĠb"});
-  CHECK(words(io::spell_bytes{.prefix_space = true}, "a b") == parts{"Ġa", "Ġb"});
-  CHECK(words(io::spell_bytes{.prefix_space = true}, " a") == parts{"Ġa"});
-  CHECK(words(io::spell_bytes{.prefix_space = true}, "").empty());
+  CHECK(words(text::spell_bytes{}, "it's é\n") == parts{"it", "'s", "ĠÃ©", "Ċ"});
+  CHECK(words(text::spell_bytes{.words = std::nullopt}, "a b") == parts{"aĠb"});
+  CHECK(words(text::spell_bytes{.prefix_space = true}, "a b") == parts{"Ġa", "Ġb"});
+  CHECK(words(text::spell_bytes{.prefix_space = true}, " a") == parts{"Ġa"});
+  CHECK(words(text::spell_bytes{.prefix_space = true}, "").empty());
 }
 
 TEST_CASE("spaces become marks") {
-  CHECK(words(io::mark_spaces{"▁"}, "a  b") == parts{"▁a", "▁", "▁b"});
-  CHECK(words(io::mark_spaces{"▁", prefix_mark::always, false}, "a b") == parts{"▁a▁b"});
-  CHECK(words(io::mark_spaces{"▁"}, " a") == parts{"▁a"});
-  CHECK(words(io::mark_spaces{"▁"}, "▁a") == parts{"▁a"});
-  CHECK(words(io::mark_spaces{"▁", prefix_mark::never}, "a b") == parts{"a", "▁b"});
-  CHECK(words(io::mark_spaces{"▁", prefix_mark::first}, "a", true) == parts{"▁a"});
-  CHECK(words(io::mark_spaces{"▁", prefix_mark::first}, "a", false) == parts{"a"});
-  CHECK(words(io::mark_spaces{"▁"}, "").empty());
+  CHECK(words(text::mark_spaces{"▁"}, "a  b") == parts{"▁a", "▁", "▁b"});
+  CHECK(words(text::mark_spaces{"▁", prefix_mark::always, false}, "a b") == parts{"▁a▁b"});
+  CHECK(words(text::mark_spaces{"▁"}, " a") == parts{"▁a"});
+  CHECK(words(text::mark_spaces{"▁"}, "▁a") == parts{"▁a"});
+  CHECK(words(text::mark_spaces{"▁", prefix_mark::never}, "a b") == parts{"a", "▁b"});
+  CHECK(words(text::mark_spaces{"▁", prefix_mark::first}, "a", true) == parts{"▁a"});
+  CHECK(words(text::mark_spaces{"▁", prefix_mark::first}, "a", false) == parts{"a"});
+  CHECK(words(text::mark_spaces{"▁"}, "").empty());
 }
 
 TEST_CASE("a mark in front of the first piece or of each") {
-  const io::split_matches digits{io::unicode_pattern("\\p{N}")};
+  const text::split_matches digits{text::unicode_pattern("\\p{N}")};
   const auto both = [&](prefix_mark prefix) {
-    return io::pre_tokenizer_sequence{{digits, io::mark_spaces{"_", prefix}}};
+    return text::pre_tokenizer_sequence{{digits, text::mark_spaces{"_", prefix}}};
   };
   CHECK(words(both(prefix_mark::first), "a1b") == parts{"_a", "1", "b"});
   CHECK(words(both(prefix_mark::always), "a1b") == parts{"_a", "_1", "_b"});
-  CHECK(words(io::pre_tokenizer_sequence{}, "a b") == parts{"a b"});
+  CHECK(words(text::pre_tokenizer_sequence{}, "a b") == parts{"a b"});
 }

@@ -10,21 +10,21 @@ using namespace zoqat::testing;
 
 TEST_CASE("names come from the two files, the first of which counts") {
   const temporary_folder folder;
-  CHECK_FALSE(io::read_special_names(folder.path()).bos.has_value());
+  CHECK_FALSE(text::read_special_names(folder.path()).bos.has_value());
   write_file(folder / "special_tokens_map.json",
              R"({"bos_token": "<1>", "eos_token": {"content": "<2>", "lstrip": false}})");
-  CHECK(io::read_special_names(folder.path()).bos == "<1>");
-  CHECK(io::read_special_names(folder.path()).eos == "<2>");
+  CHECK(text::read_special_names(folder.path()).bos == "<1>");
+  CHECK(text::read_special_names(folder.path()).eos == "<2>");
   write_file(folder / "tokenizer_config.json", R"({"bos_token": {"content": "<3>"}, "eos_token": null, "other": 1})");
-  CHECK(io::read_special_names(folder.path()).bos == "<3>");
-  CHECK(io::read_special_names(folder.path()).eos == "<2>");
+  CHECK(text::read_special_names(folder.path()).bos == "<3>");
+  CHECK(text::read_special_names(folder.path()).eos == "<2>");
 }
 
 TEST_CASE("malformed files are named") {
   const temporary_folder folder;
   const auto failure = [&](std::string_view content) {
     write_file(folder / "tokenizer_config.json", content);
-    return message_of<io_error>([&] { static_cast<void>(io::read_special_names(folder.path())); });
+    return message_of<io_error>([&] { static_cast<void>(text::read_special_names(folder.path())); });
   };
   check_mentions(failure("{"), "tokenizer_config.json", "not valid JSON");
   check_mentions(failure("[]"), "tokenizer_config.json", "object");

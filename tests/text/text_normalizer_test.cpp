@@ -8,14 +8,15 @@
 using namespace zoqat;
 
 TEST_CASE("a text gets a prefix unless it is empty") {
-  const io::prepend_text step{"▁"};
+  const text::prepend_text step{"▁"};
   CHECK(step("a") == "▁a");
   CHECK(step("▁a") == "▁▁a");
   CHECK(step("").empty());
 }
 
 TEST_CASE("matches are replaced, and the rest stays") {
-  const io::replace_matches spaces{io::unicode_pattern::literal(" "), "▁"}, runs{io::unicode_pattern("\\s+"), "$0"};
+  const text::replace_matches spaces{text::unicode_pattern::literal(" "), "▁"},
+      runs{text::unicode_pattern("\\s+"), "$0"};
   CHECK(spaces(" a  b\xff ") == "▁a▁▁b\xff▁");
   CHECK(spaces("ab") == "ab");
   CHECK(spaces("").empty());
@@ -23,8 +24,9 @@ TEST_CASE("matches are replaced, and the rest stays") {
 }
 
 TEST_CASE("steps follow one another") {
-  const io::normalizer_sequence steps{{io::prepend_text{" "}, io::replace_matches{io::unicode_pattern(" "), "_"},
-                                       io::normalize_form{io::unicode_form::nfc}}};
+  const text::normalizer_sequence steps{{text::prepend_text{" "},
+                                         text::replace_matches{text::unicode_pattern(" "), "_"},
+                                         text::normalize_form{text::unicode_form::nfc}}};
   CHECK(steps("a e\u0301") == "_a_é");
-  CHECK(io::normalizer_sequence{}("a") == "a");
+  CHECK(text::normalizer_sequence{}("a") == "a");
 }

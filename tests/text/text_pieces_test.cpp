@@ -8,19 +8,19 @@
 #include <vector>
 
 using namespace zoqat;
-using io::split_behavior;
+using text::split_behavior;
 using parts = std::vector<std::string>;
 
 namespace {
 
-parts list(const io::text_pieces& pieces) {
+parts list(const text::text_pieces& pieces) {
   parts found;
   pieces.for_each([&](std::string_view piece) { found.emplace_back(piece); });
   return found;
 }
 parts split(std::string_view text, std::string_view pattern, split_behavior behavior, bool invert = false) {
-  io::text_pieces pieces(std::string(text), true);
-  pieces.split(io::unicode_pattern(pattern), behavior, invert);
+  text::text_pieces pieces(std::string(text), true);
+  pieces.split(text::unicode_pattern(pattern), behavior, invert);
   return list(pieces);
 }
 
@@ -29,8 +29,8 @@ parts split(std::string_view text, std::string_view pattern, split_behavior beha
 TEST_CASE("a text is one piece, an empty one none") {
   CHECK(list({"ab", true}) == parts{"ab"});
   CHECK(list({"", true}).empty());
-  CHECK(io::text_pieces("", true).at_start());
-  CHECK_FALSE(io::text_pieces("a", false).at_start());
+  CHECK(text::text_pieces("", true).at_start());
+  CHECK_FALSE(text::text_pieces("a", false).at_start());
 }
 
 // The examples of Hugging Face's documentation of SplitDelimiterBehavior, and their inversions.
@@ -58,15 +58,15 @@ TEST_CASE("matches at the ends, none at all, and nothing but") {
 }
 
 TEST_CASE("pieces are cut each on its own") {
-  io::text_pieces pieces("a-b c-d", true);
-  pieces.split(io::unicode_pattern(" "), split_behavior::isolated);
-  pieces.split(io::unicode_pattern("^.|-"), split_behavior::isolated);
+  text::text_pieces pieces("a-b c-d", true);
+  pieces.split(text::unicode_pattern(" "), split_behavior::isolated);
+  pieces.split(text::unicode_pattern("^.|-"), split_behavior::isolated);
   CHECK(list(pieces) == parts{"a", "-", "b", " ", "c", "-", "d"});
 }
 
 TEST_CASE("pieces get new texts, and go when they are empty") {
-  io::text_pieces pieces("a b", true);
-  pieces.split(io::unicode_pattern(" "), split_behavior::isolated);
+  text::text_pieces pieces("a b", true);
+  pieces.split(text::unicode_pattern(" "), split_behavior::isolated);
   pieces.rewrite([](std::string& out, std::string_view piece, bool first) {
     if (piece != " ") out.append(first ? "<" : ">").append(piece);
   });

@@ -15,13 +15,13 @@
 using namespace zoqat;
 using namespace zoqat::testing;
 using io::json;
-using io::special_spelling;
+using text::special_spelling;
 using tokens = std::vector<std::uint32_t>;
 
 namespace {
 
-io::bpe_tokenizer parse(const json& object, const io::tokenizer_json_options& options = {}) {
-  return io::parse_tokenizer_json(object, "the/file", options);
+text::bpe_tokenizer parse(const json& object, const text::tokenizer_json_options& options = {}) {
+  return text::parse_tokenizer_json(object, "the/file", options);
 }
 json byte_level() { return byte_level_json(byte_level_files(small_merges())); }
 json marked() {
@@ -51,7 +51,7 @@ json split_then_bytes(std::string_view words) {
 
 TEST_CASE("GPT-2's kind gives what vocab.json and merges.txt give") {
   const byte_level_files files(small_merges());
-  const auto plain = io::parse_byte_level_bpe(files.vocab_json(), "vocabulary", files.merges_txt(), "merges");
+  const auto plain = text::parse_byte_level_bpe(files.vocab_json(), "vocabulary", files.merges_txt(), "merges");
   const auto tokenizer = parse(byte_level());
   CHECK(tokenizer.size() == plain.size() + 1);
   for (const std::string& text : troublesome_texts()) {
@@ -226,9 +226,10 @@ TEST_CASE("what is malformed is refused with its place") {
 TEST_CASE("a file is read") {
   const temporary_folder folder;
   write_file(folder / "tokenizer.json", byte_level().dump());
-  CHECK(io::read_tokenizer_json(folder / "tokenizer.json").encode("aba", false) ==
+  CHECK(text::read_tokenizer_json(folder / "tokenizer.json").encode("aba", false) ==
         parse(byte_level()).encode("aba", false));
   write_file(folder / "tokenizer.json", "{");
-  check_mentions(message_of<io_error>([&] { static_cast<void>(io::read_tokenizer_json(folder / "tokenizer.json")); }),
-                 "tokenizer.json", "not valid JSON");
+  check_mentions(
+      message_of<io_error>([&] { static_cast<void>(text::read_tokenizer_json(folder / "tokenizer.json")); }),
+      "tokenizer.json", "not valid JSON");
 }

@@ -17,17 +17,17 @@ using parts = std::vector<std::string>;
 namespace {
 
 std::string normalized(std::string_view step, std::string text) {
-  return io::read_normalizer(json::parse(step), "the/file")(std::move(text));
+  return text::read_normalizer(json::parse(step), "the/file")(std::move(text));
 }
 parts words(std::string_view step, std::string_view text, bool at_start = true) {
-  io::text_pieces pieces(std::string(text), at_start);
-  io::read_pre_tokenizer(json::parse(step), "the/file")(pieces);
+  text::text_pieces pieces(std::string(text), at_start);
+  text::read_pre_tokenizer(json::parse(step), "the/file")(pieces);
   parts found;
   pieces.for_each([&](std::string_view piece) { found.emplace_back(piece); });
   return found;
 }
 parts decoded(std::string_view step, parts tokens) {
-  io::read_decoder(json::parse(step), "the/file")(tokens);
+  text::read_decoder(json::parse(step), "the/file")(tokens);
   return tokens;
 }
 template <class Read>
@@ -48,16 +48,16 @@ TEST_CASE("normalizers") {
   CHECK(normalized(R"({"type": "NFKD"})", "ﬁé") == "fie\u0301");
   CHECK(normalized(R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Prepend", "prepend": "x"}]})",
                    "e\u0301") == "xé");
-  check_mentions(failure(io::read_normalizer, R"({"type": "Lowercase"})"), "the/file", "'Lowercase'",
+  check_mentions(failure(text::read_normalizer, R"({"type": "Lowercase"})"), "the/file", "'Lowercase'",
                  "Sequence, Prepend, Replace, NFC");
-  check_mentions(failure(io::read_normalizer, R"({"type": "Sequence", "normalizers": [{"type": "Strip"}]})"),
+  check_mentions(failure(text::read_normalizer, R"({"type": "Sequence", "normalizers": [{"type": "Strip"}]})"),
                  "'Strip'");
-  check_mentions(failure(io::read_normalizer, R"({"type": "Replace", "content": "_"})"), "\"pattern\" is missing");
-  check_mentions(failure(io::read_normalizer, R"({"type": "Replace", "pattern": {"String": ""}, "content": "_"})"),
+  check_mentions(failure(text::read_normalizer, R"({"type": "Replace", "content": "_"})"), "\"pattern\" is missing");
+  check_mentions(failure(text::read_normalizer, R"({"type": "Replace", "pattern": {"String": ""}, "content": "_"})"),
                  "empty");
-  check_mentions(failure(io::read_normalizer, R"({"type": "Replace", "pattern": {"Glob": "*"}, "content": "_"})"),
+  check_mentions(failure(text::read_normalizer, R"({"type": "Replace", "pattern": {"Glob": "*"}, "content": "_"})"),
                  "Glob");
-  check_mentions(failure(io::read_normalizer, R"("NFC")"), "the/file", "string");
+  check_mentions(failure(text::read_normalizer, R"("NFC")"), "the/file", "string");
 }
 
 TEST_CASE("pre-tokenizers") {
@@ -84,13 +84,13 @@ TEST_CASE("pre-tokenizers") {
   CHECK(words(R"({"type": "Metaspace", "replacement": "_", "split": false})", "a b") == parts{"_a_b"});
   CHECK(words(R"({"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]})", "a1") ==
         parts{"Ġa", "Ġ1"});
-  check_mentions(failure(io::read_pre_tokenizer, R"({"type": "BertPreTokenizer"})"), "'BertPreTokenizer'",
+  check_mentions(failure(text::read_pre_tokenizer, R"({"type": "BertPreTokenizer"})"), "'BertPreTokenizer'",
                  "Metaspace");
-  check_mentions(failure(io::read_pre_tokenizer, R"({"type": "Metaspace", "replacement": ""})"), "replacement");
+  check_mentions(failure(text::read_pre_tokenizer, R"({"type": "Metaspace", "replacement": ""})"), "replacement");
   check_mentions(
-      failure(io::read_pre_tokenizer, R"({"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"})"),
+      failure(text::read_pre_tokenizer, R"({"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"})"),
       "prepend_scheme", "'last'");
-  check_mentions(failure(io::read_pre_tokenizer, R"({"type": "ByteLevel", "use_regex": 1})"), "use_regex");
+  check_mentions(failure(text::read_pre_tokenizer, R"({"type": "ByteLevel", "use_regex": 1})"), "use_regex");
 }
 
 TEST_CASE("decoders") {
@@ -104,15 +104,16 @@ TEST_CASE("decoders") {
   CHECK(decoded(R"({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never"})", {"▁a"}) == parts{" a"});
   CHECK(decoded(R"({"type": "Sequence", "decoders": [{"type": "ByteLevel"}, {"type": "Fuse"}]})", {"Ġa", "b"}) ==
         parts{" ab"});
-  check_mentions(failure(io::read_decoder, R"({"type": "CTC"})"), "'CTC'");
-  check_mentions(failure(io::read_decoder, R"({"type": "Replace", "pattern": {"Regex": "a"}, "content": " "})"),
+  check_mentions(failure(text::read_decoder, R"({"type": "CTC"})"), "'CTC'");
+  check_mentions(failure(text::read_decoder, R"({"type": "Replace", "pattern": {"Regex": "a"}, "content": " "})"),
                  "Regex");
-  check_mentions(failure(io::read_decoder, R"({"type": "Strip", "content": " ", "start": -1, "stop": 0})"), "start");
+  check_mentions(failure(text::read_decoder, R"({"type": "Strip", "content": " ", "start": -1, "stop": 0})"),
+                 "start");
 }
 
 TEST_CASE("templates") {
   using ids = std::vector<std::uint32_t>;
-  const auto read = [](std::string_view step) { return io::read_post_processor(json::parse(step), "the/file"); };
+  const auto read = [](std::string_view step) { return text::read_post_processor(json::parse(step), "the/file"); };
   CHECK(read("null").before.empty());
   CHECK(read(R"({"type": "ByteLevel"})").after.empty());
   constexpr std::string_view both = R"({"type": "TemplateProcessing", "pair": [],
@@ -124,10 +125,10 @@ TEST_CASE("templates") {
   const auto single = [](std::string_view items) {
     return R"({"type": "TemplateProcessing", "special_tokens": {}, "single": )" + std::string(items) + "}";
   };
-  check_mentions(failure(io::read_post_processor, single("[]")), "without the text");
-  check_mentions(failure(io::read_post_processor, single("7")), "single");
-  check_mentions(failure(io::read_post_processor, single(R"([{"SpecialToken": {"id": "<s>"}}])")), "<s>");
-  check_mentions(failure(io::read_post_processor, single(R"([{"Sequence": {}}, {"Sequence": {}}])")), "twice");
-  check_mentions(failure(io::read_post_processor, single(R"([{"Text": {}}])")), "Text");
-  check_mentions(failure(io::read_post_processor, R"({"type": "RobertaProcessing"})"), "'RobertaProcessing'");
+  check_mentions(failure(text::read_post_processor, single("[]")), "without the text");
+  check_mentions(failure(text::read_post_processor, single("7")), "single");
+  check_mentions(failure(text::read_post_processor, single(R"([{"SpecialToken": {"id": "<s>"}}])")), "<s>");
+  check_mentions(failure(text::read_post_processor, single(R"([{"Sequence": {}}, {"Sequence": {}}])")), "twice");
+  check_mentions(failure(text::read_post_processor, single(R"([{"Text": {}}])")), "Text");
+  check_mentions(failure(text::read_post_processor, R"({"type": "RobertaProcessing"})"), "'RobertaProcessing'");
 }

@@ -17,13 +17,13 @@ using matches = std::vector<std::string>;
 
 namespace {
 
-matches find(const io::unicode_pattern& pattern, std::string_view text) {
+matches find(const text::unicode_pattern& pattern, std::string_view text) {
   matches found;
-  io::unicode_matcher(pattern).for_each(
+  text::unicode_matcher(pattern).for_each(
       text, [&](std::size_t begin, std::size_t end) { found.emplace_back(text.substr(begin, end - begin)); });
   return found;
 }
-matches find(std::string_view pattern, std::string_view text) { return find(io::unicode_pattern(pattern), text); }
+matches find(std::string_view pattern, std::string_view text) { return find(text::unicode_pattern(pattern), text); }
 
 }  // namespace
 
@@ -60,14 +60,14 @@ TEST_CASE("the dialect of tokenizers' patterns") {
 }
 
 TEST_CASE("a literal is no expression") {
-  CHECK(find(io::unicode_pattern::literal("."), "a.b") == matches{"."});
-  CHECK(find(io::unicode_pattern::literal("(▁"), "x(▁") == matches{"(▁"});
-  check_mentions(message_of<value_error>([] { static_cast<void>(io::unicode_pattern::literal("")); }), "empty");
+  CHECK(find(text::unicode_pattern::literal("."), "a.b") == matches{"."});
+  CHECK(find(text::unicode_pattern::literal("(▁"), "x(▁") == matches{"(▁"});
+  check_mentions(message_of<value_error>([] { static_cast<void>(text::unicode_pattern::literal("")); }), "empty");
 }
 
 TEST_CASE("a matcher is used again, and outlives its pattern") {
-  auto pattern = std::make_unique<io::unicode_pattern>("b");
-  io::unicode_matcher matcher(*pattern);
+  auto pattern = std::make_unique<text::unicode_pattern>("b");
+  text::unicode_matcher matcher(*pattern);
   pattern.reset();
   for (const std::string_view text : {"abb", "", "b"}) {
     std::size_t count = 0;
@@ -77,7 +77,7 @@ TEST_CASE("a matcher is used again, and outlives its pattern") {
 }
 
 TEST_CASE("a long text is no endless one, however often a matcher is used") {
-  io::unicode_matcher matcher(io::unicode_pattern("'s| ?\\p{L}+| ?\\p{N}+|\\s+(?!\\S)|\\s+"));
+  text::unicode_matcher matcher(text::unicode_pattern("'s| ?\\p{L}+| ?\\p{N}+|\\s+(?!\\S)|\\s+"));
   std::string text;
   while (text.size() < 8'000'000) text += "the words  of a 1 text ";
   for (int round = 0; round != 2; ++round) {
@@ -86,34 +86,34 @@ TEST_CASE("a long text is no endless one, however often a matcher is used") {
     CHECK(bytes == text.size());
   }
   std::size_t count = 0;
-  io::unicode_matcher(io::unicode_pattern("(a|b)+c")).for_each(text, [&](std::size_t, std::size_t) { ++count; });
+  text::unicode_matcher(text::unicode_pattern("(a|b)+c")).for_each(text, [&](std::size_t, std::size_t) { ++count; });
   CHECK(count == 0);
 }
 
 TEST_CASE("malformed and endless expressions are refused") {
-  check_mentions(message_of<value_error>([] { io::unicode_pattern("a(b"); }), "'a(b'", "U_REGEX_MISMATCHED_PAREN");
+  check_mentions(message_of<value_error>([] { text::unicode_pattern("a(b"); }), "'a(b'", "U_REGEX_MISMATCHED_PAREN");
   const std::string text(40, 'a');
   check_mentions(message_of<value_error>([&] { find("(a+)+$(?!\\n)b", text); }), "'(a+)+$", "U_REGEX_TIME_OUT");
 }
 
 TEST_CASE("normal forms") {
-  CHECK(io::normalize("e\u0301 \u212b ﬁ", io::unicode_form::nfc) == "é Å ﬁ");
-  CHECK(io::normalize("é", io::unicode_form::nfd) == "e\u0301");
-  CHECK(io::normalize("ﬁ²", io::unicode_form::nfkc) == "fi2");
-  CHECK(io::normalize("ﬁé", io::unicode_form::nfkd) == "fie\u0301");
-  CHECK(io::normalize("", io::unicode_form::nfc).empty());
+  CHECK(text::normalize("e\u0301 \u212b ﬁ", text::unicode_form::nfc) == "é Å ﬁ");
+  CHECK(text::normalize("é", text::unicode_form::nfd) == "e\u0301");
+  CHECK(text::normalize("ﬁ²", text::unicode_form::nfkc) == "fi2");
+  CHECK(text::normalize("ﬁé", text::unicode_form::nfkd) == "fie\u0301");
+  CHECK(text::normalize("", text::unicode_form::nfc).empty());
   for (const auto form :
-       {io::unicode_form::nfc, io::unicode_form::nfd, io::unicode_form::nfkc, io::unicode_form::nfkd})
-    CHECK(io::normalize("a\xff\xe2\x82 \xc0\x80z", form) == "a\xff\xe2\x82 \xc0\x80z");
+       {text::unicode_form::nfc, text::unicode_form::nfd, text::unicode_form::nfkc, text::unicode_form::nfkd})
+    CHECK(text::normalize("a\xff\xe2\x82 \xc0\x80z", form) == "a\xff\xe2\x82 \xc0\x80z");
 }
 
 TEST_CASE("white space at the ends") {
-  CHECK(io::leading_white_space("") == 0);
-  CHECK(io::leading_white_space("a ") == 0);
-  CHECK(io::leading_white_space(" \u3000\na ") == 5);
-  CHECK(io::leading_white_space("  ") == 2);
-  CHECK(io::trailing_white_space("") == 0);
-  CHECK(io::trailing_white_space(" a") == 0);
-  CHECK(io::trailing_white_space(" a\u00a0\t\u2028") == 6);
-  CHECK(io::trailing_white_space(" \xff ") == 1);
+  CHECK(text::leading_white_space("") == 0);
+  CHECK(text::leading_white_space("a ") == 0);
+  CHECK(text::leading_white_space(" \u3000\na ") == 5);
+  CHECK(text::leading_white_space("  ") == 2);
+  CHECK(text::trailing_white_space("") == 0);
+  CHECK(text::trailing_white_space(" a") == 0);
+  CHECK(text::trailing_white_space(" a\u00a0\t\u2028") == 6);
+  CHECK(text::trailing_white_space(" \xff ") == 1);
 }

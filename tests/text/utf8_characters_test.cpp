@@ -14,7 +14,7 @@ namespace {
 
 parts characters(std::string_view text) {
   parts found;
-  io::for_each_character(text, [&](std::string_view character) { found.emplace_back(character); });
+  text::for_each_character(text, [&](std::string_view character) { found.emplace_back(character); });
   return found;
 }
 

@@ -11,14 +11,14 @@ using namespace zoqat;
 using namespace zoqat::testing;
 
 TEST_CASE("texts are put at their ids in any order") {
-  io::vocabulary_list list("the/file");
+  text::vocabulary_list list("the/file");
   list.add("b", 1);
   list.add_all(io::json{{"c", 2}, {"a", 0}, {"b", 1}});
   CHECK(list.contiguous() == std::vector<std::string>{"a", "b", "c"});
 }
 
 TEST_CASE("holes, two texts of one id and ids out of range are refused") {
-  io::vocabulary_list list("the/file");
+  text::vocabulary_list list("the/file");
   check_mentions(message_of<io_error>([&] { static_cast<void>(list.contiguous()); }), "the/file", "empty");
   list.add("c", 2);
   check_mentions(message_of<io_error>([&] { static_cast<void>(list.contiguous()); }), "the id 0", "'c'");

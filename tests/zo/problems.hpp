@@ -124,7 +124,7 @@ class compact_tensors {
     tensors result;
     for_each_parameter([&](const parameter& p) {
       std::vector<float> values(p.size());
-      simd::read_masters<simd::default_kernels>(p, 0, values.size(), values.data());
+      read_masters<simd::default_kernels>(p, 0, values.size(), values.data());
       result.add(p.group, std::move(values), {p.unit.begin(), p.unit.end()});
     });
     return result;
@@ -135,7 +135,7 @@ class compact_tensors {
     parameter like;
     std::string name;
     std::vector<float> unit;
-    simd::compact_storage masters;
+    compact_storage masters;
   };
   std::vector<tensor> all_;
 };

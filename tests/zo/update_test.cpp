@@ -161,7 +161,7 @@ TEST_CASE_TEMPLATE("compact masters move along all directions and are rounded on
     wanted.for_each_parameter([&](const parameter& p) {
       const std::vector<float>& values = moved[i++];
       if (u.gain[p.group] != 0)
-        simd::store_masters<simd::default_kernels>(
+        store_masters<simd::default_kernels>(
             p, {.seed = u.seed, .step = u.step, .tensor = p.id, .use = random::purpose::rounding}, 0, values.size(),
             values.data());
     });

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cstddef>
 #include <new>
 #include <vector>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Alignment of every buffer the library allocates, on every target: one cache line, and the widest vector.
 inline constexpr std::size_t alignment = 64;

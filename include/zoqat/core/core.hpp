@@ -6,6 +6,7 @@
 // clang-format off: the order is for reading
 
 #include <zoqat/core/aligned.hpp>
+#include <zoqat/core/config.hpp>
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/hash.hpp>

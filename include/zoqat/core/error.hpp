@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <fmt/format.h>
 
 #include <stdexcept>
 #include <string>
 #include <utility>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Base of every exception of the library. The message names the file, the tensor and the offending value
 /// where there is one.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <algorithm>
 #include <atomic>
 #include <concepts>
@@ -12,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Something that runs independent tasks: `parallel_for(n, f)` calls `f(i)` once for every i in [0, n), in any
 /// order and on any thread, and returns when all are done. `concurrency()` says how many run at a time.

@@ -14,7 +14,7 @@
 #include <system_error>
 #include <utility>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Throws io_error "<path>: cannot <action>: <text of the error number>". `code` defaults to the caller's errno.
 [[noreturn]] inline void fail_errno(const std::filesystem::path& path, std::string_view action, int code = errno) {
@@ -61,4 +61,4 @@ inline void write_all(const file_descriptor& file, std::span<const std::byte> by
   }
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// A 64-bit hash of bytes, eight at a time: finds files that were damaged or do not belong together. Not against
 /// malice. `seed` chains calls.

@@ -8,7 +8,7 @@
 #include <span>
 #include <type_traits>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Non-owning row-major matrix [rows, cols]; `stride` elements from one row to the next.
 template <class T>

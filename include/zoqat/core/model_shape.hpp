@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// The families of decoders that files hold.
 enum class model_family : std::uint8_t {

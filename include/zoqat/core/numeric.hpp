@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Keeps the compiler from contracting the rounded product `x` with a later addition into a fused
 /// multiply-add. GCC contracts across statements and intrinsics by default; a run log replays bit for bit

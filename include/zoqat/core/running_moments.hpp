@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cmath>
 #include <cstdint>
 #include <limits>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Mean and variance of numbers that come one at a time (Welford 1962) or in parts that are merged (Chan, Golub and
 /// LeVeque 1979): no difference of large sums is taken, so a spread far below the mean keeps its digits.
@@ -44,4 +46,4 @@ class running_moments {
   double mean_ = 0, squares_ = 0;
 };
 
-}  // namespace zoqat::zo
+}  // namespace zoqat

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Consecutive elements of a direction all of whose elements are +1 or -1, as a bit each. Superblocks of 2048
 /// elements lie one after the other, each as words[4][16]: element e of a superblock is bit 31 - e / 16 % 32 of

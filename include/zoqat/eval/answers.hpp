@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::eval {
+namespace zoqat::inline ZOQAT_ABI::eval {
 
 /// When an answer ends: MeZO's rule.
 struct answer_end {

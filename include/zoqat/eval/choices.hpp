@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::eval {
+namespace zoqat::inline ZOQAT_ABI::eval {
 
 /// All candidates of the items, one after the other.
 [[nodiscard]] inline std::vector<const continuation*> all_candidates(std::span<const encoded_item> items) {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::eval {
+namespace zoqat::inline ZOQAT_ABI::eval {
 
 /// Token sequences of equal length.
 using chunks = std::vector<std::vector<std::uint32_t>>;

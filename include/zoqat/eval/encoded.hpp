@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace zoqat::eval {
+namespace zoqat::inline ZOQAT_ABI::eval {
 
 /// What turns text into tokens, after BOS if wanted, and back. Ids are below size(); a model's vocabulary may have
 /// more rows, to make its size even.

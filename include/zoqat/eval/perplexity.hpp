@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::eval {
+namespace zoqat::inline ZOQAT_ABI::eval {
 
 /// Chunks as one batch, each a sequence of its own.
 [[nodiscard]] inline nn::token_batch batch_of(std::span<const std::vector<std::uint32_t>> sequences) {

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::eval {
+namespace zoqat::inline ZOQAT_ABI::eval {
 
 /// Chunks of text that a model writes itself, each from the token `begin` on: data for calibration, training and
 /// evaluation where there is none (LLM-QAT, arXiv 2305.17888, section 3.1). Each chunk has random numbers of its own,

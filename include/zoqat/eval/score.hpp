@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::eval {
+namespace zoqat::inline ZOQAT_ABI::eval {
 
 namespace detail {
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
@@ -9,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace zoqat::eval {
+namespace zoqat::inline ZOQAT_ABI::eval {
 
 /// The words of an answer as SQuAD's official script compares them: lower case, without punctuation, without the
 /// articles a, an and the. Only ASCII counts as letters to be lowered, as punctuation and as white space, where

@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-namespace zoqat::ext {
+namespace zoqat::inline ZOQAT_ABI::ext {
 
 /// A tokenizer of the sentencepiece library (`tokenizer.model` of LLaMA 2 and others) with the interface of those in
 /// `io/`. Whoever includes it links the library: `-lsentencepiece`. Its functions may be called by several threads.

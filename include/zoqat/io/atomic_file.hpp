@@ -17,7 +17,7 @@
 #include <system_error>
 #include <utility>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// Writes a file so that readers see the old content or the new one and never a part (POSIX): the bytes go to
 /// a temporary in the same folder, `commit()` makes them durable and renames. Until then the destination is

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace zoqat::io::detail {
+namespace zoqat::inline ZOQAT_ABI::io::detail {
 
 /// A member of a `config.json` that changes what is computed. Absent, null or as given here it means the plain model.
 struct plain_setting {

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// A LLaMA or OPT model as Hugging Face stores it: `config.json` and safetensors. A `tensor_source`.
 class hugging_face_folder {

@@ -19,7 +19,7 @@
 #include <unordered_set>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// The only header that includes a JSON library: parsing with limits, and getters that say what is wrong where.
 using json = nlohmann::json;

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// A value in a JSON file and the way to it, as in `file.json: data[3].title`, which every message names. The value
 /// must outlive it.

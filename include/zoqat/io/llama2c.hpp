@@ -23,7 +23,7 @@
 /// tensors, each kind for all layers, then two tables of rotary cosines and sines that nobody reads any more,
 /// then the classifier where it is not tied. Its RoPE is interleaved, theta 10000, and the norms' epsilon 1e-5.
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// What a llama2.c checkpoint holds. The views, under canonical names, point into the bytes it was parsed from.
 struct llama2c_content {

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <span>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// Fills a tensor with name(), rows(), cols() and values() from a source, straight from the mapped file, whose memory
 /// it gives back. A tensor of one row may be stored without its row dimension. Throws io_error, with the file and the

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <utility>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// A regular file mapped read-only into memory (POSIX). Opening costs no reading; pages come as they are
 /// touched and can be dropped again under memory pressure. The bytes stay where they are when the object is

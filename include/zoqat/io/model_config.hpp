@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// The shape of a model of any family that is read, from the content of its Hugging Face `config.json`. Throws
 /// io_error, with the value, on another "model_type", and as the family's own function does.

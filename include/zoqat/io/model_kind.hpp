@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// The model type that computes what a kind says, as a program spells it.
 [[nodiscard]] inline std::string type_for(const model_kind& kind) {

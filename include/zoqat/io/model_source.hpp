@@ -13,7 +13,7 @@
 #include <utility>
 #include <variant>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// A model in any of the formats that are read. Itself a `tensor_source`.
 class model_source {

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// The tensors of a LLaMA decoder. Matrices are stored [outputs, inputs].
 enum class llama_tensor : std::uint8_t {

@@ -18,7 +18,7 @@
 #include <string_view>
 #include <utility>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 namespace detail {
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// When a tensor of the table is there.
 enum class presence : std::uint8_t { always, with_biases, with_own_head };

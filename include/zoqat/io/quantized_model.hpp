@@ -24,7 +24,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// A trained and deployed model on disk: a safetensors file with the packed codes, scales and zero points of each
 /// layer under the layer's name as quant::packed_matrix stores them, everything else as F32, and in the metadata the

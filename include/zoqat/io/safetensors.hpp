@@ -31,7 +31,7 @@
 /// {"dtype", "shape", "data_offsets": [begin, end]} and "__metadata__" to a map of strings; the offsets count
 /// from the end of the header and cover the rest of the file without holes or overlaps.
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 using safetensors_metadata = std::map<std::string, std::string>;
 

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// The tensors of a model that is stored as Hugging Face does: one `model.safetensors`, or several files that
 /// `model.safetensors.index.json` lists. All files are mapped.

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// Largest width, vocabulary and number of positions that a file may claim.
 inline constexpr std::size_t max_extent = std::size_t{1} << 24;

@@ -18,7 +18,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 static_assert(std::endian::native == std::endian::little,
               "zoqat reads and writes tensors as they lie in memory: the file formats are little-endian, "

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <unordered_map>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// Finds tensors by name. It refers to views that live elsewhere and must stay where they are: moving the
 /// vector that holds them is fine, growing or copying it is not.

@@ -18,7 +18,7 @@
 #include <string>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// A model on disk, whatever its format: its shape, and its tensors under their canonical names (`name_map.hpp`).
 /// `find` gives null for a tensor that the model does not have; the view stays valid as long as the source.

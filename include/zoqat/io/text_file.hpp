@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::io {
 
 /// A text file as one string, with line ends of any system (CR LF) turned into LF, since a tokenizer would spend a
 /// token on each CR. Throws io_error for a file that cannot be read or is empty.

@@ -12,7 +12,7 @@
 /// loss, by antithetic symmetry alone. Its Q must map to multiples of Δ, not to integers, as its Lipschitz step
 /// assumes; with clipping ‖Q(x) − x‖ ≤ Δ√d/2 fails, but the bound on ‖Q(x) − Q(y)‖ that follows survives, since
 /// clipping brings points no further apart. With a Δ that depends on W it does not.
-namespace zoqat::zo::appendix_g {
+namespace zoqat::inline ZOQAT_ABI::lab::appendix_g {
 
 /// Proposition 1 (ii) as printed, [2G²d(d + 2) + G²Δ²d²/2ε²]/q. It takes the variance of a mean of q terms for 1/q of
 /// that of one, which needs a minibatch for each direction; eq. 2 of the paper shares one.
@@ -83,4 +83,4 @@ namespace zoqat::zo::appendix_g {
   return 1 / (2 * informative);
 }
 
-}  // namespace zoqat::zo::appendix_g
+}  // namespace zoqat::lab::appendix_g

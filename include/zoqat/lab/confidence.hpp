@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::lab {
 
 /// A measured number and where the true one lies.
 struct interval {
@@ -46,4 +46,4 @@ struct interval {
   return {std::sqrt(center), std::sqrt(low), std::sqrt(high)};
 }
 
-}  // namespace zoqat::zo
+}  // namespace zoqat::lab

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::lab {
 
 /// Rounds to multiples of a fixed step, half to even, and clamps the multiple to [low, high]; a step of 0 leaves
 /// everything as it is. In double: a quantizer to reason about, not one to deploy (those are in quant/).
@@ -55,4 +55,4 @@ struct smoothed_weight {
   }
 };
 
-}  // namespace zoqat::zo
+}  // namespace zoqat::lab

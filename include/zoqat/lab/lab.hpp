@@ -7,23 +7,23 @@
 // clang-format off: the order is for reading
 
 // Measuring an estimator.
-#include <zoqat/lab/normal.hpp>
 #include <zoqat/lab/confidence.hpp>
 #include <zoqat/lab/dense_gradient.hpp>
+#include <zoqat/lab/normal.hpp>
 #include <zoqat/lab/point_objective.hpp>
 #include <zoqat/lab/variance.hpp>
 
 // Closed forms of its bias and variance (section 7 of the notes on the estimator).
 #include <zoqat/lab/linear_oracles.hpp>
-#include <zoqat/lab/quadratic_oracles.hpp>
 #include <zoqat/lab/noise_oracles.hpp>
 #include <zoqat/lab/normalized_oracles.hpp>
-#include <zoqat/lab/saturation_oracles.hpp>
+#include <zoqat/lab/quadratic_oracles.hpp>
 #include <zoqat/lab/quantized_oracles.hpp>
+#include <zoqat/lab/saturation_oracles.hpp>
 
 // Appendix G: what a quantizer does to the estimate.
-#include <zoqat/lab/fixed_quantizer.hpp>
 #include <zoqat/lab/appendix_g.hpp>
+#include <zoqat/lab/fixed_quantizer.hpp>
 #include <zoqat/lab/quantized_regression.hpp>
 
 // The straight-through gradient.

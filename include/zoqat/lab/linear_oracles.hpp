@@ -12,7 +12,7 @@
 /// 0 and covariance 1 and s_i is the slope of the loss along u_i. Here the loss is linear and g its gradient; central
 /// and forward differences, and what is made of them, then have s = ⟨g, u⟩ whatever ε. (`one_point` adds the value of
 /// the loss over ε, and `leave_one_out` subtracts the other directions' slopes.) Errors are E‖ĝ − g‖².
-namespace zoqat::zo::oracle {
+namespace zoqat::inline ZOQAT_ABI::lab::oracle {
 
 /// Fourth moments κ = E u⁴ of directions whose elements are independent, of variance 1.
 namespace kurtosis {
@@ -125,4 +125,4 @@ struct gradient_group {
   return ((d - 1) * gain * gain + product_of_squares) * squared_norm;
 }
 
-}  // namespace zoqat::zo::oracle
+}  // namespace zoqat::lab::oracle

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cmath>
 
 /// Losses that are not the same every time. Errors are E‖ĝ − g‖² over directions and data.
-namespace zoqat::zo::oracle {
+namespace zoqat::inline ZOQAT_ABI::lab::oracle {
 
 /// What independent noise of variance σ² on every evaluation adds to the error, for directions of variance 1 and one
 /// direction: a pair shares the noise of two evaluations over 2ε, dσ²/2ε².
@@ -54,4 +56,4 @@ namespace zoqat::zo::oracle {
          anchor_mse;
 }
 
-}  // namespace zoqat::zo::oracle
+}  // namespace zoqat::lab::oracle

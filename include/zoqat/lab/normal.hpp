@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cmath>
 #include <numbers>
 
-namespace zoqat::zo::normal {
+namespace zoqat::inline ZOQAT_ABI::lab::normal {
 
 /// φ(x) of N(0, 1).
 [[nodiscard]] inline double density(double x) noexcept {
@@ -27,4 +29,4 @@ namespace zoqat::zo::normal {
   return x;
 }
 
-}  // namespace zoqat::zo::normal
+}  // namespace zoqat::lab::normal

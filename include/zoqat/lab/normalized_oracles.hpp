@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cmath>
 
 /// Slopes divided by the spread of the losses (`normalized`), along q independent Gaussian directions of a linear
 /// loss with gradient g. The spread is a multiple of ‖g‖, and all that remains of the gradient is where it points:
 /// `reach` is magnitude/ε, E ĝ = length · g/‖g‖, and E‖ĝ − g‖² = E‖ĝ‖² − 2 length ‖g‖ + ‖g‖².
-namespace zoqat::zo::oracle {
+namespace zoqat::inline ZOQAT_ABI::lab::oracle {
 
 namespace detail {
 /// E χ of n degrees of freedom, √2 Γ((n + 1)/2)/Γ(n/2).
@@ -38,4 +40,4 @@ namespace detail {
   return reach * reach / (q * q) * (n * n + 2 * n + 3 * r + (d - 1) * (n + r));
 }
 
-}  // namespace zoqat::zo::oracle
+}  // namespace zoqat::lab::oracle

@@ -13,14 +13,14 @@
 #include <span>
 #include <utility>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::lab {
 
 /// A function of all parameters as one vector, as an objective: `f(point)` or `f(point, micro_batch)`, where `point`
 /// is a span of floats, tensor after tensor. For small problems whose gradient is known; a network reads `zo::lanes`.
 /// Every lane makes its direction anew. If `f.select(step)` exists it is called before the evaluations of a step.
 ///
 /// Copies have buffers of their own and only read the store, so that each thread can have one.
-template <distribution Distribution, parameter_store Store, class F>
+template <zo::distribution Distribution, parameter_store Store, class F>
   requires(std::invocable<F&, std::span<const float>> || std::invocable<F&, std::span<const float>, std::size_t>)
 class point_objective {
  public:
@@ -32,12 +32,12 @@ class point_objective {
   void select(std::uint32_t step) {
     if constexpr (requires { f_.select(step); }) f_.select(step);
   }
-  void operator()(std::span<const perturbation> points, std::size_t micro_batch, std::span<double> losses) {
+  void operator()(std::span<const zo::perturbation> points, std::size_t micro_batch, std::span<double> losses) {
     for (std::size_t lane = 0; lane != points.size(); ++lane) {
       std::size_t at = 0;
       parameters_.for_each_parameter([&](const parameter& p) {
         const float scale = points[lane].scale[p.group];
-        read_perturbed(elements_, p, points[lane].along, {&scale, 1}, 0, p.size(), point_.data() + at);
+        zo::read_perturbed(elements_, p, points[lane].along, {&scale, 1}, 0, p.size(), point_.data() + at);
         at += p.size();
       });
       const std::span<const float> point(point_);
@@ -55,4 +55,4 @@ class point_objective {
   buffer<float> point_;
 };
 
-}  // namespace zoqat::zo
+}  // namespace zoqat::lab

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cstddef>
 #include <span>
 #include <vector>
 
 /// Curved losses. Errors E‖ĝ − g‖² of one direction, unless said; q independent ones have the q-th part.
-namespace zoqat::zo::oracle {
+namespace zoqat::inline ZOQAT_ABI::lab::oracle {
 
 /// A quadratic loss f(θ + x) = value + ⟨g, x⟩ + ½ xᵀHx, as the numbers that errors depend on.
 struct quadratic_loss {
@@ -84,4 +86,4 @@ struct quadratic_loss {
   return bias;
 }
 
-}  // namespace zoqat::zo::oracle
+}  // namespace zoqat::lab::oracle

@@ -10,7 +10,7 @@
 /// A linear loss of quantized parameters, L = ⟨g, Q(W)⟩, where Q rounds to multiples of a fixed Δ and does not clip.
 /// What is estimated is the gradient of the smoothed loss f_ε(W) = E L(Q(W + εU)), U ~ N(0, I), which exists and is
 /// exact for every ε; each coordinate depends on its own parameter alone.
-namespace zoqat::zo::oracle {
+namespace zoqat::inline ZOQAT_ABI::lab::oracle {
 
 /// ∂f_ε/∂W of one coordinate with slope g: a comb of Gaussians on the thresholds τ_k = (k + ½)Δ,
 /// (gΔ/ε) Σ_k φ((τ_k − W)/ε). The faster form where ε/Δ is small.
@@ -81,4 +81,4 @@ struct rounding_spread {
   return squared_norm * (d + 1) * step / (epsilon * std::sqrt(2 * std::numbers::pi));
 }
 
-}  // namespace zoqat::zo::oracle
+}  // namespace zoqat::lab::oracle

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::lab {
 
 /// A linear layer with quantized weights fitted to targets: L(W) = 1/2n Σ ‖Q(W)x − t‖² over n samples. The smallest
 /// problem where first-order QAT and zeroth-order QAT are both exact: the straight-through gradient and the gradient
@@ -102,4 +102,4 @@ class quantized_regression {
   fixed_quantizer quantizer_;
 };
 
-}  // namespace zoqat::zo
+}  // namespace zoqat::lab

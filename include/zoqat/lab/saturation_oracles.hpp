@@ -10,7 +10,7 @@
 /// Stein's lemma E ψ(⟨g, u⟩)u = E ψ'(⟨g, u⟩) g: any odd ψ leaves the direction of the gradient and changes its
 /// length. The bias (1 − gain)‖g‖ that this makes is common to all directions; averaged over q of them only the rest
 /// falls.
-namespace zoqat::zo::oracle {
+namespace zoqat::inline ZOQAT_ABI::lab::oracle {
 
 namespace detail {
 [[nodiscard]] constexpr double mse_of_mean(double mse, double bias, double q) noexcept {
@@ -42,4 +42,4 @@ namespace detail {
   return detail::mse_of_mean(d + norm * norm * (1 - 2 * gain), (1 - gain) * norm, q);
 }
 
-}  // namespace zoqat::zo::oracle
+}  // namespace zoqat::lab::oracle

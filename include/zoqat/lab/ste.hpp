@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::lab {
 
 /// A small network with fake quantization and its straight-through gradient, in double and by hand: the reference
 /// that first-order QAT is compared with. Layers without biases, tanh between them; L = 1/2n Σ ‖y − t‖² over n
@@ -136,4 +136,4 @@ class ste_network {
   std::size_t samples_ = 0;
 };
 
-}  // namespace zoqat::zo
+}  // namespace zoqat::lab

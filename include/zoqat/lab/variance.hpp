@@ -18,7 +18,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::lab {
 
 /// What many estimates of one gradient were like. Everything is a mean over samples with its spread; intervals are at
 /// the confidence asked for.
@@ -120,8 +120,8 @@ template <class Make, executor Executor>
 /// `elements` is the distribution of its directions.
 template <class E, class Objective>
 concept gradient_estimator = requires(const E& e, Objective& loss) {
-  { e(std::uint32_t{}, loss) } -> std::convertible_to<estimate>;
-  requires distribution<std::remove_cvref_t<decltype(e.elements)>>;
+  { e(std::uint32_t{}, loss) } -> std::convertible_to<zo::estimate>;
+  requires zo::distribution<std::remove_cvref_t<decltype(e.elements)>>;
 };
 
 namespace detail {
@@ -135,7 +135,7 @@ struct estimator_sampler {
 
   bool operator()(std::uint32_t step, std::span<double> out) {
     if constexpr (requires { loss.select(step); }) loss.select(step);
-    const estimate e = estimator(step, loss);
+    const zo::estimate e = estimator(step, loss);
     if (!e.rejected()) dense_gradient(estimator.elements, e, parameters, out);
     return !e.rejected();
   }
@@ -157,4 +157,4 @@ template <class Estimator, parameter_store Store, class MakeObjective, executor 
   return measure_samples(truth, make, how, threads);
 }
 
-}  // namespace zoqat::zo
+}  // namespace zoqat::lab

@@ -7,7 +7,7 @@
 #include <concepts>
 #include <cstddef>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// An element-wise non-linearity, in place. One that files know by name says so in a constant `function`.
 template <class A>

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <span>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 namespace detail {
 

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// Causal self-attention with grouped queries. Queries, keys and values read one smoothed and quantized input; a
 /// scheme with a quant::attention part quantizes each of them per token and head after the position encoding, and a

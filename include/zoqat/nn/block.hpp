@@ -10,7 +10,7 @@
 #include <tuple>
 #include <type_traits>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// x ← x + Layer(Norm(x)).
 template <class Norm, class Layer>

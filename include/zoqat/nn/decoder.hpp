@@ -24,7 +24,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 namespace detail {
 /// What a decoder adds to its token embeddings: nothing, or a vector for each position.
@@ -156,7 +156,7 @@ class decoder {
       const auto to = pass.work.stream.row(row);
       using kernels = typename Pass::kernels;
       [[maybe_unused]] thread_local buffer<float> room;
-      simd::read_masters<kernels>(embedding_.view(), pass.batch[i] * shape_.hidden, shape_.hidden, to.data());
+      read_masters<kernels>(embedding_.view(), pass.batch[i] * shape_.hidden, shape_.hidden, to.data());
       if constexpr (embedded_positions<position_type>)
         kernels::add(position_embedding_.template row<kernels>(positions[i], room), to.data(), to.size());
     });
@@ -289,9 +289,7 @@ class decoder {
             s.kv_heads);
     return s;
   }
-  [[nodiscard]] simd::master_rows head() const noexcept {
-    return (shape_.tied_head ? embedding_ : head_).master_rows();
-  }
+  [[nodiscard]] master_rows head() const noexcept { return (shape_.tied_head ? embedding_ : head_).master_rows(); }
   /// The input of the head after some tokens of a batch: [lanes * tokens, hidden].
   template <class Pass>
   static matrix<float> gather(const Pass& pass, std::span<const std::size_t> tokens) {
@@ -393,7 +391,7 @@ void copy_base_tensors(From& from, To& to) {
     const trainable& source = *sources[i++];
     require(!source.empty() && !t.empty(), "copy_base_tensors: a deployed model has no '{}' any more", t.name());
     require(!t.values().empty(), "copy_base_tensors: '{}' is stored in fewer bits; copy before store()", t.name());
-    simd::read_masters<simd::default_kernels>(source.view(), 0, t.values().size(), t.values().data());
+    read_masters<simd::default_kernels>(source.view(), 0, t.values().size(), t.values().data());
   });
 }
 

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// How the next token is chosen from the logits.
 struct sampling {

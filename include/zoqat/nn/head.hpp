@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// Words in a slice of the vocabulary: the unit in which logits are made, reduced and forgotten.
 inline constexpr std::size_t vocabulary_slice = 1024;
@@ -33,8 +33,7 @@ namespace detail {
 /// too, so that both stay in the second-level cache (sizes for 1 MiB: all rows of x would come from memory again for
 /// every other panel).
 template <simd::kernels Kernels>
-void slice_logits(matrix_view<const float> x, const simd::master_rows& head, std::size_t first,
-                  matrix_view<float> out) {
+void slice_logits(matrix_view<const float> x, const master_rows& head, std::size_t first, matrix_view<float> out) {
   thread_local buffer<float> panels, room;
   constexpr std::size_t few_rows = 10, width = simd::panel_width, cached_words = 1 << 17, cached_rows = 1 << 16;
   if (x.rows() < few_rows) {
@@ -84,8 +83,8 @@ void for_each_tile(Executor& threads, std::size_t lanes, std::size_t rows, std::
 /// time, so memory does not follow rows times vocabulary. A lane's logits are the same bits whichever other lanes
 /// there are.
 template <simd::kernels Kernels, executor Executor, class F>
-void for_each_logit_tile(Executor& threads, std::size_t lanes, matrix_view<const float> x,
-                         const simd::master_rows& head, F&& f) {
+void for_each_logit_tile(Executor& threads, std::size_t lanes, matrix_view<const float> x, const master_rows& head,
+                         F&& f) {
   detail::for_each_tile(
       threads, lanes, x.rows(), head.rows(), [&](logit_tile tile, std::size_t rows, std::size_t words) {
         thread_local buffer<float> logits;
@@ -98,7 +97,7 @@ void for_each_logit_tile(Executor& threads, std::size_t lanes, matrix_view<const
 
 /// All of them at once, the same bits: out [rows, vocabulary].
 template <simd::kernels Kernels, executor Executor>
-void all_logits(Executor& threads, std::size_t lanes, matrix_view<const float> x, const simd::master_rows& head,
+void all_logits(Executor& threads, std::size_t lanes, matrix_view<const float> x, const master_rows& head,
                 matrix_view<float> out) {
   detail::for_each_tile(
       threads, lanes, x.rows(), head.rows(), [&](const logit_tile& tile, std::size_t rows, std::size_t words) {

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <span>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// Learned absolute positions, as in OPT: a vector for each position is added to the token embeddings where the
 /// residual stream starts, and attention does nothing of its own.

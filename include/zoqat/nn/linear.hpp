@@ -27,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 namespace detail {
 

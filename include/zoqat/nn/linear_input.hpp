@@ -11,7 +11,7 @@
 #include <numeric>
 #include <span>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// So few tokens on a lane that reading the weights is all the work of a product: no panel pays for itself.
 inline constexpr std::size_t few_tokens = 4;

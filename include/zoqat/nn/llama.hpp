@@ -8,7 +8,7 @@
 #include <zoqat/nn/norm.hpp>
 #include <zoqat/nn/rope.hpp>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// The block of LLaMA and its descendants.
 template <class Linear>

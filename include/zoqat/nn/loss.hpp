@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// A sum over scored tokens and how many there were.
 struct token_loss {

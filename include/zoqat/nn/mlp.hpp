@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <string>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// down(act(gate(x)) ⊙ up(x)), as in LLaMA. Gate and up share an input and its smoothing; the input of down is
 /// quantized but not smoothed (as in OmniQuant: its outliers belong to tokens, not channels).

@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <string>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// The per-channel factors of a norm: gain · exp(log_scale), where the one log_scale moves all of a norm's gains
 /// together.

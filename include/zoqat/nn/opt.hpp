@@ -9,7 +9,7 @@
 #include <zoqat/nn/mlp.hpp>
 #include <zoqat/nn/norm.hpp>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// The block of OPT, normed before each layer as in all its sizes but 350M. Its linear layers have biases where
 /// model_shape::biases says so, as every checkpoint of OPT does. The activation is ReLU in OPT itself; other models

@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 using token = std::uint32_t;
 

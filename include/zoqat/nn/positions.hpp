@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// A position scheme that turns queries and keys inside attention: `apply<Kernels>(head, position)`, in place.
 template <class P>

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstddef>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// Rotary position embedding: pair i of a head at position p turns by the angle p · theta^(−2i/d). Which elements
 /// form a pair is a value, since checkpoints of one architecture differ in it.

@@ -6,7 +6,7 @@
 #include <array>
 #include <cstddef>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// The linear layers that read one input, and the smoothing they share. What calibration works on.
 template <class Linear, std::size_t N>

@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// The smoothing of one site, eq. 4: X̃ = (X − δ) / s, W̃ = s ⊙ W, B̃ = B + δW. One s (and δ) per input channel of
 /// the linear layers that read the site; s = exp(log_scale) is positive by construction. It is an identity in full

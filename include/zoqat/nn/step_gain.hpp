@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <string>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// The learnable step size Δ of eq. 5 apart from the grid that chooses the codes: a code c stands for
 /// Δ · exp(g) · (c − z), where g = tensor + row + column + group. Moving g never flips a code, so the loss is smooth

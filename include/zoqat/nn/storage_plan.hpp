@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// How a model is kept in memory while it is fine-tuned: which linear layers hold masters, and in what format; all
 /// others are frozen and packed. The lightweight variant (sections 4.3 and 5.4) trains the weights of queries and

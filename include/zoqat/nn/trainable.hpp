@@ -16,7 +16,7 @@
 #include <string>
 #include <utility>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// Hands out the ids of a model's parameters in the order of construction, so that equal models have equal ids, and
 /// says whether its matrices take memory at once.
@@ -58,7 +58,7 @@ class trainable {
     if (empty() || format == compact_.format()) return;
     if (!compact_.empty()) widen();
     if (format == master_format::fp32) return;
-    compact_ = simd::compact_storage(format, values_.flat());
+    compact_ = compact_storage(format, values_.flat());
     values_ = {};
   }
 
@@ -71,7 +71,7 @@ class trainable {
             unit_,
             swept() ? cols_ : 0,
             swept() ? granularity_ : 1,
-            const_cast<simd::compact_storage&>(compact_).view(),
+            const_cast<compact_storage&>(compact_).view(),
             frozen_};
   }
   /// It stays where it is from now on: no lane moves it, and the model does not hand it out to those who train.
@@ -90,7 +90,7 @@ class trainable {
   [[nodiscard]] matrix<float>& values() noexcept { return values_; }
   [[nodiscard]] const matrix<float>& values() const noexcept { return values_; }
   /// The masters in any format.
-  [[nodiscard]] simd::master_rows master_rows() const noexcept { return {view(), rows_, cols_}; }
+  [[nodiscard]] zoqat::master_rows master_rows() const noexcept { return {view(), rows_, cols_}; }
   /// The memory of rows [first, first + count).
   [[nodiscard]] simd::upcoming memory(std::size_t first, std::size_t count) const noexcept {
     const std::size_t at = first * cols_, n = count * cols_;
@@ -114,7 +114,7 @@ class trainable {
  private:
   void widen() {
     matrix<float> values(rows_, cols_);
-    simd::read_masters<simd::default_kernels>(view(), 0, values.size(), values.data());
+    read_masters<simd::default_kernels>(view(), 0, values.size(), values.data());
     values_ = std::move(values);
     compact_ = {};
   }
@@ -127,7 +127,7 @@ class trainable {
   std::size_t rows_ = 0, cols_ = 0;
   float value_ = 0;
   matrix<float> values_;
-  simd::compact_storage compact_;
+  compact_storage compact_;
   buffer<float> unit_;
   bool frozen_ = false;
 };

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace zoqat::nn {
+namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// Output channels that are made ready and multiplied at a time: two panels, what the registers of the widest target
 /// hold. Their codes stay in a core's cache while every token passes by.

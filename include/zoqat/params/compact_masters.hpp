@@ -9,7 +9,7 @@
 #include <span>
 #include <string_view>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// How the masters of a tensor are stored. Every format trains: an update is computed in fp32 from the value a master
 /// stands for, and rounded back stochastically, so that steps far below what the format resolves still move it in

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat::simd {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Owns compact masters. Made from numbers, of which each becomes the nearest that the format has.
 class compact_storage {
@@ -25,7 +25,7 @@ class compact_storage {
       halves_.resize(values.size());
     else
       choose_scales(values);
-    round_masters<default_kernels>({.compact = view()}, 0, values.size(), values.data());
+    round_masters<simd::default_kernels>({.compact = view()}, 0, values.size(), values.data());
   }
 
   [[nodiscard]] bool empty() const noexcept { return halves_.empty() && codes_.empty(); }
@@ -47,12 +47,12 @@ class compact_storage {
     for (std::size_t b = 0; b != scales_.size(); ++b) {
       const auto block = values.subspan(b * compact_masters::block);
       const float reach = magnitude(block.first(std::min(block.size(), compact_masters::block)));
-      scales_[b] = bf16(std::max({reach, smallest * widest, 128 * minimum_scale}) * (room / 127));
+      scales_[b] = bf16(std::max({reach, smallest * widest, 128 * simd::minimum_scale}) * (room / 127));
     }
   }
   static float magnitude(std::span<const float> values) noexcept {
-    const range r = default_kernels::min_max(values.data(), values.size());
-    return std::min(std::max(r.max, -r.min), maximum_scale);
+    const simd::range r = simd::default_kernels::min_max(values.data(), values.size());
+    return std::min(std::max(r.max, -r.min), simd::maximum_scale);
   }
 
   buffer<bf16> halves_;
@@ -60,4 +60,4 @@ class compact_storage {
   buffer<bf16> scales_;
 };
 
-}  // namespace zoqat::simd
+}  // namespace zoqat

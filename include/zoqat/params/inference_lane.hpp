@@ -8,20 +8,20 @@
 #include <cstddef>
 #include <span>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// One lane at the masters themselves: inference.
 template <simd::kernels Kernels>
 struct basic_inference_lane {
   [[nodiscard]] static constexpr std::size_t count() noexcept { return 1; }
   static void read(const parameter& p, std::size_t first, std::size_t n, float* out) noexcept {
-    simd::read_masters<Kernels>(p, first, n, out);
+    read_masters<Kernels>(p, first, n, out);
   }
   template <class F>
   static void sweep_rows(const parameter& p, std::size_t first, std::size_t count, sweep_scratch& scratch, F&& f) {
     if (p.compact.size() != 0) scratch.values.resize(p.row_size);
     for (std::size_t r = 0; r != count; ++r) {
-      const lane_values row{simd::masters<Kernels>(p, (first + r) * p.row_size, p.row_size, scratch.values.data())};
+      const lane_values row{masters<Kernels>(p, (first + r) * p.row_size, p.row_size, scratch.values.data())};
       f(r, std::size_t{0}, std::span(&row, 1));
     }
   }

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// Elements of a tensor as one lane sees them: values[i] + scale * u[i], the product rounded before the sum. The
 /// direction u is `direction`, or `signs`, or none: the values themselves.

@@ -8,7 +8,7 @@
 
 #include <cstddef>
 
-namespace zoqat::simd {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// A matrix of masters in any format, to be read by rows: a view.
 class master_rows {
@@ -24,7 +24,7 @@ class master_rows {
   [[nodiscard]] std::size_t cols() const noexcept { return cols_; }
 
   /// Rows [first, first + count) as numbers: where they lie, or in `room`.
-  template <kernels Kernels>
+  template <simd::kernels Kernels>
   [[nodiscard]] matrix_view<const float> read(std::size_t first, std::size_t count, buffer<float>& room) const {
     if (masters_.compact.size() != 0) room.resize(count * cols_);
     return {masters<Kernels>(masters_, first * cols_, count * cols_, room.data()), count, cols_};
@@ -35,4 +35,4 @@ class master_rows {
   std::size_t rows_, cols_;
 };
 
-}  // namespace zoqat::simd
+}  // namespace zoqat

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace zoqat::simd {
+namespace zoqat::inline ZOQAT_ABI {
 
 namespace detail {
 
@@ -22,7 +22,7 @@ void for_each_block(const compact_masters& m, std::size_t first, std::size_t n, 
   for (const std::size_t end = first + n; first != end;) {
     const std::size_t block = first / compact_masters::block;
     const std::size_t piece = std::min(end, (block + 1) * compact_masters::block) - first;
-    f(first, piece, grid{static_cast<float>(m.scales[block]), compact_masters::zero});
+    f(first, piece, simd::grid{static_cast<float>(m.scales[block]), compact_masters::zero});
     first += piece;
   }
 }
@@ -30,20 +30,20 @@ void for_each_block(const compact_masters& m, std::size_t first, std::size_t n, 
 }  // namespace detail
 
 /// Writes elements [first, first + n) of a tensor as numbers to `out`, whatever their format.
-template <kernels Kernels>
+template <simd::kernels Kernels>
 void read_masters(const parameter& p, std::size_t first, std::size_t n, float* out) noexcept {
   if (!p.compact.halves.empty())
     Kernels::widen(p.compact.halves.data() + first, n, out);
   else if (p.compact.codes.empty())
     std::copy_n(p.values.data() + first, n, out);
   else
-    detail::for_each_block(p.compact, first, n, [&](std::size_t at, std::size_t count, grid where) {
+    detail::for_each_block(p.compact, first, n, [&](std::size_t at, std::size_t count, simd::grid where) {
       Kernels::dequantize(p.compact.codes.data() + at, count, where, out + (at - first));
     });
 }
 
 /// Elements [first, first + n) of a tensor as numbers: where they lie if they do as fp32, else in `room`.
-template <kernels Kernels>
+template <simd::kernels Kernels>
 [[nodiscard]] const float* masters(const parameter& p, std::size_t first, std::size_t n, float* room) noexcept {
   if (p.compact.size() == 0) return p.values.data() + first;
   read_masters<Kernels>(p, first, n, room);
@@ -53,7 +53,7 @@ template <kernels Kernels>
 /// Rounds `values` to elements [first, first + n) of compact masters, each up or down with odds that make it right on
 /// average: 16 bits of `noise` by ARS, a stream of purpose `rounding`, decide for each, and depend on nothing but the
 /// element. A code beyond the last is the last.
-template <kernels Kernels>
+template <simd::kernels Kernels>
 void store_masters(const parameter& p, random::stream noise, std::size_t first, std::size_t n,
                    const float* values) noexcept {
   // 16 bits each: a superblock of 64 words serves 128 elements.
@@ -70,7 +70,7 @@ void store_masters(const parameter& p, random::stream noise, std::size_t first, 
     if (!p.compact.halves.empty())
       Kernels::narrow(values, odds, count, p.compact.halves.data() + first);
     else
-      detail::for_each_block(p.compact, first, count, [&](std::size_t at, std::size_t m, grid where) {
+      detail::for_each_block(p.compact, first, count, [&](std::size_t at, std::size_t m, simd::grid where) {
         Kernels::narrow(values + (at - first), odds + (at - first), m, where, p.compact.codes.data() + at);
       });
     first += count, values += count;
@@ -78,15 +78,15 @@ void store_masters(const parameter& p, random::stream noise, std::size_t first, 
 }
 
 /// Rounds `values` to the nearest that elements [first, first + n) of compact masters can be.
-template <kernels Kernels>
+template <simd::kernels Kernels>
 void round_masters(const parameter& p, std::size_t first, std::size_t n, const float* values) noexcept {
   if (!p.compact.halves.empty())
     std::transform(values, values + n, p.compact.halves.begin() + static_cast<std::ptrdiff_t>(first),
                    [](float x) { return bf16(x); });
   else
-    detail::for_each_block(p.compact, first, n, [&](std::size_t at, std::size_t count, grid where) {
+    detail::for_each_block(p.compact, first, n, [&](std::size_t at, std::size_t count, simd::grid where) {
       Kernels::quantize(values + (at - first), count, where, 8, p.compact.codes.data() + at);
     });
 }
 
-}  // namespace zoqat::simd
+}  // namespace zoqat

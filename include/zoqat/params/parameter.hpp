@@ -10,7 +10,7 @@
 #include <span>
 #include <string_view>
 
-namespace zoqat {
+namespace zoqat::inline ZOQAT_ABI {
 
 /// What a trainable tensor is for. Learning rates and perturbation scales are given per group (Table C.1).
 ///

@@ -6,11 +6,11 @@
 // clang-format off: the order is for reading
 
 #include <zoqat/params/compact_masters.hpp>
-#include <zoqat/params/parameter.hpp>
-#include <zoqat/params/lanes.hpp>
-#include <zoqat/params/masters.hpp>
 #include <zoqat/params/compact_storage.hpp>
-#include <zoqat/params/master_rows.hpp>
 #include <zoqat/params/inference_lane.hpp>
+#include <zoqat/params/lanes.hpp>
+#include <zoqat/params/master_rows.hpp>
+#include <zoqat/params/masters.hpp>
+#include <zoqat/params/parameter.hpp>
 
 // clang-format on

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::ptq {
+namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// Least and greatest value that an input channel had.
 struct channel_range {

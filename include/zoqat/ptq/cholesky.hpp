@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstddef>
 
-namespace zoqat::ptq {
+namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// The lower triangle L with L Lᵀ = m, for a symmetric positive definite m; the rest is zero. n³/3 operations.
 /// Throws value_error if m is not positive definite, which damping its diagonal prevents.

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 
-namespace zoqat::ptq {
+namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// sums [p, q] += aᵀ b, for a [n, p] and b [n, q]: the moments of calibration data. Products of a few hundred rows
 /// are in float, their sums in double, so that the number of tokens costs no precision. 2 n p q operations.

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::ptq {
+namespace zoqat::inline ZOQAT_ABI::ptq {
 
 namespace detail {
 

@@ -3,7 +3,7 @@
 
 #include <zoqat/ptq/startable.hpp>
 
-namespace zoqat::ptq {
+namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// Starts every grid of a model from the range of the weights it covers, as they are after smoothing: the default
 /// asymmetric quantization that everything else is measured against. Throws as `require_startable` does.

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::ptq {
+namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// The second moment H = E[x xᵀ] of a linear layer's input, damped, with what rounding needs of it. The squared error
 /// of an output whose weights are off by e is e H eᵀ.

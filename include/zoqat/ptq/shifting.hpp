@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::ptq {
+namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// Starts the shift of one site as Outlier Suppression+ does (arXiv 2304.09145): δ = (max + min) / 2 puts
 /// zero in the middle of what a channel ranges over. Channels that share a value share their range. What no input was

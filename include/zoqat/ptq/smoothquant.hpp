@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::ptq {
+namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// Starts the smoothing of one site as SmoothQuant does (arXiv 2211.10438, eq. 4): s_j = max|X_j|^α / max|W_j|^(1−α),
 /// the weights' maximum over all layers that read the site. `ranges` are those of its inputs, before the shift that

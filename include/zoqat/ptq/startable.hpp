@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace zoqat::ptq {
+namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// Throws value_error, with the tensor's name, unless the quantization of every linear layer can still be started:
 /// after `store` or `deploy` masters are in fewer bits or gone, and grids are fixed. `what` is what was asked for.

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::quant {
+namespace zoqat::inline ZOQAT_ABI::quant {
 
 /// A grid and the codes a weight may take on it.
 struct code_grid {

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat::quant {
+namespace zoqat::inline ZOQAT_ABI::quant {
 
 /// Grids that stay what they are while weights move, as in fine-tuning (section 5.4): a scale and a byte each, two
 /// more where the clipping policy bounds the codes, and the scale alone where zero is in the middle; the parameters

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::quant {
+namespace zoqat::inline ZOQAT_ABI::quant {
 
 namespace detail {
 

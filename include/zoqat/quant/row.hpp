@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat::quant {
+namespace zoqat::inline ZOQAT_ABI::quant {
 
 /// The scale as it is stored. Half precision keeps to its normal numbers, so that 1 / scale stays exact to half an
 /// ulp.

@@ -9,7 +9,7 @@
 #include <string>
 #include <type_traits>
 
-namespace zoqat::quant {
+namespace zoqat::inline ZOQAT_ABI::quant {
 
 // --- Which weights share a grid ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace zoqat::quant {
+namespace zoqat::inline ZOQAT_ABI::quant {
 
 /// A string as a template argument.
 template <std::size_t N>

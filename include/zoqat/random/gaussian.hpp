@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat::random {
+namespace zoqat::inline ZOQAT_ABI::random {
 
 /// Box-Muller (Box and Muller, 1958) from one 32-bit word to two independent N(0, 1) numbers, as arithmetic that
 /// gives the same bits on every IEEE-754 machine: add, subtract, multiply, square root, integer to float, and no

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <array>
 #include <cstdint>
 
-namespace zoqat::random {
+namespace zoqat::inline ZOQAT_ABI::random {
 
 /// Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a
 /// keyed bijection of 128-bit counters whose outputs pass BigCrush. A pure function: no state anywhere.

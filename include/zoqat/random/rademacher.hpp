@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat::random {
+namespace zoqat::inline ZOQAT_ABI::random {
 
 /// A Rademacher superblock: 128 units of 16 elements, one for each bit of a block. Unit t is bit 31 - t % 32 of word
 /// t / 32: a word is used up from its sign bit down, so that a vector kernel only ever doubles it.

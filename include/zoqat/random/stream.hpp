@@ -7,7 +7,7 @@
 #include <cassert>
 #include <cstdint>
 
-namespace zoqat::random {
+namespace zoqat::inline ZOQAT_ABI::random {
 
 /// What a stream of random numbers is used for. Part of the counter, so that streams never overlap. A `choice` is
 /// what a direction decides besides its elements, such as which of them to keep.

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace zoqat::random {
+namespace zoqat::inline ZOQAT_ABI::random {
 
 /// A direction's elements come in superblocks, each made from 16 consecutive blocks of its stream.
 inline constexpr std::size_t superblock_lanes = 16;

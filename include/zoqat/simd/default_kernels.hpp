@@ -13,7 +13,7 @@
 #include <zoqat/simd/highway.hpp>
 #endif
 
-namespace zoqat::simd {
+namespace zoqat::inline ZOQAT_ABI::simd {
 
 #if defined(ZOQAT_KERNELS_REFERENCE)
 using default_kernels = reference;

@@ -3,7 +3,7 @@
 
 #include <zoqat/simd/highway/kernels-inl.hpp>
 
-namespace zoqat::simd {
+namespace zoqat::inline ZOQAT_ABI::simd {
 
 /// The production backend: the kernels on Highway, for the best target that the flags of the compilation allow.
 /// Headers only; nothing of Highway is linked.

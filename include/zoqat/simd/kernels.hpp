@@ -13,7 +13,7 @@
 #include <span>
 #include <type_traits>
 
-namespace zoqat::simd {
+namespace zoqat::inline ZOQAT_ABI::simd {
 
 /// Output features in one panel of weights, on every target. Matrix products consume weights panel by panel:
 ///   float panel   [k][16]                element (k, j) is weight (j, k)

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace zoqat::simd {
+namespace zoqat::inline ZOQAT_ABI::simd {
 
 /// One block of a packed panel: 32 codes of `Bits` bits of each of 16 columns in 64 * Bits bytes and nothing else.
 ///

@@ -13,7 +13,7 @@
 #include <limits>
 #include <numbers>
 
-namespace zoqat::simd {
+namespace zoqat::inline ZOQAT_ABI::simd {
 
 /// The kernels in plain scalar C++: the executable specification, and the oracle of every test. Long sums are
 /// in double, so that its float results are the correctly rounded ones to well within the stated bounds.

@@ -15,7 +15,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-namespace zoqat::simd {
+namespace zoqat::inline ZOQAT_ABI::simd {
 
 /// The kernels on xsimd (8.1 or later): a second implementation of the same contracts, written apart from that on
 /// Highway. It is the other side of the differential tests, the backend of hosts that have xsimd and link nothing,

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// What becomes of an instruction; by default the two prompts of Stanford Alpaca. The output ends with whatever token
 /// ends a text of the model's: see eval::encoding::end.

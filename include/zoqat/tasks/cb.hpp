@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// The labels of CommitmentBank, in the order of a format's choices.
 inline constexpr std::array<std::string_view, 3> cb_labels{"entailment", "contradiction", "neutral"};

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// Reads choices that are written out, for tasks without a format of their own: JSON lines (`.jsonl`) or an array of
 /// objects with `prompt`, `choices` (at least two texts, each with the white space that parts it from the prompt) and

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cstddef>
 #include <string>
 #include <vector>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// A question with a few candidates for what follows it, one of which is right. A candidate begins with the white
 /// space that parts it from the prompt.

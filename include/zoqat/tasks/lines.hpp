@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// Calls f(line, place) for the lines of a file that are not empty, without their ends (LF or CR LF); `place` is
 /// "file:number" for messages. A byte order mark (UTF-8) is no part of the first line. Throws io_error for a file

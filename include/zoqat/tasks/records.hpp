@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// Longest JSON text that is read as a data set, which may have more of it than a model.
 inline constexpr std::size_t max_data_bytes = std::size_t{1} << 30;

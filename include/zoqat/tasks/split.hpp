@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// What happens where a file has fewer items to train and validate with than are asked for.
 enum class shortage {

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// What becomes of a question of SQuAD; by default as in MeZO (arXiv 2305.17333, its templates.py).
 struct squad_format {

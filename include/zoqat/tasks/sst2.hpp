@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// What becomes of a sentence of SST-2; by default as in MeZO (arXiv 2305.17333, its templates.py).
 struct sst2_format {

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// A text with {placeholders}, as the formats of tasks hold them for users to replace. `{{` and `}}` stand for single
 /// braces, and braces in what is filled in are only text.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <string_view>
 
-namespace zoqat::tasks {
+namespace zoqat::inline ZOQAT_ABI::tasks {
 
 /// A text without ASCII white space at its ends.
 [[nodiscard]] constexpr std::string_view trimmed(std::string_view text) noexcept {

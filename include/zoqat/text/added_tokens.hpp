@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// Whether a special token that a text spells out, like "<|endoftext|>", means that token. Off, the text is only
 /// text: what a user types can not end the document.
@@ -86,4 +86,4 @@ class added_tokens {
   std::array<bool, 256> begins_{};    // some token begins with that byte
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

@@ -10,7 +10,7 @@
 #include <queue>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// The token that two adjacent tokens merge into, and how eagerly they do.
 struct bpe_merge {
@@ -100,4 +100,4 @@ class bpe_merger {
   std::priority_queue<pair, std::vector<pair>, comes_later> pairs_;
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

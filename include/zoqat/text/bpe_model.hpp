@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// Byte-pair encoding by rank, as GPT-2 and Hugging Face's `BPE` define it: a vocabulary, a list of merges, and what
 /// becomes of characters that the vocabulary lacks. (GPT-2 merges the best pair everywhere at once, Hugging Face only
@@ -47,7 +47,7 @@ class bpe_model {
   /// text, and for a byte that byte fallback finds no token for.
   bpe_model(std::vector<std::string> pieces, std::string_view source, options o)
       : options_(o), pieces_(std::move(pieces)) {
-    require<io_error>(size() <= max_extent, "{}: {} tokens, more than {}", source, size(), max_extent);
+    require<io_error>(size() <= io::max_extent, "{}: {} tokens, more than {}", source, size(), io::max_extent);
     ids_.reserve(pieces_.size());
     for (std::size_t i = 0; i != pieces_.size(); ++i) {
       if (pieces_[i].empty()) continue;
@@ -87,7 +87,7 @@ class bpe_model {
   /// at 2^24 merges.
   void add_merge(std::string_view left, std::string_view right, std::string_view where) {
     // Ranks are scores of type float, which are exact up to there.
-    require<io_error>(merges_.size() < max_extent, "{}: more than {} merges", where, max_extent);
+    require<io_error>(merges_.size() < io::max_extent, "{}: more than {} merges", where, io::max_extent);
     const auto wanted = [&](std::string_view piece) {
       const auto id = find(piece);
       require<io_error>(id.has_value(), "{}: the merge of '{}' and '{}': there is no token '{}'", where, left, right,
@@ -173,4 +173,4 @@ class bpe_model {
   byte_junctions joins_;
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 namespace detail {
 
@@ -150,4 +150,4 @@ class bpe_tokenizer {
   std::unordered_map<token, added_token> added_;
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 namespace detail {
 
@@ -70,4 +70,4 @@ inline void append_spelling(std::string& text, std::string_view bytes) {
   return all;
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

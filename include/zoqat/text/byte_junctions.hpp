@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <bitset>
 #include <cstddef>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// Where the pieces of a vocabulary can overlap a text. Two symbols can end up in one token only if some piece holds
 /// the last byte of the one just before the first byte of the other; where none does, a text falls into stretches
@@ -29,4 +31,4 @@ class byte_junctions {
   std::bitset<std::size_t{1} << 16> allowed_;
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

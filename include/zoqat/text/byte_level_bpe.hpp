@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// What the files of a byte-level vocabulary leave open.
 struct byte_level_bpe_options {
@@ -61,7 +61,7 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
                                                         std::string_view merges_source,
                                                         const byte_level_bpe_options& options = {}) {
   vocabulary_list list{std::string(vocabulary_source)};
-  list.add_all(parse_json(vocabulary, vocabulary_source));
+  list.add_all(io::parse_json(vocabulary, vocabulary_source));
   bpe_model model(list.contiguous(), vocabulary_source, {});
   model.require_byte_alphabet(vocabulary_source);
   add_merge_lines(model, merges, merges_source);
@@ -87,9 +87,9 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
 [[nodiscard]] inline bpe_tokenizer read_byte_level_bpe(const std::filesystem::path& vocabulary,
                                                        const std::filesystem::path& merges,
                                                        const byte_level_bpe_options& options = {}) {
-  const mapped_file vocabulary_file(vocabulary), merges_file(merges);
+  const io::mapped_file vocabulary_file(vocabulary), merges_file(merges);
   return parse_byte_level_bpe(vocabulary_file.text(), vocabulary.native(), merges_file.text(), merges.native(),
                               options);
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// The tokenizer of llama2.c (github.com/karpathy/llama2.c, `tokenizer.bin`): byte-pair encoding by score, as
 /// sentencepiece trains it. The file is an int32 with the length of the longest piece, then for each token a
@@ -43,7 +43,7 @@ class llama2c_tokenizer {
   /// Reads `path`. With `vocabulary` the file must hold that many tokens, otherwise it is read to its end.
   /// Throws io_error, with the token's number and the offending value.
   explicit llama2c_tokenizer(const std::filesystem::path& path, std::optional<std::size_t> vocabulary = {})
-      : llama2c_tokenizer(mapped_file(path).bytes(), path.native(), vocabulary) {}
+      : llama2c_tokenizer(io::mapped_file(path).bytes(), path.native(), vocabulary) {}
 
   /// The same from memory; `source` names it in messages. The bytes are not needed afterwards.
   llama2c_tokenizer(std::span<const std::byte> bytes, std::string_view source,
@@ -158,7 +158,7 @@ class llama2c_tokenizer {
   };
 
   void add_token(reader& in) {
-    require<io_error>(size() < max_extent, "{}: more than {} tokens", in.source, max_extent);
+    require<io_error>(size() < io::max_extent, "{}: more than {} tokens", in.source, io::max_extent);
     in.token_number = size();
     const auto score = in.take<float>("score");
     require<io_error>(std::isfinite(score), "{}: token {}: score {}", in.source, size(), score);
@@ -204,4 +204,4 @@ class llama2c_tokenizer {
   byte_junctions joins_;
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// Adds the merge of a line like "a b", as merges.txt and tokenizer.json have it; `where` names it in messages.
 /// Throws io_error unless it is two tokens with a space between, and as `bpe_model::add_merge` does.
@@ -18,7 +18,7 @@ inline void add_merge_line(bpe_model& model, std::string_view line, std::string_
   const std::size_t space = line.find(' ');
   require<io_error>(space != std::string_view::npos && space != 0 && space + 1 != line.size() &&
                         line.find(' ', space + 1) == std::string_view::npos,
-                    "{}: '{}' is not two tokens with a space between", where, detail::excerpt(line));
+                    "{}: '{}' is not two tokens with a space between", where, io::detail::excerpt(line));
   model.add_merge(line.substr(0, space), line.substr(space + 1), where);
 }
 
@@ -36,4 +36,4 @@ inline void add_merge_lines(bpe_model& model, std::string_view text, std::string
   }
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

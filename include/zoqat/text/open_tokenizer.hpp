@@ -21,7 +21,7 @@
 #include <variant>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// A tokenizer in any of the formats that are read. Its functions may be called by several threads.
 class any_tokenizer {
@@ -101,4 +101,4 @@ inline void refuse_sentencepiece(const std::filesystem::path& path) {
   return any_tokenizer(read_tokenizer_json(path, {.bos = names.bos, .eos = names.eos}));
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// Cuts a text into the words that are encoded each on its own.
 using pre_tokenizer = std::function<void(text_pieces&)>;
@@ -82,4 +82,4 @@ struct pre_tokenizer_sequence {
   }
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

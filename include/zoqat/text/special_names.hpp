@@ -9,7 +9,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// The tokens that begin and end a text, by name.
 struct special_names {
@@ -19,10 +19,10 @@ struct special_names {
 namespace detail {
 
 // "bos_token": a string, or an added token with its "content"; absent or null is nothing.
-inline std::optional<std::string> special_name(const json& object, std::string_view key, std::string_view file) {
+inline std::optional<std::string> special_name(const io::json& object, std::string_view key, std::string_view file) {
   const auto value = object.find(key);
-  if (value != object.end() && value->is_object()) return get<std::string>(*value, "content", file);
-  return get_if<std::string>(object, key, file);
+  if (value != object.end() && value->is_object()) return io::get<std::string>(*value, "content", file);
+  return io::get_if<std::string>(object, key, file);
 }
 
 }  // namespace detail
@@ -36,7 +36,7 @@ inline std::optional<std::string> special_name(const json& object, std::string_v
     const std::filesystem::path path = folder / name;
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) continue;
-    const json object = read_json(path);
+    const io::json object = io::read_json(path);
     require<io_error>(object.is_object(), "{}: a JSON object is wanted", path.native());
     if (!names.bos) names.bos = detail::special_name(object, "bos_token", path.native());
     if (!names.eos) names.eos = detail::special_name(object, "eos_token", path.native());
@@ -44,4 +44,4 @@ inline std::optional<std::string> special_name(const json& object, std::string_v
   return names;
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

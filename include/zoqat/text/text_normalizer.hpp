@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// A change to a whole text before it is cut into words.
 using text_normalizer = std::function<std::string(std::string)>;
@@ -54,4 +54,4 @@ struct normalizer_sequence {
   }
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// What becomes of the matches of a pattern that cuts a text: they go, are pieces of their own, belong to the piece
 /// before or after them, or are one piece with the matches next to them (Hugging Face's `SplitDelimiterBehavior`).
@@ -111,4 +111,4 @@ class text_pieces {
   bool at_start_;
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

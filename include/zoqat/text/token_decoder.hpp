@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// A step on the way from the texts of tokens, as they are stored, to text: changes them in place.
 using token_decoder = std::function<void(std::vector<std::string>&)>;
@@ -98,4 +98,4 @@ struct decoder_sequence {
   };
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

@@ -24,7 +24,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// The tokens that begin and end a text, which `tokenizer.json` leaves open; by default the first that its
 /// post-processor puts before a text and the first that it puts after, if it does.
@@ -37,30 +37,30 @@ namespace detail {
 // A model of type BPE: {"vocab": {text: id}, "merges": ["a b", ...] or [["a", "b"], ...], ...}.
 class bpe_model_json {
  public:
-  bpe_model_json(const json& object, std::string_view file) : object_(object), file_(file) {
-    require<io_error>(get<std::string>(object, "type", file) == "BPE", "{}: a model of type BPE is wanted, but is {}",
-                      file, shown(object.at("type")));
+  bpe_model_json(const io::json& object, std::string_view file) : object_(object), file_(file) {
+    require<io_error>(io::get<std::string>(object, "type", file) == "BPE",
+                      "{}: a model of type BPE is wanted, but is {}", file, io::detail::shown(object.at("type")));
     require_known(object, file, "BPE",
                   {"type", "vocab", "merges", "unk_token", "fuse_unk", "byte_fallback", "ignore_merges", "dropout",
                    "continuing_subword_prefix", "end_of_word_suffix"});
     for (const std::string_view affix : {"continuing_subword_prefix", "end_of_word_suffix"})
-      require<io_error>(get_if<std::string>(object, affix, file).value_or("").empty(),
+      require<io_error>(io::get_if<std::string>(object, affix, file).value_or("").empty(),
                         "{}: BPE with \"{}\" is not supported", file, affix);
-    require<io_error>(get_if<double>(object, "dropout", file).value_or(0) == 0,
+    require<io_error>(io::get_if<double>(object, "dropout", file).value_or(0) == 0,
                       "{}: BPE with \"dropout\" is not supported", file);
   }
 
-  [[nodiscard]] const json& vocabulary() const { return member(object_, "vocab", file_); }
+  [[nodiscard]] const io::json& vocabulary() const { return member(object_, "vocab", file_); }
   // `own` is `vocabulary()`; the tokens that make it up to `size` are not the model's.
   [[nodiscard]] bpe_model read(const vocabulary_list& own, std::size_t size) const {
     std::vector<std::string> pieces = own.texts();
     pieces.resize(size);
-    const auto flag = [&](std::string_view key) { return get_if<bool>(object_, key, file_).value_or(false); };
+    const auto flag = [&](std::string_view key) { return io::get_if<bool>(object_, key, file_).value_or(false); };
     bpe_model::options options{.unknown = {},
                                .fuse_unknown = flag("fuse_unk"),
                                .byte_fallback = flag("byte_fallback"),
                                .whole_words = flag("ignore_merges")};
-    if (const auto unknown = get_if<std::string>(object_, "unk_token", file_)) {
+    if (const auto unknown = io::get_if<std::string>(object_, "unk_token", file_)) {
       const auto at = std::ranges::find(pieces, *unknown);
       require<io_error>(at != pieces.end(), "{}: \"unk_token\": there is no token '{}'", file_, *unknown);
       options.unknown = static_cast<std::uint32_t>(at - pieces.begin());
@@ -75,19 +75,19 @@ class bpe_model_json {
     const auto merges = object_.find("merges");
     require<io_error>(merges != object_.end() && merges->is_array(), "{}: \"merges\" must be an array", file_);
     for (std::size_t i = 0; i != merges->size(); ++i) {
-      const json& merge = (*merges)[i];
+      const io::json& merge = (*merges)[i];
       const auto where = fmt::format("{}: merge {}", file_, i);
       if (merge.is_string()) {
         add_merge_line(model, merge.get_ref<const std::string&>(), where);
       } else {
         require<io_error>(merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string(),
-                          "{}: two tokens are wanted, but there is {}", where, shown(merge));
+                          "{}: two tokens are wanted, but there is {}", where, io::detail::shown(merge));
         model.add_merge(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(), where);
       }
     }
   }
 
-  const json& object_;
+  const io::json& object_;
   std::string_view file_;
 };
 
@@ -96,17 +96,17 @@ struct added_tokens_json {
   std::vector<added_token> before, after;
 
   // `spelled`: the decoder takes tokens for characters of the byte alphabet.
-  added_tokens_json(const json& list, std::string_view file, const text_normalizer& normalizer, bool spelled) {
+  added_tokens_json(const io::json& list, std::string_view file, const text_normalizer& normalizer, bool spelled) {
     if (list.is_null()) return;
     require<io_error>(list.is_array(), "{}: \"added_tokens\" must be an array", file);
-    for (const json& object : list) {
+    for (const io::json& object : list) {
       added_token token = read(object, file);
       texts_.emplace_back(token.text, token.id);
       if (spelled)
         append_spelling(token.stored, token.text);
       else
         token.stored = token.text;
-      if (!get_if<bool>(object, "normalized", file).value_or(false)) {
+      if (!io::get_if<bool>(object, "normalized", file).value_or(false)) {
         before.push_back(std::move(token));
         continue;
       }
@@ -132,14 +132,14 @@ struct added_tokens_json {
   }
 
  private:
-  static added_token read(const json& object, std::string_view file) {
+  static added_token read(const io::json& object, std::string_view file) {
     require_known(object, file, "an added token",
                   {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
-    const auto flag = [&](std::string_view key) { return get_if<bool>(object, key, file).value_or(false); };
+    const auto flag = [&](std::string_view key) { return io::get_if<bool>(object, key, file).value_or(false); };
     const std::string text = get_text(object, "content", file);
     require<io_error>(!flag("single_word"), "{}: added token '{}': \"single_word\" is not supported", file, text);
     return {.text = text,
-            .id = get<std::uint32_t>(object, "id", file),
+            .id = io::get<std::uint32_t>(object, "id", file),
             .stored = {},
             .special = flag("special"),
             .strip_left = flag("lstrip"),
@@ -149,7 +149,7 @@ struct added_tokens_json {
   std::vector<std::pair<std::string, std::uint32_t>> texts_;
 };
 
-inline text_template read_template_below(const json& part, std::size_t size, std::string_view file) {
+inline text_template read_template_below(const io::json& part, std::size_t size, std::string_view file) {
   text_template around = read_post_processor(part, file);
   for (const auto* ids : {&around.before, &around.after})
     for (const std::uint32_t id : *ids)
@@ -175,7 +175,7 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
 /// file was written, and how a text is encoded does not depend on them. `tokenizer_steps.hpp` lists what is known.
 ///
 /// Where Hugging Face replaces bytes that are no UTF-8, this keeps them, in both directions.
-[[nodiscard]] inline bpe_tokenizer parse_tokenizer_json(const json& object, std::string_view file,
+[[nodiscard]] inline bpe_tokenizer parse_tokenizer_json(const io::json& object, std::string_view file,
                                                         const tokenizer_json_options& options = {}) {
   require<io_error>(object.is_object(), "{}: a tokenizer must be a JSON object", file);
   detail::require_known(object, file, "a tokenizer",
@@ -183,11 +183,11 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
                          "post_processor", "decoder", "model"});
   const auto part = [&](std::string_view key) {
     const auto found = object.find(key);
-    return found == object.end() ? json() : *found;
+    return found == object.end() ? io::json() : *found;
   };
 
   const text_normalizer normalizer = read_normalizer(part("normalizer"), file);
-  const json decoder = part("decoder"), words = part("pre_tokenizer");
+  const io::json decoder = part("decoder"), words = part("pre_tokenizer");
   const detail::bpe_model_json model_part(detail::member(object, "model", file), file);
   vocabulary_list own{std::string(file)};
   own.add_all(model_part.vocabulary());
@@ -214,7 +214,7 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
 /// The same from a file.
 [[nodiscard]] inline bpe_tokenizer read_tokenizer_json(const std::filesystem::path& path,
                                                        const tokenizer_json_options& options = {}) {
-  return parse_tokenizer_json(read_json(path), path.native(), options);
+  return parse_tokenizer_json(io::read_json(path), path.native(), options);
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

@@ -16,7 +16,7 @@
 #include <string>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 // The only header that includes a Unicode library, ICU: regular expressions, normal forms and white space, all on
 // UTF-8 of any kind. Bytes that are no UTF-8 count as U+FFFD, one for each ill-formed sequence as Unicode 3.9
@@ -186,4 +186,4 @@ enum class unicode_form { nfc, nfd, nfkc, nfkd };
   return static_cast<std::size_t>(length - begin);
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

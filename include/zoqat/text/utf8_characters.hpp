@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cstddef>
 #include <string_view>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// Calls `f(character)` for each UTF-8 character of `text` from left to right; the characters on end are the text,
 /// whatever it is. A character is a byte and up to three continuation bytes after it, whatever the first byte is, so
@@ -18,4 +20,4 @@ void for_each_character(std::string_view text, F&& f) {
   }
 }
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

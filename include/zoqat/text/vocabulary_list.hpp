@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::io {
+namespace zoqat::inline ZOQAT_ABI::text {
 
 /// The texts of tokens, put at their ids in any order.
 class vocabulary_list {
@@ -24,19 +24,19 @@ class vocabulary_list {
   /// it has another text already.
   void add(std::string_view text, std::size_t id) {
     require<io_error>(!text.empty(), "{}: token {} is empty", source_, id);
-    require<io_error>(id < max_extent, "{}: '{}' is token {}, but ids are below {}", source_, detail::excerpt(text),
-                      id, max_extent);
+    require<io_error>(id < io::max_extent, "{}: '{}' is token {}, but ids are below {}", source_,
+                      io::detail::excerpt(text), id, io::max_extent);
     if (id >= texts_.size()) texts_.resize(id + 1);
     require<io_error>(texts_[id].empty() || texts_[id] == text, "{}: '{}' and '{}' are both token {}", source_,
-                      detail::excerpt(texts_[id]), detail::excerpt(text), id);
+                      io::detail::excerpt(texts_[id]), io::detail::excerpt(text), id);
     texts_[id] = text;
   }
 
   /// Adds what an object like {"the": 5} lists. Throws io_error as above, and when it is no such object.
-  void add_all(const json& object) {
+  void add_all(const io::json& object) {
     require<io_error>(object.is_object(), "{}: a vocabulary must be an object of ids, but is {}", source_,
                       object.type_name());
-    for (const auto& [text, id] : object.items()) add(text, as<std::uint32_t>(id, text, source_));
+    for (const auto& [text, id] : object.items()) add(text, io::as<std::uint32_t>(id, text, source_));
   }
 
   /// The text of each id. Throws io_error when there is none or one is missing.
@@ -44,7 +44,7 @@ class vocabulary_list {
     require<io_error>(!texts_.empty(), "{}: the vocabulary is empty", source_);
     for (std::size_t id = 0; id != texts_.size(); ++id)
       require<io_error>(!texts_[id].empty(), "{}: no token has the id {}, but {} ('{}') is used", source_, id,
-                        texts_.size() - 1, detail::excerpt(texts_.back()));
+                        texts_.size() - 1, io::detail::excerpt(texts_.back()));
     return texts_;
   }
 
@@ -55,4 +55,4 @@ class vocabulary_list {
   std::vector<std::string> texts_;
 };
 
-}  // namespace zoqat::io
+}  // namespace zoqat::text

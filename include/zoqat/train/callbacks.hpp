@@ -18,7 +18,7 @@
 #include <string_view>
 #include <utility>
 
-namespace zoqat::train {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// Appends every update to a run log; to none if it is null.
 struct write_log {

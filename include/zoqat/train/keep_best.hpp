@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::train {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// The score of a model after some steps; more is better.
 struct scored_step {

@@ -8,7 +8,7 @@
 
 #include <span>
 
-namespace zoqat::train {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// What all objectives share that run the lanes of a step through a model at once: updates that wait for the next
 /// pass, and the buffers of passes.

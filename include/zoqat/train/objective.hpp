@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::train {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// What the loss compares with.
 enum class target {

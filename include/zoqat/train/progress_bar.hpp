@@ -14,7 +14,7 @@
 #include <cstdio>
 #include <string>
 
-namespace zoqat::train {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// "1 h 02 min", "3 min 05 s" or "41 s".
 [[nodiscard]] inline std::string duration_text(double seconds) {

@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::train {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// Mean and standard deviation of a sample, which has at least one value; the latter is 0 exactly where all are
 /// equal.

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::train {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// Which chunks of a corpus, or items of a task, a step sees: `count` of them, each drawn with equal odds by a
 /// generator that the step and the seed alone determine, and that no direction shares.

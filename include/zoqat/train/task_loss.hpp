@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::train {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// What a task's loss compares with.
 enum class task_target {

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace zoqat::train {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// What a callback sees after a step.
 struct step_report {

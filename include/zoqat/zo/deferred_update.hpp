@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// An update that swept parameters (see `parameter`) receive row by row when the next forward pass reads them: the
 /// masters then travel through the cache once per step, for the update of step t and the perturbation of step t + 1.

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Where a step evaluates the loss, and what slope follows along each of its q directions. `place` writes the
 /// `lanes(q)` points for q perturbations by +ε; `slopes` turns the losses there into q slopes, in units of the loss:

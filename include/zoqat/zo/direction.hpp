@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Names a random direction in the space of all parameters. Nobody stores the direction: element i of tensor t
 /// is a pure function of (seed, step, index, t, i).

@@ -9,7 +9,7 @@
 #include <limits>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// A gradient, as what is needed to make it again: the estimate is the mean over the directions of
 /// (slope[i] / epsilon[group]) · u_i, and u_i is named by (seed, step, i).

@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// The function that is minimised: writes the loss at each lane's point, on one micro-batch of the step's data, into
 /// `losses`: same length, same order. All lanes see the same data.

@@ -15,7 +15,7 @@
 #include <numeric>
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// A point near the masters, as a value: θ + scale · unit ⊙ u, with one signed scale per group of parameters.
 struct perturbation {
@@ -147,7 +147,7 @@ void for_each_chunk(const parameter& p, std::size_t first, std::size_t n, F&& f)
   alignas(alignment) std::array<float, chunk> room;
   for (std::size_t done = 0, count; done != n; done += count) {
     count = std::min(n - done, chunk);
-    simd::read_masters<Kernels>(p, first + done, count, room.data());
+    read_masters<Kernels>(p, first + done, count, room.data());
     f(first + done, count, room.data());
   }
 }
@@ -205,7 +205,7 @@ class lanes {
     const std::size_t at = (first + r) * p.row_size;
     if (update_) update_->apply_rows(p, first + r, count);
     if (p.compact.size() != 0) scratch.values.resize(count * p.row_size);
-    const float* const values = simd::masters<Kernels>(p, at, count * p.row_size, scratch.values.data());
+    const float* const values = masters<Kernels>(p, at, count * p.row_size, scratch.values.data());
     for_each_pair(p, [&](std::size_t lane, std::span<const float> scales) {
       lane_values block{values};
       if (std::ranges::any_of(scales, [](float s) { return s != 0; }))

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <concepts>
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// What is done to the slopes of a step, averaged over the micro-batches and clipped, before they are an estimate:
 /// `shape(slopes, spread)`, with the spread of the losses (see `estimate::spread`). The slopes of an update are those

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// A step of the optimiser as a value: θ ← θ − gain[group] / q · Σ_i slope[i] · unit ⊙ u_i. Applying the same updates
 /// in the same order to the same masters gives the same bits on every target and for any number of threads.
@@ -52,7 +52,7 @@ void move(const Distribution& elements, const update& u, const parameter& p, std
   const random::stream noise{.seed = u.seed, .step = u.step, .tensor = p.id, .use = random::purpose::rounding};
   for_each_chunk<Kernels>(p, first, n, [&](std::size_t at, std::size_t count, float* values) {
     move_values<Kernels>(elements, u, p, at, count, values);
-    simd::store_masters<Kernels>(p, noise, at, count, values);
+    store_masters<Kernels>(p, noise, at, count, values);
   });
 }
 

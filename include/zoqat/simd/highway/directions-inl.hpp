@@ -22,7 +22,7 @@
 #include <iterator>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
 namespace directions {
 

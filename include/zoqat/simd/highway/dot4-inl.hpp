@@ -48,7 +48,7 @@
 
 #if HWY_TARGET != HWY_SCALAR
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
 
 using sums32 = vector<std::int32_t>;
 using pairs16 = hn::Vec<hn::Repartition<std::int16_t, tag<std::int32_t>>>;

@@ -24,7 +24,7 @@
 #include <bit>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
 /// The largest tile of c: rows of `a` times panels side by side. Its sums stay in registers beside one row of the
 /// panels and an element of `a`.

@@ -23,7 +23,7 @@
 #include <algorithm>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_SCALAR
 struct gemv_kernels {

@@ -27,7 +27,7 @@
 #include <algorithm>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
 
 /// Lines of memory that are read next, asked for one by one between the steps of a product: all at once they would
 /// wait for each other, and the product for them.

@@ -25,7 +25,7 @@
 #include <zoqat/simd/kernels.hpp>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE::inline ZOQAT_DOT4_NAMESPACE {
 
 /// Models `kernels` on Highway. Its namespaces name the target and the multiply-add, and so does every symbol made
 /// from it.

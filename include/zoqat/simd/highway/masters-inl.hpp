@@ -16,7 +16,7 @@
 #include <zoqat/simd/kernels.hpp>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
 struct master_kernels {
   static void widen(const bf16* x, std::size_t n, float* out) noexcept {

@@ -19,7 +19,7 @@
 #include <zoqat/simd/reference.hpp>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_SCALAR
 struct packing_kernels {

@@ -16,7 +16,7 @@
 #include <zoqat/simd/reference.hpp>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
 struct panel_kernels {
   static void pack_panel(matrix_view<const float> rows, float* panel) noexcept {

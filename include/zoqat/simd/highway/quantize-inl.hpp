@@ -25,7 +25,7 @@
 #include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
 /// How far a row of weights or a pair is from its values: not at all, …
 struct no_steps {

@@ -16,7 +16,7 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
 struct row_kernels {
   static float dot(const float* a, const float* b, std::size_t n) noexcept {

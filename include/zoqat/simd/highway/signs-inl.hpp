@@ -18,7 +18,7 @@
 #include <zoqat/simd/highway/vectors-inl.hpp>
 
 HWY_BEFORE_NAMESPACE();
-namespace zoqat::simd::HWY_NAMESPACE {
+namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
 /// scale * u[i], vector by vector; every i is a multiple of `lanes`.
 class signed_scale {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <xsimd/xsimd.hpp>
 
 #include <algorithm>
@@ -8,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// Access to the next batch of an array. Bytes are loaded as integers, and integers stored modulo 256 in bytes.
 template <class Arch>

@@ -18,7 +18,7 @@
 // xsimd has no rounds of AES, and none of its architectures says whether the processor has. What generates a
 // superblock is a type of its own, so that it is part of the symbols of all that is made from it.
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// The superblocks of a stream by ARS in scalar code.
 struct ars_by_tables {

@@ -16,7 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 template <class Arch>
 using float_batch = xsimd::batch<float, Arch>;

@@ -10,7 +10,7 @@
 
 #include <cstring>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// Matrix products, panel by panel: tiles of rows whose sums stay in registers.
 template <class Arch>

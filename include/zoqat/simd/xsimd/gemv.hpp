@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// Products of one row with packed panels, a block at a time: its codes stay in the cache nearest.
 template <class Arch>

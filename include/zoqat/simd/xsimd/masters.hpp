@@ -6,7 +6,7 @@
 #include <zoqat/simd/xsimd/arrays.hpp>
 #include <zoqat/simd/xsimd/rounded.hpp>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// Masters of 16 and 8 bits.
 template <class Arch>

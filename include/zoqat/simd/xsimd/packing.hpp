@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// Bit-packed storage (layout: simd/packing.hpp), a row of a panel at a time. Fields are shifted in 32-bit words,
 /// since there are no shifts of bytes: a mask keeps what belongs to each byte.

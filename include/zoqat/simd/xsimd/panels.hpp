@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// Code `i` of every word of a code panel's row, as integers.
 template <class Arch>

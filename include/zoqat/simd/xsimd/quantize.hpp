@@ -6,7 +6,7 @@
 #include <zoqat/simd/xsimd/rounded.hpp>
 #include <zoqat/simd/xsimd/signs.hpp>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// Quantization of rows.
 template <class Arch>

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <xsimd/xsimd.hpp>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// `zoqat::rounded`, lane by lane.
 template <class Arch>

@@ -7,7 +7,7 @@
 #include <limits>
 #include <numbers>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// Rows of floats: sums, norms, softmax, rotary embeddings and activation functions.
 template <class Arch>

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::simd::xsimd_detail {
+namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// scale * u[i] for the elements i … of a batch; i is a multiple of its size.
 template <class Arch>

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Forward differences L(θ + εu) − L(θ): all directions share the lane at the masters, the first, so that q of them
 /// take q + 1 lanes. On a linear loss the estimate is that of central differences. Curvature stays in: a Gaussian

@@ -9,7 +9,7 @@
 #include <numeric>
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// One-point slopes with a control variate that costs no lane: from the loss along each direction the mean of the
 /// losses along the others is subtracted, which knows nothing of the direction and so adds no bias where directions

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// The loss itself at θ + εu as the slope: one lane per direction, unbiased for the same smoothed gradient as the
 /// others, and all but useless by itself: on a quadratic of value f₀ its error has a term d f₀²/ε². It is what

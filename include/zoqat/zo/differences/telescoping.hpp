@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Central differences less their bias, by randomised truncation (cf. arXiv 2510.19953). With D(h) the central
 /// difference at h, D(ε / 2^levels) = D(ε) + Σ_n (D(ε / 2^(n+1)) − D(ε / 2^n)); one term n < `levels` of the sum is

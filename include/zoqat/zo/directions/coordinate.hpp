@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// u = ±e_j / √p_j: one element of all parameters, j with probability p_j in proportion to its importance, so that
 /// E[uuᵀ] = I. E‖ĝ‖² = Σ g_j² / p_j for one direction on a linear loss: d‖g‖² where all are as important, and the

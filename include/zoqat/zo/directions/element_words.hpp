@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace zoqat::zo::detail {
+namespace zoqat::inline ZOQAT_ABI::zo::detail {
 
 /// The most elements that `for_each_element_words` gives at a time.
 inline constexpr std::size_t words_at_a_time = 16 * sign_run::superblock_words;

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// For a matrix u = UVᵀ / √r, U [rows, r] and V [cols, r] Gaussian, and for any other tensor Gaussian elements. A
 /// matrix is a tensor with rows (`parameter::row_size`, or one unit for each row), at least two, of at least two

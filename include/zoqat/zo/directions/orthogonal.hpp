@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// The directions of a step are orthogonal: u_i = D · (row i of a Hadamard matrix), with one diagonal D of random
 /// signs for all directions of the step. Element j is D_j (−1)^popcount(i & j), a pure function of (i, j): no QR, no

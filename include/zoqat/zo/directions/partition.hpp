@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Every element belongs to one of the q directions of a step, at random and in turn: u_i is ±√q where direction i
 /// has the element and 0 elsewhere. So any number of directions is exactly orthogonal in tensors of any size, which

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Whether what is measured along and what is moved along are rounded alike.
 enum class roundings : std::uint8_t { independent, same };

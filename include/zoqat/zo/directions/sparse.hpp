@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// The elements of another distribution, each kept with probability p and divided by √p, without which the estimate
 /// would be p times the gradient. Kurtosis κ/p: for one direction on a linear loss E‖ĝ‖² = (d − 1 + κ/p)‖g‖², that is

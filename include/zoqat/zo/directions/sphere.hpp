@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// u uniform on a product of spheres: every run of 2048 elements of a tensor, and the m that are left at its end, is
 /// a Gaussian vector scaled to the length √2048, or √m. A tensor of at most 2048 elements is one sphere.

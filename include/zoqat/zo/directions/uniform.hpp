@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// u uniform on [−√3, √3]ᵈ, in 2²⁴ steps. Kurtosis 9/5: E‖ĝ‖² = (d + 4/5)‖g‖² for one direction on a linear loss,
 /// between Rademacher and Gaussian directions; no element is further from the masters than 1.74 ε.

@@ -13,7 +13,7 @@
 #include <span>
 #include <utility>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// The objective of an engine that reads its own buffers: writes each lane's point into the buffers, calls `loss()`
 /// or `loss(micro_batch)`, and puts the masters back, bit by bit, even when `loss` throws. Adding and subtracting εu
@@ -105,7 +105,7 @@ class in_place_objective {
                                      buffer.values.data());
     detail::for_each_chunk<kernels>(master, 0, master.size(), [&](std::size_t at, std::size_t n, float* values) {
       detail::perturb<kernels>(elements_, master, point.along, {&scale, 1}, at, n, values, values, n);
-      simd::round_masters<kernels>(buffer, at, n, values);
+      round_masters<kernels>(buffer, at, n, values);
     });
   }
 

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// An objective that is given a few lanes at a time, however many a step has: the activations of a pass take the
 /// memory of so many lanes, and steps of many directions no more than one pair. What lanes share, such as the

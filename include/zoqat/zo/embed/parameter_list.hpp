@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// A parameter store over buffers that somebody else owns: how an engine that exists already hands its weights
 /// to this library. Ids are given in the order of `add`, so keep that order for a log to replay.

@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// A hash of all parameters of a store, names and bits, and of what it says beside them through
 /// `for_each_constant(f)`, f(std::span<const std::byte>): tells whether a log belongs to a model.

@@ -11,7 +11,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// How much of the measured slopes' power is signal, as running means over about a hundred steps. What the
 /// micro-batches of a step agree on is signal; the rest is noise of the data and of rounding, and a step in

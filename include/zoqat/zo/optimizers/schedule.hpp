@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/config.hpp>
+
 #include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <numbers>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// A factor on the learning rate (or on ε) at each step.
 template <class S>

@@ -7,7 +7,7 @@
 
 #include <utility>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Plain stochastic gradient descent (eq. 3) with a learning rate per group and no state at all.
 template <schedule Schedule = constant>

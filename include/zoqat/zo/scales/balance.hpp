@@ -13,7 +13,7 @@
 #include <span>
 #include <utility>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// What perturbations of a chosen size cost: ε for each group such that moving all groups raises the loss by
 /// `elevation`, (L⁺ + L⁻) / 2 − L⁰, to which each adds the same.

@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// How many weights have a code that differs between the lanes of an antithetic pair.
 struct code_flips {

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// The ε of each group that make the estimate of all groups together as good as it can be, for directions whose
 /// groups are measured at once. With d_k elements and a gradient g_k in group k, the error in the group is

@@ -5,7 +5,7 @@
 
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Slopes divided by the spread of the losses, times `magnitude`: where the loss is steep steps stay short, without a
 /// moment kept for each parameter. With `forward` differences, Rademacher directions and the magnitude ε this is what

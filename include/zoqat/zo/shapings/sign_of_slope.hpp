@@ -5,7 +5,7 @@
 
 #include <span>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Every slope becomes ±magnitude, or 0 where it is: steps of one length, one bit of information per direction. With
 /// the magnitude ε, ĝ = sign(s) u; its mean for Gaussian directions on a linear loss is √(2/π) g / ‖g‖, and

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// The objective `loss` less `coefficient` times another one, lane by lane: at the same perturbations and on the same
 /// micro-batch, so that what both have in common, such as the noise of the data, drops out of every slope. An

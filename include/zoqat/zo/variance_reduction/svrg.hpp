@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace zoqat::zo {
+namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// Variance reduction by an anchor w̃, where the gradient was measured well once:
 /// ĝ(w) = ĝ_B(w; u) − ĝ_B(w̃; u) + ĝ(w̃) (Johnson and Zhang, 2013). Both differences go along the same directions u

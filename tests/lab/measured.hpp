@@ -47,50 +47,50 @@ inline thread_pool& measuring_threads() {
 
 /// Measures `estimator` on f(point) or f(point, micro_batch) against `truth`.
 template <class Estimator, class F>
-estimator_error measured(const Estimator& estimator, parameter_list& parameters, const F& f,
-                         std::span<const double> truth, const sampling& how = {.samples = full_sample}) {
+lab::estimator_error measured(const Estimator& estimator, parameter_list& parameters, const F& f,
+                              std::span<const double> truth, const lab::sampling& how = {.samples = full_sample}) {
   const auto make = [&] {
-    return point_objective<std::remove_cvref_t<decltype(estimator.elements)>, parameter_list, F>(parameters, f,
-                                                                                                 estimator.elements);
+    return lab::point_objective<std::remove_cvref_t<decltype(estimator.elements)>, parameter_list, F>(
+        parameters, f, estimator.elements);
   };
-  return measure(estimator, parameters, make, truth, how, measuring_threads());
+  return lab::measure(estimator, parameters, make, truth, how, measuring_threads());
 }
 template <class Estimator, class F>
-estimator_error measured(const Estimator& estimator, std::vector<float> at, const F& f, std::span<const double> truth,
-                         const sampling& how = {.samples = full_sample}) {
+lab::estimator_error measured(const Estimator& estimator, std::vector<float> at, const F& f,
+                              std::span<const double> truth, const lab::sampling& how = {.samples = full_sample}) {
   point_store store(std::move(at));
   return measured(estimator, store.parameters, f, truth, how);
 }
 
 /// Measures the mean of q estimates of one direction, each of a step of its own, and so with data of its own too.
 template <class Estimator, class F>
-estimator_error measured_apart(const Estimator& one, std::vector<float> at, const F& f, std::span<const double> truth,
-                               std::uint32_t q) {
+lab::estimator_error measured_apart(const Estimator& one, std::vector<float> at, const F& f,
+                                    std::span<const double> truth, std::uint32_t q) {
   point_store store(std::move(at));
   const auto make = [&] {
-    return [&, loss = point_objective(store.parameters, f, one.elements), part = std::vector<double>(truth.size())](
-               std::uint32_t step, std::span<double> out) mutable {
+    return [&, loss = lab::point_objective(store.parameters, f, one.elements),
+            part = std::vector<double>(truth.size())](std::uint32_t step, std::span<double> out) mutable {
       std::ranges::fill(out, 0.0);
       for (std::uint32_t k = 0; k != q; ++k) {
         loss.select(step * q + k);
-        dense_gradient(one.elements, one(step * q + k, loss), store.parameters, part);
+        lab::dense_gradient(one.elements, one(step * q + k, loss), store.parameters, part);
         for (std::size_t i = 0; i != out.size(); ++i) out[i] += part[i] / q;
       }
       return true;
     };
   };
-  return measure_samples(truth, make, {.samples = full_sample}, measuring_threads());
+  return lab::measure_samples(truth, make, {.samples = full_sample}, measuring_threads());
 }
 
 /// Checks that `expected` lies in the interval of a figure, and shows both where it does not. The interval is at 99
 /// %.
-inline void check_within(const interval& measured, double expected) {
-  const double factor = normal::upper_quantile((1 - confidence) / 2) / normal::upper_quantile(0.005);
+inline void check_within(const lab::interval& measured, double expected) {
+  const double factor = lab::normal::upper_quantile((1 - confidence) / 2) / lab::normal::upper_quantile(0.005);
   INFO("measured ", measured.center, " +- ", measured.half_width() * factor, ", expected ", expected);
   CHECK(std::abs(measured.center - expected) <= measured.half_width() * factor);
 }
-inline void check_unbiased(const estimator_error& error) {
-  const interval norm = error.bias_norm(confidence);
+inline void check_unbiased(const lab::estimator_error& error) {
+  const lab::interval norm = error.bias_norm(confidence);
   INFO("bias ", norm.center, ", at least ", norm.low);
   CHECK(norm.low == 0);
 }
