@@ -122,33 +122,35 @@ class inference {
 
 /// The objective of a training step on micro-batches; makes the update of the step before on its way, as
 /// train::language_model_loss does.
-template <class Model, zo::distribution Distribution, executor Executor>
+template <class Model, executor Executor>
 class batch_objective {
  public:
   batch_objective(Model& model, std::span<const nn::token_batch> batches, Executor& threads, reduction how)
       : model_(model), batches_(batches), threads_(threads), how_(how) {}
 
-  void operator()(std::span<const zo::perturbation> points, std::size_t micro_batch, std::span<double> losses) {
-    const lanes_type lanes(points, {}, &deferred_);
+  template <zo::distribution Distribution>
+  void operator()(const zo::lane_points<Distribution>& points, std::size_t micro_batch, std::span<double> losses) {
+    using lanes_type = zo::lanes<Distribution, kernels, zo::deferred_update<kernels>>;
+    const lanes_type lanes(points, &deferred_);
     const nn::forward_pass<kernels, lanes_type, Executor> pass{lanes, threads_, batches_[micro_batch], work_};
     reduce(model_, pass, how_, losses);
   }
-  void defer(const zo::update& u) { deferred_.defer(u, model_, threads_); }
+  template <zo::distribution Distribution>
+  void defer(const zo::update<Distribution>& u) {
+    deferred_.defer(u, model_, threads_);
+  }
 
  private:
-  using deferred_type = zo::deferred_update<Distribution, kernels>;
-  using lanes_type = zo::lanes<Distribution, kernels, deferred_type>;
-
   Model& model_;
   std::span<const nn::token_batch> batches_;
   Executor& threads_;
   reduction how_;
   nn::workspace work_;
-  deferred_type deferred_;
+  zo::deferred_update<kernels> deferred_;
 };
 
-/// A step of training in its steady state, as train::run makes it: an antithetic pair, the update it leads to, and
-/// the update before it.
+/// A step of training in its steady state, as train::run makes it: an antithetic pair, the update it leads
+/// to, and the update before it.
 template <class Model, zo::distribution Distribution, executor Executor>
 class training_step {
  public:
@@ -160,13 +162,13 @@ class training_step {
                 reduction how = reduction::final_norm)
       : training_step(model, epsilon_of(what), {&batch, 1}, threads, how) {}
   void operator()() {
-    const zo::estimate estimate = estimator_(step_++, loss_);
+    const auto estimate = estimator_(step_++, loss_);
     require(!estimate.rejected(), "training_step: the loss is not finite, so there is no update to measure");
-    loss_.defer(optimizer_.plan(estimate));
+    loss_.defer(zo::plan(optimizer_, estimate));
   }
 
  private:
-  batch_objective<Model, Distribution, Executor> loss_;
+  batch_objective<Model, Executor> loss_;
   zo::estimator<zo::central, Distribution> estimator_;
   zo::sgd<> optimizer_{.learning_rate = per_group<float>::all(1e-7f)};
   std::uint32_t step_ = 0;

@@ -29,7 +29,7 @@ template <model_variant Variant, zo::distribution Distribution, reduction How = 
 void step(benchmark::State& state) {
   setting s(state, Variant);
   training_step<model_type, Distribution, thread_pool> run(s.model, Variant, s.batch, s.pool, How);
-  run();  // the next one has an update to make
+  run();  // the next one has an planned_update to make
   for (auto _ : state) run();
   count(state, "tokens/s", static_cast<double>(s.batch.tokens()));
 }

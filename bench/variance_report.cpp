@@ -20,7 +20,7 @@
 #include <zoqat/train/objective.hpp>               // language_model_loss
 #include <zoqat/zo/differences/forward.hpp>        // forward differences
 #include <zoqat/zo/differences/leave_one_out.hpp>  // points compared with each other
-#include <zoqat/zo/embed/in_turns.hpp>             // two lanes at a time
+#include <zoqat/zo/embed/lane_batches.hpp>         // two lanes at a time
 #include <zoqat/zo/scales/balance.hpp>             // balance, for_least_error
 
 #include <fmt/format.h>
@@ -86,9 +86,8 @@ struct problem {
     corpus.resize(2);
   }
   /// The loss of the trainer, along directions of the report. It is never told of a step, and so stays on its batch.
-  [[nodiscard]] auto loss(const elements& along) {
-    return train::language_model_loss<nn::llama<w4a4>, full, elements, thread_pool>(
-        model, teacher, corpus, threads, {.batch = corpus.size(), .micro_batches = 1, .elements = along});
+  [[nodiscard]] auto loss() {
+    return train::distillation(model, teacher, corpus, threads, {.batch = corpus.size(), .micro_batches = 1});
   }
 };
 
@@ -177,15 +176,16 @@ class report {
   void measure_gradient(setting& s) {
     constexpr std::uint32_t parts = 16;
     const elements along{false, s.alone};
-    auto loss = p_.loss(along);
+    auto loss = p_.loss();
     moving parameters{p_.model, s.epsilon, s.alone};
     std::vector<double> one(lab::total_size(parameters));
     gradient_parts means(parts, one.size());
     const std::uint32_t of_part = std::max(reference_ / parts, 1u);
     // Another seed for every setting, so that products of two references hold no error that both have.
-    const zo::estimator<zo::central, elements> e{.epsilon = s.epsilon, .seed = 99 + settings_++, .elements = along};
+    const zo::estimator<zo::central, elements> e{
+        .epsilon = s.epsilon, .seed = 99 + settings_++, .distribution = along};
     for (std::uint32_t step = 0; step != parts * of_part; ++step) {
-      lab::dense_gradient(along, e(step, loss), parameters, one);
+      lab::dense_gradient(e(step, loss), parameters, one);
       for (std::size_t i = 0; i != one.size(); ++i) means[step / of_part][i] += one[i] / of_part;
     }
     means.summarize(s);
@@ -204,15 +204,15 @@ class report {
   template <class Difference>
   void add(const setting& s, std::string_view name, bool is_gaussian, std::uint32_t directions) {
     const elements along{is_gaussian, s.alone};
-    auto whole = p_.loss(along);
+    auto whole = p_.loss();
     struct on_one_batch {  // hides select()
-      zo::in_turns<decltype(whole)> turns;
-      void operator()(std::span<const zo::perturbation> lanes, std::size_t micro, std::span<double> losses) {
+      zo::lane_batches<decltype(whole)> turns;
+      void operator()(const zo::lane_points<elements>& lanes, std::size_t micro, std::span<double> losses) {
         turns(lanes, micro, losses);
       }
-    } loss{zo::in_turns(whole)};
+    } loss{zo::lane_batches(whole)};
     const zo::estimator<Difference, elements> e{
-        .epsilon = s.epsilon, .directions = directions, .seed = 7, .elements = along};
+        .epsilon = s.epsilon, .directions = directions, .seed = 7, .distribution = along};
     row r{.setting = s.name,
           .estimator = std::string(name),
           .directions = directions,
@@ -276,7 +276,7 @@ class report {
     running_moments differences;
     const auto begin = std::chrono::steady_clock::now();
     for (std::uint32_t step = 0; step != steps; ++step)
-      for (const float slope : e(step, loss).slope) differences.add(2 * double{slope});
+      for (const float slope : e(step, loss).half_difference) differences.add(2 * double{slope});
     const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - begin;
     r.milliseconds = spent.count() / steps;
     if (std::is_same_v<Difference, zo::central>) r.difference_variance = differences.variance();
@@ -322,11 +322,12 @@ void run(problem& p, report& r) {
   });
   auto strong_groups = per_group<bool>::all(true);
   strong_groups.weight = strong_groups.clipping = false;
-  auto loss = p.loss({false, {}});
-  const zo::balanced_scales scales = zo::balance(p.model, loss, {.groups = strong_groups});
+  auto loss = p.loss();
+  const elements signs{false, {}};
+  const zo::balanced_scales scales = zo::balance(p.model, loss, signs, {.groups = strong_groups});
   setting balanced{.name = "balanced", .epsilon = scales.epsilon};
   measure_all(r, balanced);
-  setting best{.name = "least error", .epsilon = zo::for_least_error(scales).epsilon};
+  setting best{.name = "least error", .epsilon = zo::for_least_error(scales, loss, signs).epsilon};
   r.measure_gradient(best);
   r.add<zo::central>(best, "gaussian pairs", true, 1);
   r.add<zo::central>(best, "rademacher pairs", false, 1);
@@ -341,7 +342,7 @@ void run(problem& p, report& r) {
   measure_all(r, matrix);
   auto everything = per_group<bool>::all(true);
   everything.clipping = false;  // the scheme has none
-  setting whole{.name = "whole model", .epsilon = zo::balance(p.model, loss, {.groups = everything}).epsilon};
+  setting whole{.name = "whole model", .epsilon = zo::balance(p.model, loss, signs, {.groups = everything}).epsilon};
   measure_all(r, whole);
 }
 

@@ -22,10 +22,11 @@ struct four_point {
       lanes[4 * i] = along[i], lanes[4 * i + 1] = -along[i], lanes[4 * i + 2] = twice, lanes[4 * i + 3] = -twice;
     }
   }
-  static void slopes(std::span<const zo::perturbation>, std::span<const double> losses, std::span<double> slopes) {
-    for (std::size_t i = 0; i != slopes.size(); ++i) {
+  static void half_differences(std::span<const zo::perturbation>, std::span<const double> losses,
+                               std::span<double> out) {
+    for (std::size_t i = 0; i != out.size(); ++i) {
       const double* const l = losses.data() + 4 * i;
-      slopes[i] = (8 * (l[0] - l[1]) - (l[2] - l[3])) / 12;
+      out[i] = (8 * (l[0] - l[1]) - (l[2] - l[3])) / 12;
     }
   }
 };
@@ -43,7 +44,7 @@ void report(const char* name, float epsilon, thread_pool& threads) {
   parameters.add("x", at);
   const zo::estimator<Difference, zo::rademacher> estimator{.epsilon = per_group<float>::all(epsilon)};
   const std::array<double, 4> gradient{1, 2, 3, 4};
-  const auto objective = [&] { return lab::point_objective(parameters, loss, estimator.elements); };
+  const auto objective = [&] { return lab::point_objective(parameters, loss); };
   const lab::estimator_error error = lab::measure(estimator, parameters, objective, gradient, {}, threads);
   fmt::print("{:12} {:8} {:9.4f} {:9.4f}\n", name, epsilon, error.bias_norm().low, error.mean_squared_error().center);
 }

@@ -10,6 +10,7 @@
 #include <zoqat/zo/embed/in_place.hpp>        // in_place: perturbs buffers, and puts them back bit by bit
 #include <zoqat/zo/embed/parameter_list.hpp>  // parameter_list: names the engine's buffers
 #include <zoqat/zo/optimizers/sgd.hpp>        // sgd, linear_decay
+#include <zoqat/zo/step.hpp>                  // step: perturb, two losses, estimate, update
 
 #include <array>
 #include <cmath>
@@ -95,8 +96,7 @@ void fine_tune(engine& e, std::uint32_t steps) {
   const zo::sgd<zo::linear_decay> optimizer{.learning_rate = {.weight = 0.01f}, .schedule = {steps}};
   auto loss = zo::in_place(parameters, [&] { return deployed_loss(e); });
   for (std::uint32_t step = 0; step != steps; ++step) {
-    const zo::estimate estimate = estimator(step, loss);
-    optimizer.step(parameters, estimate);
+    const auto estimate = zo::step(parameters, loss, estimator, optimizer, step);
     if ((step + 1) % (steps / 5) == 0) std::printf("step %u: loss %.4f\n", step + 1, estimate.loss);
   }
 }

@@ -92,8 +92,8 @@ class tables {
     zo::parameter_list parameters;
     parameters.add("x", at);
     const zo::estimator<Difference, Distribution> estimator{
-        .epsilon = per_group<float>::all(epsilon), .directions = q, .seed = 1, .elements = elements};
-    const auto objective = [&] { return lab::point_objective(parameters, loss, elements); };
+        .epsilon = per_group<float>::all(epsilon), .directions = q, .seed = 1, .distribution = elements};
+    const auto objective = [&] { return lab::point_objective(parameters, loss); };
     const lab::interval mse =
         lab::measure(estimator, parameters, objective, loss.g, {.samples = samples_}, threads_).mean_squared_error();
     const double norm = squared_norm(loss.g);
@@ -191,8 +191,8 @@ void over_a_cell(tables& t) {
       const double at = double{w[0]}, ratio = double{epsilon};
       const zo::estimator<> estimator{.epsilon = per_group<float>::all(epsilon), .seed = 1};
       const auto objective = [&] {
-        return lab::point_objective(
-            parameters, [](std::span<const float> x) { return double{round_half_even(x[0])}; }, estimator.elements);
+        return lab::point_objective(parameters,
+                                    [](std::span<const float> x) { return double{round_half_even(x[0])}; });
       };
       const lab::interval length = lab::measure(estimator, parameters, objective, std::vector<double>{1},
                                                 {.samples = t.samples()}, t.threads())
@@ -235,8 +235,7 @@ void against_straight_through(tables& t) {
     const std::vector<double> exact = layer.smoothed_gradient(w, double{epsilon});
     const zo::estimator<> estimator{.epsilon = per_group<float>::all(epsilon), .seed = 1};
     const auto objective = [&] {
-      return lab::point_objective(
-          parameters, [&](std::span<const float> at) { return layer(at); }, estimator.elements);
+      return lab::point_objective(parameters, [&](std::span<const float> at) { return layer(at); });
     };
     const auto error = lab::measure(estimator, parameters, objective, exact, {.samples = t.samples()}, t.threads());
     std::vector<double> mean = exact;

@@ -266,8 +266,10 @@ struct either_optimizer {
   zo::sgd<zo::linear_decay> sgd;
   std::optional<zo::parabolic<zo::linear_decay>> parabolic;
 
-  [[nodiscard]] zo::update plan(const zo::estimate& e) { return parabolic ? parabolic->plan(e) : sgd.plan(e); }
-  void replay(const zo::update& u) {
+  [[nodiscard]] zo::planned_update plan(const zo::measurement& e) {
+    return parabolic ? parabolic->plan(e) : sgd.plan(e);
+  }
+  void replay(const zo::planned_update& u) {
     if (parabolic) parabolic->replay(u);
   }
 };
@@ -305,8 +307,8 @@ per_group<float> plan_steps(Model& model, Loss& loss, either_optimizer& optimize
   // A perturbation of much less than a cell of the grid (ε is in cells) would be lost in the noise of rounding.
   // Without rounding a small one is better: the loss is nearer to its parabola.
   const double elevation = Model::scheme::quantizes_weights ? s.elevation : s.smooth_elevation;
-  const zo::balanced_scales scales = zo::balance(model, loss,
-                                                 {.relative_elevation = elevation,
+  const zo::balanced_scales scales = zo::balance(model, loss, zo::rademacher{},
+                                                 {.relative_loss_increase = elevation,
                                                   .groups = weights,
                                                   .probes = 24,
                                                   .rounds = 4,
@@ -314,15 +316,15 @@ per_group<float> plan_steps(Model& model, Loss& loss, either_optimizer& optimize
                                                   .smallest_epsilon = 1e-3f,
                                                   .largest_epsilon = 0.5f,
                                                   .seed = ~seed});
-  optimizer.parabolic =
-      zo::parabolic<zo::linear_decay>{.scales = scales, .trust = s.trust, .schedule = {s.steps, s.final_rate}};
+  optimizer.parabolic = zo::parabolic<zo::linear_decay>{
+      .scales = scales, .step_fraction = s.trust, .schedule = {s.steps, s.final_rate}};
   return scales.epsilon;
 }
 
 /// One training of `model`, written to `log`. Returns the step with the best validation score, 0 for the start.
 template <class Model>
 std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, workbench& bench, const settings& s) {
-  train::task_loss<Model, zo::rademacher, thread_pool> loss(
+  train::task_loss<Model, thread_pool> loss(
       model, bench.train.items, bench.threads,
       {.batch = s.batch,
        .micro_batches = s.micro_batches,
@@ -336,7 +338,7 @@ std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, 
       .seed = bench.seed};
   train::keep_best best(s.every, [&] { return bench.merit(model); });
   best.observe(0);
-  const std::uint32_t rejected = train::run(model, loss, estimator, optimizer, 0, s.steps, bench.threads,
+  const std::uint32_t rejected = train::run(model, loss, estimator, optimizer, {0, s.steps}, bench.threads,
                                             train::write_log{&log}, best, train::progress_bar());
   fmt::print("seed {}: {}: epsilon {:.3g}, validation", bench.seed, row, estimator.epsilon.weight);
   for (const train::scored_step& score : best.scores()) fmt::print(" {:.4g}", score.score);
@@ -356,7 +358,8 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
   std::size_t moving = 0;
   start.for_each_parameter([&](const parameter& p) { moving += p.group == parameter_group::weight ? p.size() : 0; });
   require(moving > 0, "--trains: no layer has a name like '{}'", trained);
-  auto log = zo::run_log::create(path + log_ending, {bench.seed, zo::fingerprint(start), s.as_text(trained)});
+  auto log = zo::run_log::create(path + log_ending,
+                                 {bench.seed, zo::fingerprint(start), s.as_text(trained), zo::rademacher::name()});
   const std::uint32_t steps = train_once<model_type>(row, std::move(start), log, bench, s);
   model_type model = make();
   zo::sgd<> stateless;

@@ -230,22 +230,23 @@ void optimize(Model& model, Loss& loss, Optimizer optimizer, const per_group<flo
                                                          .micro_batches = s.micro_batches,
                                                          .clip = s.clip,
                                                          .seed = s.seed,
-                                                         .elements = s.distribution()};
+                                                         .distribution = s.distribution()};
   std::optional<zo::run_log> log;
   std::uint32_t first = 0;
   if (resume) {
     log.emplace(zo::run_log::resume(s.log));
-    first = train::replay(estimator.elements, model, *log, optimizer, bench.threads);
+    first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads);
     fmt::print("{}: {} steps replayed\n", s.log, first);
   } else if (!s.log.empty()) {
-    log.emplace(zo::run_log::create(s.log, {s.seed, zo::fingerprint(model), s.as_text()}));
+    log.emplace(
+        zo::run_log::create(s.log, {s.seed, zo::fingerprint(model), s.as_text(), estimator.distribution.name()}));
   }
   const auto evaluate = [&](std::uint32_t step) {
     fmt::print("step {}: perplexity {:.4f}\n", step, bench.perplexity(model));
   };
   std::uint32_t rejected = 0;
   const auto train = [&](auto&&... more) {
-    rejected = train::run(model, loss, estimator, optimizer, first, s.steps, bench.threads,
+    rejected = train::run(model, loss, estimator, optimizer, {first, s.steps}, bench.threads,
                           train::write_log{log ? &*log : nullptr}, train::evaluate_every(s.evaluate_every, evaluate),
                           train::progress_bar(), more...);
   };
@@ -253,33 +254,32 @@ void optimize(Model& model, Loss& loss, Optimizer optimizer, const per_group<flo
     train();
   else
     train(train::csv_metrics(
-        s.metrics, [&](const zo::estimate& e) { return zo::flipped_codes(estimator.elements, e, model).rate(); },
-        25));
+        s.metrics,
+        [&](const zo::measurement& e) { return zo::flipped_codes(estimator.distribution, e, model).rate(); }, 25));
   if (rejected > 0)
     fmt::print("{} of {} steps had a loss that was not finite and changed nothing\n", rejected, s.steps);
 }
 
 template <class Model>
 void train_model(Model& model, workbench& bench, const settings& s, bool resume) {
-  using loss_type = train::language_model_loss<Model, teacher_model, zo::either, thread_pool>;
-  loss_type loss(model, bench.teacher, bench.training, bench.threads,
-                 {.batch = s.batch,
-                  .micro_batches = s.micro_batches,
-                  .compared_with = s.loss == "text" ? train::target::text : train::target::teacher,
-                  .seed = s.seed,
-                  .elements = s.distribution()});
+  train::language_model_loss<Model, teacher_model, thread_pool> loss(
+      model, bench.teacher, bench.training, bench.threads,
+      {.batch = s.batch,
+       .micro_batches = s.micro_batches,
+       .compared_with = s.loss == "text" ? train::target::text : train::target::teacher,
+       .seed = s.seed});
   const zo::linear_decay schedule{s.steps};
   if (s.optimizer == "sgd")
     return optimize(model, loss, zo::sgd<zo::linear_decay>{s.rates(), schedule},
                     s.of_trained([&](auto) { return s.epsilon; }), bench, s, resume);
-  const zo::balance_options how{.relative_elevation = s.elevation, .groups = s.trained(), .seed = ~s.seed};
-  zo::balanced_scales scales = zo::balance(model, loss, how);
-  if (s.scales == "least-error") scales = zo::for_least_error(scales, how);
+  const zo::balance_options how{.relative_loss_increase = s.elevation, .groups = s.trained(), .seed = ~s.seed};
+  zo::balanced_scales scales = zo::balance(model, loss, s.distribution(), how);
+  if (s.scales == "least-error") scales = zo::for_least_error(scales, loss, s.distribution(), how);
   for (const parameter_group group : all_parameter_groups)
     if (scales.epsilon[group] > 0)
       fmt::print("epsilon of {} = {:.4g}\n", parameter_group_names[static_cast<std::size_t>(group)],
                  scales.epsilon[group]);
-  zo::parabolic<zo::linear_decay> optimizer{.scales = scales, .trust = s.trust, .schedule = schedule};
+  zo::parabolic<zo::linear_decay> optimizer{.scales = scales, .step_fraction = s.trust, .schedule = schedule};
   optimize(model, loss, std::move(optimizer), scales.epsilon, bench, s, resume);
 }
 

@@ -7,9 +7,7 @@
 using namespace zoqat;
 
 struct objective {
-  void operator()(std::span<const zo::perturbation>, std::size_t, std::span<double> losses) {
-    losses[0] = losses[1] = 0;
-  }
+  void operator()(const auto&, std::size_t, std::span<double> losses) { losses[0] = losses[1] = 0; }
 };
 struct callback {
   void after_step(const train::step_report&) {}
@@ -21,5 +19,5 @@ void train_it(zo::parameter_list& parameters, objective& loss, zo::sgd<>& optimi
 #else
   callback watch;
 #endif
-  train::run(parameters, loss, zo::estimator{}, optimizer, 0, 10, threads, watch);
+  train::run(parameters, loss, zo::estimator{}, optimizer, {0, 10}, threads, watch);
 }

@@ -18,10 +18,12 @@ TEST_CASE("an estimate as numbers: projected gradients times directions, tensor 
   tensors store = assorted();
   const std::size_t n = store.values().size();
   CHECK(total_size(store) == n);
-  const estimate e{
-      .seed = 3, .step = 7, .epsilon = {.weight = 0.5f, .smoothing = 0.25f, .norm = 2}, .slope = {1.5f, -0.75f}};
+  const estimate<gaussian> e{{.seed = 3,
+                              .step = 7,
+                              .epsilon = {.weight = 0.5f, .smoothing = 0.25f, .norm = 2},
+                              .half_difference = {1.5f, -0.75f}}};
   std::vector<double> out(n, 99);
-  dense_gradient(gaussian{}, e, store, out);
+  dense_gradient(e, store, out);
   std::size_t at = 0;
   store.for_each_parameter([&](const parameter& p) {
     const auto first = elements_of(gaussian{}, e.along(0), p.id, p.size());
@@ -42,9 +44,10 @@ TEST_CASE("it goes along what updates go along") {
   tensors store;
   store.add(parameter_group::weight, std::vector<float>(40));
   const quantized_gaussian elements(3);
-  const estimate e{.seed = 1, .step = 0, .epsilon = per_group<float>::all(1), .slope = {1}};
+  const estimate<quantized_gaussian> e{
+      {.seed = 1, .step = 0, .epsilon = per_group<float>::all(1), .half_difference = {1}}, elements};
   std::vector<double> out(40), of_update(40), measured(40);
-  dense_gradient(elements, e, store, out);
+  dense_gradient(e, store, out);
   add_direction(elements.of_update(), e.along(0), per_group<double>::all(1), store, of_update);
   add_direction(elements, e.along(0), per_group<double>::all(1), store, measured);
   CHECK(out == of_update);

@@ -38,7 +38,7 @@ const std::vector<double> slope{0.5, -1, 2, 0.25, 1.5, 0, -0.75};
 
 template <class Distribution>
 estimator<central, Distribution> pair_along(const Distribution& elements, std::uint32_t q = 1) {
-  return {.epsilon = per_group<float>::all(fine), .directions = q, .seed = 1, .elements = elements};
+  return {.epsilon = per_group<float>::all(fine), .directions = q, .seed = 1, .distribution = elements};
 }
 template <class Distribution>
 estimator_error of_linear_loss(const Distribution& elements, std::uint32_t q, std::size_t d = slope.size()) {
@@ -129,7 +129,7 @@ TEST_CASE("orthogonal directions share the space out among themselves") {
     CAPTURE(q);
     const auto check = [&](const auto& elements) {
       const estimator<central, std::remove_cvref_t<decltype(elements)>> e{
-          .epsilon = per_group<float>::all(fine), .directions = q, .seed = 1, .elements = elements};
+          .epsilon = per_group<float>::all(fine), .directions = q, .seed = 1, .distribution = elements};
       const estimator_error error = measured(e, std::vector<float>(8), inner_product{g}, g);
       check_within(error.mean_squared_error(), oracle::orthogonal_mse(8, squared_norm(g), q));
       check_unbiased(error);
@@ -151,7 +151,7 @@ TEST_CASE("directions of low rank: more error than Gaussian ones, the less the h
   for (const std::size_t rank : {2u, 5u}) {
     CAPTURE(rank);
     const estimator<central, low_rank> e{
-        .epsilon = per_group<float>::all(fine), .seed = 1, .elements = low_rank(rank)};
+        .epsilon = per_group<float>::all(fine), .seed = 1, .distribution = low_rank(rank)};
     const estimator_error error = measured(e, parameters, inner_product{g}, g);
     check_within(error.mean_squared_error(), oracle::low_rank_mse(4, 3, static_cast<double>(rank), squared_norm(g)));
     check_unbiased(error);
@@ -197,7 +197,8 @@ TEST_CASE("single coordinates, drawn by importance, have least error in proporti
   const std::vector<double> some{0.1, 0.2, 0.1, 0.05, 0.3, 0.05, 0.2};
   for (const std::vector<double>& p : {some, oracle::best_coordinate_probabilities(slope)}) {
     const coordinate elements(store.parameters, [&](const parameter&, std::size_t i) { return p[i]; });
-    const estimator<central, coordinate> e{.epsilon = per_group<float>::all(fine), .seed = 1, .elements = elements};
+    const estimator<central, coordinate> e{
+        .epsilon = per_group<float>::all(fine), .seed = 1, .distribution = elements};
     const estimator_error error = measured(e, store.parameters, inner_product{slope}, slope);
     check_within(error.mean_squared_error(), oracle::coordinate_mse(slope, p));
     check_unbiased(error);
@@ -262,7 +263,7 @@ TEST_CASE("the slope of several groups is noise to each of them, and the best sc
     const per_group<float> epsilon{.weight = fine * static_cast<float>(scales[1]),
                                    .norm = fine * static_cast<float>(scales[0])};
     const estimator<central, std::remove_cvref_t<decltype(elements)>> e{.epsilon = epsilon, .seed = 2};
-    const auto whole = [&] { return point_objective(parameters, inner_product{g}, elements); };
+    const auto whole = [&] { return point_objective(parameters, inner_product{g}); };
     for (const std::size_t k : {0u, 1u}) {  // the sum of both is the error of all
       CAPTURE(k);
       part_of_list group{parameters, k};

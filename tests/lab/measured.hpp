@@ -49,10 +49,7 @@ inline thread_pool& measuring_threads() {
 template <class Estimator, class F>
 lab::estimator_error measured(const Estimator& estimator, parameter_list& parameters, const F& f,
                               std::span<const double> truth, const lab::sampling& how = {.samples = full_sample}) {
-  const auto make = [&] {
-    return lab::point_objective<std::remove_cvref_t<decltype(estimator.elements)>, parameter_list, F>(
-        parameters, f, estimator.elements);
-  };
+  const auto make = [&] { return lab::point_objective<parameter_list, F>(parameters, f); };
   return lab::measure(estimator, parameters, make, truth, how, measuring_threads());
 }
 template <class Estimator, class F>
@@ -68,12 +65,12 @@ lab::estimator_error measured_apart(const Estimator& one, std::vector<float> at,
                                     std::span<const double> truth, std::uint32_t q) {
   point_store store(std::move(at));
   const auto make = [&] {
-    return [&, loss = lab::point_objective(store.parameters, f, one.elements),
-            part = std::vector<double>(truth.size())](std::uint32_t step, std::span<double> out) mutable {
+    return [&, loss = lab::point_objective(store.parameters, f), part = std::vector<double>(truth.size())](
+               std::uint32_t step, std::span<double> out) mutable {
       std::ranges::fill(out, 0.0);
       for (std::uint32_t k = 0; k != q; ++k) {
         loss.select(step * q + k);
-        lab::dense_gradient(one.elements, one(step * q + k, loss), store.parameters, part);
+        lab::dense_gradient(one(step * q + k, loss), store.parameters, part);
         for (std::size_t i = 0; i != out.size(); ++i) out[i] += part[i] / q;
       }
       return true;

@@ -136,7 +136,7 @@ TEST_CASE("an anchor leaves the error of what changed since, and its own") {
   point_store store(origin);
   const auto epsilon = per_group<float>::all(0x1p-4f);
   const auto objective_at = [&](const std::vector<float>& point) {
-    return point_objective(store.parameters, sample{point}, gaussian{});
+    return point_objective(store.parameters, sample{point});
   };
   const auto make = [&] {
     return [&,
@@ -148,8 +148,8 @@ TEST_CASE("an anchor leaves the error of what changed since, and its own") {
       at_anchor.select(step);
       if (!method.anchor(step, all_at_anchor)) return false;
       const auto parts = method(step, at_w, at_anchor);
-      dense_gradient(gaussian{}, parts[0], store.parameters, out);
-      dense_gradient(gaussian{}, parts[1], store.parameters, part);
+      dense_gradient(parts[0], store.parameters, out);
+      dense_gradient(parts[1], store.parameters, part);
       for (std::size_t i = 0; i != out.size(); ++i) out[i] += part[i];
       return true;
     };

@@ -25,8 +25,8 @@ TEST_CASE("every lane's point comes as one vector, as lanes read it") {
   const perturbation forth{{5, 2, 1}, {.weight = 0.5f, .step_row = 0.25f}};
   const std::array<perturbation, 3> points{forth, -forth, perturbation{}};
   std::array<double, 3> losses{};
-  point_objective objective(store, note, rademacher{});
-  objective(points, 4, losses);
+  point_objective objective(store, note);
+  objective(lane_points<rademacher>{points, {}}, 4, losses);
   CHECK(losses == std::array{4.5, 4.5, 4.5});
   REQUIRE(seen.size() == 3);
   CHECK(seen[2] == store.values());
@@ -35,7 +35,7 @@ TEST_CASE("every lane's point comes as one vector, as lanes read it") {
     expected.emplace_back(x.begin(), x.end());
     return 0.0;
   });
-  through_lanes(points, 4, losses);
+  through_lanes({points, {}}, 4, losses);
   CHECK(seen == expected);
 }
 
@@ -46,13 +46,13 @@ TEST_CASE("a function without micro-batches, and one that is told of steps") {
     double operator()(std::span<const float>) const { return step; }
   };
   tensors store = assorted();
-  point_objective objective(store, told{}, gaussian{});
+  point_objective objective(store, told{});
   point_objective copy = objective;
   objective.select(9);
   const std::array<perturbation, 1> here{};
   std::array<double, 1> loss{};
-  objective(here, 0, loss);
+  objective(lane_points<gaussian>{here, {}}, 0, loss);
   CHECK(loss[0] == 9);
-  copy(here, 0, loss);
+  copy(lane_points<gaussian>{here, {}}, 0, loss);
   CHECK(loss[0] == 0);
 }

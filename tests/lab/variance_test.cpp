@@ -95,7 +95,7 @@ TEST_CASE("the same samples give the same bits on any number of threads") {
     point_store store({0.5f, 1.0f});
     thread_pool threads(cores);
     const estimator<> e{.epsilon = per_group<float>::all(0.125f), .seed = 4};
-    const auto make = [&] { return point_objective(store.parameters, inner_product{truth}, gaussian{}); };
+    const auto make = [&] { return point_objective(store.parameters, inner_product{truth}); };
     const estimator_error error = measure(e, store.parameters, make, truth, {.samples = 999}, threads);
     mse[i] = error.mean_squared_error(), bias[i] = error.bias_norm(), ++i;
   }
@@ -111,7 +111,7 @@ TEST_CASE("losses that are not finite are counted and left out, and objectives m
   struct spoilt {
     std::uint32_t step = 0, calls = 0;
     void select(std::uint32_t s) { step = s; }
-    void operator()(std::span<const perturbation> lanes, std::size_t, std::span<double> losses) {
+    void operator()(const lane_points<gaussian>& lanes, std::size_t, std::span<double> losses) {
       ++calls;
       for (std::size_t i = 0; i != lanes.size(); ++i)
         losses[i] = step % 4 == 0 ? std::numeric_limits<double>::quiet_NaN() : 1.0;

@@ -110,7 +110,7 @@ TEST_CASE("what a plan leaves out does not train, and no lane moves it") {
   auto everything_else = per_group<float>::all(0.5f);
   everything_else.weight = 0;
   const zo::perturbation point{{1, 2, 3}, everything_else};
-  const zo::lanes<zo::gaussian> lane(std::span(&point, 1));
+  const zo::lanes<zo::gaussian> lane({std::span(&point, 1), {}});
   sequential here;
   nn::workspace work;
   const auto tokens = batch();
@@ -259,7 +259,9 @@ TEST_CASE("fixed grids stay while the weights move") {
   };
   grids_of(before);
   const auto logits = bits(logits_of(model, batch()));
-  zo::apply(zo::gaussian(), {.seed = 1, .gain = {.weight = 0.2f}, .slope = {1.0f}}, model);
+  zo::apply(
+      zo::update{zo::planned_update{.seed = 1, .gain = {.weight = 0.2f}, .half_difference = {1.0f}}, zo::gaussian()},
+      model);
   grids_of(after);
   CHECK(!before.empty());
   CHECK(after == before);

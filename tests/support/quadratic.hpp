@@ -32,7 +32,7 @@ struct quadratic {
   quadratic& operator=(const quadratic&) = delete;
 
   void select(std::uint32_t step) { selected.push_back(step); }
-  void operator()(std::span<const zo::perturbation> points, std::size_t, std::span<double> losses) const {
+  void operator()(const zo::lane_points<zo::rademacher>& points, std::size_t, std::span<double> losses) const {
     const zo::lanes<zo::rademacher> lanes(points);
     std::vector<float> x(points.size() * values.size());
     lanes.read(parameters[0], 0, values.size(), x.data());

@@ -28,7 +28,7 @@ std::vector<std::string> lines_of(const std::filesystem::path& path) {
 std::vector<std::uint32_t> evaluated(std::uint32_t every, std::uint32_t first, std::uint32_t steps) {
   quadratic q;
   std::vector<std::uint32_t> at;
-  train::run(q.parameters, q, q.estimator, q.optimizer, first, steps, q.threads,
+  train::run(q.parameters, q, q.estimator, q.optimizer, {first, steps}, q.threads,
              train::evaluate_every{every, [&](std::uint32_t done) { at.push_back(done); }});
   return at;
 }
@@ -50,14 +50,15 @@ TEST_CASE("evaluations come every so many steps and at the end") {
 TEST_CASE("every update goes to the log") {
   const temporary_folder folder;
   quadratic q;
-  auto log = zo::run_log::create(folder / "run.zlog", {.seed = q.estimator.seed, .start = 0, .settings = {}});
+  auto log = zo::run_log::create(
+      folder / "run.zlog", {.seed = q.estimator.seed, .start = 0, .settings = {}, .distribution = "rademacher"});
   std::size_t behind = 0;
   struct later {
     zo::run_log* log;
     std::size_t* behind;
     void after_step(const train::step_report& report) { *behind += log->updates().back() != *report.update; }
   };
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 4, q.threads, train::write_log{&log},
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, 4}, q.threads, train::write_log{&log},
              later{&log, &behind});
   CHECK(behind == 0);
   CHECK(zo::run_log::read(folder / "run.zlog").updates() == log.updates());
@@ -76,8 +77,10 @@ TEST_CASE("metrics are lines of a CSV file, on disk after each step; a run that 
       *torn += lines_of(path).size() != report.step + 2 || !read_file(path).ends_with('\n');
     }
   };
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 3, q.threads, train::csv_metrics{path}, look{path, &torn});
-  train::run(q.parameters, q, q.estimator, q.optimizer, 3, 5, q.threads, train::csv_metrics{path}, look{path, &torn});
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, 3}, q.threads, train::csv_metrics{path},
+             look{path, &torn});
+  train::run(q.parameters, q, q.estimator, q.optimizer, {3, 5}, q.threads, train::csv_metrics{path},
+             look{path, &torn});
   CHECK(torn == 0);
   const auto lines = lines_of(path);
   REQUIRE(lines.size() == 6);
@@ -91,7 +94,7 @@ TEST_CASE("metrics are lines of a CSV file, on disk after each step; a run that 
   }
   CHECK(std::stod(lines[1].substr(2)) == doctest::Approx(10).epsilon(0.01));  // 20 / 2 at the start
 
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads, train::csv_metrics{path});
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, 1}, q.threads, train::csv_metrics{path});
   CHECK(lines_of(path).size() == 2);
 }
 
@@ -100,8 +103,8 @@ TEST_CASE("the rate of codes that flip is asked for where it is due") {
   const auto path = folder / "metrics.csv";
   quadratic q;
   std::vector<std::uint32_t> asked;
-  const auto rate = [&](const zo::estimate& e) { return asked.push_back(e.step), 0.25; };
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 5, q.threads, train::csv_metrics{path, rate, 2});
+  const auto rate = [&](const zo::measurement& e) { return asked.push_back(e.step), 0.25; };
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, 5}, q.threads, train::csv_metrics{path, rate, 2});
   CHECK(asked == std::vector<std::uint32_t>{1, 3, 4});
   const auto lines = lines_of(path);
   REQUIRE(lines.size() == 6);
@@ -113,7 +116,7 @@ TEST_CASE("metrics that cannot be written are refused with the file") {
   const temporary_folder folder;
   quadratic q;
   check_mentions(message_of<io_error>([&] {
-                   train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads,
+                   train::run(q.parameters, q, q.estimator, q.optimizer, {0, 1}, q.threads,
                               train::csv_metrics{folder / "none/metrics.csv"});
                  }),
                  "none/metrics.csv", "No such file");

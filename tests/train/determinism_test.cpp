@@ -46,9 +46,10 @@ struct trainer {
   zo::estimator<zo::central, zo::rademacher> estimator{
       .epsilon = per_group<float>::all(1e-2f), .directions = 2, .micro_batches = 2, .seed = 5};
   // Slopes are bounded by half of what was usual before, so that every update depends on the state of the optimiser.
-  zo::parabolic<zo::linear_decay> optimizer{.scales = {.epsilon = estimator.epsilon, .elevation = 0.02, .loss = 1},
-                                            .outlier = 0.5,
-                                            .schedule = {steps, 0.1}};
+  zo::parabolic<zo::linear_decay> optimizer{
+      .scales = {.epsilon = estimator.epsilon, .loss_increase = 0.02, .loss = 1},
+      .clip_rms = 0.5,
+      .schedule = {steps, 0.1}};
 
   explicit trainer(std::size_t thread_count)
       : ideal(random_model<teacher>(odd_shape(), 1)), model(ideal.shape()), threads(thread_count) {
@@ -60,26 +61,28 @@ struct trainer {
     for (std::uint32_t i = 0; i != 5; ++i) corpus.push_back(random_tokens(9, 37, i));
   }
   void run(std::uint32_t first, zo::run_log& log, std::uint32_t stop = steps) {
-    train::language_model_loss<student, teacher, zo::rademacher, thread_pool> loss(
-        model, ideal, corpus, threads, {.batch = 3, .micro_batches = 2, .seed = 5});
-    train::run(model, loss, estimator, optimizer, first, steps, threads, train::write_log{&log}, stop_at{stop});
+    train::language_model_loss<student, teacher, thread_pool> loss(model, ideal, corpus, threads,
+                                                                   {.batch = 3, .micro_batches = 2, .seed = 5});
+    train::run(model, loss, estimator, optimizer, {first, steps}, threads, train::write_log{&log}, stop_at{stop});
   }
   /// Without anyone who looks at the weights between two steps: updates are made in the pass of the next step.
   bits train_unwatched(const std::filesystem::path& path) {
-    auto log = zo::run_log::create(path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}});
-    train::language_model_loss<student, teacher, zo::rademacher, thread_pool> loss(
-        model, ideal, corpus, threads, {.batch = 3, .micro_batches = 2, .seed = 5});
-    train::run(model, loss, estimator, optimizer, 0, steps, threads, train::write_log{&log});
+    auto log = zo::run_log::create(
+        path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}, .distribution = "rademacher"});
+    train::language_model_loss<student, teacher, thread_pool> loss(model, ideal, corpus, threads,
+                                                                   {.batch = 3, .micro_batches = 2, .seed = 5});
+    train::run(model, loss, estimator, optimizer, {0, steps}, threads, train::write_log{&log});
     return bits_of(model);
   }
   bits train(const std::filesystem::path& path, std::uint32_t stop = steps) {
-    auto log = zo::run_log::create(path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}});
+    auto log = zo::run_log::create(
+        path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}, .distribution = "rademacher"});
     run(0, log, stop);
     return bits_of(model);
   }
   std::pair<std::uint32_t, bits> resume(const std::filesystem::path& path) {
     auto log = zo::run_log::resume(path);
-    const std::uint32_t first = train::replay(estimator.elements, model, log, optimizer, threads);
+    const std::uint32_t first = train::replay(estimator.distribution, model, log, optimizer, threads);
     run(first, log);
     return {first, bits_of(model)};
   }
@@ -123,7 +126,7 @@ TEST_CASE("a run ends in the same bits on any number of threads, broken off and 
   CHECK(trainer(3).resume(folder / "whole") == std::pair(steps, trained));
   trainer replayed(1);
   sequential here;
-  train::replay(replayed.estimator.elements, replayed.model, zo::run_log::read(folder / "whole"), replayed.optimizer,
-                here);
+  train::replay(replayed.estimator.distribution, replayed.model, zo::run_log::read(folder / "whole"),
+                replayed.optimizer, here);
   CHECK(bits_of(replayed.model) == trained);
 }

@@ -33,7 +33,7 @@ std::vector<std::uint32_t> steps_of(std::span<const train::scored_step> scores) 
 template <class Best>
 void run(Best& best, std::uint32_t first, std::uint32_t steps) {
   quadratic q;
-  train::run(q.parameters, q, q.estimator, q.optimizer, first, steps, q.threads, best);
+  train::run(q.parameters, q, q.estimator, q.optimizer, {first, steps}, q.threads, best);
 }
 
 }  // namespace
@@ -85,8 +85,9 @@ TEST_CASE("the best model is made again from the log, and a run that goes on fin
     std::vector<std::vector<float>>* to;
     void after_step(const train::step_report&) { to->push_back(q->values); }
   };
-  auto log = zo::run_log::create(path, {.seed = 11, .start = zo::fingerprint(q.parameters), .settings = {}});
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, steps, q.threads, train::write_log{&log}, best,
+  auto log = zo::run_log::create(
+      path, {.seed = 11, .start = zo::fingerprint(q.parameters), .settings = {}, .distribution = "rademacher"});
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, steps}, q.threads, train::write_log{&log}, best,
              note{&q, &values});
   REQUIRE(best.best());
   const std::uint32_t chosen = best.best()->steps;
@@ -94,12 +95,12 @@ TEST_CASE("the best model is made again from the log, and a run that goes on fin
   CHECK(chosen < steps);
 
   quadratic again;
-  train::replay_first(again.estimator.elements, again.parameters, log, chosen, again.optimizer, again.threads);
+  train::replay_first(again.estimator.distribution, again.parameters, log, chosen, again.optimizer, again.threads);
   CHECK(again.values == values[chosen - 1]);
 
   quadratic resumed;
   train::keep_best rest(2, score(resumed));
-  train::replay(resumed.estimator.elements, resumed.parameters, log, resumed.optimizer, resumed.threads,
+  train::replay(resumed.estimator.distribution, resumed.parameters, log, resumed.optimizer, resumed.threads,
                 [&](std::uint32_t done) { rest(done, steps); });
   CHECK(std::ranges::equal(rest.scores(), best.scores()));
   CHECK(rest.best() == best.best());

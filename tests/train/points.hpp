@@ -24,10 +24,10 @@ inline std::vector<zo::perturbation> pairs(std::uint32_t directions, float epsil
 }
 
 /// The losses at `points`, as lanes of one evaluation.
-template <class Objective>
+template <class Distribution = zo::rademacher, class Objective>
 std::vector<double> evaluate(Objective& loss, std::span<const zo::perturbation> points, std::size_t micro = 0) {
   std::vector<double> losses(points.size());
-  loss(points, micro, losses);
+  loss(zo::lane_points<Distribution>{points, {}}, micro, losses);
   return losses;
 }
 

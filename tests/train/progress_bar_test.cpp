@@ -26,7 +26,7 @@ std::string printed(std::uint32_t first, std::uint32_t steps, std::uint32_t bad_
   q.bad_loss = std::numeric_limits<double>::quiet_NaN();
   {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::fopen((folder / "out").c_str(), "w"), std::fclose);
-    train::run(q.parameters, q, q.estimator, q.optimizer, first, steps, q.threads, train::progress_bar(out.get()));
+    train::run(q.parameters, q, q.estimator, q.optimizer, {first, steps}, q.threads, train::progress_bar(out.get()));
   }
   return read_file(folder / "out");
 }

@@ -27,7 +27,7 @@ namespace {
 constexpr float epsilon = 0.05f;
 
 using model_type = nn::llama<scheme<weight<4, group<8>, asymmetric, clip::codes>, activation<8>>>;
-using objective = train::task_loss<model_type, zo::rademacher, thread_pool>;
+using objective = train::task_loss<model_type, thread_pool>;
 using train::task_target;
 
 /// A few items of two or three candidates, some of which are a single token.
@@ -56,7 +56,7 @@ struct setup {
       for (auto* layer : site.layers) layer->set_weight_units(*site.smoothing);
     });
   }
-  objective loss(objective::options how) { return {model, items, threads, how}; }
+  objective loss(train::task_loss_options how) { return {model, items, threads, how}; }
 
   /// −log p of each scored token, by all logits of one text alone.
   std::vector<double> brute_force(const eval::continuation& text) {
@@ -102,7 +102,6 @@ TEST_CASE("losses are those of all logits, on every lane and for every micro-bat
   for (const task_target target : {task_target::candidates, task_target::tokens}) {
     auto loss = s.loss({.batch = 5, .micro_batches = 2, .compared_with = target, .part_tokens = 30, .seed = 4});
     CHECK(loss.micro_batches() == 2);
-    CHECK(loss.elements().name() == zo::rademacher::name());
     for (const std::uint32_t step : {0u, 1u}) {
       loss.select(step);
       train::step_data data(s.items.size(), 5, 2, 4);
@@ -111,9 +110,8 @@ TEST_CASE("losses are those of all logits, on every lane and for every micro-bat
         const auto found = evaluate(loss, points, micro);
         // The same points, written into the model one after the other.
         std::vector<double> expected(points.size());
-        zo::in_place(
-            s.model, [&] { return s.expected(data.of(micro), target); }, zo::rademacher{})(points, 0,
-                                                                                           std::span(expected));
+        zo::in_place(s.model, [&] { return s.expected(data.of(micro), target); })(
+            zo::lane_points<zo::rademacher>{points, {}}, 0, std::span(expected));
         for (std::size_t i = 0; i != points.size(); ++i)
           CHECK(found[i] == doctest::Approx(expected[i]).epsilon(1e-4));
         CHECK(std::abs(found[0] - found[1]) > 1e-3);
@@ -138,11 +136,11 @@ TEST_CASE("a batch in parts has the loss of the whole") {
 
 TEST_CASE("an update that waits is made once, by the first part") {
   setup eager, deferred;
-  const zo::update u{.seed = 3, .step = 0, .gain = per_group<float>::all(0.1f), .slope = {0.5f}};
-  zo::apply(zo::rademacher{}, u, eager.model);
+  const zo::planned_update u{.seed = 3, .step = 0, .gain = per_group<float>::all(0.1f), .half_difference = {0.5f}};
+  zo::apply(zo::update{u, zo::rademacher{}}, eager.model);
   auto loss = deferred.loss({.batch = 16, .part_tokens = 1});
   const auto start = bits_of(deferred.model);
-  loss.defer(u, deferred.model);
+  loss.defer(zo::update{u, zo::rademacher{}}, deferred.model);
   CHECK(bits_of(deferred.model) != bits_of(eager.model));  // weights wait for a pass
   auto at_once = eager.loss({.batch = 16, .part_tokens = 1});
   CHECK(evaluate(loss, pairs(2, epsilon)) == evaluate(at_once, pairs(2, epsilon)));
@@ -162,7 +160,7 @@ TEST_CASE("a run ends in the same bits for any number of threads, watched or not
     const zo::estimator<zo::central, zo::rademacher> estimator{
         .epsilon = per_group<float>::all(0.05f), .micro_batches = 2, .seed = 5};
     const zo::sgd<> optimizer{.learning_rate = per_group<float>::all(0.01f)};
-    train::run(s.model, loss, estimator, optimizer, 0, 4, s.threads, callbacks...);
+    train::run(s.model, loss, estimator, optimizer, {0, 4}, s.threads, callbacks...);
     return bits_of(s.model);
   };
   setup untrained;

@@ -47,15 +47,15 @@ struct stop_after {
 /// throws in the middle of a pass.
 struct swept_quadratic : quadratic {
   static constexpr std::size_t rows = 4;
-  zo::deferred_update<zo::rademacher> pending;
+  zo::deferred_update<> pending;
   std::uint32_t failing_step = std::numeric_limits<std::uint32_t>::max();
 
   template <class F>
   void for_each_parameter(F&& visit) const {
     visit(swept());
   }
-  void operator()(std::span<const zo::perturbation> points, std::size_t, std::span<double> losses) {
-    const zo::lanes<zo::rademacher, simd::default_kernels, decltype(pending)> lanes(points, {}, &pending);
+  void operator()(const zo::lane_points<zo::rademacher>& points, std::size_t, std::span<double> losses) {
+    const zo::lanes<zo::rademacher, simd::default_kernels, decltype(pending)> lanes(points, &pending);
     sweep_scratch scratch;
     std::ranges::fill(losses, 0.0);
     for (std::size_t row = 0; row != rows; ++row) {
@@ -66,7 +66,7 @@ struct swept_quadratic : quadratic {
                        });
     }
   }
-  void defer(const zo::update& u, swept_quadratic& store) { pending.defer(u, store, threads); }
+  void defer(const zo::update<zo::rademacher>& u, swept_quadratic& store) { pending.defer(u, store, threads); }
   void flush(swept_quadratic& store) { pending.flush(store, threads); }
 
  private:
@@ -118,12 +118,12 @@ struct watch_at_end {
 values_by_step eagerly(std::uint32_t steps) {
   quadratic q;
   values_by_step values;
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, steps, q.threads, watch{&q, &values});
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, steps}, q.threads, watch{&q, &values});
   return values;
 }
 template <class... Callbacks>
 void run_swept(swept_quadratic& q, std::uint32_t steps, Callbacks&&... callbacks) {
-  train::run(q, q, q.estimator, q.optimizer, 0, steps, q.threads, callbacks...);
+  train::run(q, q, q.estimator, q.optimizer, {0, steps}, q.threads, callbacks...);
 }
 
 }  // namespace
@@ -133,7 +133,7 @@ TEST_CASE("callbacks are found by the members they have") {
   std::vector<std::uint32_t> begun, made;
   int ended = 0;
   only_steps steps{&made};  // a name is as good as a temporary
-  CHECK(train::run(q.parameters, q, q.estimator, q.optimizer, 2, 5, q.threads, only_begin{&begun}, steps,
+  CHECK(train::run(q.parameters, q, q.estimator, q.optimizer, {2, 5}, q.threads, only_begin{&begun}, steps,
                    only_end{&ended}) == 0);
   CHECK(begun == std::vector<std::uint32_t>{2, 5});
   CHECK(made == std::vector<std::uint32_t>{2, 3, 4});
@@ -141,14 +141,14 @@ TEST_CASE("callbacks are found by the members they have") {
   CHECK(q.selected == made);
 
   made.clear();
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 10, q.threads, only_steps{&made}, stop_after{3},
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, 10}, q.threads, only_steps{&made}, stop_after{3},
              only_end{&ended});
   CHECK(made == std::vector<std::uint32_t>{0, 1, 2});
   CHECK(ended == 2);
 
   made.clear();
   for (const std::uint32_t first : {5u, 6u})
-    train::run(q.parameters, q, q.estimator, q.optimizer, first, 5, q.threads, only_steps{&made});
+    train::run(q.parameters, q, q.estimator, q.optimizer, {first, 5}, q.threads, only_steps{&made});
   CHECK(made.empty());
 }
 
@@ -161,21 +161,21 @@ TEST_CASE("a report says what the step was") {
       CHECK(report.step == seen++);
       CHECK(report.steps == 4);
       CHECK(report.rejected == 0);
-      REQUIRE(report.estimate != nullptr);
+      REQUIRE(report.measured != nullptr);
       REQUIRE(report.update != nullptr);
-      CHECK(report.estimate->step == report.step);
-      CHECK(report.update->slope == report.estimate->slope);
-      CHECK(std::isfinite(report.estimate->loss));
+      CHECK(report.measured->step == report.step);
+      CHECK(report.update->half_difference == report.measured->half_difference);
+      CHECK(std::isfinite(report.measured->loss));
     }
   } callback{&q};
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 4, q.threads, callback);
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, 4}, q.threads, callback);
   CHECK(callback.seen == 4);
 }
 
 TEST_CASE("training goes down") {
   quadratic q;
   const double before = q.at_masters();
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 300, q.threads);
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, 300}, q.threads);
   CHECK(q.at_masters() < 0.2 * before);
 }
 
@@ -239,7 +239,7 @@ TEST_CASE("a loss that is not finite is rejected, counted and leaves the weights
     const auto start = q.values;
     q.bad_step = 0;
     q.bad_loss = bad;
-    CHECK(train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads) == 1);
+    CHECK(train::run(q.parameters, q, q.estimator, q.optimizer, {0, 1}, q.threads) == 1);
     CHECK(q.values == start);
 
     quadratic with, without;
@@ -250,11 +250,11 @@ TEST_CASE("a loss that is not finite is rejected, counted and leaves the weights
       std::vector<std::uint32_t>* to;
       void after_step(const train::step_report& report) { to->push_back(report.rejected); }
     };
-    CHECK(train::run(with.parameters, with, with.estimator, with.optimizer, 0, 5, with.threads, count{&rejected}) ==
+    CHECK(train::run(with.parameters, with, with.estimator, with.optimizer, {0, 5}, with.threads, count{&rejected}) ==
           1);
     CHECK(rejected == std::vector<std::uint32_t>{0, 0, 0, 1, 1});
-    train::run(without.parameters, without, without.estimator, without.optimizer, 0, 3, without.threads);
-    train::run(without.parameters, without, without.estimator, without.optimizer, 4, 5, without.threads);
+    train::run(without.parameters, without, without.estimator, without.optimizer, {0, 3}, without.threads);
+    train::run(without.parameters, without, without.estimator, without.optimizer, {4, 5}, without.threads);
     CHECK(with.values == without.values);
   }
 }
@@ -264,30 +264,33 @@ TEST_CASE("a log replays to the same bits, and to the optimiser's state") {
   quadratic q;
   q.bad_step = 2;
   q.bad_loss = std::numeric_limits<double>::quiet_NaN();
-  zo::parabolic<zo::constant> optimizer{.scales = {.epsilon = q.estimator.epsilon, .elevation = 0.01, .loss = 1}};
-  auto log = zo::run_log::create(folder / "run.zlog",
-                                 {.seed = q.estimator.seed, .start = zo::fingerprint(q.parameters), .settings = {}});
+  zo::parabolic<zo::constant> optimizer{.scales = {.epsilon = q.estimator.epsilon, .loss_increase = 0.01, .loss = 1}};
+  auto log = zo::run_log::create(folder / "run.zlog", {.seed = q.estimator.seed,
+                                                       .start = zo::fingerprint(q.parameters),
+                                                       .settings = {},
+                                                       .distribution = "rademacher"});
   struct append {
     zo::run_log* log;
     void after_step(const train::step_report& report) { log->append(*report.update); }
   };
-  train::run(q.parameters, q, q.estimator, optimizer, 0, 7, q.threads, append{&log});
+  train::run(q.parameters, q, q.estimator, optimizer, {0, 7}, q.threads, append{&log});
   const auto read = zo::run_log::read(folder / "run.zlog");
   REQUIRE(read.updates().size() == 7);
 
   quadratic again;
   zo::parabolic<zo::constant> state{.scales = optimizer.scales};
-  CHECK(train::replay(again.estimator.elements, again.parameters, read, state, again.threads) == 7);
+  CHECK(train::replay(again.estimator.distribution, again.parameters, read, state, again.threads) == 7);
   CHECK(again.values == q.values);
-  CHECK(state.gauge.rms() == optimizer.gauge.rms());
-  CHECK(state.gauge.fraction() == optimizer.gauge.fraction());
-  CHECK(state.gauge.rms() > 0);
+  CHECK(state.tracker.rms() == optimizer.tracker.rms());
+  CHECK(state.tracker.fraction() == optimizer.tracker.fraction());
+  CHECK(state.tracker.rms() > 0);
 
   quadratic wrong;
   wrong.values[3] += 1;
   const auto start = wrong.values;
-  check_mentions(message_of<value_error>(
-                     [&] { train::replay(wrong.estimator.elements, wrong.parameters, read, state, wrong.threads); }),
+  check_mentions(message_of<value_error>([&] {
+                   train::replay(wrong.estimator.distribution, wrong.parameters, read, state, wrong.threads);
+                 }),
                  "run.zlog", "started from other parameters", fmt::format("{:016x}", read.header().start),
                  fmt::format("{:016x}", zo::fingerprint(wrong.parameters)));
   CHECK(wrong.values == start);
@@ -296,29 +299,31 @@ TEST_CASE("a log replays to the same bits, and to the optimiser's state") {
 TEST_CASE("the first steps of a log make the parameters as they were then") {
   const temporary_folder folder;
   quadratic q;
-  auto log = zo::run_log::create(folder / "run.zlog",
-                                 {.seed = q.estimator.seed, .start = zo::fingerprint(q.parameters), .settings = {}});
+  auto log = zo::run_log::create(folder / "run.zlog", {.seed = q.estimator.seed,
+                                                       .start = zo::fingerprint(q.parameters),
+                                                       .settings = {},
+                                                       .distribution = "rademacher"});
   struct append {
     zo::run_log* log;
     void after_step(const train::step_report& report) { log->append(*report.update); }
   };
   values_by_step after{q.values};
-  train::run(q.parameters, q, q.estimator, q.optimizer, 0, 5, q.threads, append{&log}, watch{&q, &after});
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, 5}, q.threads, append{&log}, watch{&q, &after});
   for (std::uint32_t steps = 0; steps != 6; ++steps) {
     quadratic again;
-    train::replay_first(again.estimator.elements, again.parameters, log, steps, again.optimizer, again.threads);
+    train::replay_first(again.estimator.distribution, again.parameters, log, steps, again.optimizer, again.threads);
     CHECK(again.values == after[steps]);
   }
   quadratic again;
   check_mentions(message_of<value_error>([&] {
-                   train::replay_first(again.estimator.elements, again.parameters, log, 6, again.optimizer,
+                   train::replay_first(again.estimator.distribution, again.parameters, log, 6, again.optimizer,
                                        again.threads);
                  }),
                  "run.zlog", "first 6 steps", "has 5");
   CHECK(again.values == after[0]);
 
   std::vector<std::uint32_t> seen;
-  train::replay(again.estimator.elements, again.parameters, log, again.optimizer, again.threads,
+  train::replay(again.estimator.distribution, again.parameters, log, again.optimizer, again.threads,
                 [&](std::uint32_t done) {
                   seen.push_back(done);
                   CHECK(again.values == after[done]);
@@ -329,37 +334,31 @@ TEST_CASE("the first steps of a log make the parameters as they were then") {
 TEST_CASE("an objective that was told otherwise than the estimator is refused with both values") {
   struct told : quadratic {
     std::size_t parts = 1;
-    zo::either distribution{.is_gaussian = false};
     [[nodiscard]] std::size_t micro_batches() const { return parts; }
-    [[nodiscard]] zo::either elements() const { return distribution; }
   } q;
-  const auto run = [&] { train::run(q.parameters, q, q.estimator, q.optimizer, 0, 1, q.threads); };
+  const auto run = [&] { train::run(q.parameters, q, q.estimator, q.optimizer, {0, 1}, q.threads); };
   run();
   q.parts = 3;
   check_mentions(message_of<value_error>(run), "objective has 3 micro-batches", "estimator 1");
-  q.parts = 1;
-  q.distribution.is_gaussian = true;
-  check_mentions(message_of<value_error>(run), "gaussian", "rademacher");
   CHECK(q.selected.size() == 1);
 }
 
-TEST_CASE("an objective along directions of other settings than the estimator's is refused") {
-  struct told : quadratic {
-    zo::partition distribution{2};
-    [[nodiscard]] zo::partition elements() const { return distribution; }
-  } q;
-  const zo::estimator<zo::central, zo::partition> estimator{.directions = 2, .elements = zo::partition(2)};
-  const auto run = [&] { train::run(q.parameters, q, estimator, q.optimizer, 0, 1, q.threads); };
-  run();
-  q.distribution = zo::partition(3);
-  check_mentions(message_of<value_error>(run), "partition", "settings");
-  CHECK(q.selected.size() == 1);
+TEST_CASE("a log is not replayed along directions of another distribution") {
+  const temporary_folder folder;
+  quadratic q;
+  const auto log = zo::run_log::create(
+      folder / "run.zlog",
+      {.seed = 1, .start = zo::fingerprint(q.parameters), .settings = {}, .distribution = "gaussian"});
+  check_mentions(message_of<value_error>(
+                     [&] { train::replay(q.estimator.distribution, q.parameters, log, q.optimizer, q.threads); }),
+                 "run.zlog", "gaussian", "rademacher");
 }
 
 TEST_CASE("an empty log leads to step 0") {
   const temporary_folder folder;
   quadratic q;
-  const auto log =
-      zo::run_log::create(folder / "run.zlog", {.seed = 1, .start = zo::fingerprint(q.parameters), .settings = {}});
-  CHECK(train::replay(q.estimator.elements, q.parameters, log, q.optimizer, q.threads) == 0);
+  const auto log = zo::run_log::create(
+      folder / "run.zlog",
+      {.seed = 1, .start = zo::fingerprint(q.parameters), .settings = {}, .distribution = "rademacher"});
+  CHECK(train::replay(q.estimator.distribution, q.parameters, log, q.optimizer, q.threads) == 0);
 }

@@ -37,7 +37,7 @@ inline bowl three_curvatures() {
 
 /// Enough rounds, and room enough, to get there from afar.
 inline balance_options patient() {
-  return {.relative_elevation = 0.06, .probes = 2, .rounds = 8, .first_epsilon = 0.05f, .largest_epsilon = 100};
+  return {.relative_loss_increase = 0.06, .probes = 2, .rounds = 8, .first_epsilon = 0.05f, .largest_epsilon = 100};
 }
 
 }  // namespace zoqat::zo::testing

@@ -49,8 +49,8 @@ struct rows_of_one_tensor : tensors {
   std::size_t row_size_;
 };
 
-update some_update(std::uint32_t step) {
-  update u{.seed = 3, .step = step, .gain = per_group<float>::all(0.01f), .slope = {0.5f, -2.25f}};
+planned_update some_update(std::uint32_t step) {
+  planned_update u{.seed = 3, .step = step, .gain = per_group<float>::all(0.01f), .half_difference = {0.5f, -2.25f}};
   u.gain.weight = 0.3f;
   u.gain.norm = 0;
   return u;
@@ -58,14 +58,14 @@ update some_update(std::uint32_t step) {
 
 std::vector<std::uint32_t> eagerly(std::uint32_t updates) {
   swept_tensors store;
-  for (std::uint32_t step = 0; step != updates; ++step) apply(gaussian(), some_update(step), store);
+  for (std::uint32_t step = 0; step != updates; ++step) apply(update{some_update(step), gaussian()}, store);
   return bits_of(store.values());
 }
 
 /// Reads every `every`-th row as a pass would.
-void sweep(swept_tensors& store, deferred_update<gaussian>& pending, std::size_t every) {
+void sweep(swept_tensors& store, deferred_update<>& pending, std::size_t every) {
   const perturbation point{{3, 9, 0}, per_group<float>::all(0.1f)};
-  const lanes<gaussian, simd::default_kernels, deferred_update<gaussian>> all({&point, 1}, {}, &pending);
+  const lanes<gaussian, simd::default_kernels, deferred_update<>> all({{&point, 1}, {}}, &pending);
   sweep_scratch scratch;
   store.for_each_parameter([&](const parameter& p) {
     if (p.row_size == 0) return;
@@ -80,9 +80,9 @@ TEST_CASE("an update on the way gives the bits of one at once, however far the p
   thread_pool threads(2);
   for (const std::size_t every : {1u, 2u, 3u, 1000u}) {
     swept_tensors store;
-    deferred_update<gaussian> pending;
+    deferred_update<> pending;
     for (std::uint32_t step = 0; step != 3; ++step) {
-      pending.defer(some_update(step), store, threads);  // finishes the one before
+      pending.defer(update{some_update(step), gaussian()}, store, threads);  // finishes the one before
       sweep(store, pending, every);
       sweep(store, pending, every);  // a second micro-batch finds nothing left to do
     }
@@ -96,8 +96,8 @@ TEST_CASE("an update on the way gives the bits of one at once, however far the p
 TEST_CASE("swept parameters wait for their pass, the others do not") {
   sequential threads;
   swept_tensors store, before;
-  deferred_update<gaussian> pending;
-  pending.defer(some_update(0), store, threads);
+  deferred_update<> pending;
+  pending.defer(update{some_update(0), gaussian()}, store, threads);
   std::size_t swept = 0, others = 0;
   std::vector<std::vector<std::uint32_t>> masters;
   before.for_each_parameter([&](const parameter& p) { masters.push_back(bits_of(p.values)); });
@@ -119,11 +119,11 @@ TEST_CASE("swept parameters wait for their pass, the others do not") {
 TEST_CASE("a row is perturbed around what the update made of it") {
   sequential threads;
   swept_tensors store, updated;
-  apply(gaussian(), some_update(0), updated);
-  deferred_update<gaussian> pending;
-  pending.defer(some_update(0), store, threads);
+  apply(update{some_update(0), gaussian()}, updated);
+  deferred_update<> pending;
+  pending.defer(update{some_update(0), gaussian()}, store, threads);
   const perturbation point{{3, 9, 0}, per_group<float>::all(0.1f)};
-  const lanes<gaussian, simd::default_kernels, deferred_update<gaussian>> all({&point, 1}, {}, &pending);
+  const lanes<gaussian, simd::default_kernels, deferred_update<>> all({{&point, 1}, {}}, &pending);
   sweep_scratch scratch;
   std::vector<std::vector<std::uint32_t>> wanted;
   updated.for_each_parameter([&](const parameter& p) { wanted.push_back(bits_of(p.values)); });
@@ -142,9 +142,9 @@ TEST_CASE("a row is perturbed around what the update made of it") {
 TEST_CASE("an empty update moves nothing and finishes the one before") {
   sequential threads;
   swept_tensors store;
-  deferred_update<gaussian> pending;
-  pending.defer(some_update(0), store, threads);
-  pending.defer({}, store, threads);
+  deferred_update<> pending;
+  pending.defer(update{some_update(0), gaussian()}, store, threads);
+  pending.defer(update<gaussian>{}, store, threads);
   CHECK(bits_of(store.values()) == eagerly(1));
   pending.flush(store, threads);
   CHECK(bits_of(store.values()) == eagerly(1));
@@ -155,9 +155,9 @@ TEST_CASE("an update by signs on the way, row by row, gives the bits of one at o
   for (const std::size_t row_size : {16u, 25u, 640u, 768u, 2064u}) {
     CAPTURE(row_size);
     rows_of_one_tensor at_once(row_size), on_the_way(row_size);
-    apply(rademacher(), some_update(4), at_once);
-    deferred_update<rademacher> pending;
-    pending.defer(some_update(4), on_the_way, threads);
+    apply(update{some_update(4), rademacher()}, at_once);
+    deferred_update<> pending;
+    pending.defer(update{some_update(4), rademacher()}, on_the_way, threads);
     on_the_way.for_each_parameter([&](const parameter& p) {
       pending.apply_rows(p, 3, 1);
       pending.apply_rows(p, 1, 6);  // goes around row 3
@@ -172,13 +172,13 @@ TEST_CASE("compact masters get a deferred update as they get an eager one") {
     tensors start = assorted();
     start.add(parameter_group::weight, floats(600, 7), floats(8, 8));
     compact_tensors eager(start, format), late(start, format);
-    deferred_update<gaussian> deferred;
+    deferred_update<> deferred;
     sequential threads;
     for (std::uint32_t step = 0; step != 3; ++step) {
-      apply(gaussian(), some_update(step), eager);
-      deferred.defer(some_update(step), late, threads);
+      apply(update{some_update(step), gaussian()}, eager);
+      deferred.defer(update{some_update(step), gaussian()}, late, threads);
       const std::vector<perturbation> points{{{1, 2, 3}, per_group<float>::all(0.5f)}};
-      const lanes<gaussian, simd::default_kernels, deferred_update<gaussian>> all(points, {}, &deferred);
+      const lanes<gaussian, simd::default_kernels, deferred_update<>> all({points, {}}, &deferred);
       sweep_scratch scratch;
       late.for_each_parameter([&](const parameter& p) {  // a pass reads some of the rows, with the update made
         if (p.row_size != 0)

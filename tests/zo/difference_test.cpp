@@ -36,6 +36,6 @@ TEST_CASE("central differences are antithetic pairs") {
     CHECK(lanes[i].scale.weight == (i % 2 == 0 ? 0.5f : -0.5f));
   }
   std::vector<double> slopes(2);
-  central::slopes(along, std::array{5.0, 2.0, -1.0, 3.0}, slopes);
+  central::half_differences(along, std::array{5.0, 2.0, -1.0, 3.0}, slopes);
   CHECK(slopes == std::vector<double>{1.5, -2});
 }

@@ -20,13 +20,15 @@
 using namespace zoqat;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
+using zoqat::testing::check_mentions;
+using zoqat::testing::message_of;
 
 // --- What is evaluated ---------------------------------------------------------------------------------------------
 
 TEST_CASE("the lanes are antithetic pairs along the directions of the step, on each micro-batch") {
   estimator<> e{.epsilon = {.weight = 0.5f, .norm = 0.25f}, .directions = 3, .micro_batches = 2, .seed = 77};
   std::vector<std::size_t> micro_batches;
-  const estimate result = e(9, [&](std::span<const perturbation> lanes, std::size_t m, std::span<double> losses) {
+  const auto result = e(9, [&](const auto& lanes, std::size_t m, std::span<double> losses) {
     micro_batches.push_back(m);
     REQUIRE(lanes.size() == 6);
     REQUIRE(losses.size() == 6);
@@ -44,7 +46,7 @@ TEST_CASE("the lanes are antithetic pairs along the directions of the step, on e
   CHECK(result.step == 9);
   CHECK(result.epsilon == e.epsilon);
   CHECK(result.loss == 7.5);  // the mean of 0 to 5 and 10 to 15
-  CHECK(result.slope == std::vector<float>{-0.5f, -0.5f, -0.5f});
+  CHECK(result.half_difference == std::vector<float>{-0.5f, -0.5f, -0.5f});
   CHECK(result.along(2) == direction{77, 9, 2});
   CHECK(!result.rejected());
 }
@@ -59,7 +61,7 @@ TEST_CASE("an evaluation leaves the masters as they are, bit for bit") {
 }
 
 TEST_CASE("settings that evaluate nothing are errors") {
-  const auto never = [](std::span<const perturbation>, std::size_t, std::span<double>) {};
+  const auto never = [](const auto&, std::size_t, std::span<double>) {};
   const auto message = zoqat::testing::message_of<value_error>([&] { (void)estimator<>{.directions = 0}(0, never); });
   zoqat::testing::check_mentions(message, "0 directions", "1 micro-batches");
   CHECK_THROWS_AS((void)estimator<>{.micro_batches = 0}(0, never), value_error);
@@ -75,8 +77,8 @@ TEST_CASE_TEMPLATE("on a linear function the projected gradient is the product w
   const linear f{numbers(n, 1)};
   const estimator<central, Distribution> e{.epsilon = {.weight = fine}, .directions = 4, .seed = 5};
   for (std::uint32_t step = 0; step != 20; ++step) {
-    const estimate result = e(step, objective_of(store, Distribution(), f));
-    REQUIRE(result.slope.size() == 4);
+    const auto result = e(step, objective_of(store, Distribution(), f));
+    REQUIRE(result.half_difference.size() == 4);
     for (std::size_t i = 0; i != 4; ++i) {
       const auto u = elements_of(store, Distribution(), result.along(i));
       double magnitude = 0;
@@ -93,34 +95,34 @@ TEST_CASE("each group moves by its own epsilon") {
   store.add(parameter_group::norm, std::vector<float>(5, 0.0f));
   const linear f{numbers(15, 2)};
   const estimator<> e{.epsilon = {.weight = fine, .smoothing = 4 * fine}};
-  const estimate result = e(3, objective_of(store, gaussian(), f));
+  const auto result = e(3, objective_of(store, gaussian(), f));
   const auto u = elements_of(store, gaussian(), result.along(0));
   const std::span g(f.g), all(u);
   const double expected = dot(g.first(7), all.first(7)) + 4 * dot(g.subspan(7, 3), all.subspan(7, 3));
-  CHECK(double{result.slope[0]} == doctest::Approx(double{fine} * expected).epsilon(1e-5));
-  CHECK(result.projected_gradient(0, parameter_group::smoothing) == result.slope[0] / (4 * fine));
-  CHECK(result.projected_gradient(0) == result.slope[0] / fine);
+  CHECK(double{result.half_difference[0]} == doctest::Approx(double{fine} * expected).epsilon(1e-5));
+  CHECK(result.projected_gradient(0, parameter_group::smoothing) == result.half_difference[0] / (4 * fine));
+  CHECK(result.projected_gradient(0) == result.half_difference[0] / fine);
 }
 
 TEST_CASE("the spread is the standard deviation of the losses of lanes that move, averaged over the micro-batches") {
-  const auto losses_of = [](std::span<const perturbation>, std::size_t m, std::span<double> losses) {
+  const auto losses_of = [](const auto&, std::size_t m, std::span<double> losses) {
     for (std::size_t i = 0; i != losses.size(); ++i) losses[i] = static_cast<double>(i) * (m == 0 ? 1.0 : 3.0);
   };
   // Means over the micro-batches: 0, 2, 4, 6.
-  CHECK(estimator<>{.directions = 2, .micro_batches = 2}(0, losses_of).spread ==
+  CHECK(estimator<>{.directions = 2, .micro_batches = 2}(0, losses_of).loss_stddev ==
         doctest::Approx(2 * std::sqrt(5.0 / 3.0)));
-  CHECK(estimator<forward>{.directions = 3, .micro_batches = 2}(0, losses_of).spread == 2);  // without the first
-  CHECK(estimator<one_point>{}(0, losses_of).spread == 0);
+  CHECK(estimator<forward>{.directions = 3, .micro_batches = 2}(0, losses_of).loss_stddev == 2);  // without the first
+  CHECK(estimator<one_point>{}(0, losses_of).loss_stddev == 0);
 }
 
 TEST_CASE("more directions are the directions one by one") {
   tensors store = assorted();
   const linear f{numbers(store.values().size(), 3)};
   const auto loss = objective_of(store, gaussian(), f);
-  const estimate four = estimator<>{.directions = 4, .seed = 1}(2, loss),
-                 two = estimator<>{.directions = 2, .seed = 1}(2, loss);
-  CHECK(std::vector(four.slope.begin(), four.slope.begin() + 2) == two.slope);
-  CHECK(four.slope[2] != four.slope[1]);
+  const auto four = estimator<>{.directions = 4, .seed = 1}(2, loss),
+             two = estimator<>{.directions = 2, .seed = 1}(2, loss);
+  CHECK(std::vector(four.half_difference.begin(), four.half_difference.begin() + 2) == two.half_difference);
+  CHECK(four.half_difference[2] != four.half_difference[1]);
 }
 
 TEST_CASE("the same step gives the same estimate, another step or seed another one") {
@@ -128,17 +130,18 @@ TEST_CASE("the same step gives the same estimate, another step or seed another o
   const linear f{numbers(store.values().size(), 3)};
   const auto loss = objective_of(store, gaussian(), f);
   const estimator<> e{.seed = 1}, other{.seed = 2};
-  CHECK(e(2, loss).slope == e(2, loss).slope);
-  CHECK(e(2, loss).slope != e(3, loss).slope);
-  CHECK(e(2, loss).slope != other(2, loss).slope);
+  CHECK(e(2, loss).half_difference == e(2, loss).half_difference);
+  CHECK(e(2, loss).half_difference != e(3, loss).half_difference);
+  CHECK(e(2, loss).half_difference != other(2, loss).half_difference);
 }
 
 TEST_CASE("elements chosen at run time are those of the type") {
   tensors store = assorted();
   const linear f{numbers(store.values().size(), 3)};
-  const estimator<central, either> e{.elements = {.is_gaussian = false}};
+  const estimator<central, either> e{.distribution = {.is_gaussian = false}};
   const estimator<central, rademacher> r;
-  CHECK(e(0, objective_of(store, e.elements, f)).slope == r(0, objective_of(store, rademacher(), f)).slope);
+  CHECK(e(0, objective_of(store, e.distribution, f)).half_difference ==
+        r(0, objective_of(store, rademacher(), f)).half_difference);
 }
 
 // --- Statistics, along fixed directions: nothing here is left to chance --------------------------------------------
@@ -202,28 +205,30 @@ TEST_CASE("micro-batches are averaged, and what they agree on is measured") {
   linear three = one;
   three.factors = {1, 2, -1};
   const estimator<> single{.directions = 2}, triple{.directions = 2, .micro_batches = 3};
-  const estimate a = single(4, objective_of(store, gaussian(), one)),
-                 b = triple(4, objective_of(store, gaussian(), three));
-  const double s0 = double{a.slope[0]} * a.slope[0], s1 = double{a.slope[1]} * a.slope[1];
-  CHECK(a.agreed_power == doctest::Approx((s0 + s1) / 2).epsilon(1e-5));
-  CHECK(a.power == a.agreed_power);
-  for (std::size_t i = 0; i != 2; ++i) CHECK(b.slope[i] == doctest::Approx(a.slope[i] * 2 / 3).epsilon(1e-5));
+  const auto a = single(4, objective_of(store, gaussian(), one)),
+             b = triple(4, objective_of(store, gaussian(), three));
+  const double s0 = double{a.half_difference[0]} * a.half_difference[0],
+               s1 = double{a.half_difference[1]} * a.half_difference[1];
+  CHECK(a.signal_power == doctest::Approx((s0 + s1) / 2).epsilon(1e-5));
+  CHECK(a.total_power == a.signal_power);
+  for (std::size_t i = 0; i != 2; ++i)
+    CHECK(b.half_difference[i] == doctest::Approx(a.half_difference[i] * 2 / 3).epsilon(1e-5));
   CHECK(b.loss == doctest::Approx(a.loss * 2 / 3).epsilon(1e-6));
   // Slopes s, 2s, −s: the mean is 2s/3, the products of the pairs are 2, −1 and −2 times s².
-  CHECK(b.power == doctest::Approx((s0 + s1) / 2 * 4 / 9).epsilon(1e-5));
-  CHECK(b.agreed_power == doctest::Approx((s0 + s1) / 2 * (2 - 1 - 2) / 3).epsilon(1e-5));
+  CHECK(b.total_power == doctest::Approx((s0 + s1) / 2 * 4 / 9).epsilon(1e-5));
+  CHECK(b.signal_power == doctest::Approx((s0 + s1) / 2 * (2 - 1 - 2) / 3).epsilon(1e-5));
 }
 
 TEST_CASE("a bound on the slope bounds both sides, and the slope alone") {
-  const auto slopes_of_3 = [](std::span<const perturbation>, std::size_t, std::span<double> losses) {
+  const auto slopes_of_3 = [](const auto&, std::size_t, std::span<double> losses) {
     for (std::size_t i = 0; i != losses.size(); ++i) losses[i] = i % 4 == 0 ? 6 : i % 4 == 2 ? -6 : 0;
   };
   const auto slopes = [&](float clip) { return estimator<>{.directions = 2, .clip = clip}(0, slopes_of_3); };
-  CHECK(slopes(0).slope == std::vector<float>{3, -3});
-  CHECK(slopes(5).slope == std::vector<float>{3, -3});
-  CHECK(slopes(0.5f).slope == std::vector<float>{0.5f, -0.5f});
-  CHECK(slopes(0.5f).power == 9);
-  CHECK(slopes(0.5f).agreed_power == 9);
+  CHECK(slopes(0).half_difference == std::vector<float>{3, -3});
+  CHECK(slopes(5).half_difference == std::vector<float>{3, -3});
+  CHECK(slopes(0.5f).half_difference == std::vector<float>{0.5f, -0.5f});
+  CHECK(slopes(0.5f).total_power == 9);
+  CHECK(slopes(0.5f).signal_power == 9);
 }
 
 TEST_CASE("a loss that is no finite number, in any lane of any micro-batch, is no estimate and no step") {
@@ -232,14 +237,24 @@ TEST_CASE("a loss that is no finite number, in any lane of any micro-batch, is n
     for (std::size_t lane = 0; lane != 4; ++lane)
       for (std::size_t micro_batch = 0; micro_batch != 2; ++micro_batch) {
         const estimator<> e{.directions = 2, .micro_batches = 2, .clip = 1, .seed = 3};
-        const estimate result = e(6, [&](std::span<const perturbation>, std::size_t m, std::span<double> losses) {
+        const auto result = e(6, [&](const auto&, std::size_t m, std::span<double> losses) {
           for (std::size_t i = 0; i != losses.size(); ++i) losses[i] = m == micro_batch && i == lane ? bad : 1.0;
         });
         REQUIRE(result.rejected());
         REQUIRE(std::isnan(result.loss));
         REQUIRE(result.step == 6);
         tensors store = assorted();
-        sgd<>{per_group<float>::all(1)}.step(store, result);
+        sgd<> optimizer{per_group<float>::all(1)};
+        apply(plan(optimizer, result), store);
         REQUIRE(bits_of(store.values()) == bits_of(assorted().values()));
       }
+}
+
+TEST_CASE("losses of another step's shape, and a loss that is missing, are refused") {
+  const estimator<> e{.directions = 2};
+  check_mentions(message_of<value_error>([&] { (void)e.tell(3, loss_table(3, 1)); }), "3 lanes on 1", "step 3",
+                 "4 lanes on 1");
+  auto table = e.ask(3).losses();
+  table.set(0, 0, 1.0);
+  check_mentions(message_of<value_error>([&] { (void)e.tell(3, table); }), "step 3", "missing");
 }

@@ -70,7 +70,7 @@ TEST_CASE("the partner is the same direction the other way, in every group") {
 TEST_CASE_TEMPLATE("a lane is the formula, bit for bit", Distribution, ZOQAT_DISTRIBUTIONS) {
   tensors store = assorted();
   const auto points = assorted_points();
-  const lanes<Distribution> all(points);
+  const lanes<Distribution> all({points, {}});
   REQUIRE(all.count() == points.size());
   store.for_each_parameter([&](const parameter& p) {
     const auto out = read(all, p, 0, p.values.size());
@@ -84,7 +84,7 @@ TEST_CASE_TEMPLATE("a lane is the formula, bit for bit", Distribution, ZOQAT_DIS
 TEST_CASE_TEMPLATE("a tile is a part of the whole", Distribution, ZOQAT_DISTRIBUTIONS) {
   tensors store = assorted();
   const auto points = assorted_points();
-  const lanes<Distribution> all(points);
+  const lanes<Distribution> all({points, {}});
   store.for_each_parameter([&](const parameter& p) {
     const std::size_t size = p.values.size();
     const auto whole = read(all, p, 0, size);
@@ -105,14 +105,14 @@ TEST_CASE("a lane does not depend on the lanes beside it") {
   std::vector<perturbation> points = assorted_points();
   std::vector<std::size_t> order(points.size());
   std::iota(order.begin(), order.end(), 0);
-  const lanes<gaussian> all(points);
+  const lanes<gaussian> all({points, {}});
   for (int shuffle = 0; shuffle != 20; ++shuffle) {
     random::engine draw({.seed = 50, .step = static_cast<std::uint32_t>(shuffle), .use = random::purpose::data});
     for (std::size_t i = order.size(); i > 1; --i)
       std::swap(order[i - 1], order[draw.below(static_cast<std::uint32_t>(i))]);
     std::vector<perturbation> shuffled;
     for (const std::size_t i : order) shuffled.push_back(points[i]);
-    const lanes<gaussian> reordered(shuffled);
+    const lanes<gaussian> reordered({shuffled, {}});
     store.for_each_parameter([&](const parameter& p) {
       const std::size_t n = p.values.size();
       const auto before = read(all, p, 0, n), after = read(reordered, p, 0, n);
@@ -128,7 +128,7 @@ TEST_CASE("an antithetic pair is exact: its offsets are each other's opposite") 
   const perturbation forward{{4, 4, 4}, scales(1e-3f)};
   const perturbation pair[] = {forward, -forward};
   store.for_each_parameter([&](const parameter& p) {
-    const auto out = read(lanes<gaussian>(pair), p, 0, p.values.size());
+    const auto out = read(lanes<gaussian>({pair, {}}), p, 0, p.values.size());
     std::size_t opposite = 0;
     for (std::size_t i = 0; i != p.values.size(); ++i) opposite += out[i] == -out[i + p.values.size()] && out[i] != 0;
     CHECK(opposite == p.values.size());
@@ -143,7 +143,7 @@ TEST_CASE("lanes that stay are the masters, bit for bit") {
   const std::vector<perturbation> points{
       {{1, 1, 1}, {}}, {{1, 1, 1}, others}, {{1, 1, 1}, scales(1)}, {{2, 1, 1}, {}}};
   store.for_each_parameter([&](const parameter& p) {
-    const auto out = read(lanes<gaussian>(points), p, 0, p.values.size());
+    const auto out = read(lanes<gaussian>({points, {}}), p, 0, p.values.size());
     for (const std::size_t lane : {0u, 1u, 3u})
       CHECK(bits_of(std::span(out).subspan(lane * p.values.size(), p.values.size())) == bits_of(fragile()));
     CHECK(out[2 * p.values.size() + 8] != 1.0f);  // the lane that moves does
@@ -155,17 +155,19 @@ TEST_CASE("reading leaves the masters as they are") {
   store.add(parameter_group::weight, fragile());
   const auto before = bits_of(store.values());
   const auto points = assorted_points();
-  store.for_each_parameter([&](const parameter& p) { (void)read(lanes<gaussian>(points), p, 0, p.values.size()); });
+  store.for_each_parameter([&](const parameter& p) {
+    (void)read(lanes<gaussian>({points, {}}), p, 0, p.values.size());
+  });
   CHECK(bits_of(store.values()) == before);
 }
 
 TEST_CASE("no lanes and no elements") {
   std::vector<float> values{1, 2, 3};
   const parameter p{.values = values};
-  lanes<gaussian>({}).read(p, 0, 3, nullptr);
+  lanes<gaussian>(lane_points<gaussian>{}).read(p, 0, 3, nullptr);
   const perturbation point{{1, 1, 1}, scales(1)};
   float untouched = 7;
-  lanes<gaussian>({&point, 1}).read(p, 2, 0, &untouched);
+  lanes<gaussian>({{&point, 1}, {}}).read(p, 2, 0, &untouched);
   CHECK(untouched == 7);
 }
 
@@ -173,7 +175,7 @@ TEST_CASE_TEMPLATE("a sweep sees what a read writes, row by row, without writing
                    ZOQAT_DISTRIBUTIONS) {
   tensors store = assorted();
   const auto points = assorted_points();
-  const lanes<Distribution> all(points);
+  const lanes<Distribution> all({points, {}});
   sweep_scratch scratch;
   store.for_each_parameter([&](parameter p) {
     if (p.values.empty()) return;
@@ -217,9 +219,9 @@ constexpr either by_choice{.is_gaussian = false};
 
 TEST_CASE("signs read what numbers read, bit for bit, wherever a part begins") {
   const auto points = assorted_points();
-  const lanes<numbers_only> wanted(points);
-  const lanes<rademacher> found(points);
-  const lanes<either> chosen(points, by_choice);
+  const lanes<numbers_only> wanted({points, {}});
+  const lanes<rademacher> found({points, {}});
+  const lanes<either> chosen({points, by_choice});
   // No units, and rows that are a multiple of 16 or not.
   for (const std::size_t rows : {0u, 1u, 4u, 5u, 20u, 320u}) {
     tensors store;
@@ -241,8 +243,8 @@ TEST_CASE("signs read what numbers read, bit for bit, wherever a part begins") {
 
 TEST_CASE("a sweep gives signs where parts begin at multiples of 16, and they are the numbers") {
   const auto points = assorted_points();
-  const lanes<numbers_only> wanted(points);
-  const lanes<either> found(points, by_choice), gaussians(points);
+  const lanes<numbers_only> wanted({points, {}});
+  const lanes<either> found({points, by_choice}), gaussians({points, {}});
   sweep_scratch scratch, other;
   for (const std::size_t row_size : {7u, 16u, 48u, 100u, 512u, 768u, 2400u, 9600u})
     for (const std::size_t granularity : {std::size_t{1}, row_size, std::gcd(row_size, std::size_t{32})}) {
@@ -288,7 +290,7 @@ TEST_CASE_TEMPLATE("lanes over compact masters are lanes over what these stand f
                    rademacher) {
   const perturbation forward{{3, 1, 4}, per_group<float>::all(0.125f)};
   const std::vector<perturbation> points{forward, -forward, {{3, 1, 4}, {}}};
-  const lanes<Distribution> all(points);
+  const lanes<Distribution> all({points, {}});
   for (const master_format format : {master_format::bf16, master_format::int8}) {
     tensors start = assorted();
     start.add(parameter_group::weight, floats(3 * 5000, 7), floats(3, 8));  // rows of more than a chunk

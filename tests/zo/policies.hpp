@@ -99,26 +99,27 @@ void check_elements(const Distribution& elements) {
 /// Reads, sweeps, updates and updates on the way all go along the elements: θ + scale · unit ⊙ u bit for bit.
 template <class Distribution>
 void check_use(const Distribution& elements) {
-  const update u{.seed = 3, .step = 11, .gain = per_group<float>::all(0.01f), .slope = {0.5f, -2.25f}};
+  const planned_update u{
+      .seed = 3, .step = 11, .gain = per_group<float>::all(0.01f), .half_difference = {0.5f, -2.25f}};
   swept_tensors wanted;
   wanted.for_each_parameter([&](const parameter& p) {
-    for (std::uint32_t q = 0; q != u.slope.size(); ++q) {
+    for (std::uint32_t q = 0; q != u.half_difference.size(); ++q) {
       const auto along = filled(of_update(elements), {u.seed, u.step, q}, p, 0, p.size());
-      const float scale = -(0.01f / 2.0f) * u.slope[q];
+      const float scale = -(0.01f / 2.0f) * u.half_difference[q];
       for (std::size_t i = 0; i != p.size(); ++i)
         p.values[i] = add_product(p.values[i], scale * (p.unit.empty() ? 1 : p.unit[i / p.row_size]), along[i]);
     }
   });
   swept_tensors at_once, on_the_way;
-  apply(elements, u, at_once);
+  apply(update{u, elements}, at_once);
   CHECK(bits_of(at_once.values()) == bits_of(wanted.values()));
 
   thread_pool threads(1);
-  deferred_update<Distribution> pending(elements);
-  pending.defer(u, on_the_way, threads);
+  deferred_update<> pending;
+  pending.defer(update{u, elements}, on_the_way, threads);
   const perturbation forward{{3, 12, 0}, per_group<float>::all(0.1f)};
   const std::array pair{forward, -forward};
-  const lanes<Distribution, simd::default_kernels, deferred_update<Distribution>> all(pair, elements, &pending);
+  const lanes<Distribution, simd::default_kernels, deferred_update<>> all({pair, elements}, &pending);
   sweep_scratch scratch;
   on_the_way.for_each_parameter([&](const parameter& p) {
     if (p.row_size == 0) return;
@@ -141,13 +142,13 @@ void check_use(const Distribution& elements) {
 
 /// ĝ: the mean over the directions of projected gradient times the direction that an update goes along.
 template <class Store, class Distribution>
-std::vector<double> gradient_of(const estimate& e, Store& store, const Distribution& elements) {
+std::vector<double> gradient_of(const estimate<Distribution>& e, Store& store, const Distribution&) {
   std::vector<double> g;
-  for (std::size_t i = 0; i != e.slope.size(); ++i) {
-    const auto u = elements_of(store, of_update(elements), e.along(i));
+  for (std::size_t i = 0; i != e.half_difference.size(); ++i) {
+    const auto u = elements_of(store, of_update(e.distribution), e.along(i));
     g.resize(u.size());
     for (std::size_t j = 0; j != u.size(); ++j)
-      g[j] += double{e.projected_gradient(i)} * u[j] / static_cast<double>(e.slope.size());
+      g[j] += double{e.projected_gradient(i)} * u[j] / static_cast<double>(e.half_difference.size());
   }
   return g;
 }

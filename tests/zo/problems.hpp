@@ -155,21 +155,20 @@ inline tensors assorted() {
 /// The objective f(point, micro_batch), a double, over all values of a store, tensor after tensor: reads its points
 /// through `lanes`.
 template <class Store, class Distribution, class F>
-auto objective_of(Store& store, const Distribution& elements, F f) {
-  return
-      [&store, elements, f](std::span<const perturbation> points, std::size_t micro_batch, std::span<double> losses) {
-        const lanes<Distribution> all(points, elements);
-        std::vector<std::vector<float>> read(points.size());
-        store.for_each_parameter([&](const parameter& p) {
-          const std::size_t n = p.values.size();
-          std::vector<float> values(n * points.size());
-          all.read(p, 0, n, values.data());
-          for (std::size_t lane = 0; lane != points.size(); ++lane)
-            read[lane].insert(read[lane].end(), values.data() + lane * n, values.data() + (lane + 1) * n);
-        });
-        for (std::size_t lane = 0; lane != points.size(); ++lane)
-          losses[lane] = f(std::span<const float>(read[lane]), micro_batch);
-      };
+auto objective_of(Store& store, const Distribution&, F f) {
+  return [&store, f](const lane_points<Distribution>& points, std::size_t micro_batch, std::span<double> losses) {
+    const lanes<Distribution> all(points);
+    std::vector<std::vector<float>> read(points.size());
+    store.for_each_parameter([&](const parameter& p) {
+      const std::size_t n = p.values.size();
+      std::vector<float> values(n * points.size());
+      all.read(p, 0, n, values.data());
+      for (std::size_t lane = 0; lane != points.size(); ++lane)
+        read[lane].insert(read[lane].end(), values.data() + lane * n, values.data() + (lane + 1) * n);
+    });
+    for (std::size_t lane = 0; lane != points.size(); ++lane)
+      losses[lane] = f(std::span<const float>(read[lane]), micro_batch);
+  };
 }
 
 }  // namespace zoqat::zo::testing

@@ -22,8 +22,9 @@ tensors large() {
   return t;
 }
 
-update some_update() {
-  update u{.seed = 3, .step = 11, .gain = per_group<float>::all(0.01f), .slope = {0.5f, -2.25f, 1e-3f}};
+planned_update some_update() {
+  planned_update u{
+      .seed = 3, .step = 11, .gain = per_group<float>::all(0.01f), .half_difference = {0.5f, -2.25f, 1e-3f}};
   u.gain.weight = 0.3f;
   u.gain.norm = 0;
   return u;
@@ -31,12 +32,12 @@ update some_update() {
 
 // θ ← θ − gain / q · slope · unit ⊙ u, one direction after the other.
 template <class Distribution>
-std::vector<float> expected(const Distribution& elements, const update& u, tensors store) {
+std::vector<float> expected(const Distribution& elements, const planned_update& u, tensors store) {
   store.for_each_parameter([&](const parameter& p) {
     if (u.gain[p.group] == 0) return;
-    for (std::uint32_t q = 0; q != u.slope.size(); ++q) {
+    for (std::uint32_t q = 0; q != u.half_difference.size(); ++q) {
       const auto along = elements_of(elements, {u.seed, u.step, q}, p.id, p.values.size());
-      const float scale = -(u.gain[p.group] / static_cast<float>(u.slope.size())) * u.slope[q];
+      const float scale = -(u.gain[p.group] / static_cast<float>(u.half_difference.size())) * u.half_difference[q];
       for (std::size_t i = 0; i != p.values.size(); ++i) {
         const float unit = p.unit.empty() ? 1.0f : p.unit[i / (p.values.size() / p.unit.size())];
         p.values[i] = add_product(p.values[i], scale * unit, along[i]);
@@ -50,16 +51,16 @@ std::vector<float> expected(const Distribution& elements, const update& u, tenso
 
 TEST_CASE_TEMPLATE("an update is the formula, bit for bit, for any number of threads", Distribution, gaussian,
                    gaussian_ars, rademacher, either) {
-  const update u = some_update();
+  const planned_update u = some_update();
   const auto wanted = bits_of(expected(Distribution(), u, large()));
   REQUIRE(wanted != bits_of(large().values()));
   tensors alone = large();
-  apply(Distribution(), u, alone);
+  apply(update{u, Distribution()}, alone);
   CHECK(bits_of(alone.values()) == wanted);
   for (const std::size_t threads : {1u, 2u, 3u}) {
     thread_pool pool(threads);
     tensors store = large();
-    apply(Distribution(), u, store, pool);
+    apply(update{u, Distribution()}, store, pool);
     CHECK(bits_of(store.values()) == wanted);
   }
 }
@@ -67,11 +68,11 @@ TEST_CASE_TEMPLATE("an update is the formula, bit for bit, for any number of thr
 TEST_CASE("the two kinds of `either` are the two distributions") {
   for (const bool is_gaussian : {false, true}) {
     tensors by_either = assorted(), by_type = assorted();
-    apply(either{is_gaussian}, some_update(), by_either);
+    apply(update{some_update(), either{is_gaussian}}, by_either);
     if (is_gaussian)
-      apply(gaussian(), some_update(), by_type);
+      apply(update{some_update(), gaussian()}, by_type);
     else
-      apply(rademacher(), some_update(), by_type);
+      apply(update{some_update(), rademacher()}, by_type);
     CHECK(bits_of(by_either.values()) == bits_of(by_type.values()));
   }
 }
@@ -81,14 +82,14 @@ TEST_CASE("an update by signs is the formula too, for rows of any size") {
     tensors store;
     store.add(parameter_group::weight, floats(19200, 3), rows == 0 ? std::vector<float>() : floats(rows, 8));
     store.add(parameter_group::weight, floats(19200, 4), floats(768, 9));  // of 25
-    update u = some_update();
-    u.slope.push_back(0);
+    planned_update u = some_update();
+    u.half_difference.push_back(0);
     const auto wanted = bits_of(expected(rademacher(), u, store));
     thread_pool threads(2);
     tensors chosen = store;
-    apply(rademacher(), u, store, threads);
+    apply(update{u, rademacher()}, store, threads);
     CHECK(bits_of(store.values()) == wanted);
-    apply(either{.is_gaussian = false}, u, chosen, threads);
+    apply(update{u, either{.is_gaussian = false}}, chosen, threads);
     CHECK(bits_of(chosen.values()) == wanted);
   }
 }
@@ -97,21 +98,21 @@ TEST_CASE("groups without a gain keep every bit") {
   tensors store;
   store.add(parameter_group::clipping, fragile());
   store.add(parameter_group::weight, {1, 2, 3});
-  update u = some_update();
+  planned_update u = some_update();
   u.gain.clipping = 0;
-  apply(gaussian(), u, store);
+  apply(update{u, gaussian()}, store);
   CHECK(bits_of(store[0]) == bits_of(fragile()));
   CHECK(store[1] != std::vector<float>{1, 2, 3});
 }
 
 TEST_CASE("an update without slopes, or with slopes of zero, keeps every bit") {
-  update rejected = some_update(), flat = some_update();
-  rejected.slope.clear();
-  flat.slope = {0.0f, -0.0f};
-  for (const update& u : {rejected, flat}) {
+  planned_update rejected = some_update(), flat = some_update();
+  rejected.half_difference.clear();
+  flat.half_difference = {0.0f, -0.0f};
+  for (const planned_update& u : {rejected, flat}) {
     tensors store;
     store.add(parameter_group::weight, fragile());
-    apply(gaussian(), u, store);
+    apply(update{u, gaussian()}, store);
     CHECK(bits_of(store[0]) == bits_of(fragile()));
   }
 }
@@ -120,7 +121,9 @@ TEST_CASE("a step down the slope goes down") {
   // One value, one direction: θ − gain · slope · u.
   tensors store;
   store.add(parameter_group::weight, {1.0f});
-  apply(rademacher(), {.seed = 1, .step = 0, .gain = per_group<float>::all(0.5f), .slope = {0.25f}}, store);
+  apply(update{planned_update{.seed = 1, .step = 0, .gain = per_group<float>::all(0.5f), .half_difference = {0.25f}},
+               rademacher()},
+        store);
   const float u = elements_of(rademacher(), {1, 0, 0}, 5, 1)[0];
   CHECK(store[0][0] == 1.0f - 0.125f * u);
 }
@@ -128,35 +131,35 @@ TEST_CASE("a step down the slope goes down") {
 TEST_CASE("no parameters, and none that moves") {
   tensors nothing;
   thread_pool pool(2);
-  CHECK_NOTHROW(apply(gaussian(), some_update(), nothing, pool));
+  CHECK_NOTHROW(apply(update{some_update(), gaussian()}, nothing, pool));
   tensors empty;
   empty.add(parameter_group::weight, {});
-  CHECK_NOTHROW(apply(gaussian(), some_update(), empty, pool));
+  CHECK_NOTHROW(apply(update{some_update(), gaussian()}, empty, pool));
 }
 
 TEST_CASE("updates are equal when all they say is") {
-  const update u = some_update();
+  const planned_update u = some_update();
   CHECK(u == some_update());
   for (int change = 0; change != 6; ++change) {
-    update other = u;
+    planned_update other = u;
     if (change == 0) ++other.seed;
     if (change == 1) ++other.step;
     if (change == 2) other.gain.norm = 1;
-    if (change == 3) other.slope.pop_back();
-    if (change == 4) other.agreed_power = 1;
-    if (change == 5) other.power = 1;
+    if (change == 3) other.half_difference.pop_back();
+    if (change == 4) other.signal_power = 1;
+    if (change == 5) other.total_power = 1;
     CHECK(other != u);
   }
 }
 
 TEST_CASE_TEMPLATE("compact masters move along all directions and are rounded once", Distribution, gaussian,
                    rademacher) {
-  const update u = some_update();
+  const planned_update u = some_update();
   for (const master_format format : {master_format::bf16, master_format::int8}) {
     tensors start = large();
     compact_tensors wanted(start, format);
     tensors moved = wanted.widened();
-    apply(Distribution(), u, moved);  // in fp32
+    apply(update{u, Distribution()}, moved);  // in fp32
     std::size_t i = 0;
     wanted.for_each_parameter([&](const parameter& p) {
       const std::vector<float>& values = moved[i++];
@@ -169,7 +172,7 @@ TEST_CASE_TEMPLATE("compact masters move along all directions and are rounded on
     for (const std::size_t threads : {1u, 2u, 3u}) {
       thread_pool pool(threads);
       compact_tensors store(start, format);
-      apply(Distribution(), u, store, pool);
+      apply(update{u, Distribution()}, store, pool);
       CHECK(store.widened().values() == wanted.widened().values());
     }
   }

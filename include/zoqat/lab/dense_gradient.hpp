@@ -27,7 +27,7 @@ template <parameter_store Store>
 /// out += factor[group] · u, over all parameters of the store, tensor after tensor in its order. Throws value_error
 /// unless `out` has `total_size(parameters)` elements.
 template <simd::kernels Kernels = simd::default_kernels, zo::distribution Distribution, parameter_store Store>
-void add_direction(const Distribution& elements, const zo::direction& along, const per_group<double>& factor,
+void add_direction(const Distribution& distribution, const zo::direction& along, const per_group<double>& factor,
                    Store& parameters, std::span<double> out) {
   require(out.size() == total_size(parameters), "add_direction: room for {} numbers, but the parameters have {}",
           out.size(), total_size(parameters));
@@ -36,7 +36,7 @@ void add_direction(const Distribution& elements, const zo::direction& along, con
   parameters.for_each_parameter([&](const parameter& p) {
     for (std::size_t done = 0, n; done != p.size(); done += n) {
       n = std::min(p.size() - done, u.size());
-      zo::fill_direction<Kernels>(elements, along, p, done, u.data(), n);
+      zo::fill_direction<Kernels>(distribution, along, p, done, u.data(), n);
       for (std::size_t i = 0; i != n; ++i) out[at + i] += factor[p.group] * static_cast<double>(u[i]);
       at += n;
     }
@@ -47,15 +47,15 @@ void add_direction(const Distribution& elements, const zo::direction& along, con
 /// ever makes. Parameters are measured in their units: component i is ∂L/∂(θ_i / unit). Groups that did not move get
 /// 0. Directions are those that updates go along, `of_update(elements)`. `e` is not rejected. Cost: q directions.
 template <simd::kernels Kernels = simd::default_kernels, zo::distribution Distribution, parameter_store Store>
-void dense_gradient(const Distribution& elements, const zo::estimate& e, Store& parameters, std::span<double> out) {
+void dense_gradient(const zo::estimate<Distribution>& e, Store& parameters, std::span<double> out) {
   std::ranges::fill(out, 0.0);
-  for (std::size_t i = 0; i != e.slope.size(); ++i) {
+  for (std::size_t i = 0; i != e.half_difference.size(); ++i) {
     per_group<double> factor;
     for (const parameter_group group : all_parameter_groups)
       if (e.epsilon[group] != 0)
-        factor[group] = static_cast<double>(e.slope[i]) /
-                        (static_cast<double>(e.epsilon[group]) * static_cast<double>(e.slope.size()));
-    add_direction<Kernels>(zo::of_update(elements), e.along(i), factor, parameters, out);
+        factor[group] = static_cast<double>(e.half_difference[i]) /
+                        (static_cast<double>(e.epsilon[group]) * static_cast<double>(e.half_difference.size()));
+    add_direction<Kernels>(zo::of_update(e.distribution), e.along(i), factor, parameters, out);
   }
 }
 

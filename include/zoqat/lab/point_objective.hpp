@@ -20,24 +20,24 @@ namespace zoqat::inline ZOQAT_ABI::lab {
 /// Every lane makes its direction anew. If `f.select(step)` exists it is called before the evaluations of a step.
 ///
 /// Copies have buffers of their own and only read the store, so that each thread can have one.
-template <zo::distribution Distribution, parameter_store Store, class F>
+template <parameter_store Store, class F>
   requires(std::invocable<F&, std::span<const float>> || std::invocable<F&, std::span<const float>, std::size_t>)
 class point_objective {
  public:
-  point_objective(Store& parameters, F f, Distribution elements = {})
-      : parameters_(parameters), f_(std::move(f)), elements_(elements) {
+  point_objective(Store& parameters, F f) : parameters_(parameters), f_(std::move(f)) {
     point_.resize(total_size(parameters));
   }
 
   void select(std::uint32_t step) {
     if constexpr (requires { f_.select(step); }) f_.select(step);
   }
-  void operator()(std::span<const zo::perturbation> points, std::size_t micro_batch, std::span<double> losses) {
-    for (std::size_t lane = 0; lane != points.size(); ++lane) {
+  template <zo::distribution Distribution>
+  void operator()(const zo::lane_points<Distribution>& lanes, std::size_t micro_batch, std::span<double> losses) {
+    for (std::size_t lane = 0; lane != lanes.size(); ++lane) {
       std::size_t at = 0;
       parameters_.for_each_parameter([&](const parameter& p) {
-        const float scale = points[lane].scale[p.group];
-        zo::read_perturbed(elements_, p, points[lane].along, {&scale, 1}, 0, p.size(), point_.data() + at);
+        const float scale = lanes[lane].scale[p.group];
+        zo::read_perturbed(lanes.distribution, p, lanes[lane].along, {&scale, 1}, 0, p.size(), point_.data() + at);
         at += p.size();
       });
       const std::span<const float> point(point_);
@@ -51,7 +51,6 @@ class point_objective {
  private:
   Store& parameters_;
   F f_;
-  [[no_unique_address]] Distribution elements_;
   buffer<float> point_;
 };
 

@@ -117,11 +117,11 @@ template <class Make, executor Executor>
 }
 
 /// What takes a step and an objective to an estimate: `estimator<...>`, and whatever a user writes like it.
-/// `elements` is the distribution of its directions.
+/// The estimate says what its directions are drawn from.
 template <class E, class Objective>
 concept gradient_estimator = requires(const E& e, Objective& loss) {
-  { e(std::uint32_t{}, loss) } -> std::convertible_to<zo::estimate>;
-  requires zo::distribution<std::remove_cvref_t<decltype(e.elements)>>;
+  { e(std::uint32_t{}, loss) } -> std::convertible_to<const zo::measurement&>;
+  requires zo::distribution<std::remove_cvref_t<decltype(e(std::uint32_t{}, loss).distribution)>>;
 };
 
 namespace detail {
@@ -135,8 +135,8 @@ struct estimator_sampler {
 
   bool operator()(std::uint32_t step, std::span<double> out) {
     if constexpr (requires { loss.select(step); }) loss.select(step);
-    const zo::estimate e = estimator(step, loss);
-    if (!e.rejected()) dense_gradient(estimator.elements, e, parameters, out);
+    const auto e = estimator(step, loss);
+    if (!e.rejected()) dense_gradient(e, parameters, out);
     return !e.rejected();
   }
 };

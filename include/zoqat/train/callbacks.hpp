@@ -59,7 +59,7 @@ class evaluate_every {
 class csv_metrics {
  public:
   /// The rate of an estimate's codes (zo::flipped_codes), taken after each step that `every` divides; none without.
-  using flip_rate = std::function<double(const zo::estimate&)>;
+  using flip_rate = std::function<double(const zo::measurement&)>;
 
   explicit csv_metrics(std::filesystem::path path, flip_rate flips = {}, std::uint32_t every = 1)
       : path_(std::move(path)), flips_(std::move(flips)), every_(every) {}
@@ -74,11 +74,12 @@ class csv_metrics {
     print("\n");
   }
   void after_step(const step_report& report) {
-    const zo::update& u = *report.update;
-    print("{},{},{},{},{},{},", report.step, report.estimate->loss, u.slope.empty() ? 0.0f : u.slope.front(),
-          u.agreed_power, u.power, report.estimate->spread);
-    if (reads_parameters(report)) print("{}", flips_(*report.estimate));
-    for (const parameter_group group : all_parameter_groups) print(",{}", report.estimate->epsilon[group]);
+    const zo::planned_update& u = *report.update;
+    print("{},{},{},{},{},{},", report.step, report.measured->loss,
+          u.half_difference.empty() ? 0.0f : u.half_difference.front(), u.signal_power, u.total_power,
+          report.measured->loss_stddev);
+    if (reads_parameters(report)) print("{}", flips_(*report.measured));
+    for (const parameter_group group : all_parameter_groups) print(",{}", report.measured->epsilon[group]);
     for (const parameter_group group : all_parameter_groups) print(",{}", u.gain[group]);
     print("\n");
     check(std::fflush(file_.get()) == 0);

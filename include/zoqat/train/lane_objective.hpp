@@ -6,21 +6,16 @@
 #include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/perturbation.hpp>
 
-#include <span>
-
 namespace zoqat::inline ZOQAT_ABI::train {
 
 /// What all objectives share that run the lanes of a step through a model at once: updates that wait for the next
 /// pass, and the buffers of passes.
-template <zo::distribution Distribution, executor Executor, simd::kernels Kernels>
+template <executor Executor, simd::kernels Kernels>
 class lane_objective {
  public:
-  /// The distribution of the directions that lanes are along; the estimator must have the same.
-  [[nodiscard]] Distribution elements() const { return elements_; }
-
   /// Takes over an update of the model: the next pass makes it on its way through the weights.
-  template <parameter_store Store>
-  void defer(const zo::update& u, Store& parameters) {
+  template <zo::distribution Distribution, parameter_store Store>
+  void defer(const zo::update<Distribution>& u, Store& parameters) {
     deferred_.defer(u, parameters, threads_);
   }
   /// Finishes it, for whoever looks at the weights in between.
@@ -30,20 +25,21 @@ class lane_objective {
   }
 
  protected:
-  lane_objective(Executor& threads, Distribution elements)
-      : threads_(threads), elements_(elements), deferred_(elements) {}
+  explicit lane_objective(Executor& threads) : threads_(threads) {}
 
-  using lanes_type = zo::lanes<Distribution, Kernels, zo::deferred_update<Distribution, Kernels>>;
-  [[nodiscard]] lanes_type lanes_at(std::span<const zo::perturbation> points) {
-    return lanes_type(points, elements_, &deferred_);
+  template <zo::distribution Distribution>
+  using lanes_type = zo::lanes<Distribution, Kernels, zo::deferred_update<Kernels>>;
+
+  template <zo::distribution Distribution>
+  [[nodiscard]] lanes_type<Distribution> lanes_at(const zo::lane_points<Distribution>& at) {
+    return lanes_type<Distribution>(at, &deferred_);
   }
   [[nodiscard]] Executor& threads() noexcept { return threads_; }
   [[nodiscard]] nn::workspace& work() noexcept { return work_; }
 
  private:
   Executor& threads_;
-  [[no_unique_address]] Distribution elements_;
-  zo::deferred_update<Distribution, Kernels> deferred_;
+  zo::deferred_update<Kernels> deferred_;
   nn::workspace work_;
 };
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::train {
@@ -22,23 +23,22 @@ enum class target {
   teacher,  ///< KL divergence from the full-precision model
 };
 
+struct language_model_loss_options {
+  std::size_t batch = 4;          ///< chunks per step
+  std::size_t micro_batches = 2;  ///< at most `batch`
+  target compared_with = target::teacher;
+  std::uint64_t seed = 0;  ///< of the data order
+};
+
 /// A language model's loss on a corpus as an objective: every lane of a step goes through one forward pass. A step's
 /// `batch` chunks are split into micro-batches; `select(step)` chooses them.
-template <class Model, class Teacher, zo::distribution Distribution, executor Executor,
-          simd::kernels Kernels = simd::default_kernels>
-class language_model_loss : public lane_objective<Distribution, Executor, Kernels> {
+template <class Model, class Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
+class language_model_loss : public lane_objective<Executor, Kernels> {
  public:
-  struct options {
-    std::size_t batch = 4;          ///< chunks per step
-    std::size_t micro_batches = 2;  ///< at most `batch`
-    target compared_with = target::teacher;
-    std::uint64_t seed = 0;  ///< of the data order
-    [[no_unique_address]] Distribution elements{};
-  };
-
   /// Throws value_error for an empty corpus and for micro-batches that would be empty.
-  language_model_loss(Model& model, Teacher& teacher, const eval::chunks& corpus, Executor& threads, options how)
-      : base(threads, how.elements),
+  language_model_loss(Model& model, Teacher& teacher, const eval::chunks& corpus, Executor& threads,
+                      const language_model_loss_options& how)
+      : base(threads),
         model_(model),
         teacher_(teacher),
         corpus_(corpus),
@@ -65,12 +65,13 @@ class language_model_loss : public lane_objective<Distribution, Executor, Kernel
     scores_.assign(micro_batches(), {});
   }
 
-  void operator()(std::span<const zo::perturbation> points, std::size_t micro, std::span<double> losses) {
+  template <zo::distribution Distribution>
+  void operator()(const zo::lane_points<Distribution>& at, std::size_t micro, std::span<double> losses) {
     static_cast<void>(data_.of(micro));  // refuses a micro-batch that is not there
-    const auto lanes = base::lanes_at(points);
-    const nn::forward_pass<Kernels, typename base::lanes_type, Executor> pass{lanes, base::threads(),
-                                                                              selected_[micro], base::work()};
-    std::vector<nn::token_loss> of_lane(points.size());
+    const auto lanes = base::lanes_at(at);
+    const nn::forward_pass<Kernels, std::remove_const_t<decltype(lanes)>, Executor> pass{
+        lanes, base::threads(), selected_[micro], base::work()};
+    std::vector<nn::token_loss> of_lane(at.size());
     if (target_ == target::teacher)
       nn::distillation(model_, pass, teacher_scores(micro), of_lane);
     else
@@ -79,7 +80,7 @@ class language_model_loss : public lane_objective<Distribution, Executor, Kernel
   }
 
  private:
-  using base = lane_objective<Distribution, Executor, Kernels>;
+  using base = lane_objective<Executor, Kernels>;
 
   const nn::teacher_scores& teacher_scores(std::size_t micro) {
     if (scores_[micro].probability.empty()) {
@@ -99,5 +100,22 @@ class language_model_loss : public lane_objective<Distribution, Executor, Kernel
   std::vector<nn::token_batch> selected_;
   std::vector<nn::teacher_scores> scores_;
 };
+
+/// The objective of distillation: the KL divergence from `teacher`, usually the model in full precision. The model,
+/// the teacher and the corpus must outlive it.
+template <class Model, class Teacher, executor Executor>
+[[nodiscard]] auto distillation(Model& model, Teacher& teacher, const eval::chunks& corpus, Executor& threads,
+                                language_model_loss_options how = {}) {
+  how.compared_with = target::teacher;
+  return language_model_loss<Model, Teacher, Executor>(model, teacher, corpus, threads, how);
+}
+
+/// The objective of training on a text: the cross-entropy with the next token.
+template <class Model, executor Executor>
+[[nodiscard]] auto cross_entropy(Model& model, const eval::chunks& corpus, Executor& threads,
+                                 language_model_loss_options how = {}) {
+  how.compared_with = target::text;
+  return language_model_loss<Model, Model, Executor>(model, model, corpus, threads, how);
+}
 
 }  // namespace zoqat::train

@@ -36,7 +36,7 @@ class progress_bar {
     started_ = shown_ = clock::now();
   }
   void after_step(const step_report& report) {
-    if (!report.estimate->rejected()) observe(report.estimate->loss);
+    if (!report.measured->rejected()) observe(report.measured->loss);
     const std::uint32_t done = report.step + 1;
     const auto now = clock::now();
     const bool last = done == report.steps;

@@ -27,27 +27,26 @@ enum class task_target {
   tokens,
 };
 
+struct task_loss_options {
+  std::size_t batch = 16;         ///< items per step
+  std::size_t micro_batches = 1;  ///< at most `batch`
+  task_target compared_with = task_target::candidates;
+  std::size_t part_tokens = eval::default_part_tokens;
+  std::uint64_t seed = 0;  ///< of the data order
+};
+
 /// The loss of a model on a downstream task as an objective: all lanes of a step go through the model together.
 /// `select(step)` draws the step's `batch` items, which are split into micro-batches. A micro-batch goes through the
 /// model in parts of at most `part_tokens` tokens, so that memory does not follow the batch. How many that is belongs
 /// to what makes a run, since it decides how floats are rounded.
-template <class Model, zo::distribution Distribution, executor Executor,
-          simd::kernels Kernels = simd::default_kernels>
-class task_loss : public lane_objective<Distribution, Executor, Kernels> {
+template <class Model, executor Executor, simd::kernels Kernels = simd::default_kernels>
+class task_loss : public lane_objective<Executor, Kernels> {
  public:
-  struct options {
-    std::size_t batch = 16;         ///< items per step
-    std::size_t micro_batches = 1;  ///< at most `batch`
-    task_target compared_with = task_target::candidates;
-    std::size_t part_tokens = eval::default_part_tokens;
-    std::uint64_t seed = 0;  ///< of the data order
-    [[no_unique_address]] Distribution elements{};
-  };
-
   /// `items` must outlive the objective. Throws value_error for no items, for micro-batches that would be empty, and,
   /// where candidates are compared, for an item with only one.
-  task_loss(Model& model, const std::vector<eval::encoded_item>& items, Executor& threads, options how)
-      : base(threads, how.elements),
+  task_loss(Model& model, const std::vector<eval::encoded_item>& items, Executor& threads,
+            const task_loss_options& how = {})
+      : base(threads),
         model_(model),
         items_(items),
         target_(how.compared_with),
@@ -65,18 +64,19 @@ class task_loss : public lane_objective<Distribution, Executor, Kernels> {
   /// Draws the data of a step.
   void select(std::uint32_t step) { data_.select(step); }
 
-  void operator()(std::span<const zo::perturbation> points, std::size_t micro, std::span<double> losses) {
+  template <zo::distribution Distribution>
+  void operator()(const zo::lane_points<Distribution>& at, std::size_t micro, std::span<double> losses) {
     const std::span<const std::uint32_t> items = data_.of(micro);
     const auto texts = texts_of(items);
-    const matrix<double> of_text = eval::continuation_losses<Kernels>(model_, base::lanes_at(points), texts,
-                                                                      part_tokens_, base::threads(), base::work());
+    const matrix<double> of_text = eval::continuation_losses<Kernels>(model_, base::lanes_at(at), texts, part_tokens_,
+                                                                      base::threads(), base::work());
     for (std::size_t lane = 0; lane != losses.size(); ++lane)
       losses[lane] = target_ == task_target::tokens ? token_mean(of_text.row(lane), texts)
                                                     : candidate_mean(of_text.row(lane), items);
   }
 
  private:
-  using base = lane_objective<Distribution, Executor, Kernels>;
+  using base = lane_objective<Executor, Kernels>;
   using text_list = std::vector<const eval::continuation*>;
 
   /// All candidates of the items, or the correct ones alone.

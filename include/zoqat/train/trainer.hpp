@@ -5,6 +5,7 @@
 #include <zoqat/core/executor.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/log/run_log.hpp>
+#include <zoqat/zo/optimizer.hpp>
 #include <zoqat/zo/update.hpp>
 
 #include <algorithm>
@@ -21,10 +22,15 @@ namespace zoqat::inline ZOQAT_ABI::train {
 struct step_report {
   std::uint32_t step = 0;   ///< that was made, from 0
   std::uint32_t steps = 0;  ///< of the whole run
-  const zo::estimate* estimate = nullptr;
-  const zo::update* update = nullptr;
+  const zo::measurement* measured = nullptr;
+  const zo::planned_update* update = nullptr;
   std::uint32_t rejected = 0;  ///< steps so far whose loss was not finite
 };
+
+/// What looks on while a run goes: it has at least one of the four functions.
+template <class C>
+concept callback = requires(C& c) { c.begin(0u, 0u); } || requires(C& c, const step_report& r) { c.after_step(r); } ||
+                   requires(C& c) { c.end(); } || requires(C& c) { c.stop(); };
 
 namespace detail {
 
@@ -63,34 +69,29 @@ bool looks(const C& callback, const step_report& report) {
 }
 
 /// Makes the updates of a run: in the objective's next pass where it can do that, else at once.
-template <class Objective, class Store, class Distribution, class Executor>
+template <class Objective, class Store, class Executor>
 class updater {
  public:
-  static constexpr bool defers = requires(Objective& loss, Store& store, const zo::update& u) {
-    loss.defer(u, store);
-    loss.flush(store);
-  };
-
-  updater(Objective& loss, Store& parameters, const Distribution& elements, Executor& threads)
-      : loss_(loss), parameters_(parameters), elements_(elements), threads_(threads) {}
+  updater(Objective& loss, Store& parameters, Executor& threads)
+      : loss_(loss), parameters_(parameters), threads_(threads) {}
   updater(const updater&) = delete;
   updater& operator=(const updater&) = delete;
   ~updater() { finish(); }  // also where a step throws: the masters are never left half way
 
-  void make(const zo::update& u) {
-    if constexpr (defers)
+  template <zo::distribution Distribution>
+  void make(const zo::update<Distribution>& u) {
+    if constexpr (requires { loss_.defer(u, parameters_); })
       loss_.defer(u, parameters_);
     else
-      zo::apply(elements_, u, parameters_, threads_);
+      zo::apply(u, parameters_, threads_);
   }
   void finish() {
-    if constexpr (defers) loss_.flush(parameters_);
+    if constexpr (requires { loss_.flush(parameters_); }) loss_.flush(parameters_);
   }
 
  private:
   Objective& loss_;
   Store& parameters_;
-  const Distribution& elements_;
   Executor& threads_;
 };
 
@@ -98,40 +99,35 @@ struct nothing {
   constexpr void operator()(std::uint32_t) const noexcept {}
 };
 
-template <zo::distribution Distribution, parameter_store Store, class Optimizer, executor Executor, class Each>
-std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::run_log& log,
-                     std::span<const zo::update> updates, Optimizer& optimizer, Executor& threads, Each&& each) {
+template <zo::distribution Distribution, parameter_store Store, zo::optimizer Optimizer, executor Executor,
+          class Each>
+std::uint32_t replay(const Distribution& distribution, Store& parameters, const zo::run_log& log,
+                     std::span<const zo::planned_update> updates, Optimizer& optimizer, Executor& threads,
+                     Each&& each) {
+  require(log.header().distribution == distribution.name(),
+          "{}: the log's directions are {}, but {} ones were given to replay it", log.path().native(),
+          log.header().distribution, distribution.name());
   const std::uint64_t here = zo::fingerprint(parameters);
   require(here == log.header().start,
           "{}: the log started from other parameters (fingerprint {:016x}, here {:016x}): use the model, options and "
           "instruction set it was made with",
           log.path().native(), log.header().start, here);
   std::uint32_t next = 0;
-  for (const zo::update& u : updates) {
-    zo::apply(elements, u, parameters, threads);
+  for (const zo::planned_update& u : updates) {
+    zo::apply(zo::update{u, distribution}, parameters, threads);
     optimizer.replay(u);
     each(next = u.step + 1);
   }
   return next;
 }
 
-/// Refuses an objective that was told of other micro-batches or directions than the estimator.
+/// Refuses an objective that was told of other micro-batches than the estimator.
 template <class Objective, class Estimator>
 void require_match(const Objective& loss, const Estimator& estimator) {
   if constexpr (requires { loss.micro_batches() == estimator.micro_batches; })
     require(loss.micro_batches() == estimator.micro_batches,
             "train::run: the objective has {} micro-batches, but the estimator {}", loss.micro_batches(),
             estimator.micro_batches);
-  if constexpr (requires { loss.elements().name(), estimator.elements.name(); })
-    require(std::string_view(loss.elements().name()) == estimator.elements.name(),
-            "train::run: the objective's lanes are along {} directions, but the estimator's are {}",
-            loss.elements().name(), estimator.elements.name());
-  if constexpr (requires {
-                  { loss.elements() == estimator.elements } -> std::convertible_to<bool>;
-                })
-    require(loss.elements() == estimator.elements,
-            "train::run: the objective's lanes and the estimator's are along {} directions of different settings",
-            estimator.elements.name());
 }
 
 template <class C>
@@ -143,50 +139,61 @@ inline constexpr bool is_callback = requires(C& c) { c.begin(0u, 0u); } || requi
 
 /// Applies the updates of a log that were made before, and calls `each(steps made)` after each; the optimiser gets
 /// back its state. Returns the next step. Throws value_error if the parameters are not those the log started from.
-template <zo::distribution Distribution, parameter_store Store, class Optimizer, executor Executor,
+template <zo::distribution Distribution, parameter_store Store, zo::optimizer Optimizer, executor Executor,
           std::invocable<std::uint32_t> Each = detail::nothing>
-std::uint32_t replay(const Distribution& elements, Store& parameters, const zo::run_log& log, Optimizer& optimizer,
-                     Executor& threads, Each&& each = {}) {
-  return detail::replay(elements, parameters, log, log.updates(), optimizer, threads, each);
+std::uint32_t replay(const Distribution& distribution, Store& parameters, const zo::run_log& log,
+                     Optimizer& optimizer, Executor& threads, Each&& each = {}) {
+  return detail::replay(distribution, parameters, log, log.updates(), optimizer, threads, each);
 }
 
 /// The same for the first `steps` steps of a log: the model as it was then, such as the best one of `keep_best`.
 /// Throws value_error also if the log has fewer.
-template <zo::distribution Distribution, parameter_store Store, class Optimizer, executor Executor>
-void replay_first(const Distribution& elements, Store& parameters, const zo::run_log& log, std::uint32_t steps,
+template <zo::distribution Distribution, parameter_store Store, zo::optimizer Optimizer, executor Executor>
+void replay_first(const Distribution& distribution, Store& parameters, const zo::run_log& log, std::uint32_t steps,
                   Optimizer& optimizer, Executor& threads) {
-  const std::span<const zo::update> all = log.updates();
+  const std::span<const zo::planned_update> all = log.updates();
   const std::uint32_t made = all.empty() ? 0 : all.back().step + 1;
   require(steps <= made, "{}: the first {} steps are wanted, but the log has {}", log.path().native(), steps, made);
-  const auto end = std::ranges::lower_bound(all, steps, {}, &zo::update::step);
-  detail::replay(elements, parameters, log, std::span(all.begin(), end), optimizer, threads, detail::nothing{});
+  const auto end = std::ranges::lower_bound(all, steps, {}, &zo::planned_update::step);
+  detail::replay(distribution, parameters, log, std::span(all.begin(), end), optimizer, threads, detail::nothing{});
 }
 
-/// Trains from step `first` to `steps`: selects the data, estimates, plans, applies, and calls each callback's
-/// `begin(first, steps)`, `after_step(report)`, `stop()` and `end()`, whichever it has. A step whose loss is not
-/// finite is skipped and counted. Returns the number of such steps.
+/// Which steps a run makes.
+struct run_steps {
+  std::uint32_t first = 0;  ///< 0, or where a log ends that was replayed
+  std::uint32_t steps = 0;  ///< of the whole run, those before `first` included
+};
+
+/// Trains: makes `zo::step` after `zo::step`. Selects the data, asks for the lanes, evaluates, tells, plans, moves,
+/// and calls each callback's `begin(first, steps)`, `after_step(report)`, `stop()` and `end()`, whichever it has. A
+/// step whose loss is not finite is skipped and counted. Returns the number of such steps.
 ///
 /// An objective with `defer(update, parameters)` and `flush(parameters)` makes an update on its next pass through the
 /// weights. It is flushed before a callback looks at them; one that never does, or not after every step, says so by
-/// `bool reads_parameters(report) const`. One with `micro_batches()` or `elements()` must have as many micro-batches
-/// as the estimator, and directions of the same distribution: throws value_error with both where it has not.
-template <class Estimator, class Objective, class Optimizer, parameter_store Store, executor Executor,
-          class... Callbacks>
-std::uint32_t run(Store& parameters, Objective& loss, const Estimator& estimator, Optimizer& optimizer,
-                  std::uint32_t first, std::uint32_t steps, Executor& threads, Callbacks&&... callbacks) {
-  static_assert((detail::is_callback<std::remove_reference_t<Callbacks>> && ...),
+/// `bool reads_parameters(report) const`. One with `micro_batches()` must have as many as the estimator: throws
+/// value_error with both numbers where it has not.
+template <class Difference, zo::distribution Distribution, class Shaping, class Objective, zo::optimizer Optimizer,
+          parameter_store Store, executor Executor, class... Callbacks>
+std::uint32_t run(Store& parameters, Objective& loss,
+                  const zo::estimator<Difference, Distribution, Shaping>& estimator, Optimizer& optimizer,
+                  run_steps range, Executor& threads, Callbacks&&... callbacks) {
+  static_assert(
+      zo::objective<Objective, Distribution>,
+      "train::run: the objective must be callable as loss(zo::lane_points<Distribution>, micro_batch, losses) "
+      "for the distribution of the estimator");
+  static_assert((callback<std::remove_reference_t<Callbacks>> && ...),
                 "train::run: a callback has none of begin(first, steps), after_step(report), stop() and end()");
   detail::require_match(loss, estimator);
-  (detail::call_begin(callbacks, first, steps), ...);
+  (detail::call_begin(callbacks, range.first, range.steps), ...);
   std::uint32_t rejected = 0;
-  detail::updater updates(loss, parameters, estimator.elements, threads);
-  for (std::uint32_t step = first; step < steps; ++step) {
+  detail::updater updates(loss, parameters, threads);
+  for (std::uint32_t step = range.first; step < range.steps; ++step) {
     if constexpr (requires { loss.select(step); }) loss.select(step);
-    const zo::estimate estimate = estimator(step, loss);
+    const zo::estimate<Distribution> estimate = estimator.tell(step, zo::evaluate(loss, estimator.ask(step)));
     rejected += estimate.rejected();
-    const zo::update update = optimizer.plan(estimate);
+    const zo::update<Distribution> update = zo::plan(optimizer, estimate);
     updates.make(update);
-    [[maybe_unused]] const step_report report{step, steps, &estimate, &update, rejected};
+    [[maybe_unused]] const step_report report{step, range.steps, &estimate, &update, rejected};
     if ((detail::looks(callbacks, report) || ...)) updates.finish();
     (detail::call_step(callbacks, report), ...);
     if ((detail::asks_to_stop(callbacks) || ...)) break;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -20,22 +21,25 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 /// pass reaches; `flush` brings it to the rest before anyone else looks at the masters.
 ///
 /// Memory: a byte per row of swept parameters.
-template <distribution Distribution, simd::kernels Kernels = simd::default_kernels>
+template <simd::kernels Kernels = simd::default_kernels>
 class deferred_update {
  public:
-  explicit deferred_update(Distribution elements = {}) noexcept : elements_(elements) {}
-
-  /// Takes over `u` after finishing the one before.
-  template <parameter_store Store, executor Executor>
-  void defer(const update& u, Store& parameters, Executor& threads) {
+  /// Takes over `u` after finishing the one before. Where memory runs out, `u` has moved nothing.
+  template <distribution Distribution, parameter_store Store, executor Executor>
+  void defer(const update<Distribution>& u, Store& parameters, Executor& threads) {
     flush(parameters, threads);
-    apply_if<Kernels>(elements_, u, parameters, threads, [](const parameter& p) { return p.row_size == 0; });
-    update_ = u;
-    if (u.slope.empty()) return;
+    std::function<move> next = [u](const parameter& p, std::size_t first, std::size_t n) {
+      detail::move_masters<Kernels>(u, p, first, n);
+    };
     parameters.for_each_parameter([&](const parameter& p) {
-      if (p.row_size == 0 || u.gain[p.group] == 0) return;
+      if (!waits_for(u, p)) return;
       if (waiting_.size() <= p.id) waiting_.resize(p.id + 1);
-      waiting_[p.id].assign(p.size() / p.row_size, 1);
+      waiting_[p.id].assign(p.size() / p.row_size, 0);
+    });
+    apply_if<Kernels>(u, parameters, threads, [](const parameter& p) { return p.row_size == 0; });
+    move_.swap(next);
+    parameters.for_each_parameter([&](const parameter& p) {
+      if (waits_for(u, p)) std::ranges::fill(waiting_[p.id], std::uint8_t{1});
     });
   }
 
@@ -46,8 +50,7 @@ class deferred_update {
     for (std::size_t row = 0; row != count;) {
       std::size_t end = row;
       while (end != count && waits[end]) waits[end++] = 0;
-      const std::size_t begin = (first + row) * p.row_size;
-      if (end != row) detail::move<Kernels>(elements_, update_, p, begin, (end - row) * p.row_size);
+      if (end != row) move_(p, (first + row) * p.row_size, (end - row) * p.row_size);
       row = std::max(end, row + 1);
     }
   }
@@ -66,8 +69,13 @@ class deferred_update {
   }
 
  private:
-  [[no_unique_address]] Distribution elements_;
-  update update_;
+  using move = void(const parameter& p, std::size_t first, std::size_t n);
+
+  static bool waits_for(const planned_update& u, const parameter& p) noexcept {
+    return p.row_size != 0 && u.gain[p.group] != 0 && !u.half_difference.empty();
+  }
+
+  std::function<move> move_;                        // of the update that rows wait for, whatever its distribution
   std::vector<std::vector<std::uint8_t>> waiting_;  // by id: which rows wait
 };
 

@@ -9,17 +9,17 @@
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
-/// Where a step evaluates the loss, and what slope follows along each of its q directions. `place` writes the
-/// `lanes(q)` points for q perturbations by +ε; `slopes` turns the losses there into q slopes, in units of the loss:
-/// slope / ε is the derivative along the direction.
+/// Where a step evaluates the loss, and what that says of each of its q directions. `place` writes the `lanes(q)`
+/// points for q perturbations by +ε; `half_differences` turns the losses there into q numbers in units of the loss:
+/// divided by ε, each estimates the derivative along its direction.
 template <class D>
-concept difference = std::copyable<D> && requires(const D& d, std::size_t q, std::span<const perturbation> along,
-                                                  std::span<perturbation> lanes, std::span<const double> losses,
-                                                  std::span<double> slopes) {
-  { d.lanes(q) } -> std::convertible_to<std::size_t>;
-  d.place(along, lanes);
-  d.slopes(along, losses, slopes);
-};
+concept difference = std::copyable<D> &&
+                     requires(const D& d, std::size_t q, std::span<const perturbation> along,
+                              std::span<perturbation> lanes, std::span<const double> losses, std::span<double> out) {
+                       { d.lanes(q) } -> std::convertible_to<std::size_t>;
+                       d.place(along, lanes);
+                       d.half_differences(along, losses, out);
+                     };
 
 /// Central differences: the antithetic pair (+εu, −εu) of every direction. The even terms of the loss cancel, so
 /// on a quadratic the estimate is exact in expectation at any ε, and noise common to both lanes drops out.
@@ -31,8 +31,8 @@ struct central {
       lanes[2 * i + 1] = -along[i];
     }
   }
-  static void slopes(std::span<const perturbation>, std::span<const double> losses, std::span<double> slopes) {
-    for (std::size_t i = 0; i != slopes.size(); ++i) slopes[i] = (losses[2 * i] - losses[2 * i + 1]) / 2;
+  static void half_differences(std::span<const perturbation>, std::span<const double> losses, std::span<double> out) {
+    for (std::size_t i = 0; i != out.size(); ++i) out[i] = (losses[2 * i] - losses[2 * i + 1]) / 2;
   }
 };
 

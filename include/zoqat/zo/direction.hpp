@@ -49,24 +49,24 @@ concept distribution = elementwise_distribution<D> || shaped_distribution<D>;
 
 /// Writes elements [first, first + n) of a direction in `p`, whichever way the distribution makes them.
 template <simd::kernels Kernels = simd::default_kernels, distribution Distribution>
-void fill_direction(const Distribution& elements, const direction& along, const parameter& p, std::uint64_t first,
+void fill_direction(const Distribution& distribution, const direction& along, const parameter& p, std::uint64_t first,
                     float* out, std::size_t n) noexcept {
   if constexpr (shaped_distribution<Distribution>)
-    elements.template fill<Kernels>(along, p, first, out, n);
+    distribution.template fill<Kernels>(along, p, first, out, n);
   else
-    elements.template fill<Kernels>(along.of_tensor(p.id), first, out, n);
+    distribution.template fill<Kernels>(along.of_tensor(p.id), first, out, n);
 }
 
-/// What an update is made along that was measured along `elements`: the same, unless they have an `of_update()`
+/// What an update is made along that was measured along `distribution`: the same, unless they have an `of_update()`
 /// that says otherwise.
 template <distribution Distribution>
-[[nodiscard]] constexpr auto of_update(const Distribution& elements) noexcept {
+[[nodiscard]] constexpr auto of_update(const Distribution& distribution) noexcept {
   if constexpr (requires {
-                  { elements.of_update() } -> distribution;
+                  { distribution.of_update() } -> zo::distribution;
                 })
-    return elements.of_update();
+    return distribution.of_update();
   else
-    return elements;
+    return distribution;
 }
 
 /// One that can give its elements as bits where they are all +1 or -1: where `d.gives_signs()`, `fill_signs` writes

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <numeric>
 #include <span>
+#include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
@@ -30,6 +31,23 @@ struct perturbation {
   }
 };
 
+/// Where the lanes of an evaluation are: their points, and what their directions are drawn from. An objective gets
+/// both from its caller, so that no one but the estimator ever names the distribution. A view: the points must
+/// outlive it.
+template <distribution Distribution>
+struct lane_points {
+  std::span<const perturbation> points;
+  [[no_unique_address]] Distribution distribution;
+
+  [[nodiscard]] constexpr std::size_t size() const noexcept { return points.size(); }
+  [[nodiscard]] constexpr const perturbation& operator[](std::size_t lane) const noexcept { return points[lane]; }
+  [[nodiscard]] constexpr auto begin() const noexcept { return points.begin(); }
+  [[nodiscard]] constexpr auto end() const noexcept { return points.end(); }
+  [[nodiscard]] constexpr lane_points part(std::size_t first, std::size_t count) const noexcept {
+    return {points.subspan(first, count), distribution};
+  }
+};
+
 namespace detail {
 
 /// Elements generated at a time: whole superblocks, in a part of the first level of the cache.
@@ -41,19 +59,19 @@ inline constexpr std::size_t swept_at_a_time = 3 * sign_run::superblock;
 /// Whether a direction is to be given as signs to those who read it in parts that begin at multiples of
 /// `granularity`.
 template <distribution Distribution>
-[[nodiscard]] constexpr bool serves_signs(const Distribution& elements, std::size_t granularity) noexcept {
+[[nodiscard]] constexpr bool serves_signs(const Distribution& distribution, std::size_t granularity) noexcept {
   if constexpr (sign_distribution<Distribution>)
-    return elements.gives_signs() && granularity % sign_run::granularity == 0;
+    return distribution.gives_signs() && granularity % sign_run::granularity == 0;
   else
     return false;
 }
 
 /// Elements [first, first + n) of a direction as signs, in `words`: sign_run::words_of(first, n) of them.
 template <simd::kernels Kernels, sign_distribution Distribution>
-[[nodiscard]] sign_run signs_of(const Distribution& elements, random::stream s, std::size_t first, std::size_t n,
+[[nodiscard]] sign_run signs_of(const Distribution& distribution, random::stream s, std::size_t first, std::size_t n,
                                 std::uint32_t* words) noexcept {
-  elements.template fill_signs<Kernels>(s, first / sign_run::superblock,
-                                        sign_run::words_of(first, n) / sign_run::superblock_words, words);
+  distribution.template fill_signs<Kernels>(s, first / sign_run::superblock,
+                                            sign_run::words_of(first, n) / sign_run::superblock_words, words);
   return {words, first % sign_run::superblock};
 }
 
@@ -76,9 +94,9 @@ struct chunk_of_numbers {
   alignas(alignment) std::array<float, chunk> u;
 
   template <class Distribution>
-  void fill(const Distribution& elements, const direction& along, const parameter& p, std::size_t first,
+  void fill(const Distribution& distribution, const direction& along, const parameter& p, std::size_t first,
             std::size_t n) noexcept {
-    fill_direction<Kernels>(elements, along, p, first, u.data(), n);
+    fill_direction<Kernels>(distribution, along, p, first, u.data(), n);
   }
   /// out = x + s * u for n elements, from element `at` of the chunk on.
   void add(const float* x, std::size_t at, float s, float* out, std::size_t n) const noexcept {
@@ -92,9 +110,9 @@ struct chunk_of_signs {
   sign_run u;
 
   template <class Distribution>
-  void fill(const Distribution& elements, const direction& along, const parameter& p, std::size_t first,
+  void fill(const Distribution& distribution, const direction& along, const parameter& p, std::size_t first,
             std::size_t n) noexcept {
-    u = signs_of<Kernels>(elements, along.of_tensor(p.id), first, n, words.data());
+    u = signs_of<Kernels>(distribution, along.of_tensor(p.id), first, n, words.data());
   }
   void add(const float* x, std::size_t at, float s, float* out, std::size_t n) const noexcept {
     Kernels::add_signs(x, u.from(at), s, out, n);
@@ -103,14 +121,14 @@ struct chunk_of_signs {
 
 /// The part of `perturb` for lanes that move.
 template <class Chunk, class Distribution>
-void perturb_moving(const Distribution& elements, const parameter& p, const direction& along,
+void perturb_moving(const Distribution& distribution, const parameter& p, const direction& along,
                     std::span<const float> scales, std::size_t first, std::size_t n, const float* values, float* out,
                     std::size_t stride) noexcept {
   Chunk u;
   for (std::size_t done = 0, count; done != n; done += count) {
     const std::size_t from = first + done;
     count = std::min(n - done, chunk);
-    u.fill(elements, along, p, from, count);
+    u.fill(distribution, along, p, from, count);
     for (std::size_t lane = 0; lane != scales.size(); ++lane) {
       if (scales[lane] == 0) continue;
       for_each_row_piece(p, scales[lane], from, count, [&](std::size_t at, std::size_t m, float s) {
@@ -123,8 +141,9 @@ void perturb_moving(const Distribution& elements, const parameter& p, const dire
 /// out[lane * stride + i] = values[i] + scale · unit · u[first + i], where `values` are elements [first, first + n)
 /// of `p`. The values of one lane may be overwritten.
 template <simd::kernels Kernels, distribution Distribution>
-void perturb(const Distribution& elements, const parameter& p, const direction& along, std::span<const float> scales,
-             std::size_t first, std::size_t n, const float* values, float* out, std::size_t stride) noexcept {
+void perturb(const Distribution& distribution, const parameter& p, const direction& along,
+             std::span<const float> scales, std::size_t first, std::size_t n, const float* values, float* out,
+             std::size_t stride) noexcept {
   bool moves = false;
   for (std::size_t lane = 0; lane != scales.size(); ++lane) {
     if (scales[lane] != 0)
@@ -135,11 +154,35 @@ void perturb(const Distribution& elements, const parameter& p, const direction& 
   if (!moves) return;
   if constexpr (sign_distribution<Distribution>) {
     const std::size_t row = p.unit.empty() ? 0 : p.size() / p.unit.size();
-    if (serves_signs(elements, std::gcd(first, row)))
-      return perturb_moving<chunk_of_signs<Kernels>>(elements, p, along, scales, first, n, values, out, stride);
+    if (serves_signs(distribution, std::gcd(first, row)))
+      return perturb_moving<chunk_of_signs<Kernels>>(distribution, p, along, scales, first, n, values, out, stride);
   }
-  perturb_moving<chunk_of_numbers<Kernels>>(elements, p, along, scales, first, n, values, out, stride);
+  perturb_moving<chunk_of_numbers<Kernels>>(distribution, p, along, scales, first, n, values, out, stride);
 }
+
+/// Tensors cut into pieces that are worked on independently. A piece is whole superblocks of directions, stays in a
+/// core's cache for all directions of a step, and never follows the number of threads.
+class pieces {
+ public:
+  explicit pieces(std::span<const parameter> parameters) : parameters_(parameters) {
+    for (const parameter& p : parameters) starts_.push_back(starts_.back() + (p.size() + size - 1) / size);
+  }
+  /// Calls f(which, first, n) for elements [first, first + n) of every piece. Takes no memory.
+  template <class Executor, class F>
+  void for_each(Executor&& threads, F&& f) const {
+    threads.parallel_for(starts_.back(), [&](std::size_t task) {
+      const auto which =
+          static_cast<std::size_t>(std::upper_bound(starts_.begin(), starts_.end(), task) - starts_.begin()) - 1;
+      const std::size_t first = (task - starts_[which]) * size;
+      f(which, first, std::min(size, parameters_[which].size() - first));
+    });
+  }
+
+ private:
+  static constexpr std::size_t size = 16 * chunk;
+  std::span<const parameter> parameters_;
+  std::vector<std::size_t> starts_{0};
+};
 
 /// Calls f(first, n, values) with compact masters as numbers, a chunk at a time; f may overwrite them.
 template <simd::kernels Kernels, class F>
@@ -158,12 +201,12 @@ void for_each_chunk(const parameter& p, std::size_t first, std::size_t n, F&& f)
 /// generation of the direction serves all lanes, and none is needed where all scales are zero. The masters are read,
 /// never written.
 template <simd::kernels Kernels = simd::default_kernels, distribution Distribution>
-void read_perturbed(const Distribution& elements, const parameter& p, const direction& along,
+void read_perturbed(const Distribution& distribution, const parameter& p, const direction& along,
                     std::span<const float> scales, std::size_t first, std::size_t n, float* out) noexcept {
   if (p.compact.size() == 0)
-    return detail::perturb<Kernels>(elements, p, along, scales, first, n, p.values.data() + first, out, n);
+    return detail::perturb<Kernels>(distribution, p, along, scales, first, n, p.values.data() + first, out, n);
   detail::for_each_chunk<Kernels>(p, first, n, [&](std::size_t at, std::size_t count, const float* values) {
-    detail::perturb<Kernels>(elements, p, along, scales, at, count, values, out + (at - first), n);
+    detail::perturb<Kernels>(distribution, p, along, scales, at, count, values, out + (at - first), n);
   });
 }
 
@@ -178,15 +221,14 @@ struct no_update {
 template <distribution Distribution, simd::kernels Kernels = simd::default_kernels, class Update = no_update>
 class lanes {
  public:
-  explicit lanes(std::span<const perturbation> perturbations, Distribution elements = {},
-                 Update* update = nullptr) noexcept
-      : perturbations_(perturbations), elements_(elements), update_(update) {}
+  explicit lanes(const lane_points<Distribution>& at, Update* update = nullptr) noexcept
+      : perturbations_(at.points), distribution_(at.distribution), update_(update) {}
 
   [[nodiscard]] std::size_t count() const noexcept { return perturbations_.size(); }
 
   void read(const parameter& p, std::size_t first, std::size_t n, float* out) const noexcept {
     for_each_pair(p, [&](std::size_t lane, std::span<const float> scales) {
-      read_perturbed<Kernels>(elements_, p, perturbations_[lane].along, scales, first, n, out + lane * n);
+      read_perturbed<Kernels>(distribution_, p, perturbations_[lane].along, scales, first, n, out + lane * n);
     });
   }
 
@@ -222,14 +264,14 @@ class lanes {
   void move(lane_values& values, const direction& along, const parameter& p, std::size_t at, std::size_t n,
             sweep_scratch& scratch) const {
     if constexpr (sign_distribution<Distribution>) {
-      if (detail::serves_signs(elements_, p.granularity)) {
+      if (detail::serves_signs(distribution_, p.granularity)) {
         scratch.signs.resize(sign_run::words_of(at, n));
-        values.signs = detail::signs_of<Kernels>(elements_, along.of_tensor(p.id), at, n, scratch.signs.data());
+        values.signs = detail::signs_of<Kernels>(distribution_, along.of_tensor(p.id), at, n, scratch.signs.data());
         return;
       }
     }
     scratch.direction.resize(n);
-    fill_direction<Kernels>(elements_, along, p, at, scratch.direction.data(), n);
+    fill_direction<Kernels>(distribution_, along, p, at, scratch.direction.data(), n);
     values.direction = scratch.direction.data();
   }
   /// The values from element k on, which move by scale * unit; a scale of zero leaves every bit: -0 + 0 would be +0.
@@ -253,7 +295,7 @@ class lanes {
   }
 
   std::span<const perturbation> perturbations_;
-  [[no_unique_address]] Distribution elements_;
+  [[no_unique_address]] Distribution distribution_;
   Update* update_;
 };
 

@@ -8,12 +8,13 @@
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
-/// What is done to the slopes of a step, averaged over the micro-batches and clipped, before they are an estimate:
-/// `shape(slopes, spread)`, with the spread of the losses (see `estimate::spread`). The slopes of an update are those
-/// of its estimate, so a log replays whatever was done to them.
+/// What is done to the half differences ("slopes") of a step, averaged over the micro-batches and clipped, before
+/// they are an estimate: `shape(slopes, loss_stddev)`, see `measurement::loss_stddev`. The slopes of an update are
+/// those of its estimate, so a log replays whatever was done to them.
 template <class S>
-concept slope_shaping =
-    std::copyable<S> && requires(const S& shape, std::span<float> slopes, float spread) { shape(slopes, spread); };
+concept slope_shaping = std::copyable<S> && requires(const S& shape, std::span<float> slopes, float loss_stddev) {
+  shape(slopes, loss_stddev);
+};
 
 /// Slopes stay as they were measured.
 struct as_measured {

@@ -23,9 +23,9 @@ int main() {
   parameters.add("weights", weights);
   const zo::estimator<zo::central, zo::gaussian> estimator{.directions = 4};
   const zo::sgd optimizer{.learning_rate = {.weight = 0.01f}};
+  auto objective = zo::in_place(parameters, loss);
   const double before = loss();
-  for (std::uint32_t step = 0; step != 500; ++step)
-    optimizer.step(parameters, estimator(step, zo::in_place(parameters, loss)));
+  for (std::uint32_t step = 0; step != 500; ++step) zo::step(parameters, objective, estimator, optimizer, step);
   const double after = loss();
 
   std::printf("loss %g -> %g\n", before, after);

@@ -15,11 +15,11 @@ using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 
 TEST_CASE("a slope is the loss less the mean of the others") {
-  const auto losses = [](std::span<const perturbation> lanes, std::size_t, std::span<double> of) {
+  const auto losses = [](const auto& lanes, std::size_t, std::span<double> of) {
     REQUIRE(lanes.size() == 3);
     of[0] = 10, of[1] = 13, of[2] = 1;
   };
-  CHECK(estimator<leave_one_out>{.directions = 3}(0, losses).slope == std::vector<float>{3, 7.5f, -10.5f});
+  CHECK(estimator<leave_one_out>{.directions = 3}(0, losses).half_difference == std::vector<float>{3, 7.5f, -10.5f});
   CHECK_THROWS_AS((void)estimator<leave_one_out>{}(0, [](auto, auto, std::span<double> of) { of[0] = 1; }),
                   value_error);
 }

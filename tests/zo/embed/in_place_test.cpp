@@ -2,11 +2,13 @@
 #include <zoqat/zo/embed/in_place.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <zo/problems.hpp>
 #include <zoqat/zo/estimator.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <stdexcept>
 #include <vector>
@@ -14,6 +16,8 @@
 using namespace zoqat;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
+using zoqat::testing::check_mentions;
+using zoqat::testing::message_of;
 
 namespace {
 
@@ -33,20 +37,17 @@ std::vector<perturbation> two_points() {
 TEST_CASE_TEMPLATE("the engine sees what lanes would read, point after point", Distribution, gaussian, rademacher) {
   tensors store = assorted();
   std::vector<std::vector<std::uint32_t>> seen, expected;
-  auto objective = in_place(
-      store,
-      [&] {
-        seen.push_back(bits_of(store.values()));
-        return 0;
-      },
-      Distribution());
+  auto objective = in_place(store, [&] {
+    seen.push_back(bits_of(store.values()));
+    return 0;
+  });
   std::vector<double> losses(2);
-  objective(two_points(), 0, losses);
+  objective(lane_points<Distribution>{two_points(), {}}, 0, losses);
   const auto by_lanes = objective_of(store, Distribution(), [&](std::span<const float> x, std::size_t) {
     expected.push_back(bits_of(x));
     return 0.0;
   });
-  by_lanes(two_points(), 0, losses);
+  by_lanes({two_points(), {}}, 0, losses);
   REQUIRE(seen.size() == 2);
   CHECK(seen == expected);
   CHECK(seen[0] != seen[1]);
@@ -60,7 +61,7 @@ TEST_CASE("an estimate in place is the estimate through lanes") {
                                }));
   const auto placed =
       e(5, in_place(store, [&](std::size_t m) { return sum(store.values()) * static_cast<double>(m + 1); }));
-  CHECK(placed.slope == through_lanes.slope);
+  CHECK(placed.half_difference == through_lanes.half_difference);
   CHECK(placed.loss == through_lanes.loss);
 }
 
@@ -75,7 +76,7 @@ TEST_CASE("the masters come back, bit for bit") {
     return 1.0f;
   });
   for (int round = 0; round != 3; ++round) {
-    objective(two_points(), 0, losses);
+    objective(lane_points<gaussian>{two_points(), {}}, 0, losses);
     CHECK(bits_of(store.values()) == before);
   }
   CHECK(moved);
@@ -93,7 +94,7 @@ TEST_CASE("the masters come back even when the engine throws") {
       return 0.0;
     });
     std::vector<double> losses(2);
-    CHECK_THROWS_AS(objective(two_points(), 0, losses), std::runtime_error);
+    CHECK_THROWS_AS(objective(lane_points<gaussian>{two_points(), {}}, 0, losses), std::runtime_error);
     CHECK(calls == failing);
     CHECK(bits_of(store.values()) == before);
   }
@@ -103,7 +104,7 @@ TEST_CASE("a loss that takes the micro-batch gets it") {
   tensors store = assorted();
   auto objective = in_place(store, [](std::size_t micro_batch) { return static_cast<double>(micro_batch); });
   std::vector<double> losses(2);
-  objective(two_points(), 7, losses);
+  objective(lane_points<gaussian>{two_points(), {}}, 7, losses);
   CHECK(losses == std::vector<double>{7, 7});
 }
 
@@ -112,9 +113,9 @@ TEST_CASE("masters that the engine itself changes between evaluations are the ne
   store.add(parameter_group::weight, {1, 2, 3});
   auto objective = in_place(store, [&] { return sum(store.values()); });
   std::vector<double> losses(2);
-  objective(two_points(), 0, losses);
+  objective(lane_points<gaussian>{two_points(), {}}, 0, losses);
   store[0] = {4, 5, 6};
-  objective(two_points(), 0, losses);
+  objective(lane_points<gaussian>{two_points(), {}}, 0, losses);
   CHECK(store[0] == std::vector<float>{4, 5, 6});
   CHECK(losses[0] + losses[1] == doctest::Approx(2 * (4 + 10 + 18)));
 }
@@ -130,7 +131,7 @@ TEST_CASE("an engine's buffers of fewer bits hold the nearest to each point, and
       return 0;
     });
     std::vector<double> losses(2);
-    objective(two_points(), 0, losses);
+    objective(lane_points<gaussian>{two_points(), {}}, 0, losses);
     CHECK(store.widened().values() == masters.values());
     REQUIRE(seen.size() == 2);
     CHECK(seen[0] != seen[1]);
@@ -138,9 +139,49 @@ TEST_CASE("an engine's buffers of fewer bits hold the nearest to each point, and
     objective_of(masters, gaussian(), [&](std::span<const float> x, std::size_t) {
       points.emplace_back(x.begin(), x.end());
       return 0.0;
-    })(two_points(), 0, losses);
+    })({two_points(), {}}, 0, losses);
     if (format == master_format::bf16)
       for (std::size_t i = 0; i != points[0].size(); ++i)
         if (seen[0][i] != static_cast<float>(bf16(points[0][i]))) FAIL("not the nearest");
   }
+}
+
+TEST_CASE("the masters come back and the points are the same with any number of threads") {
+  tensors store = assorted();
+  store.add(parameter_group::weight, floats(200'000, 9), floats(8, 10));  // several pieces
+  const auto before = bits_of(store.values());
+  std::vector<std::vector<std::uint32_t>> alone;
+  for (const std::size_t count : {1u, 2u, 3u}) {
+    thread_pool threads(count);
+    std::vector<std::vector<std::uint32_t>> seen;
+    auto objective = in_place(
+        store,
+        [&] {
+          seen.push_back(bits_of(store.values()));
+          return 0;
+        },
+        threads);
+    std::vector<double> losses(2);
+    objective(lane_points<rademacher>{two_points(), {}}, 0, losses);
+    CHECK(bits_of(store.values()) == before);
+    if (alone.empty()) alone = seen;
+    CHECK(seen == alone);
+  }
+}
+
+TEST_CASE("an objective that is evaluated within its own loss is refused, and the masters come back") {
+  tensors store = assorted();
+  const auto before = bits_of(store.values());
+  std::function<void()> inner = [] {};
+  auto objective = in_place(store, [&] {
+    inner();
+    return 1.0;
+  });
+  std::vector<double> losses(2), others(2);
+  inner = [&] { objective(lane_points<gaussian>{two_points(), {}}, 0, others); };
+  check_mentions(message_of<value_error>([&] {
+                   objective(lane_points<gaussian>{two_points(), {}}, 0, losses);
+                 }),
+                 "in_place", "calls it");
+  CHECK(bits_of(store.values()) == before);
 }

@@ -88,7 +88,9 @@ TEST_CASE("masters in bf16 are listed beside those in fp32, and trained") {
   CHECK_THROWS_WITH_AS(list.add("ragged", std::span(halves).first(3), parameter_group::norm, units),
                        "parameter 'ragged': 3 values do not make 2 rows, one for each unit", value_error);
   const auto before = zo::fingerprint(list);
-  zo::apply(zo::gaussian(), {.seed = 1, .gain = per_group<float>::all(0.1f), .slope = {1.0f}}, list);
+  zo::apply(zo::update{zo::planned_update{.seed = 1, .gain = per_group<float>::all(0.1f), .half_difference = {1.0f}},
+                       zo::gaussian()},
+            list);
   CHECK(zo::fingerprint(list) != before);
   CHECK(std::ranges::count(halves, bf16(1.0f)) < 1000);
 }

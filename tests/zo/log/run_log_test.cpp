@@ -41,34 +41,40 @@ void write_file(const std::filesystem::path& path, std::string_view content) {
   zoqat::testing::write_file(path, content);
 }
 
-const run_header header{
-    .seed = 0xfedcba9876543210, .start = 0x0123456789abcdef, .settings = "steps = 7\nscheme = w4a4"};
-constexpr std::size_t header_bytes = 8 + 4 + 4 + 8 + 8 + 23 + 8;
+const run_header header{.seed = 0xfedcba9876543210,
+                        .start = 0x0123456789abcdef,
+                        .settings = "steps = 7\nscheme = w4a4",
+                        .distribution = "rademacher"};
+constexpr std::size_t header_bytes = 8 + 4 + 4 + 8 + 8 + 23 + 8 + 4 + 10;
 
-update update_of(std::uint32_t step, std::size_t directions) {
-  update u{.seed = header.seed,
-           .step = step,
-           .gain = {},
-           .slope = floats(directions, step),
-           .agreed_power = 0.5f,
-           .power = 0.75f};
+planned_update update_of(std::uint32_t step, std::size_t directions) {
+  planned_update u{.seed = header.seed,
+                   .step = step,
+                   .gain = {},
+                   .half_difference = floats(directions, step),
+                   .signal_power = 0.5f,
+                   .total_power = 0.75f};
   for (const parameter_group group : all_parameter_groups)
     u.gain[group] = floats(1, step * 100 + static_cast<std::uint32_t>(group))[0];
   return u;
 }
 // Records of several lengths, one of a rejected step among them.
-std::vector<update> four_updates() { return {update_of(0, 1), update_of(1, 0), update_of(2, 3), update_of(5, 1)}; }
+std::vector<planned_update> four_updates() {
+  return {update_of(0, 1), update_of(1, 0), update_of(2, 3), update_of(5, 1)};
+}
 
-std::string write_log(const std::filesystem::path& path, const std::vector<update>& updates = four_updates()) {
+std::string write_log(const std::filesystem::path& path,
+                      const std::vector<planned_update>& updates = four_updates()) {
   run_log log = run_log::create(path, header);
-  for (const update& u : updates) log.append(u);
+  for (const planned_update& u : updates) log.append(u);
   return read_file(path);
 }
 
 // Where each record of `four_updates` ends, the header's end first.
 std::vector<std::size_t> record_ends() {
   std::vector<std::size_t> ends{header_bytes};
-  for (const update& u : four_updates()) ends.push_back(ends.back() + run_log::record_bytes(u.slope.size()));
+  for (const planned_update& u : four_updates())
+    ends.push_back(ends.back() + run_log::record_bytes(u.half_difference.size()));
   return ends;
 }
 // How many whole records there are in the first `size` bytes.
@@ -77,7 +83,7 @@ std::size_t records_within(std::size_t size) {
   for (const std::size_t end : record_ends()) whole += end != header_bytes && end <= size;
   return whole;
 }
-std::vector<update> first_updates(std::size_t n) {
+std::vector<planned_update> first_updates(std::size_t n) {
   const auto all = four_updates();
   return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n)};
 }
@@ -100,13 +106,13 @@ TEST_CASE("what was appended is read, bit for bit") {
   updates.push_back({.seed = header.seed,
                      .step = 0xffffffff,
                      .gain = {.weight = -0.0f, .norm = 1e-45f},
-                     .slope = {std::numeric_limits<float>::max(), -0.0f}});
+                     .half_difference = {std::numeric_limits<float>::max(), -0.0f}});
   write_log(path, updates);
   for (const run_log& log : {run_log::read(path), run_log::resume(path)}) {
     CHECK(log.path() == path);
     CHECK(log.header() == header);
     CHECK(log.updates() == updates);
-    CHECK(bits_of(log.updates().back().slope) == bits_of(updates.back().slope));
+    CHECK(bits_of(log.updates().back().half_difference) == bits_of(updates.back().half_difference));
   }
 }
 
@@ -125,9 +131,9 @@ TEST_CASE("a record takes the bytes it says, and the log is on disk after each s
   run_log log = run_log::create(folder / "log", header);
   std::size_t size = std::filesystem::file_size(folder / "log");
   CHECK(size == header_bytes);
-  for (const update& u : four_updates()) {
+  for (const planned_update& u : four_updates()) {
     log.append(u);
-    size += run_log::record_bytes(u.slope.size());
+    size += run_log::record_bytes(u.half_difference.size());
     CHECK(std::filesystem::file_size(folder / "log") == size);
     CHECK(run_log::read(folder / "log").updates() == log.updates());
   }
@@ -141,16 +147,18 @@ TEST_CASE("the file is what the documentation says") {
   std::string expected = "zoqatlog";
   zoqat::testing::append_value(expected, run_log::version);
   zoqat::testing::append_value(expected, std::uint32_t{23});
+  zoqat::testing::append_value(expected, std::uint32_t{10});
   zoqat::testing::append_value(expected, header.seed);
   zoqat::testing::append_value(expected, header.start);
-  expected += header.settings;
+  expected += header.settings + header.distribution;
   zoqat::testing::append_value(expected, hash_bytes(std::as_bytes(std::span(expected))));
   const std::size_t record = expected.size();
-  const update u = update_of(3, 2);
+  const planned_update u = update_of(3, 2);
   zoqat::testing::append_value(expected, u.step);
   zoqat::testing::append_value(expected, std::uint32_t{2});
   for (const parameter_group group : all_parameter_groups) zoqat::testing::append_value(expected, u.gain[group]);
-  for (const float x : {u.agreed_power, u.power, u.slope[0], u.slope[1]}) zoqat::testing::append_value(expected, x);
+  for (const float x : {u.signal_power, u.total_power, u.half_difference[0], u.half_difference[1]})
+    zoqat::testing::append_value(expected, x);
   const std::uint64_t hash = hash_bytes(std::as_bytes(std::span(expected).subspan(record)));
   zoqat::testing::append_value(expected, static_cast<std::uint32_t>(hash ^ hash >> 32));
   CHECK(bytes == expected);
@@ -170,7 +178,7 @@ TEST_CASE("create replaces what was there; resume goes on with it") {
   expected.push_back(update_of(8, 1));
   CHECK(run_log::read(folder / "log").updates() == expected);
   write_log(folder / "log", {update_of(1, 1)});
-  CHECK(run_log::read(folder / "log").updates() == std::vector<update>{update_of(1, 1)});
+  CHECK(run_log::read(folder / "log").updates() == std::vector<planned_update>{update_of(1, 1)});
 }
 
 // --- Files that are cut short or damaged ---------------------------------------------------------------------------
@@ -266,7 +274,7 @@ TEST_CASE("a damaged header is an error that says what is wrong and names the fi
     return message_of<io_error>([&] { (void)run_log::read(path); });
   };
   check_mentions(message_with(0, 'Z'), path.native(), "not a run log");
-  check_mentions(message_with(8, 9), path.native(), "version 9", "version 2 is wanted");
+  check_mentions(message_with(8, 9), path.native(), "version 9", "version 3 is wanted");
   check_mentions(message_with(15, 0x7f), path.native(), "ends within the header");
   check_mentions(message_with(12, 24), path.native(), "damaged");
   check_mentions(message_with(16, 0), path.native(), "damaged");
@@ -299,7 +307,7 @@ TEST_CASE("a log that was opened for reading takes no updates") {
 TEST_CASE("an update of another seed would not replay and is refused") {
   const temporary_folder folder;
   run_log log = run_log::create(folder / "log", header);
-  update other = update_of(0, 1);
+  planned_update other = update_of(0, 1);
   other.seed = 5;
   check_mentions(message_of<value_error>([&] { log.append(other); }), "seed 5", std::to_string(header.seed));
   CHECK(log.updates().empty());
@@ -332,7 +340,7 @@ TEST_CASE("a record that does not fit on the disk leaves the log as it was, read
   CHECK(read_file(folder / "log") == before);
   CHECK(log.updates().size() == 1);
   log.append(update_of(1, 1));
-  CHECK(run_log::read(folder / "log").updates() == std::vector<update>{update_of(0, 1), update_of(1, 1)});
+  CHECK(run_log::read(folder / "log").updates() == std::vector<planned_update>{update_of(0, 1), update_of(1, 1)});
 }
 
 // --- What a log is for ---------------------------------------------------------------------------------------------
@@ -346,8 +354,8 @@ TEST_CASE_TEMPLATE("start and log give the trained parameters, bit for bit", Dis
   {
     run_log log = run_log::create(folder / "log", {.seed = 12, .start = fingerprint(trained), .settings = ""});
     for (std::uint32_t step = 0; step != 30; ++step) {
-      const update u = optimizer.plan(e(step, objective_of(trained, Distribution(), half_square)));
-      apply(Distribution(), u, trained);
+      const planned_update u = optimizer.plan(e(step, objective_of(trained, Distribution(), half_square)));
+      apply(update{u, Distribution()}, trained);
       log.append(u);
     }
   }
@@ -355,22 +363,22 @@ TEST_CASE_TEMPLATE("start and log give the trained parameters, bit for bit", Dis
   const run_log log = run_log::read(folder / "log");
   REQUIRE(log.header().start == fingerprint(replayed));
   thread_pool threads(3);
-  for (const update& u : log.updates()) apply(Distribution(), u, replayed, threads);
+  for (const planned_update& u : log.updates()) apply(update{u, Distribution()}, replayed, threads);
   CHECK(bits_of(replayed.values()) == bits_of(trained.values()));
   CHECK(bits_of(replayed.values()) != bits_of(assorted().values()));
 }
 
 TEST_CASE("a run that was cut off and resumed ends where the whole run ends, whatever the optimiser remembers") {
   const temporary_folder folder;
-  const balanced_scales scales{.epsilon = per_group<float>::all(1e-2f), .elevation = 0.1, .loss = 1};
+  const balanced_scales scales{.epsilon = per_group<float>::all(1e-2f), .loss_increase = 0.1, .loss = 1};
   const estimator<> e{.epsilon = scales.epsilon, .micro_batches = 2, .seed = 12};
   const auto train = [&](tensors& store, run_log& log, auto& optimizer, std::uint32_t first, std::uint32_t last) {
     const auto noisy = [](std::span<const float> x, std::size_t m) {
       return half_square(x, m) + (m == 0 ? 3.0 : -2.0) * double{x[0]};
     };
     for (std::uint32_t step = first; step != last; ++step) {
-      const update u = optimizer.plan(e(step, objective_of(store, gaussian(), noisy)));
-      apply(gaussian(), u, store);
+      const planned_update u = optimizer.plan(e(step, objective_of(store, gaussian(), noisy)));
+      apply(update{u, gaussian()}, store);
       log.append(u);
     }
   };
@@ -390,8 +398,8 @@ TEST_CASE("a run that was cut off and resumed ends where the whole run ends, wha
   run_log log = run_log::resume(folder / "part");
   REQUIRE(log.updates().size() == 34);
   auto optimizer = fresh;
-  for (const update& u : log.updates()) {
-    apply(gaussian(), u, resumed);
+  for (const planned_update& u : log.updates()) {
+    apply(update{u, gaussian()}, resumed);
     optimizer.replay(u);
   }
   train(resumed, log, optimizer, 34, 60);

@@ -22,31 +22,33 @@ using zoqat::testing::message_of;
 
 namespace {
 
-estimate measured(std::vector<float> slope, float agreed_power, float power, std::uint32_t step = 0) {
+measurement measured(std::vector<float> slope, float agreed_power, float power, std::uint32_t step = 0) {
   return {.seed = 1,
           .step = step,
           .epsilon = {},
-          .slope = std::move(slope),
+          .half_difference = std::move(slope),
           .loss = 1,
-          .agreed_power = agreed_power,
-          .power = power};
+          .signal_power = agreed_power,
+          .total_power = power};
 }
 
-balanced_scales two_scales() { return {.epsilon = {.weight = 0.5f, .norm = 0.25f}, .elevation = 0.25, .loss = 10}; }
+balanced_scales two_scales() {
+  return {.epsilon = {.weight = 0.5f, .norm = 0.25f}, .loss_increase = 0.25, .loss = 10};
+}
 
 }  // namespace
 
 // --- The gauge -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("a gauge that has seen nothing makes no claim") {
-  const signal_gauge gauge;
+  const signal_to_noise_tracker gauge;
   CHECK(gauge.rms() == 0);
   CHECK(gauge.fraction() > 0);
   CHECK(gauge.fraction() <= 1);
 }
 
 TEST_CASE("the root mean square is that of all slopes at first, and of the last hundred or so later") {
-  signal_gauge gauge;
+  signal_to_noise_tracker gauge;
   gauge.observe(0, 4);
   CHECK(gauge.rms() == doctest::Approx(2));
   gauge.observe(0, 8);
@@ -60,7 +62,7 @@ TEST_CASE("the root mean square is that of all slopes at first, and of the last 
 }
 
 TEST_CASE("the fraction follows what the micro-batches agree on, within bounds") {
-  signal_gauge signal, half, noise, opposed;
+  signal_to_noise_tracker signal, half, noise, opposed;
   for (int i = 0; i != 500; ++i) {
     signal.observe(2, 2);
     half.observe(1, 2);
@@ -78,45 +80,46 @@ TEST_CASE("the fraction follows what the micro-batches agree on, within bounds")
 // --- Steps ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a gain is the way to the bottom of the parabola, times trust, schedule and signal, times epsilon") {
-  parabolic<linear_decay> optimizer{.scales = two_scales(), .trust = 0.5, .reach = 1e9, .schedule = {.steps = 8}};
-  for (int i = 0; i != 50; ++i) optimizer.gauge.observe(3, 4);
-  signal_gauge gauge = optimizer.gauge;
+  parabolic<linear_decay> optimizer{
+      .scales = two_scales(), .step_fraction = 0.5, .max_step_ratio = 1e9, .schedule = {.steps = 8}};
+  for (int i = 0; i != 50; ++i) optimizer.tracker.observe(3, 4);
+  signal_to_noise_tracker gauge = optimizer.tracker;
   gauge.observe(4, 4);
-  const update u = optimizer.plan(measured({2, -1}, 4, 4, 2));
+  const planned_update u = optimizer.plan(measured({2, -1}, 4, 4, 2));
   const double factor = 0.5 * (1 - 2.0 / 8) * gauge.fraction() / (2 * 0.25);
   CHECK(u.gain.weight == doctest::Approx(factor * 0.5).epsilon(1e-6));
   CHECK(u.gain.norm == doctest::Approx(factor * 0.25).epsilon(1e-6));
   CHECK(u.gain.smoothing == 0);
-  CHECK(u.slope == std::vector<float>{2, -1});
+  CHECK(u.half_difference == std::vector<float>{2, -1});
   CHECK(u.seed == 1);
   CHECK(u.step == 2);
-  CHECK(optimizer.gauge.rms() == gauge.rms());
+  CHECK(optimizer.tracker.rms() == gauge.rms());
 }
 
 TEST_CASE("slopes are bounded by what is usual, and steps by their reach") {
-  parabolic<constant> optimizer{.scales = two_scales(), .outlier = 3, .reach = 1e9};
-  for (int i = 0; i != 500; ++i) optimizer.gauge.observe(1, 1);
+  parabolic<constant> optimizer{.scales = two_scales(), .clip_rms = 3, .max_step_ratio = 1e9};
+  for (int i = 0; i != 500; ++i) optimizer.tracker.observe(1, 1);
   parabolic<constant> short_of = optimizer;
-  const update u = optimizer.plan(measured({1, 50, -50}, 1, 1));
-  CHECK(u.slope[0] == 1);
-  CHECK(u.slope[1] == doctest::Approx(3).epsilon(1e-3));
-  CHECK(u.slope[2] == -u.slope[1]);
+  const planned_update u = optimizer.plan(measured({1, 50, -50}, 1, 1));
+  CHECK(u.half_difference[0] == 1);
+  CHECK(u.half_difference[1] == doctest::Approx(3).epsilon(1e-3));
+  CHECK(u.half_difference[2] == -u.half_difference[1]);
 
-  short_of.reach = 0.125;
-  const update near = short_of.plan(measured({1, 50, -50}, 1, 1));
-  for (const float slope : near.slope)  // gain · slope against ε
+  short_of.max_step_ratio = 0.125;
+  const planned_update near = short_of.plan(measured({1, 50, -50}, 1, 1));
+  for (const float slope : near.half_difference)  // gain · slope against ε
     CHECK(std::abs(near.gain.weight * slope) <= 0.125f * 0.5f * 1.0001f);
-  CHECK(std::abs(near.gain.weight * near.slope[1]) == doctest::Approx(0.125 * 0.5).epsilon(1e-4));
+  CHECK(std::abs(near.gain.weight * near.half_difference[1]) == doctest::Approx(0.125 * 0.5).epsilon(1e-4));
 }
 
 TEST_CASE("a rejected estimate leads to an empty update and leaves no mark on the gauge") {
   parabolic<constant> optimizer{.scales = two_scales()};
   (void)optimizer.plan(measured({1}, 1, 1));
-  const double before = optimizer.gauge.rms();
-  const update u = optimizer.plan(measured({}, 0, 0));
-  CHECK(u.slope.empty());
+  const double before = optimizer.tracker.rms();
+  const planned_update u = optimizer.plan(measured({}, 0, 0));
+  CHECK(u.half_difference.empty());
   optimizer.replay(u);
-  CHECK(optimizer.gauge.rms() == before);
+  CHECK(optimizer.tracker.rms() == before);
 }
 
 TEST_CASE("the replay of updates brings the gauge to where the plans left it") {
@@ -125,8 +128,8 @@ TEST_CASE("the replay of updates brings the gauge to where the plans left it") {
   for (std::uint32_t step = 0; step != 150; ++step) {
     const float power = draw.uniform();
     replaying.replay(planning.plan(measured({draw.uniform()}, power * draw.uniform(), power, step)));
-    REQUIRE(replaying.gauge.rms() == planning.gauge.rms());
-    REQUIRE(replaying.gauge.fraction() == planning.gauge.fraction());
+    REQUIRE(replaying.tracker.rms() == planning.tracker.rms());
+    REQUIRE(replaying.tracker.fraction() == planning.tracker.fraction());
   }
 }
 
@@ -141,12 +144,12 @@ TEST_CASE_TEMPLATE("it goes to the bottom of a bowl whose groups differ a thousa
   bowl f = three_curvatures();
   f.base = 0.01;
   f.t = {1, -1, 0.5, 2, 0, 1, 0.1, 1, -1};
-  const auto loss = objective_of(store, Distribution(), f);
+  auto loss = objective_of(store, Distribution(), f);
   const double at_start = f(store.values(), 0);
-  const auto scales = balance(store, loss, patient());
+  const auto scales = balance(store, loss, Distribution(), patient());
   const estimator<central, Distribution> e{.epsilon = scales.epsilon, .directions = 2, .seed = 9};
   parabolic<linear_decay> optimizer{.scales = scales, .schedule = {.steps = 1500}};
-  for (std::uint32_t step = 0; step != 1500; ++step) apply(Distribution(), optimizer.plan(e(step, loss)), store);
+  for (std::uint32_t step = 0; step != 1500; ++step) apply(plan(optimizer, e(step, loss)), store);
   CHECK(at_start > 3);
   CHECK(f(store.values(), 0) < 0.01 + 1e-3 * at_start);
 }

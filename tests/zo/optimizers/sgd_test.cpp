@@ -15,30 +15,30 @@ using namespace zoqat::zo::testing;
 
 namespace {
 
-estimate some_estimate() {
+measurement some_estimate() {
   return {.seed = 7,
           .step = 25,
           .epsilon = {.weight = 0.5f, .smoothing = 0.25f, .norm = 0},
-          .slope = {1, -2},
+          .half_difference = {1, -2},
           .loss = 3,
-          .agreed_power = 4,
-          .power = 5};
+          .signal_power = 4,
+          .total_power = 5};
 }
 
 }  // namespace
 
 TEST_CASE("a gain is learning rate times schedule over epsilon; what did not move has none") {
   const sgd<linear_decay> optimizer{{.weight = 0.1f, .smoothing = 0.3f, .norm = 9}, {.steps = 100}};
-  const update u = optimizer.plan(some_estimate());
+  const planned_update u = optimizer.plan(some_estimate());
   CHECK(u.gain.weight == 0.1f * 0.75f / 0.5f);
   CHECK(u.gain.smoothing == 0.3f * 0.75f / 0.25f);
   CHECK(u.gain.norm == 0);
   CHECK(u.gain.clipping == 0);
   CHECK(u.seed == 7);
   CHECK(u.step == 25);
-  CHECK(u.slope == std::vector<float>{1, -2});
-  CHECK(u.agreed_power == 4);
-  CHECK(u.power == 5);
+  CHECK(u.half_difference == std::vector<float>{1, -2});
+  CHECK(u.signal_power == 4);
+  CHECK(u.total_power == 5);
 }
 
 TEST_CASE("what is frozen or over has no gain") {
@@ -50,23 +50,20 @@ TEST_CASE("what is frozen or over has no gain") {
 }
 
 TEST_CASE("a rejected estimate leads to an empty update") {
-  estimate rejected = some_estimate();
-  rejected.slope.clear();
-  CHECK(sgd<>{{.weight = 1}}.plan(rejected).slope.empty());
+  measurement rejected = some_estimate();
+  rejected.half_difference.clear();
+  CHECK(sgd<>{{.weight = 1}}.plan(rejected).half_difference.empty());
 }
 
-TEST_CASE("a step is the plan, applied; a replay brings nothing back") {
+TEST_CASE("an update goes along what its estimate was measured along; a replay brings nothing back") {
   const sgd<> optimizer{per_group<float>::all(1e-3f)};
+  const estimate<rademacher> along_signs{some_estimate()};
   tensors stepped = assorted(), planned = assorted();
-  optimizer.step(stepped, some_estimate(), rademacher());
+  apply(plan(optimizer, along_signs), stepped);
   optimizer.replay(optimizer.plan(some_estimate()));
-  apply(rademacher(), optimizer.plan(some_estimate()), planned);
+  apply(update{optimizer.plan(some_estimate()), rademacher()}, planned);
   CHECK(bits_of(stepped.values()) == bits_of(planned.values()));
   CHECK(bits_of(stepped.values()) != bits_of(assorted().values()));
-  tensors by_default = assorted(), by_name = assorted();
-  optimizer.step(by_default, some_estimate());
-  optimizer.step(by_name, some_estimate(), gaussian());
-  CHECK(by_default.values() == by_name.values());
 }
 
 TEST_CASE("the schedule is deduced") {
@@ -87,6 +84,6 @@ TEST_CASE("gradient descent without gradients goes down") {
   const estimator<> e{.epsilon = {.weight = 0.01f}};
   const sgd<linear_decay> optimizer{{.weight = 0.1f}, {.steps = 400}};
   for (std::uint32_t step = 0; step != 400; ++step)
-    optimizer.step(store, e(step, objective_of(store, gaussian(), loss)));
+    apply(plan(optimizer, e(step, objective_of(store, gaussian(), loss))), store);
   CHECK(loss(store[0], 0) < 1e-3 * 15);
 }

@@ -48,7 +48,7 @@ TEST_CASE("codes that differ between the lanes are counted, those of tensors wit
 
 TEST_CASE("an estimate's codes are those of all its directions") {
   tensors store = even_weights(1000);
-  const estimate e{.seed = 1, .step = 2, .epsilon = {.weight = 0.1f}, .slope = {1, 2, 3}};
+  const measurement e{.seed = 1, .step = 2, .epsilon = {.weight = 0.1f}, .half_difference = {1, 2, 3}};
   code_flips sum;
   for (std::uint32_t i = 0; i != 3; ++i)
     sum.flipped += flipped_codes(gaussian(), perturbation{{1, 2, i}, e.epsilon}, store).flipped;
@@ -56,7 +56,7 @@ TEST_CASE("an estimate's codes are those of all its directions") {
   CHECK(found.flipped == sum.flipped);
   CHECK(found.flipped > 0);
   CHECK(found.codes == 3000);
-  CHECK(flipped_codes(gaussian(), estimate{.epsilon = {}, .slope = {}}, store).codes == 0);
+  CHECK(flipped_codes(gaussian(), measurement{.epsilon = {}, .half_difference = {}}, store).codes == 0);
 }
 
 TEST_CASE("for weights anywhere in their cells the rate is E min(1, 2ε|u|/Δ)") {

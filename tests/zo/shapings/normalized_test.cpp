@@ -29,10 +29,11 @@ TEST_CASE("an estimate that is normalized is the same for a loss of any scale") 
   const estimator<forward, rademacher> plain{.directions = 8};
   const estimator<forward, rademacher, normalized> e{.directions = 8};
   const auto of = [&](const auto& how, const linear& f) { return how(2, objective_of(store, rademacher(), f)); };
-  const estimate raw = of(plain, small), one = of(e, small), other = of(e, large);
-  CHECK(other.spread == doctest::Approx(1024 * one.spread).epsilon(1e-6));
+  const auto raw = of(plain, small), one = of(e, small), other = of(e, large);
+  CHECK(other.loss_stddev == doctest::Approx(1024 * one.loss_stddev).epsilon(1e-6));
   for (std::size_t i = 0; i != 8; ++i) {
-    CHECK(one.slope[i] == doctest::Approx(1e-3 * double{raw.slope[i]} / double{raw.spread}).epsilon(1e-6));
-    CHECK(other.slope[i] == doctest::Approx(one.slope[i]).epsilon(1e-6));
+    CHECK(one.half_difference[i] ==
+          doctest::Approx(1e-3 * double{raw.half_difference[i]} / double{raw.loss_stddev}).epsilon(1e-6));
+    CHECK(other.half_difference[i] == doctest::Approx(one.half_difference[i]).epsilon(1e-6));
   }
 }

@@ -15,11 +15,11 @@ using namespace zoqat::zo::testing;
 
 TEST_CASE("losses are those of the objective less the variate's, on the same lanes and data") {
   std::vector<perturbation> seen;
-  auto loss = [&](std::span<const perturbation> lanes, std::size_t m, std::span<double> losses) {
+  auto loss = [&](const auto& lanes, std::size_t m, std::span<double> losses) {
     seen.assign(lanes.begin(), lanes.end());
     for (std::size_t i = 0; i != losses.size(); ++i) losses[i] = 10.0 * static_cast<double>(i + m);
   };
-  auto other = [&](std::span<const perturbation> lanes, std::size_t m, std::span<double> losses) {
+  auto other = [&](const auto& lanes, std::size_t m, std::span<double> losses) {
     REQUIRE(lanes.size() == seen.size());
     for (std::size_t i = 0; i != losses.size(); ++i) {
       CHECK(lanes[i].along == seen[i].along);
@@ -28,9 +28,9 @@ TEST_CASE("losses are those of the objective less the variate's, on the same lan
     }
   };
   control_variate both(loss, other, 2, 100);
-  const estimate e = estimator<>{.micro_batches = 2}(1, both);
+  const auto e = estimator<>{.micro_batches = 2}(1, both);
   // Losses 100, 108 and 104, 112: slopes of −4.
-  CHECK(e.slope == std::vector<float>{-4});
+  CHECK(e.half_difference == std::vector<float>{-4});
   CHECK(e.loss == 106);
 }
 
@@ -46,5 +46,5 @@ TEST_CASE("noise that both objectives have drops out") {
   control_variate both(loss, other);
   const estimator<> e{};
   const auto clean = e(3, objective_of(store, gaussian(), g));
-  CHECK(e(3, both).slope[0] == doctest::Approx(clean.slope[0] / 2).epsilon(1e-3));
+  CHECK(e(3, both).half_difference[0] == doctest::Approx(clean.half_difference[0] / 2).epsilon(1e-3));
 }

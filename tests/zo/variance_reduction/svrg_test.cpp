@@ -60,7 +60,7 @@ TEST_CASE("the parts of an estimate add up to the gradient, with an error of the
   auto method = some_svrg();
   auto of_anchor = f.loss(there, 0);
   REQUIRE(method.anchor(0, of_anchor));
-  CHECK(method.at_anchor.slope.size() == 4000);
+  CHECK(method.at_anchor.half_difference.size() == 4000);
   const auto anchored = gradient_of(method.at_anchor, there, gaussian());
 
   gradient_moments corrections, plain;
@@ -69,7 +69,7 @@ TEST_CASE("the parts of an estimate add up to the gradient, with an error of the
     const auto parts = method(step, loss, anchor);
     corrections.add(gradient_of(parts[0], here, gaussian()));
     plain.add(gradient_of(method.of_step(step, loss), here, gaussian()));
-    CHECK(parts[1].slope == method.at_anchor.slope);
+    CHECK(parts[1].half_difference == method.at_anchor.half_difference);
   }
   // The difference of the gradients is h (w − w̃) on every batch: (d + 2) times its square remains.
   const auto at_w = f.gradient(here[0]), at_anchor = f.gradient(there[0]);
@@ -90,16 +90,16 @@ TEST_CASE("a step without an anchor, or along its directions, is an error; a fai
   auto loss = f.loss(store, 0);
   CHECK_THROWS_AS((void)method(0, loss, loss), value_error);
   REQUIRE(method.anchor(0, loss));
-  const auto kept = method.at_anchor.slope;
-  auto failing = [](std::span<const perturbation>, std::size_t, std::span<double> losses) {
+  const auto kept = method.at_anchor.half_difference;
+  auto failing = [](const auto&, std::size_t, std::span<double> losses) {
     for (double& x : losses) x = std::numeric_limits<double>::quiet_NaN();
   };
   CHECK_FALSE(method.anchor(1, failing));
-  CHECK(method.at_anchor.slope == kept);
+  CHECK(method.at_anchor.half_difference == kept);
   CHECK(method(1, failing, loss)[0].rejected());
   // Both see the same: no difference, and the level of the loss is that of the anchor.
   const auto parts = method(2, loss, loss);
-  CHECK(parts[0].slope == std::vector<float>{0});
+  CHECK(parts[0].half_difference == std::vector<float>{0});
   CHECK(parts[0].loss == doctest::Approx(method.at_anchor.loss).epsilon(1e-12));
   method.of_step.seed = method.of_anchor.seed;
   zoqat::testing::check_mentions(zoqat::testing::message_of<value_error>([&] { (void)method.anchor(3, loss); }),

@@ -19,8 +19,8 @@ struct forward {
     lanes[0] = {along[0].along, {}};
     std::ranges::copy(along, lanes.begin() + 1);
   }
-  static void slopes(std::span<const perturbation>, std::span<const double> losses, std::span<double> slopes) {
-    for (std::size_t i = 0; i != slopes.size(); ++i) slopes[i] = losses[i + 1] - losses[0];
+  static void half_differences(std::span<const perturbation>, std::span<const double> losses, std::span<double> out) {
+    for (std::size_t i = 0; i != out.size(); ++i) out[i] = losses[i + 1] - losses[0];
   }
 };
 

@@ -24,11 +24,11 @@ struct leave_one_out {
     std::ranges::copy(along, lanes.begin());
   }
   /// Throws value_error for a single direction, which no other can be compared with.
-  static void slopes(std::span<const perturbation>, std::span<const double> losses, std::span<double> slopes) {
+  static void half_differences(std::span<const perturbation>, std::span<const double> losses, std::span<double> out) {
     require(losses.size() > 1, "leave_one_out: {} direction; there must be at least 2", losses.size());
     const auto n = static_cast<double>(losses.size());
     const double mean = std::accumulate(losses.begin(), losses.end(), 0.0) / n;
-    for (std::size_t i = 0; i != slopes.size(); ++i) slopes[i] = (losses[i] - mean) * (n / (n - 1));
+    for (std::size_t i = 0; i != out.size(); ++i) out[i] = (losses[i] - mean) * (n / (n - 1));
   }
 };
 

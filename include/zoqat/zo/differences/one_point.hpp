@@ -17,8 +17,8 @@ struct one_point {
   static void place(std::span<const perturbation> along, std::span<perturbation> lanes) {
     std::ranges::copy(along, lanes.begin());
   }
-  static void slopes(std::span<const perturbation>, std::span<const double> losses, std::span<double> slopes) {
-    std::ranges::copy(losses, slopes.begin());
+  static void half_differences(std::span<const perturbation>, std::span<const double> losses, std::span<double> out) {
+    std::ranges::copy(losses, out.begin());
   }
 };
 

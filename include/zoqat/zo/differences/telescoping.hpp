@@ -39,14 +39,15 @@ struct telescoping {
       put(along[i], std::ldexp(1.0f, -static_cast<int>(n) - 1), pair.subspan(4));
     }
   }
-  void slopes(std::span<const perturbation> along, std::span<const double> losses, std::span<double> slopes) const {
-    for (std::size_t i = 0; i != slopes.size(); ++i) {
+  void half_differences(std::span<const perturbation> along, std::span<const double> losses,
+                        std::span<double> out) const {
+    for (std::size_t i = 0; i != out.size(); ++i) {
       const std::uint32_t n = drawn(along[i].along);
       const auto of = [&](std::size_t pair) {
         const double* const at = losses.data() + lanes_per_direction * i + 2 * pair;
         return (at[0] - at[1]) / 2;
       };
-      slopes[i] = of(0) + std::ldexp(2 * of(2) - of(1), static_cast<int>(n)) / probability(n);
+      out[i] = of(0) + std::ldexp(2 * of(2) - of(1), static_cast<int>(n)) / probability(n);
     }
   }
 

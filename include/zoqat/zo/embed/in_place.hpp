@@ -2,6 +2,9 @@
 #pragma once
 
 #include <zoqat/core/aligned.hpp>
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/executor.hpp>
+#include <zoqat/params/master_copy.hpp>
 #include <zoqat/params/masters.hpp>
 #include <zoqat/simd/default_kernels.hpp>
 #include <zoqat/zo/estimator.hpp>
@@ -12,113 +15,119 @@
 #include <cstdint>
 #include <span>
 #include <utility>
+#include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// The objective of an engine that reads its own buffers: writes each lane's point into the buffers, calls `loss()`
 /// or `loss(micro_batch)`, and puts the masters back, bit by bit, even when `loss` throws. Adding and subtracting εu
-/// does not (MeZO's weights drift by it), so this keeps a copy of the trainable tensors for the time of an
-/// evaluation; an engine that can read through `zo::lanes` instead needs none.
+/// does not (MeZO's weights drift by it), so this keeps a copy of the trainable tensors; an engine that can read
+/// through `zo::lanes` instead needs none.
 ///
 /// Buffers of fewer bits hold a point as well as they can: the nearest number to each element. An ε that is to show
 /// in bf16 must be about 2⁻⁸ of the weights or more.
-template <distribution Distribution, parameter_store Store, class Loss>
+///
+/// Memory: the bytes of the trainable masters once more. Cost of a call: a copy of the masters, a sweep over them for
+/// each lane, and a copy back, on all threads of the executor. Throws value_error when it is called from within its
+/// own loss: the copy it would take there is of moved masters.
+template <parameter_store Store, class Loss, executor Executor>
   requires(std::invocable<Loss&> || std::invocable<Loss&, std::size_t>)
 class in_place_objective {
  public:
-  in_place_objective(Store& parameters, Loss loss, Distribution elements)
-      : parameters_(parameters), loss_(std::move(loss)), elements_(elements) {}
+  in_place_objective(Store& parameters, Loss loss, Executor threads)
+      : parameters_(parameters), loss_(std::move(loss)), threads_(std::forward<Executor>(threads)) {}
 
-  void operator()(std::span<const perturbation> points, std::size_t micro_batch, std::span<double> losses) {
-    const restore_on_exit masters(parameters_, backup_);
-    for (std::size_t i = 0; i != points.size(); ++i) {
-      masters.for_each([&](const parameter& master, const parameter& buffer) { move(points[i], master, buffer); });
-      if constexpr (std::invocable<Loss&, std::size_t>)
-        losses[i] = static_cast<double>(loss_(micro_batch));
-      else
-        losses[i] = static_cast<double>(loss_());
+  template <distribution Distribution>
+  void operator()(const lane_points<Distribution>& at, std::size_t micro_batch, std::span<double> losses) {
+    const restore_on_exit restored(*this);
+    for (std::size_t lane = 0; lane != at.size(); ++lane) {
+      pieces_.for_each(threads_, [&](std::size_t i, std::size_t first, std::size_t n) {
+        write_point(at.distribution, at[lane], masters_[i], buffers_[i], first, n);
+      });
+      losses[lane] = evaluate(micro_batch);
     }
   }
 
  private:
   using kernels = simd::default_kernels;
 
-  struct copies {
-    buffer<float> values;
-    buffer<bf16> halves;
-    buffer<std::uint8_t> codes;
-
-    void clear() {
-      values.clear();
-      halves.clear();
-      codes.clear();
-    }
-    void append(const parameter& p) {
-      values.insert(values.end(), p.values.begin(), p.values.end());
-      halves.insert(halves.end(), p.compact.halves.begin(), p.compact.halves.end());
-      codes.insert(codes.end(), p.compact.codes.begin(), p.compact.codes.end());
-    }
-  };
-
+  /// Saves the masters, and puts them back at the end of its life.
   class restore_on_exit {
    public:
-    restore_on_exit(Store& parameters, copies& backup) : parameters_(parameters), backup_(backup) {
-      backup_.clear();
-      parameters_.for_each_parameter([&](const parameter& p) { backup_.append(p); });
+    explicit restore_on_exit(in_place_objective& objective) : objective_(objective) {
+      require(!objective.busy_,
+              "in_place: the loss evaluates the objective that calls it; the masters are moved then");
+      objective.save();
+      objective.busy_ = true;
     }
     restore_on_exit(const restore_on_exit&) = delete;
     restore_on_exit& operator=(const restore_on_exit&) = delete;
     ~restore_on_exit() {
-      for_each([](const parameter& master, const parameter& buffer) {
-        std::ranges::copy(master.values, buffer.values.begin());
-        std::ranges::copy(master.compact.halves, buffer.compact.halves.begin());
-        std::ranges::copy(master.compact.codes, buffer.compact.codes.begin());
-      });
-    }
-    /// Calls f(master, buffer): the parameter as it was, and as the engine reads it.
-    template <class F>
-    void for_each(F&& f) const {
-      std::size_t values = 0, halves = 0, codes = 0;
-      const auto next = [](auto& copy, std::size_t& at, std::size_t n) {
-        const std::span all(copy);
-        return all.subspan(std::exchange(at, at + n), n);
-      };
-      parameters_.for_each_parameter([&](const parameter& p) {
-        parameter master = p;
-        master.values = next(backup_.values, values, p.values.size());
-        master.compact.halves = next(backup_.halves, halves, p.compact.halves.size());
-        master.compact.codes = next(backup_.codes, codes, p.compact.codes.size());
-        f(master, p);
+      objective_.busy_ = false;
+      objective_.pieces_.for_each(objective_.threads_, [&](std::size_t i, std::size_t first, std::size_t n) {
+        master_copy::copy(objective_.masters_[i], objective_.buffers_[i], first, n);
       });
     }
 
    private:
-    Store& parameters_;
-    copies& backup_;
+    in_place_objective& objective_;
   };
 
-  /// Writes a parameter at a point into the engine's buffer.
-  void move(const perturbation& point, const parameter& master, const parameter& buffer) const {
+  void save() {
+    buffers_.clear();
+    masters_.clear();
+    std::size_t bytes = 0;
+    parameters_.for_each_parameter([&](const parameter& p) {
+      buffers_.push_back(p);
+      bytes += master_copy::bytes(p);
+    });
+    copy_.resize(bytes);
+    std::byte* room = copy_.data();
+    for (const parameter& p : buffers_) {
+      masters_.push_back(master_copy::rebased(p, room));
+      room += master_copy::bytes(p);
+    }
+    pieces_ = detail::pieces(buffers_);
+    pieces_.for_each(threads_, [&](std::size_t i, std::size_t first, std::size_t n) {
+      master_copy::copy(buffers_[i], masters_[i], first, n);
+    });
+  }
+  double evaluate(std::size_t micro_batch) {
+    if constexpr (std::invocable<Loss&, std::size_t>)
+      return static_cast<double>(loss_(micro_batch));
+    else
+      return static_cast<double>(loss_());
+  }
+
+  /// Writes elements [first, first + n) of a parameter at a point into the engine's buffer.
+  template <distribution Distribution>
+  static void write_point(const Distribution& distribution, const perturbation& point, const parameter& master,
+                          const parameter& buffer, std::size_t first, std::size_t n) {
     const float scale = point.scale[master.group];
     if (master.compact.size() == 0)
-      return read_perturbed<kernels>(elements_, master, point.along, {&scale, 1}, 0, master.size(),
-                                     buffer.values.data());
-    detail::for_each_chunk<kernels>(master, 0, master.size(), [&](std::size_t at, std::size_t n, float* values) {
-      detail::perturb<kernels>(elements_, master, point.along, {&scale, 1}, at, n, values, values, n);
-      round_masters<kernels>(buffer, at, n, values);
+      return read_perturbed<kernels>(distribution, master, point.along, {&scale, 1}, first, n,
+                                     buffer.values.data() + first);
+    detail::for_each_chunk<kernels>(master, first, n, [&](std::size_t at, std::size_t count, float* values) {
+      detail::perturb<kernels>(distribution, master, point.along, {&scale, 1}, at, count, values, values, count);
+      round_masters<kernels>(buffer, at, count, values);
     });
   }
 
   Store& parameters_;
   Loss loss_;
-  [[no_unique_address]] Distribution elements_;
-  copies backup_;
+  Executor threads_;                          // a reference, or an executor without state
+  std::vector<parameter> buffers_, masters_;  // as the engine reads them; as they were
+  detail::pieces pieces_{{}};
+  buffer<std::byte> copy_;
+  bool busy_ = false;
 };
 
-/// `zo::in_place(parameters, [&] { return engine.loss(batch); })`.
-template <parameter_store Store, class Loss, distribution Distribution = gaussian>
-[[nodiscard]] auto in_place(Store& parameters, Loss loss, const Distribution& elements = {}) {
-  return in_place_objective<Distribution, Store, Loss>(parameters, std::move(loss), elements);
+/// `zo::in_place(parameters, [&] { return engine.loss(batch); }, threads)`. What directions are drawn from comes with
+/// the lanes, from the estimator.
+template <parameter_store Store, class Loss, class Executor = sequential>
+  requires executor<std::remove_cvref_t<Executor>>
+[[nodiscard]] auto in_place(Store& parameters, Loss loss, Executor&& threads = {}) {
+  return in_place_objective<Store, Loss, Executor>(parameters, std::move(loss), std::forward<Executor>(threads));
 }
 
 }  // namespace zoqat::zo

@@ -47,6 +47,8 @@ struct run_header {
   std::uint64_t seed = 0;   ///< of the directions
   std::uint64_t start = 0;  ///< `fingerprint` of the parameters before the first step
   std::string settings{};   ///< whatever the trainer needs to make the start again; free text
+  /// What directions are drawn from, by its `name()`: updates along others are another run.
+  std::string distribution{};
   friend bool operator==(const run_header&, const run_header&) = default;
 };
 
@@ -55,11 +57,14 @@ struct run_header {
 /// checksum and dropped.
 ///
 /// Little-endian, without padding:
-///   header  "zoqatlog", u32 version, u32 length of the settings, u64 seed, u64 start, settings, u64 hash
-///   record  u32 step, u32 q, f32 gain of each parameter group, f32 agreed power, f32 power, q × f32 slope, u32 hash
+///   header  "zoqatlog", u32 version, u32 length of the settings, u32 length of the distribution's name, u64 seed,
+///           u64 start, settings, name, u64 hash
+///   record  u32 step, u32 q, f32 gain of each parameter group, f32 signal power, f32 total power, q × f32 half
+///   difference, u32 hash
 class run_log {
  public:
-  static constexpr std::uint32_t version = 2;  ///< 1: fingerprints of parameters alone
+  /// 1: fingerprints of parameters alone; 2: without the distribution. Both are refused.
+  static constexpr std::uint32_t version = 3;
 
   /// Starts a log; replaces a file of that name. Throws io_error.
   [[nodiscard]] static run_log create(const std::filesystem::path& path, run_header header) {
@@ -108,7 +113,7 @@ class run_log {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   [[nodiscard]] const run_header& header() const noexcept { return header_; }
   /// The updates so far, in order.
-  [[nodiscard]] const std::vector<update>& updates() const noexcept { return updates_; }
+  [[nodiscard]] const std::vector<planned_update>& updates() const noexcept { return updates_; }
   /// Bytes of one record.
   [[nodiscard]] static constexpr std::size_t record_bytes(std::size_t directions) noexcept {
     return sizeof(std::uint32_t) * (5 + parameter_groups + directions);
@@ -116,16 +121,16 @@ class run_log {
 
   /// Appends an update in one write, so that a crash of the program loses nothing. Throws value_error for an update
   /// of another seed, which would not replay, and io_error, after which the log is as long as it was.
-  void append(const update& u) {
+  void append(const planned_update& u) {
     require(u.seed == header_.seed, "{}: an update of seed {} in a run log of seed {}", path_.native(), u.seed,
             header_.seed);
     std::vector<std::byte> record;
     put(record, u.step);
-    put(record, static_cast<std::uint32_t>(u.slope.size()));
+    put(record, static_cast<std::uint32_t>(u.half_difference.size()));
     for (const parameter_group group : all_parameter_groups) put(record, u.gain[group]);
-    put(record, u.agreed_power);
-    put(record, u.power);
-    for (const float slope : u.slope) put(record, slope);
+    put(record, u.signal_power);
+    put(record, u.total_power);
+    for (const float value : u.half_difference) put(record, value);
     put(record, checksum(record));
     write(record);
     updates_.push_back(u);
@@ -160,10 +165,13 @@ class run_log {
     put(bytes, magic);
     put(bytes, version);
     put(bytes, static_cast<std::uint32_t>(header_.settings.size()));
+    put(bytes, static_cast<std::uint32_t>(header_.distribution.size()));
     put(bytes, header_.seed);
     put(bytes, header_.start);
-    const auto settings = std::as_bytes(std::span(header_.settings));
-    bytes.insert(bytes.end(), settings.begin(), settings.end());
+    for (const std::string* text : {&header_.settings, &header_.distribution}) {
+      const auto characters = std::as_bytes(std::span(*text));
+      bytes.insert(bytes.end(), characters.begin(), characters.end());
+    }
     put(bytes, hash_bytes(bytes));
     return bytes;
   }
@@ -171,37 +179,39 @@ class run_log {
   void parse(std::span<const std::byte> all) {
     std::span<const std::byte> rest = all;
     std::array<char, 8> found{};
-    std::uint32_t number = 0, length = 0;
+    std::uint32_t number = 0, length = 0, name_length = 0;
     require<io_error>(take(rest, found) && found == magic, "{}: not a run log", path_.native());
     require<io_error>(take(rest, number) && number == version, "{}: run log of version {}, but version {} is wanted",
                       path_.native(), number, version);
-    const bool whole =
-        take(rest, length) && take(rest, header_.seed) && take(rest, header_.start) && rest.size() >= length;
+    const bool whole = take(rest, length) && take(rest, name_length) && take(rest, header_.seed) &&
+                       take(rest, header_.start) && rest.size() >= std::size_t{length} + name_length;
     require<io_error>(whole, "{}: the file ends within the header of the run log", path_.native());
-    header_.settings.assign(reinterpret_cast<const char*>(rest.data()), length);
-    rest = rest.subspan(length);
+    const auto* const text = reinterpret_cast<const char*>(rest.data());
+    header_.settings.assign(text, length);
+    header_.distribution.assign(text + length, name_length);
+    rest = rest.subspan(std::size_t{length} + name_length);
     const auto hashed = all.first(all.size() - rest.size());
     std::uint64_t hash = 0;
     require<io_error>(take(rest, hash) && hash == hash_bytes(hashed), "{}: the header of the run log is damaged",
                       path_.native());
     intact_ = all.size() - rest.size();
-    for (update u; take_record(rest, u); intact_ = all.size() - rest.size()) updates_.push_back(std::move(u));
+    for (planned_update u; take_record(rest, u); intact_ = all.size() - rest.size()) updates_.push_back(std::move(u));
     for (std::size_t at = intact_ + 1; at < all.size() && !goes_on_; ++at) {
-      update later;
+      planned_update later;
       goes_on_ = take_record(rest = all.subspan(at), later);
     }
   }
-  bool take_record(std::span<const std::byte>& rest, update& u) const {
+  bool take_record(std::span<const std::byte>& rest, planned_update& u) const {
     const std::span<const std::byte> start = rest;
     std::uint32_t directions = 0, sum = 0;
-    u = {.seed = header_.seed, .step = 0, .gain = {}, .slope = {}};
+    u = {.seed = header_.seed, .step = 0, .gain = {}, .half_difference = {}};
     if (!take(rest, u.step) || !take(rest, directions)) return false;
     for (const parameter_group group : all_parameter_groups)
       if (!take(rest, u.gain[group])) return false;
-    if (!take(rest, u.agreed_power) || !take(rest, u.power)) return false;
+    if (!take(rest, u.signal_power) || !take(rest, u.total_power)) return false;
     if (directions > rest.size() / sizeof(float)) return false;
-    u.slope.resize(directions);
-    for (float& slope : u.slope) take(rest, slope);
+    u.half_difference.resize(directions);
+    for (float& value : u.half_difference) take(rest, value);
     const auto record = start.first(start.size() - rest.size());
     return take(rest, sum) && sum == checksum(record);
   }
@@ -216,7 +226,8 @@ class run_log {
     while (!bytes.empty()) {
       const ssize_t written = ::write(file_, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) undo_write();
+      if (written == 0) errno = ENOSPC;  // no error and no progress: trying again could go on for ever
+      if (written <= 0) undo_write();
       bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
     intact_ += size;
@@ -234,7 +245,7 @@ class run_log {
 
   std::filesystem::path path_;
   run_header header_;
-  std::vector<update> updates_;
+  std::vector<planned_update> updates_;
   std::size_t intact_ = 0;  ///< bytes before the first incomplete record
   bool goes_on_ = false;    ///< a whole record follows the first incomplete one
   int file_ = -1;

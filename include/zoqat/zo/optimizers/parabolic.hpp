@@ -2,10 +2,9 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
-#include <zoqat/zo/estimate.hpp>
+#include <zoqat/zo/optimizer.hpp>
 #include <zoqat/zo/optimizers/schedule.hpp>
 #include <zoqat/zo/scales/balance.hpp>
-#include <zoqat/zo/update.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -13,61 +12,68 @@
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
-/// How much of the measured slopes' power is signal, as running means over about a hundred steps. What the
+/// Tracks how much of the measured power is signal, as running means over about a hundred steps. What the
 /// micro-batches of a step agree on is signal; the rest is noise of the data and of rounding, and a step in
 /// proportion to it is a random walk.
-class signal_gauge {
+class signal_to_noise_tracker {
  public:
-  void observe(float agreed_power, float power) noexcept {
+  void observe(float signal_power, float total_power) noexcept {
     ++steps_;
     const double weight = std::max(0.01, 1.0 / static_cast<double>(steps_));
-    agreed_ += (static_cast<double>(agreed_power) - agreed_) * weight;
-    power_ += (static_cast<double>(power) - power_) * weight;
+    signal_ += (static_cast<double>(signal_power) - signal_) * weight;
+    total_ += (static_cast<double>(total_power) - total_) * weight;
   }
   /// In [0.1, 1], and at most 0.3 while fewer than twenty steps were seen, when the ratio is itself mostly noise.
   [[nodiscard]] double fraction() const noexcept {
     constexpr double least = 0.1, most_at_first = 0.3;
     const double most = steps_ < 20 ? most_at_first : 1.0;
-    return power_ > 0 ? std::clamp(agreed_ / power_, least, most) : most;
+    return total_ > 0 ? std::clamp(signal_ / total_, least, most) : most;
   }
-  /// Root mean square of the slopes; 0 before anything was seen.
-  [[nodiscard]] double rms() const noexcept { return std::sqrt(power_); }
+  /// Root mean square of the half differences; 0 before anything was seen.
+  [[nodiscard]] double rms() const noexcept { return std::sqrt(total_); }
 
  private:
   std::uint64_t steps_ = 0;
-  double agreed_ = 0, power_ = 0;
+  double signal_ = 0, total_ = 0;
 };
 
 /// The step to the bottom of the parabola through the points of an antithetic pair: along v = Σ ε_k u_k the loss
-/// rises by slope · t + elevation · t², so the best t is −slope / (2 · elevation). A fraction `trust` of it, times
-/// the schedule and the part of the slope that is signal, is taken. Free of units: balanced ε and the measured
-/// elevation take the place of a learning rate for each group.
+/// rises by half difference · t + loss increase · t², so the best t is −half difference / (2 · loss increase). A
+/// fraction of it, times the schedule and the part of the power that is signal, is taken. Free of units: balanced ε
+/// and the measured increase take the place of a learning rate for each group.
 template <schedule Schedule = linear_decay>
 struct parabolic {
   balanced_scales scales;
-  double trust = 0.6;
-  double outlier = 3;   ///< slopes are bounded at this many times their root mean square
-  double reach = 0.25;  ///< no step goes further than this many times the perturbation that measured it
+  double step_fraction = 0.6;    ///< part of the way to the bottom that is taken
+  double clip_rms = 3;           ///< half differences are bounded at this many times their root mean square
+  double max_step_ratio = 0.25;  ///< no step goes further than this many times the perturbation that measured it
   Schedule schedule{};
-  signal_gauge gauge{};
+  signal_to_noise_tracker tracker{};
 
-  /// The update an estimate leads to, and its mark on the gauge.
-  [[nodiscard]] update plan(const estimate& e) {
-    update u = update::along(e);
-    if (e.rejected()) return u;
-    require(scales.elevation > 0, "parabolic: no group moves; `scales` is what zo::balance measures");
+  /// Plans from a measurement and notes its powers. Throws value_error for scales at which the loss does not rise:
+  /// there is no bottom to go to.
+  [[nodiscard]] planned_update plan(const measurement& m) {
+    planned_update u = planned_update::along(m);
+    if (m.rejected()) return u;
+    require(scales.loss_increase > 0,
+            "parabolic: moving all groups changes the loss by {}, but it must rise; `scales` is what zo::balance "
+            "measures, and its `at_bound` says which epsilon it had to stop at",
+            scales.loss_increase);
     replay(u);
-    const double factor = trust * schedule(e.step) * gauge.fraction() / (2 * scales.elevation);
-    const auto bound = static_cast<float>(std::min(outlier * gauge.rms(), factor > 0 ? reach / factor : 0.0));
-    for (float& slope : u.slope) slope = std::clamp(slope, -bound, bound);
+    const double factor = step_fraction * schedule(m.step) * tracker.fraction() / (2 * scales.loss_increase);
+    const auto bound =
+        static_cast<float>(std::min(clip_rms * tracker.rms(), factor > 0 ? max_step_ratio / factor : 0.0));
+    for (float& half_difference : u.half_difference) half_difference = std::clamp(half_difference, -bound, bound);
     for (const parameter_group group : all_parameter_groups)
       u.gain[group] = static_cast<float>(factor * static_cast<double>(scales.epsilon[group]));
     return u;
   }
-  /// Brings the gauge to where it was after an update that is in a log.
-  void replay(const update& u) noexcept {
-    if (!u.slope.empty()) gauge.observe(u.agreed_power, u.power);
+  /// Brings the tracker to where it was after an update that is in a log.
+  void replay(const planned_update& u) noexcept {
+    if (!u.half_difference.empty()) tracker.observe(u.signal_power, u.total_power);
   }
 };
+
+static_assert(optimizer<parabolic<>>);
 
 }  // namespace zoqat::zo

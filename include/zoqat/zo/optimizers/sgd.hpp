@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/zo/estimate.hpp>
+#include <zoqat/zo/optimizer.hpp>
 #include <zoqat/zo/optimizers/schedule.hpp>
-#include <zoqat/zo/update.hpp>
-
-#include <utility>
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
@@ -15,24 +12,20 @@ struct sgd {
   per_group<float> learning_rate;
   Schedule schedule{};
 
-  /// The update an estimate leads to. Empty for a rejected estimate.
-  [[nodiscard]] update plan(const estimate& e) const {
-    update u = update::along(e);
-    const auto factor = static_cast<float>(schedule(e.step));
+  [[nodiscard]] planned_update plan(const measurement& m) const {
+    planned_update u = planned_update::along(m);
+    const auto factor = static_cast<float>(schedule(m.step));
     for (const parameter_group group : all_parameter_groups)
-      if (e.epsilon[group] > 0) u.gain[group] = learning_rate[group] * factor / e.epsilon[group];
+      if (m.epsilon[group] > 0) u.gain[group] = learning_rate[group] * factor / m.epsilon[group];
     return u;
   }
-  /// Nothing to bring back: there is no state.
-  void replay(const update&) const noexcept {}
-  /// Plans and applies.
-  template <parameter_store Store, distribution Distribution = gaussian>
-  void step(Store& parameters, const estimate& e, const Distribution& elements = {}) const {
-    apply(elements, plan(e), parameters);
-  }
+  /// There is nothing to bring back.
+  void replay(const planned_update&) const noexcept {}
 };
 
 template <class... Options>
 sgd(per_group<float>, Options...) -> sgd<Options...>;
+
+static_assert(optimizer<sgd<>>);
 
 }  // namespace zoqat::zo

@@ -32,7 +32,8 @@ struct code_flips {
 /// grid that is fitted to the perturbed weights, or moved by smoothing, is another in its last bits. Cost: one
 /// generation of the direction and one reading of the masters; `pair.scale` of zero counts a group's codes only.
 template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store>
-[[nodiscard]] code_flips flipped_codes(const Distribution& elements, const perturbation& pair, Store& parameters) {
+[[nodiscard]] code_flips flipped_codes(const Distribution& distribution, const perturbation& pair,
+                                       Store& parameters) {
   constexpr std::size_t at_a_time = 4096;
   code_flips result;
   buffer<float> lanes(2 * at_a_time);
@@ -41,7 +42,7 @@ template <simd::kernels Kernels = simd::default_kernels, distribution Distributi
     const std::array scales{pair.scale[p.group], -pair.scale[p.group]};
     for (std::size_t first = 0, n; first != p.size(); first += n) {
       n = std::min(at_a_time, p.size() - first);
-      read_perturbed<Kernels>(elements, p, pair.along, scales, first, n, lanes.data());
+      read_perturbed<Kernels>(distribution, p, pair.along, scales, first, n, lanes.data());
       for (std::size_t i = 0; i != n; ++i) {
         const float per_unit = 1.0f / p.unit[(first + i) / (p.size() / p.unit.size())];
         result.flipped += round_half_even(lanes[i] * per_unit) != round_half_even(lanes[n + i] * per_unit);
@@ -54,10 +55,10 @@ template <simd::kernels Kernels = simd::default_kernels, distribution Distributi
 
 /// The same over all directions of an estimate, at the masters as they are now.
 template <simd::kernels Kernels = simd::default_kernels, distribution Distribution, parameter_store Store>
-[[nodiscard]] code_flips flipped_codes(const Distribution& elements, const estimate& e, Store& parameters) {
+[[nodiscard]] code_flips flipped_codes(const Distribution& distribution, const measurement& e, Store& parameters) {
   code_flips total;
-  for (std::size_t i = 0; i != e.slope.size(); ++i) {
-    const code_flips one = flipped_codes<Kernels>(elements, perturbation{e.along(i), e.epsilon}, parameters);
+  for (std::size_t i = 0; i != e.half_difference.size(); ++i) {
+    const code_flips one = flipped_codes<Kernels>(distribution, perturbation{e.along(i), e.epsilon}, parameters);
     total.flipped += one.flipped;
     total.codes += one.codes;
   }

@@ -17,8 +17,8 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 struct normalized {
   float magnitude = 1e-3f;  ///< in units of the loss
 
-  void operator()(std::span<float> slopes, float spread) const noexcept {
-    for (float& slope : slopes) slope = spread > 0 ? magnitude * (slope / spread) : 0.0f;
+  void operator()(std::span<float> slopes, float loss_stddev) const noexcept {
+    for (float& slope : slopes) slope = loss_stddev > 0 ? magnitude * (slope / loss_stddev) : 0.0f;
   }
 };
 

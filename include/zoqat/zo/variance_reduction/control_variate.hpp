@@ -17,13 +17,15 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 ///
 /// `level` is added to all losses, and to no slope: with coefficient times the mean of `other` there, estimates
 /// report a loss like that of `loss`. Refers to both objectives. Cost: both.
-template <objective Loss, objective Variate>
+template <class Loss, class Variate>
 class control_variate {
  public:
   control_variate(Loss& loss, Variate& other, double coefficient = 1, double level = 0)
       : loss_(loss), other_(other), coefficient_(coefficient), level_(level) {}
 
-  void operator()(std::span<const perturbation> lanes, std::size_t micro_batch, std::span<double> losses) {
+  template <distribution Distribution>
+    requires objective<Loss, Distribution> && objective<Variate, Distribution>
+  void operator()(const lane_points<Distribution>& lanes, std::size_t micro_batch, std::span<double> losses) {
     of_other_.resize(lanes.size());
     loss_(lanes, micro_batch, losses);
     other_(lanes, micro_batch, std::span(of_other_));

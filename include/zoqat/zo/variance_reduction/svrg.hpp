@@ -24,14 +24,15 @@ template <class Estimator>
 struct svrg {
   Estimator of_anchor;  ///< many directions, on many micro-batches; its seed must not be that of the steps
   Estimator of_step;
-  estimate at_anchor{};
+  using estimate_type = typename Estimator::estimate_type;
+  estimate_type at_anchor{};
 
   /// Measures ĝ(w̃). Returns whether there is one: a loss that is not finite leaves what was there before.
-  template <objective Anchor>
+  template <class Anchor>
   bool anchor(std::uint32_t step, Anchor& loss) {
     require(of_anchor.seed != of_step.seed, "svrg: the anchor and the steps both go along directions of seed {}",
             of_step.seed);
-    estimate measured = of_anchor(step, loss);
+    estimate_type measured = of_anchor(step, loss);
     if (measured.rejected()) return false;
     at_anchor = std::move(measured);
     return true;
@@ -39,8 +40,8 @@ struct svrg {
   /// The two parts of the estimate at w: the difference of both points, and ĝ(w̃) named by its own directions. An
   /// optimiser without state plans an update for each. The first part is rejected where a loss is not finite; the
   /// second must then not be applied either. Throws value_error where there is no anchor.
-  template <objective Loss, objective Anchor>
-  [[nodiscard]] std::array<estimate, 2> operator()(std::uint32_t step, Loss& loss, Anchor& anchor) const {
+  template <class Loss, class Anchor>
+  [[nodiscard]] std::array<estimate_type, 2> operator()(std::uint32_t step, Loss& loss, Anchor& anchor) const {
     require(!at_anchor.rejected(), "svrg: there is no anchor; call anchor() first");
     return {of_step(step, control_variate(loss, anchor, 1, at_anchor.loss)), at_anchor};
   }

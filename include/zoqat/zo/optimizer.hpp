@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/zo/estimate.hpp>
+#include <zoqat/zo/update.hpp>
+
+#include <concepts>
+
+namespace zoqat::inline ZOQAT_ABI::zo {
+
+/// What turns a measurement into a move: `plan(m)` returns how far the step goes along its directions, a rejected
+/// measurement giving a move that leaves everything alone, and notes whatever the optimizer remembers; `replay(u)`
+/// brings that memory to where it was after a move that is in a run log.
+template <class O>
+concept optimizer = requires(O& o, const measurement& m, const planned_update& u) {
+  { o.plan(m) } -> std::same_as<planned_update>;
+  o.replay(u);
+};
+
+/// The update that an optimizer makes of an estimate, along the directions that the estimate was measured along.
+template <optimizer Optimizer, distribution Distribution>
+[[nodiscard]] update<Distribution> plan(Optimizer& optimizer, const estimate<Distribution>& e) {
+  return {optimizer.plan(e), e.distribution};
+}
+
+}  // namespace zoqat::zo
