@@ -273,8 +273,6 @@ struct reference {
     x = a * cos - b * sin;
     y = a * sin + b * cos;
   }
-
- private:
   /// The words of superblocks [superblock, superblock + count) of a run of either generator, row after row.
   template <class Run>
   static void copy_words(const Run& run, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
