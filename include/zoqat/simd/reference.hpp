@@ -175,8 +175,8 @@ struct reference {
   }
   template <int ActivationBits, int WeightBits>
   static void gemm(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
-                   const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
-                   matrix_view<float> c, upcoming = {}) noexcept {
+                   const std::uint8_t* panels, const column_dequantization& columns, const float* bias,
+                   bool accumulate, matrix_view<float> c, prefetch_hint = {}) noexcept {
     const auto k = static_cast<std::int64_t>(a.cols());
     for (std::size_t m = 0; m != c.rows(); ++m)
       for (std::size_t j = 0; j != c.cols(); ++j) {
