@@ -16,9 +16,9 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 /// So few tokens on a lane that reading the weights is all the work of a product: no panel pays for itself.
 inline constexpr std::size_t few_tokens = 4;
 
-/// The input of a set of linear layers that read the same site, made ready once for all of them: smoothed with each
-/// lane's s and δ (eq. 4) and, if the scheme quantizes activations, quantized token by token. It lives in the pass's
-/// workspace: the next one takes its place.
+/// The input of all linear layers that read one site, such as q, k and v. It is smoothed with the s and δ of each
+/// lane (eq. 4) and, if the scheme quantizes activations, quantized token by token, once for all of these layers. It
+/// lives in the workspace of the pass, so it is valid until the next linear_input of the same pass is made.
 template <class Scheme>
 class linear_input {
   input_buffers& work_;

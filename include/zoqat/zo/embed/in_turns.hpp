@@ -13,11 +13,10 @@
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
-/// An objective that is given a few lanes at a time, however many a step has: the activations of a pass take the
-/// memory of so many lanes, and steps of many directions no more than one pair. What lanes share, such as the
-/// unpacking of frozen weights, is done once for each turn. Losses are those of all lanes at once, where lanes do not
-/// influence each other. Everything else that a trainer asks an objective for is asked of `loss`, which must outlive
-/// this.
+/// Evaluates the lanes of a step in batches, to bound the memory of activations: with two lanes at a time, a step of
+/// many directions takes no more memory than one antithetic pair. Work that lanes share, such as the unpacking of
+/// frozen weights, is repeated for each batch. The losses equal those of a single call, since lanes do not influence
+/// each other. All other requests of a trainer are passed on to `loss`, which must outlive this object.
 template <class Loss>
 class in_turns {
  public:

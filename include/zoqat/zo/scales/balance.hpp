@@ -15,8 +15,8 @@
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
-/// What perturbations of a chosen size cost: ε for each group such that moving all groups raises the loss by
-/// `elevation`, (L⁺ + L⁻) / 2 − L⁰, to which each adds the same.
+/// Perturbation scales ε, one for each group, chosen so that each group contributes equally to the total increase of
+/// the loss, (L⁺ + L⁻) / 2 − L⁰, which is `elevation`.
 struct balanced_scales {
   per_group<float> epsilon;      ///< 0 for groups without parameters
   double elevation = 0;          ///< of all groups together
