@@ -13,6 +13,7 @@
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/core/numeric.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/core/running_moments.hpp>
 #include <zoqat/core/sign_run.hpp>
 #include <zoqat/core/version.hpp>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/zo/difference.hpp>
 #include <zoqat/zo/estimate.hpp>
 #include <zoqat/zo/perturbation.hpp>
@@ -42,8 +43,8 @@ struct estimator {
   /// parameter.
   template <objective Objective>
   [[nodiscard]] estimate operator()(std::uint32_t step, Objective&& loss) const {
-    require(directions > 0 && micro_batches > 0,
-            "estimator: {} directions on {} micro-batches; both must be at least 1", directions, micro_batches);
+    require(directions > 0 && micro_batches > 0, "estimator: {} on {}; both must be at least 1",
+            plural(directions, "direction"), plural(micro_batches, "micro-batch"));
     std::vector<perturbation> along(directions), lanes(difference.lanes(directions));
     for (std::uint32_t i = 0; i != directions; ++i) along[i] = {{seed, step, i}, epsilon};
     difference.place(along, lanes);
