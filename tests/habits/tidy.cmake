@@ -13,5 +13,6 @@ execute_process(
   COMMAND ${CLANG_TIDY} --quiet --config-file=${CONFIG} ${SOURCE} -- -std=c++20 ${INCLUDE} ${DEFINE}
   RESULT_VARIABLE result OUTPUT_VARIABLE messages ERROR_VARIABLE errors)
 if(NOT result EQUAL 0)
-  message(FATAL_ERROR "tidy:\n${messages}\n${errors}")
+  message("${messages}\n${errors}")
+  message(FATAL_ERROR "tidy: mend what is listed above; .clang-tidy lists the checks")
 endif()

@@ -29,11 +29,15 @@ struct plural {
 
 }  // namespace zoqat
 
+namespace fmt {
+
 template <class N>
-struct fmt::formatter<zoqat::plural<N>> {
+struct formatter<zoqat::plural<N>> {
   static constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
   template <class Context>
   static auto format(const zoqat::plural<N>& p, Context& context) {
     return fmt::format_to(context.out(), "{} {}{}", p.count, p.noun, p.ending());
   }
 };
+
+}  // namespace fmt
