@@ -19,7 +19,7 @@ struct quadratic_loss {
   double squared_trace = 0;         ///< tr H², the sum of squares of all elements
   double squared_off_diagonal = 0;  ///< Σ_{i≠j} H_ij²
 
-  /// Of a dense row-major Hessian [d, d].
+  /// The quadratic loss with a dense row-major Hessian [d, d].
   [[nodiscard]] static constexpr quadratic_loss of(double value, std::span<const double> g,
                                                    std::span<const double> hessian) noexcept {
     quadratic_loss f{.dimension = static_cast<double>(g.size()), .value = value};

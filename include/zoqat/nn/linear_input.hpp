@@ -29,9 +29,9 @@ class linear_input {
   matrix_view<const float> values;             ///< smoothed [rows, in], where activations stay in full precision
   matrix_view<const std::uint8_t> codes;       ///< [rows, in], where they do not
   const std::vector<simd::grid>& grids = work_.grids;  ///< of each row of codes
-  /// Of the codes in each group of weights, [groups, rows], where products need them: for weights of 8 bits.
+  /// Sums of the codes in each group of weights, [groups, rows]. Only products with weights of 8 bits need them.
   const matrix<std::int32_t>& code_sums = work_.code_sums;
-  /// Of the values in each group of weights, [groups, rows], for `few_tokens` and quantized weights.
+  /// Sums of the values in each group of weights, [groups, rows], for `few_tokens` and quantized weights.
   const matrix<float>& value_sums = work_.value_sums;
 
   /// `x` is [rows, in] and must outlive this.

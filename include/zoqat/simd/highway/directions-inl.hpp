@@ -365,7 +365,7 @@ inline void rademacher_words(random::stream s, std::uint64_t superblock, std::si
   directions::copy_words(s.run(), superblock, count, words);
 }
 
-/// Those of `gaussian_ars`.
+/// The words of superblocks [superblock, superblock + count) of `gaussian_ars`.
 inline void ars_words(random::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
   directions::copy_words(s.ars_run(), superblock, count, words);
 }

@@ -89,7 +89,7 @@ struct weight_vectors {
 
   explicit HWY_INLINE weight_vectors(const weight_row& w) : values(w.values), smoothing(w.smoothing), steps(w) {}
 
-  /// With their step.
+  /// Loads the vectors at i, moved by their step.
   template <class Access>
   HWY_INLINE void load(Access at, std::size_t i, step by, vector<float>* of) const {
     of[0] = at.load(values + i);
@@ -104,7 +104,7 @@ struct weight_vectors {
   }
 };
 
-/// Those of both rows of a pair.
+/// The vectors of both rows of a pair.
 template <class Steps, bool HasSmoothing>
 struct pair_vectors {
   static constexpr std::size_t rows = 2;
@@ -163,7 +163,7 @@ class row_coder {
     hn::StoreU(hn::Add(c, hn::Set(bytes{}, static_cast<std::uint8_t>(up_))), bytes{}, to_ + i);
   }
 #endif
-  /// The weights at i of one access.
+  /// Writes the codes of the weights at i of one access.
   template <class Access>
   HWY_INLINE void write(Access at, vector<float> v, std::size_t i) {
     constexpr tag<std::int32_t> d;
@@ -173,7 +173,7 @@ class row_coder {
     at.store(hn::U8FromU32(hn::And(moved, hn::Set(du, 0xff))), to_ + i);
     rest_ = hn::Add(rest_, at.keep(code));
   }
-  /// Of all n codes.
+  /// The sum of all n codes.
   [[nodiscard]] HWY_INLINE std::int32_t sum(std::size_t n) const {
     std::int32_t total = hn::GetLane(hn::SumOfLanes(tag<std::int32_t>{}, rest_));
 #if HWY_TARGET != HWY_SCALAR
