@@ -46,7 +46,7 @@ class llama2c_tokenizer {
   explicit llama2c_tokenizer(const std::filesystem::path& path, std::optional<std::size_t> vocabulary = {})
       : llama2c_tokenizer(io::mapped_file(path).bytes(), path.native(), vocabulary) {}
 
-  /// The same from memory; `source` names it in messages. The bytes are not needed afterwards.
+  /// Reads the contents of a file from memory; `source` names it in messages. The bytes are not needed afterwards.
   llama2c_tokenizer(std::span<const std::byte> bytes, std::string_view source,
                     std::optional<std::size_t> vocabulary = {}) {
     std::int32_t longest = 0;
