@@ -100,7 +100,7 @@ TEST_CASE("what cannot be predicted is refused with the text") {
   const auto failure = [](auto&& f) { return message_of<value_error>(f); };
   check_mentions(failure([] { encoded("it was", ""); }), "\"\" after \"it was\"", "no token");
   check_mentions(failure([] { encoded("", "word", {.positions = 9, .bos = false}); }), "\"word\"", "BOS");
-  check_mentions(failure([] { encoded("a", "b", {.positions = 1}); }), "at most 1 tokens");
+  check_mentions(failure([] { encoded("a", "b", {.positions = 1}); }), "at most 1 token;");
   check_mentions(failure([] {
                    static_cast<void>(eval::encode(letters, question{"q", {"x"}, 1}, {.positions = 9}));
                  }),

@@ -88,12 +88,12 @@ TEST_CASE("tensors lie where llama2.c puts them") {
 TEST_CASE("a file that is too short or too long is refused") {
   for (const bool tied : {true, false}) {
     const auto file = tiny_llama2c(tied);
-    check_mentions(failure(""), "the/file", "0 bytes are too few");
-    check_mentions(failure(file.substr(0, 27)), "27 bytes are too few");
-    check_mentions(failure(file.substr(0, 28)), "model.embed_tokens.weight", "160 bytes are missing");
+    check_mentions(failure(""), "the/file", "too short for the header of a llama2.c checkpoint: 0 bytes");
+    check_mentions(failure(file.substr(0, 27)), "checkpoint: 27 bytes");
+    check_mentions(failure(file.substr(0, 28)), "model.embed_tokens.weight", "ends 160 bytes too early");
     check_mentions(failure(file.substr(0, file.size() - 1)), tied ? "freq_cis" : "lm_head.weight",
-                   "1 bytes are missing");
-    check_mentions(failure(file + "x"), "the/file", "1 bytes follow");
+                   "ends 1 byte too early");
+    check_mentions(failure(file + "x"), "the/file", "followed by 1 byte");
   }
 }
 
@@ -117,7 +117,7 @@ TEST_CASE("the largest sizes do not overflow") {
   std::string file;
   for (const std::int32_t value : {1 << 24, 1 << 24, 1 << 12, 1 << 22, 1 << 22, -(1 << 24), 1 << 24})
     append_value(file, value);
-  check_mentions(failure(file), "the/file", "model.embed_tokens.weight", "1125899906842624 bytes are missing");
+  check_mentions(failure(file), "the/file", "model.embed_tokens.weight", "ends 1125899906842624 bytes too early");
 }
 
 TEST_CASE("newer checkpoints of llama2.c are named and refused") {

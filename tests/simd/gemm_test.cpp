@@ -21,14 +21,14 @@ constexpr std::size_t column_counts[] = {0, 1, 3, 4, 8, 11, 15, 16, 17, 31, 32, 
 struct code_gemm {
   int activation_bits, weight_bits;
   void (*run)(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
-              const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
+              const std::uint8_t* panels, const column_dequantization& columns, const float* bias, bool accumulate,
               matrix_view<float> c);
 };
 template <class K, int ActivationBits, int WeightBits>
 constexpr code_gemm code_gemm_of{
     ActivationBits, WeightBits,
     [](matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums, const std::uint8_t* panels,
-       const code_columns& columns, const float* bias, bool accumulate, matrix_view<float> c) {
+       const column_dequantization& columns, const float* bias, bool accumulate, matrix_view<float> c) {
       K::template gemm<ActivationBits, WeightBits>(a, grids, row_sums, panels, columns, bias, accumulate, c);
     }};
 

@@ -91,7 +91,7 @@ TEST_CASE("too few items make smaller parts, or an error, as one wishes") {
         [&] { static_cast<void>(tasks::split(count_to(items), count_to(tests), wanted)); });
   };
   check_mentions(failure(250, {.when_short = tasks::shortage::refused}), "1000", "500", "there are 250");
-  check_mentions(failure(2, {}), "2 items are too few");
-  check_mentions(failure(0, {}), "0 items are too few");
+  check_mentions(failure(2, {}), "with 2 items in all");
+  check_mentions(failure(0, {}), "with 0 items in all");
   check_mentions(failure(2000, {}, 0), "no items to test with");
 }

@@ -193,7 +193,7 @@ TEST_CASE("malformed files are named with the token and the value") {
     std::memcpy(changed.data() + offset, &value, sizeof(value));
     return changed;
   };
-  check_mentions(failure(""), "the/file", "0 bytes are too few");
+  check_mentions(failure(""), "the/file", "too short for a tokenizer: 0 bytes");
   check_mentions(failure(at(0, std::int32_t{0})), "the/file", "0 bytes");
   check_mentions(failure(at(0, std::int32_t{-1})), "-1 bytes");
   check_mentions(failure(at(0, std::int32_t{5})), "token 2", "length 6 is not in [1, 5]");
@@ -204,7 +204,7 @@ TEST_CASE("malformed files are named with the token and the value") {
   check_mentions(failure(file.substr(0, 6)), "token 0", "ends within its score");
   check_mentions(failure(file.substr(0, 10)), "token 0", "ends within its length");
   check_mentions(failure(file.substr(0, 13)), "token 0", "ends within its piece");
-  check_mentions(failure(file, 258), "the/file", "bytes follow the last of 258 tokens");
+  check_mentions(failure(file, 258), "the/file", "the last of 258 tokens is followed by");
   check_mentions(failure(file, 300), "token 273", "ends within its score");
   check_mentions(failure(vocabulary_file({{"<unk>", 0}, {"<s>", 0}})), "2 tokens", "259");
 

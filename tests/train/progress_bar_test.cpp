@@ -62,6 +62,6 @@ TEST_CASE("into a pipe go plain lines, one for each twentieth of the run") {
 TEST_CASE("rejected steps are told") {
   CHECK(printed(0, 3).find("rejected") == std::string::npos);
   const std::string text = printed(0, 3, 1);
-  check_mentions(text, "  1 steps rejected\n");
+  check_mentions(text, "  1 step rejected\n");
   CHECK(text.find("nan") == std::string::npos);
 }

@@ -63,7 +63,7 @@ TEST_CASE("an evaluation leaves the masters as they are, bit for bit") {
 TEST_CASE("settings that evaluate nothing are errors") {
   const auto never = [](const auto&, std::size_t, std::span<double>) {};
   const auto message = zoqat::testing::message_of<value_error>([&] { (void)estimator<>{.directions = 0}(0, never); });
-  zoqat::testing::check_mentions(message, "0 directions", "1 micro-batches");
+  zoqat::testing::check_mentions(message, "0 directions", "1 micro-batch;");
   CHECK_THROWS_AS((void)estimator<>{.micro_batches = 0}(0, never), value_error);
 }
 

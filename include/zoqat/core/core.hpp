@@ -3,18 +3,20 @@
 
 /// What every layer stands on: errors, number formats, storage, matrices, executors.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
-#include <zoqat/core/aligned.hpp>
 #include <zoqat/core/config.hpp>
 #include <zoqat/core/error.hpp>
-#include <zoqat/core/executor.hpp>
-#include <zoqat/core/hash.hpp>
+#include <zoqat/core/plural.hpp>
+#include <zoqat/core/numeric.hpp>
+#include <zoqat/core/aligned.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/core/model_shape.hpp>
-#include <zoqat/core/numeric.hpp>
-#include <zoqat/core/running_moments.hpp>
 #include <zoqat/core/sign_run.hpp>
+#include <zoqat/core/hash.hpp>
+#include <zoqat/core/running_moments.hpp>
+#include <zoqat/core/executor.hpp>
 #include <zoqat/core/version.hpp>
 
 // POSIX.

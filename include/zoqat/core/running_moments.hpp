@@ -19,7 +19,7 @@ class running_moments {
     mean_ += from_old / static_cast<double>(count_);
     squares_ += from_old * (x - mean_);
   }
-  /// As if everything that `other` saw had been added here.
+  /// Adds all numbers that `other` has seen.
   constexpr void merge(const running_moments& other) noexcept {
     if (other.count_ == 0) return;
     const auto n = static_cast<double>(count_), m = static_cast<double>(other.count_);
@@ -30,13 +30,14 @@ class running_moments {
   }
 
   [[nodiscard]] constexpr std::uint64_t count() const noexcept { return count_; }
-  /// 0 before anything was added.
+  /// The mean, or 0 before anything was added.
   [[nodiscard]] constexpr double mean() const noexcept { return mean_; }
-  /// Of the population that the numbers were drawn from; infinite for fewer than two, which say nothing about it.
+  /// The variance of the population that the numbers were drawn from. Fewer than two numbers say nothing about it, so
+  /// it is infinite then.
   [[nodiscard]] constexpr double variance() const noexcept {
     return count_ < 2 ? std::numeric_limits<double>::infinity() : squares_ / static_cast<double>(count_ - 1);
   }
-  /// Standard deviation of the mean.
+  /// The standard deviation of the mean.
   [[nodiscard]] double standard_error() const noexcept {
     return count_ < 2 ? std::numeric_limits<double>::infinity() : std::sqrt(variance() / static_cast<double>(count_));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -56,8 +57,8 @@ template <class Encode>
       result.push_back(std::move(open));
       open.clear();
     }
-  require(!result.empty(), "corpus: {} documents make only {} tokens, not one chunk of {}", documents.size(),
-          open.size(), length);
+  require(!result.empty(), "corpus: {} with {} in all cannot fill one chunk of {}",
+          plural(documents.size(), "document"), plural(open.size(), "token"), length);
   return result;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/nn/pass.hpp>
 
 #include <algorithm>
@@ -77,8 +78,8 @@ inline void shorten_prompt(std::vector<nn::token>& tokens, std::size_t length, s
 }
 
 inline void require_positions(const encoding& how) {
-  require(how.positions >= 2, "encoding: texts of at most {} tokens; a prompt and what follows it are at least 2",
-          how.positions);
+  require(how.positions >= 2, "encoding: texts of at most {}; a prompt and what follows it are at least 2",
+          plural(how.positions, "token"));
 }
 
 }  // namespace detail
@@ -140,8 +141,8 @@ template <tokenizer Tokenizer, class Item>
 template <tokenizer Tokenizer>
 [[nodiscard]] std::vector<nn::token> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt,
                                                    const encoding& how, std::size_t reserved) {
-  require(how.positions > reserved, "encoding: {} positions leave nothing for a prompt before {} new tokens",
-          how.positions, reserved);
+  require(how.positions > reserved, "encoding: a model with {} leaves none for a prompt before {}",
+          plural(how.positions, "position"), plural(reserved, "new token"));
   std::vector<nn::token> tokens = tokenizer.encode(prompt, how.bos);
   require(!tokens.empty(), "encoding: the prompt \"{}\" has no tokens; encode with BOS", prompt);
   detail::shorten_prompt(tokens, tokens.size(), how.positions - reserved, how.bos);

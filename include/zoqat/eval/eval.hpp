@@ -3,15 +3,16 @@
 
 /// Measuring a model: perplexity of texts, choices, answers.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
-#include <zoqat/eval/answers.hpp>
-#include <zoqat/eval/choices.hpp>
 #include <zoqat/eval/corpus.hpp>
-#include <zoqat/eval/encoded.hpp>
 #include <zoqat/eval/perplexity.hpp>
 #include <zoqat/eval/sample.hpp>
+#include <zoqat/eval/encoded.hpp>
 #include <zoqat/eval/score.hpp>
+#include <zoqat/eval/choices.hpp>
+#include <zoqat/eval/answers.hpp>
 #include <zoqat/eval/token_f1.hpp>
 
 // clang-format on

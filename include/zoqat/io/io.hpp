@@ -3,34 +3,35 @@
 
 /// Reading models and writing tensors.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
 // Files and what is in them.
+#include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/atomic_file.hpp>
-#include <zoqat/io/config_settings.hpp>
+#include <zoqat/io/text_file.hpp>
 #include <zoqat/io/json.hpp>
 #include <zoqat/io/json_place.hpp>
-#include <zoqat/io/mapped_file.hpp>
-#include <zoqat/io/text_file.hpp>
+#include <zoqat/io/config_settings.hpp>
 
 // Tensors by name.
+#include <zoqat/io/tensor.hpp>
+#include <zoqat/io/tensor_source.hpp>
+#include <zoqat/io/tensor_index.hpp>
+#include <zoqat/io/shape_limits.hpp>
 #include <zoqat/io/safetensors.hpp>
 #include <zoqat/io/safetensors_folder.hpp>
-#include <zoqat/io/shape_limits.hpp>
-#include <zoqat/io/tensor.hpp>
-#include <zoqat/io/tensor_index.hpp>
-#include <zoqat/io/tensor_source.hpp>
 
 // Formats of models.
-#include <zoqat/io/hugging_face.hpp>
-#include <zoqat/io/llama2c.hpp>
-#include <zoqat/io/llama_config.hpp>
-#include <zoqat/io/model_config.hpp>
-#include <zoqat/io/model_kind.hpp>
 #include <zoqat/io/model_source.hpp>
+#include <zoqat/io/model_kind.hpp>
+#include <zoqat/io/model_config.hpp>
 #include <zoqat/io/name_map.hpp>
+#include <zoqat/io/llama_config.hpp>
 #include <zoqat/io/opt_config.hpp>
 #include <zoqat/io/opt_name_map.hpp>
+#include <zoqat/io/hugging_face.hpp>
+#include <zoqat/io/llama2c.hpp>
 
 // Models in, models out.
 #include <zoqat/io/load.hpp>

@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/name_map.hpp>
 #include <zoqat/io/shape_limits.hpp>
@@ -50,8 +51,8 @@ inline constexpr std::array<llama_tensor, 11> llama2c_order{
 
 inline model_shape parse_llama2c_header(std::span<const std::byte> bytes, std::string_view source) {
   llama2c_header header;
-  require<io_error>(bytes.size() >= sizeof(header),
-                    "{}: {} bytes are too few for the header of a llama2.c checkpoint", source, bytes.size());
+  require<io_error>(bytes.size() >= sizeof(header), "{}: too short for the header of a llama2.c checkpoint: {}",
+                    source, plural(bytes.size(), "byte"));
   std::memcpy(header.data(), bytes.data(), sizeof(header));
   require<io_error>(header[dim] != llama2c_magic,
                     "{}: a llama2.c checkpoint of a newer version, but only version 0 (fp32) is supported", source);
@@ -101,13 +102,13 @@ class llama2c_cursor {
     next(2 * elements * dtype_size(dtype::f32), "freq_cis");
   }
   void require_end() const {
-    require<io_error>(rest_.empty(), "{}: {} bytes follow the last tensor", source_, rest_.size());
+    require<io_error>(rest_.empty(), "{}: the last tensor is followed by {}", source_, plural(rest_.size(), "byte"));
   }
 
  private:
   std::span<const std::byte> next(std::size_t bytes, std::string_view name) {
-    require<io_error>(bytes <= rest_.size(), "{}: tensor '{}': {} bytes are missing from the end of the file",
-                      source_, name, bytes - rest_.size());
+    require<io_error>(bytes <= rest_.size(), "{}: tensor '{}': the file ends {} too early", source_, name,
+                      plural(bytes - rest_.size(), "byte"));
     const auto taken = rest_.first(bytes);
     rest_ = rest_.subspan(bytes);
     return taken;

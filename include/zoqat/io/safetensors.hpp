@@ -3,6 +3,7 @@
 
 #include <zoqat/core/aligned.hpp>
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/io/atomic_file.hpp>
 #include <zoqat/io/json.hpp>
 #include <zoqat/io/mapped_file.hpp>
@@ -50,8 +51,8 @@ inline constexpr std::string_view metadata_key = "__metadata__";
 inline constexpr std::size_t length_field = sizeof(std::uint64_t);
 
 inline std::string_view safetensors_header(std::span<const std::byte> bytes, std::string_view source) {
-  require<io_error>(bytes.size() >= length_field, "{}: {} bytes are too few for a safetensors file", source,
-                    bytes.size());
+  require<io_error>(bytes.size() >= length_field, "{}: too short for a safetensors file: {}", source,
+                    plural(bytes.size(), "byte"));
   std::uint64_t length = 0;
   std::memcpy(&length, bytes.data(), length_field);
   require<io_error>(length <= max_safetensors_header, "{}: header of {} bytes, more than safetensors allows ({})",
@@ -123,7 +124,8 @@ inline void require_seamless(std::vector<tensor_view>& tensors, std::span<const 
                       tensor.name, begin_of(tensor), end);
     end += tensor.data.size();
   }
-  require<io_error>(end == data.size(), "{}: {} bytes of data, but the tensors cover {}", source, data.size(), end);
+  require<io_error>(end == data.size(), "{}: {} of data, but the tensors cover {}", source,
+                    plural(data.size(), "byte"), end);
 }
 
 }  // namespace detail

@@ -4,7 +4,8 @@
 /// What the method is measured with and held to: closed forms, references, confidence intervals. For study and for
 /// tests; nothing that trains includes it.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
 // Measuring an estimator.
 #include <zoqat/lab/confidence.hpp>

@@ -21,7 +21,8 @@ inline constexpr double gaussian = 3, rademacher = 1, uniform = 9.0 / 5;
 [[nodiscard]] constexpr double sparse_gaussian(double p) noexcept { return 3 / p; }
 /// ±1/√p with probability p, else 0.
 [[nodiscard]] constexpr double sparse_rademacher(double p) noexcept { return 1 / p; }
-/// Of the elements of a vector on the sphere of radius √d. They are not independent; see `sphere_mse`.
+/// The fourth moment of the elements of a vector on the sphere of radius √d. They are not independent; see
+/// `sphere_mse`.
 [[nodiscard]] constexpr double sphere(double d) noexcept { return 3 * d / (d + 2); }
 }  // namespace kurtosis
 
@@ -91,7 +92,7 @@ struct gradient_group {
   for (std::size_t j = 0; j != groups.size(); ++j) power += scales[j] * scales[j] * groups[j].squared_norm;
   return (groups[k].size * power / (scales[k] * scales[k]) + (fourth_moment - 2) * groups[k].squared_norm) / q;
 }
-/// Of all groups together.
+/// The error of all groups together.
 [[nodiscard]] constexpr double grouped_mse(std::span<const gradient_group> groups, std::span<const double> scales,
                                            double fourth_moment = kurtosis::gaussian, double q = 1) noexcept {
   double total = 0;

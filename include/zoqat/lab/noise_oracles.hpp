@@ -40,7 +40,7 @@ namespace zoqat::inline ZOQAT_ABI::lab::oracle {
   const double of_batch = covariance_trace / batch;
   return (d - 2 + fourth_moment) / q * (squared_norm + of_batch) + of_batch;
 }
-/// The same with a minibatch for each direction: all of it falls with q.
+/// The error where each direction has a minibatch of its own: all of it falls with q.
 [[nodiscard]] constexpr double independent_batch_mse(double d, double squared_norm, double covariance_trace,
                                                      double batch, double q, double fourth_moment = 3) noexcept {
   return shared_batch_mse(d, squared_norm, covariance_trace, batch, 1, fourth_moment) / q;

@@ -19,7 +19,7 @@ struct quadratic_loss {
   double squared_trace = 0;         ///< tr H², the sum of squares of all elements
   double squared_off_diagonal = 0;  ///< Σ_{i≠j} H_ij²
 
-  /// Of a dense row-major Hessian [d, d].
+  /// The quadratic loss with a dense row-major Hessian [d, d].
   [[nodiscard]] static constexpr quadratic_loss of(double value, std::span<const double> g,
                                                    std::span<const double> hessian) noexcept {
     quadratic_loss f{.dimension = static_cast<double>(g.size()), .value = value};
@@ -45,7 +45,7 @@ struct quadratic_loss {
 [[nodiscard]] constexpr double forward_curvature_mse(const quadratic_loss& f, double epsilon) noexcept {
   return epsilon * epsilon / 4 * (f.dimension + 4) * (f.trace * f.trace + 2 * f.squared_trace);
 }
-/// The same along Rademacher directions: (ε²/4) d [(tr H)² + 2 Σ_{i≠j} H_ij²].
+/// Along Rademacher directions they add (ε²/4) d [(tr H)² + 2 Σ_{i≠j} H_ij²].
 [[nodiscard]] constexpr double forward_curvature_mse_rademacher(const quadratic_loss& f, double epsilon) noexcept {
   return epsilon * epsilon / 4 * f.dimension * (f.trace * f.trace + 2 * f.squared_off_diagonal);
 }

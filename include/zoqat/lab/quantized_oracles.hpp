@@ -21,8 +21,8 @@ namespace zoqat::inline ZOQAT_ABI::lab::oracle {
     sum += normal::density(((k + 0.5) * step - w) / epsilon);
   return g * step / epsilon * sum;
 }
-/// The same by Poisson's summation: g[1 + 2 Σ_m e^{−2π²m²ε²/Δ²} cos(2πm(W − τ₀)/Δ)]. The faster form where ε/Δ is
-/// large, and the one that shows how soon the steps smooth out: at ε = Δ/2 within 1.5 % of g everywhere.
+/// The same derivative by Poisson's summation: g[1 + 2 Σ_m e^{−2π²m²ε²/Δ²} cos(2πm(W − τ₀)/Δ)]. The faster form where
+/// ε/Δ is large, and the one that shows how soon the steps smooth out: at ε = Δ/2 within 1.5 % of g everywhere.
 [[nodiscard]] inline double quantized_gradient_poisson(double g, double w, double step, double epsilon) noexcept {
   const double blur = std::numbers::pi * epsilon / step, phase = 2 * std::numbers::pi * (w / step - 0.5);
   double sum = 0;

@@ -85,9 +85,10 @@ inline constexpr activation_function activation_of<First, Rest...> = First::acti
 }  // namespace detail
 
 /// One block of a decoder, composed when it is compiled: residual layers one after the other.
-///   template <class Linear>
-///   using llama_block = block<residual<rms_norm, self_attention<Linear, rope>>,
-///                             residual<rms_norm, gated_mlp<Linear, silu>>>;
+///
+///     template <class Linear>
+///     using llama_block = block<residual<rms_norm, self_attention<Linear, rope>>,
+///                               residual<rms_norm, gated_mlp<Linear, silu>>>;
 template <class... Residuals>
 class block {
   static_assert(sizeof...(Residuals) > 0, "nn::block: a block needs at least one nn::residual<norm, layer>");

@@ -28,10 +28,10 @@ struct logit_tile {
 
 namespace detail {
 
-/// out [rows, words] = x [rows, hidden] · headᵀ over the words of the head [vocabulary, hidden] from `first` on. Few
-/// rows read the head once as it lies. For more of them a group of words is laid out in panels, and rows go in groups
-/// too, so that both stay in the second-level cache (sizes for 1 MiB: all rows of x would come from memory again for
-/// every other panel).
+/// out [rows, words] = x [rows, hidden] · headᵀ over the words of the head [vocabulary, hidden] from `first` on. For
+/// few rows the head is streamed once, unpacked. For more rows, blocks of the vocabulary are packed into panels and
+/// the rows are processed in blocks, so that both fit in a second-level cache of 1 MiB; otherwise all rows of x would
+/// be read from memory again for each panel.
 template <simd::kernels Kernels>
 void slice_logits(matrix_view<const float> x, const master_rows& head, std::size_t first, matrix_view<float> out) {
   thread_local buffer<float> panels, room;

@@ -155,7 +155,7 @@ class smoothed_linear {
       if (!bias_.empty()) pass.lanes.read(bias_.view(), first, count, scratch.bias.data());
       make_tile<kernels>(pass.lanes, input, whole, first, count, scratch);
       const std::size_t sharing = deployed() ? pass.lanes.count() : 1;
-      const simd::upcoming next = storage_of(first + pass.threads.concurrency() * tile_width);
+      const simd::prefetch_hint next = storage_of(first + pass.threads.concurrency() * tile_width);
       for (std::size_t lane = 0; lane != pass.lanes.count(); lane += sharing) {
         const std::size_t row = lane * pass.tokens();
         const auto to = out.col_block(first, count).row_block(row, sharing * pass.tokens());
@@ -538,7 +538,7 @@ class smoothed_linear {
   }
 
   /// The masters, or packed codes, of the tile from row `first` on.
-  [[nodiscard]] simd::upcoming storage_of(std::size_t first) const noexcept {
+  [[nodiscard]] simd::prefetch_hint storage_of(std::size_t first) const noexcept {
     if (first >= out_) return {};
     const std::size_t count = std::min(tile_width, out_ - first);
     if (!deployed()) return weight_.memory(first, count);
@@ -550,8 +550,8 @@ class smoothed_linear {
     }
   }
   /// The part of it that falls to the product of lanes [lane, lane + sharing) of `lanes`.
-  static simd::upcoming part_of(simd::upcoming all, std::size_t lane, std::size_t lanes,
-                                std::size_t sharing) noexcept {
+  static simd::prefetch_hint part_of(simd::prefetch_hint all, std::size_t lane, std::size_t lanes,
+                                     std::size_t sharing) noexcept {
     const std::size_t from = all.bytes * lane / lanes, to = all.bytes * (lane + sharing) / lanes;
     return {static_cast<const char*>(all.data) + from, to - from};
   }
@@ -559,7 +559,7 @@ class smoothed_linear {
   template <class Kernels>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
                 output_start start, matrix_view<float> out, detail::tile_scratch& scratch,
-                [[maybe_unused]] simd::upcoming next) const {
+                [[maybe_unused]] simd::prefetch_hint next) const {
     [[maybe_unused]] auto& tile = product_tile::of_this_thread();
     [[maybe_unused]] const bool few = tokens <= few_tokens;
     if constexpr (Scheme::quantizes_activations)

@@ -16,9 +16,9 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 /// So few tokens on a lane that reading the weights is all the work of a product: no panel pays for itself.
 inline constexpr std::size_t few_tokens = 4;
 
-/// The input of a set of linear layers that read the same site, made ready once for all of them: smoothed with each
-/// lane's s and δ (eq. 4) and, if the scheme quantizes activations, quantized token by token. It lives in the pass's
-/// workspace: the next one takes its place.
+/// The input of all linear layers that read one site, such as q, k and v. It is smoothed with the s and δ of each
+/// lane (eq. 4) and, if the scheme quantizes activations, quantized token by token, once for all of these layers. It
+/// lives in the workspace of the pass, so it is valid until the next linear_input of the same pass is made.
 template <class Scheme>
 class linear_input {
   input_buffers& work_;
@@ -29,9 +29,9 @@ class linear_input {
   matrix_view<const float> values;             ///< smoothed [rows, in], where activations stay in full precision
   matrix_view<const std::uint8_t> codes;       ///< [rows, in], where they do not
   const std::vector<simd::grid>& grids = work_.grids;  ///< of each row of codes
-  /// Of the codes in each group of weights, [groups, rows], where products need them: for weights of 8 bits.
+  /// Sums of the codes in each group of weights, [groups, rows]. Only products with weights of 8 bits need them.
   const matrix<std::int32_t>& code_sums = work_.code_sums;
-  /// Of the values in each group of weights, [groups, rows], for `few_tokens` and quantized weights.
+  /// Sums of the values in each group of weights, [groups, rows], for `few_tokens` and quantized weights.
   const matrix<float>& value_sums = work_.value_sums;
 
   /// `x` is [rows, in] and must outlive this.

@@ -3,38 +3,39 @@
 
 /// Transformers, composed at compile time.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
 // How a forward pass reads parameters.
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/nn/trainable.hpp>
 #include <zoqat/nn/site.hpp>
 #include <zoqat/nn/storage_plan.hpp>
-#include <zoqat/nn/trainable.hpp>
 
 // The linear layer.
 #include <zoqat/nn/linear.hpp>
 #include <zoqat/nn/linear_input.hpp>
+#include <zoqat/nn/weight_tile.hpp>
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/step_gain.hpp>
-#include <zoqat/nn/weight_tile.hpp>
 
 // Parts of a block.
-#include <zoqat/nn/activation.hpp>
-#include <zoqat/nn/attend.hpp>
-#include <zoqat/nn/attention.hpp>
-#include <zoqat/nn/block.hpp>
-#include <zoqat/nn/learned_positions.hpp>
-#include <zoqat/nn/mlp.hpp>
 #include <zoqat/nn/norm.hpp>
 #include <zoqat/nn/positions.hpp>
 #include <zoqat/nn/rope.hpp>
+#include <zoqat/nn/learned_positions.hpp>
+#include <zoqat/nn/attend.hpp>
+#include <zoqat/nn/attention.hpp>
+#include <zoqat/nn/activation.hpp>
+#include <zoqat/nn/mlp.hpp>
+#include <zoqat/nn/block.hpp>
 
 // Models, and what is computed with them.
 #include <zoqat/nn/decoder.hpp>
-#include <zoqat/nn/generate.hpp>
-#include <zoqat/nn/head.hpp>
 #include <zoqat/nn/llama.hpp>
-#include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/opt.hpp>
+#include <zoqat/nn/head.hpp>
+#include <zoqat/nn/loss.hpp>
+#include <zoqat/nn/generate.hpp>
 
 // clang-format on

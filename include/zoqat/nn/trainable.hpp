@@ -92,7 +92,7 @@ class trainable {
   /// The masters in any format.
   [[nodiscard]] zoqat::master_rows master_rows() const noexcept { return {view(), rows_, cols_}; }
   /// The memory of rows [first, first + count).
-  [[nodiscard]] simd::upcoming memory(std::size_t first, std::size_t count) const noexcept {
+  [[nodiscard]] simd::prefetch_hint memory(std::size_t first, std::size_t count) const noexcept {
     const std::size_t at = first * cols_, n = count * cols_;
     const parameter p = view();
     if (!p.compact.halves.empty()) return {p.compact.halves.data() + at, n * sizeof(bf16)};

@@ -19,7 +19,8 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 /// hold. Their codes stay in a core's cache while every token passes by.
 inline constexpr std::size_t tile_width = 2 * simd::panel_width;
 
-/// What the outputs of a product start from: themselves or zero, and a bias [columns] or none.
+/// How the product is added to the outputs C: C is accumulated into or overwritten, and an optional bias [columns] is
+/// added.
 struct output_start {
   const float* bias = nullptr;
   bool accumulate = false;
@@ -113,14 +114,14 @@ class code_tile {
   /// what to ask memory for meanwhile. For tiles with offsets.
   template <simd::kernels Kernels, class Scheme>
   void multiply_codes(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, output_start start,
-                      matrix_view<float> c, simd::upcoming next) {
+                      matrix_view<float> c, simd::prefetch_hint next) {
     if (packed_) read_grids(*packed_, first_panel_ * simd::panel_width);
     quant::for_each_group<Weight>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
       if (packed_) unpack_group<Kernels>(group, k, n);
       const std::size_t at = (lane * groups_ + group) * tile_width;
       float scale[tile_width];
       for (std::size_t j = 0; j != count_; ++j) scale[j] = grids_[at + j].scale;
-      simd::code_columns columns{scale, sums_.data() + at, nullptr};
+      simd::column_dequantization columns{scale, sums_.data() + at, nullptr};
       const std::int32_t* row_sums = nullptr;
       [[maybe_unused]] std::int32_t zero_point[tile_width];
       if constexpr (bits == 8) {  // below, the offsets are the zero points
@@ -132,7 +133,7 @@ class code_tile {
       Kernels::template gemm<Scheme::activation_type::bits, bits>(
           input.codes.row_block(row, c.rows()).col_block(k, n), input.grids.data() + row, row_sums,
           panel(lane, group, 0, n), columns, group == 0 ? start.bias : nullptr, start.accumulate || group != 0, c,
-          group == 0 ? next : simd::upcoming{});
+          group == 0 ? next : simd::prefetch_hint{});
     });
   }
 

@@ -12,8 +12,9 @@
 
 namespace zoqat::inline ZOQAT_ABI {
 
-/// Elements of a tensor as one lane sees them: values[i] + scale * u[i], the product rounded before the sum. The
-/// direction u is `direction`, or `signs`, or none: the values themselves.
+/// The elements of a tensor as one lane sees them: values[i] + scale * u[i], where the product is rounded before the
+/// sum. The direction u is taken from `direction` if it is set, else from `signs` if they are set; otherwise the
+/// values are unperturbed.
 struct lane_values {
   const float* values;
   const float* direction = nullptr;
@@ -21,7 +22,8 @@ struct lane_values {
   sign_run signs{};
 };
 
-/// Where `sweep_rows` keeps the direction of the rows it is at, and their values where the masters are compact.
+/// Memory in which `sweep_rows` keeps the direction of the rows that it visits, and their values if the masters are
+/// compact. A thread reuses it from tile to tile.
 struct sweep_scratch {
   buffer<float> values;
   buffer<float> direction;

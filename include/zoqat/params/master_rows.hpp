@@ -13,7 +13,7 @@ namespace zoqat::inline ZOQAT_ABI {
 /// A matrix of masters in any format, to be read by rows: a view.
 class master_rows {
  public:
-  /// Of a matrix whose rows lie one after the other.
+  /// Views a matrix whose rows lie one after the other.
   master_rows(const matrix<float>& m) noexcept : rows_(m.rows()), cols_(m.cols()) {
     masters_.values = const_cast<matrix<float>&>(m).flat();  // only ever read
   }

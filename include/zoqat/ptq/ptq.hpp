@@ -3,16 +3,17 @@
 
 /// Post-training quantization: where training starts.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
-#include <zoqat/ptq/channel_ranges.hpp>
-#include <zoqat/ptq/cholesky.hpp>
-#include <zoqat/ptq/moments.hpp>
-#include <zoqat/ptq/reconstruct.hpp>
-#include <zoqat/ptq/round_to_nearest.hpp>
-#include <zoqat/ptq/row_rounding.hpp>
-#include <zoqat/ptq/shifting.hpp>
-#include <zoqat/ptq/smoothquant.hpp>
 #include <zoqat/ptq/startable.hpp>
+#include <zoqat/ptq/round_to_nearest.hpp>
+#include <zoqat/ptq/channel_ranges.hpp>
+#include <zoqat/ptq/smoothquant.hpp>
+#include <zoqat/ptq/shifting.hpp>
+#include <zoqat/ptq/moments.hpp>
+#include <zoqat/ptq/cholesky.hpp>
+#include <zoqat/ptq/row_rounding.hpp>
+#include <zoqat/ptq/reconstruct.hpp>
 
 // clang-format on

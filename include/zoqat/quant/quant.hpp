@@ -3,13 +3,14 @@
 
 /// Quantizers: bits, groups, symmetry, clipping; matrices of packed codes.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
+#include <zoqat/quant/scheme.hpp>
 #include <zoqat/quant/clipping.hpp>
+#include <zoqat/quant/row.hpp>
 #include <zoqat/quant/fixed_grids.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
-#include <zoqat/quant/row.hpp>
-#include <zoqat/quant/scheme.hpp>
 #include <zoqat/quant/scheme_registry.hpp>
 
 // clang-format on

@@ -54,7 +54,7 @@ struct catalogue {
     ((all += (all.empty() ? "" : ", "), all += Named::name), ...);
     return all;
   }
-  /// Returns f.template operator()<Scheme>() for the scheme of that name; all calls return the same type. Throws
+  /// Returns `f.template operator()<Scheme>()` for the scheme of that name; all calls return the same type. Throws
   /// value_error, with the names there are, for another name.
   template <class F>
   static decltype(auto) with(std::string_view name, F&& f) {

@@ -99,7 +99,7 @@ inline void gaussian(stream s, std::uint64_t first, std::span<float> out) noexce
   detail::gaussian(s.run(), first, out);
 }
 
-/// The same from the bits of ARS: other numbers, independent of those.
+/// N(0, 1) numbers as above, made from the bits of ARS. They are independent of those that `gaussian` makes.
 inline void gaussian_ars(stream s, std::uint64_t first, std::span<float> out) noexcept {
   detail::gaussian(s.ars_run(), first, out);
 }

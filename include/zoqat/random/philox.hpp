@@ -39,7 +39,8 @@ struct philox4x32 {
 struct philox4x32_run {
   std::uint32_t round1_c2;             ///< what round 1 xors into c[2], the upper half of a product
   std::uint32_t round2_c0, round2_c2;  ///< likewise round 2
-  /// Of rounds 3 to 10. The c[3] that enters round 3 is the same for all and part of the first key.
+  /// The keys of rounds 3 to 10. The c[3] that enters round 3 is the same for all blocks and is part of the first
+  /// key.
   std::array<philox4x32::key, philox4x32::rounds - 2> keys{};
 
   /// A run over {any, c[1], c[2], c[3]}.

@@ -3,14 +3,15 @@
 
 /// Random numbers as pure functions of a counter.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
+#include <zoqat/random/stream.hpp>
+#include <zoqat/random/philox.hpp>
 #include <zoqat/random/aes.hpp>
 #include <zoqat/random/ars.hpp>
-#include <zoqat/random/gaussian.hpp>
-#include <zoqat/random/philox.hpp>
-#include <zoqat/random/rademacher.hpp>
-#include <zoqat/random/stream.hpp>
 #include <zoqat/random/superblock.hpp>
+#include <zoqat/random/rademacher.hpp>
+#include <zoqat/random/gaussian.hpp>
 
 // clang-format on

@@ -39,7 +39,7 @@ struct stream {
   /// `run()(block)` is `bits(block)`; for those who want many blocks.
   [[nodiscard]] constexpr philox4x32_run run() const noexcept { return {counter(0), key()}; }
 
-  /// The same for ARS, whose key is the seed and zeros.
+  /// The key of the stream for ARS: the seed, then zeros.
   [[nodiscard]] constexpr ars4x32::key ars_key() const noexcept { return {key()[0], key()[1], 0, 0}; }
   [[nodiscard]] constexpr ars4x32_run ars_run() const noexcept { return {counter(0), ars_key()}; }
 

@@ -31,8 +31,8 @@ using superblock_words = std::array<std::array<std::uint32_t, superblock_lanes>,
   return words;
 }
 
-/// The same of ARS. The words lie in the order of the blocks, word w of block l at [l / 4][l % 4 * 4 + w]: a vector
-/// holds whole blocks, up to four of them.
+/// The words of a superblock of ARS. They lie in the order of the blocks, word w of block l at
+/// [l / 4][l % 4 * 4 + w]: a vector holds whole blocks, up to four of them.
 [[nodiscard]] constexpr superblock_words words_of(const ars4x32_run& run, std::uint64_t superblock) noexcept {
   superblock_words words{};
   for (std::size_t block = 0; block != superblock_lanes; ++block) {

@@ -87,16 +87,17 @@ struct code_range {
   std::int32_t least = 0, greatest = 0, offset = 0;
 };
 
-/// Of a code panel whose bytes are codes of weights less an offset: what turns sums of products into values. Whole
-/// panels: arrays of a multiple of 16, in which columns beyond the last hold anything.
-struct code_columns {
+/// The constants that convert the integer dot products of each column of a code panel into floats. The bytes of the
+/// panel are codes of weights less an offset. Each array covers whole panels, so its length is a multiple of 16, and
+/// entries beyond the last column may hold anything.
+struct column_dequantization {
   const float* scale;              ///< of each column's grid
   const std::int32_t* sum;         ///< of each column's bytes
   const std::int32_t* zero_point;  ///< less the offset; null stands for zeros
 };
 
-/// Memory that is read next, for a kernel that has none to wait for to ask for on the way.
-struct upcoming {
+/// An address range that is read next. A kernel that computes from its caches prefetches it while it runs.
+struct prefetch_hint {
   const void* data = nullptr;
   std::size_t bytes = 0;
 };
@@ -146,7 +147,7 @@ concept kernels =
     requires(const float* x, float* y, float s, std::size_t n, const std::uint8_t* codes, std::uint8_t* bytes,
              const std::int32_t* const_sums, int bits, grid g, weight_row w, const bf16* halves, bf16* stored,
              const std::uint16_t* noise, sign_run signs, std::uint32_t* words, weight_pair pair, code_range r,
-             code_columns columns, upcoming next, matrix_view<const float> a, matrix_view<float> c,
+             column_dequantization columns, prefetch_hint next, matrix_view<const float> a, matrix_view<float> c,
              matrix_view<const std::uint8_t> q, random::stream direction, std::uint64_t first) {
       /// Name of the backend and of the instruction set it computes with.
       { K::name() } -> std::convertible_to<const char*>;

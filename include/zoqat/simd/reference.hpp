@@ -175,8 +175,8 @@ struct reference {
   }
   template <int ActivationBits, int WeightBits>
   static void gemm(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
-                   const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
-                   matrix_view<float> c, upcoming = {}) noexcept {
+                   const std::uint8_t* panels, const column_dequantization& columns, const float* bias,
+                   bool accumulate, matrix_view<float> c, prefetch_hint = {}) noexcept {
     const auto k = static_cast<std::int64_t>(a.cols());
     for (std::size_t m = 0; m != c.rows(); ++m)
       for (std::size_t j = 0; j != c.cols(); ++j) {
@@ -273,8 +273,6 @@ struct reference {
     x = a * cos - b * sin;
     y = a * sin + b * cos;
   }
-
- private:
   /// The words of superblocks [superblock, superblock + count) of a run of either generator, row after row.
   template <class Run>
   static void copy_words(const Run& run, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {

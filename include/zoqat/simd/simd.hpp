@@ -5,11 +5,12 @@
 /// (`simd/highway.hpp`, `simd/xsimd.hpp`) are included by name where they are wanted, since each needs its own
 /// library.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
-#include <zoqat/simd/default_kernels.hpp>
-#include <zoqat/simd/kernels.hpp>
 #include <zoqat/simd/packing.hpp>
+#include <zoqat/simd/kernels.hpp>
 #include <zoqat/simd/reference.hpp>
+#include <zoqat/simd/default_kernels.hpp>
 
 // clang-format on

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/random/stream.hpp>
 
 #include <algorithm>
@@ -53,11 +54,11 @@ namespace detail {
   const std::size_t sum = wanted.train + wanted.validation;
   if (available >= sum) return {wanted.train, wanted.validation};
   require(wanted.when_short == shortage::proportional,
-          "split: {} items to train and {} to validate with are asked for, but there are {}", wanted.train,
+          "split: asked for {} to train and {} to validate with, but there are {}", plural(wanted.train, "item"),
           wanted.validation, available);
   const std::size_t validation = available * wanted.validation / sum, train = available - validation;
   require((train > 0 || wanted.train == 0) && (validation > 0 || wanted.validation == 0),
-          "split: {} items are too few to train and to validate with", available);
+          "split: cannot train and validate with {} in all", plural(available, "item"));
   return {train, validation};
 }
 

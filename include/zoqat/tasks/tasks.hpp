@@ -3,7 +3,8 @@
 
 /// Data sets as items to answer or to choose from.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
 // What an item is, and how files become items.
 #include <zoqat/tasks/item.hpp>

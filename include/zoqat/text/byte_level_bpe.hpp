@@ -83,7 +83,7 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
                         .eos = eos});
 }
 
-/// The same from files.
+/// Reads the vocabulary and the merges of a byte-level BPE tokenizer from files.
 [[nodiscard]] inline bpe_tokenizer read_byte_level_bpe(const std::filesystem::path& vocabulary,
                                                        const std::filesystem::path& merges,
                                                        const byte_level_bpe_options& options = {}) {

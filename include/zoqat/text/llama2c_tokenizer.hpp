@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/shape_limits.hpp>
 #include <zoqat/text/bpe_merger.hpp>
@@ -45,19 +46,21 @@ class llama2c_tokenizer {
   explicit llama2c_tokenizer(const std::filesystem::path& path, std::optional<std::size_t> vocabulary = {})
       : llama2c_tokenizer(io::mapped_file(path).bytes(), path.native(), vocabulary) {}
 
-  /// The same from memory; `source` names it in messages. The bytes are not needed afterwards.
+  /// Reads the contents of a file from memory; `source` names it in messages. The bytes are not needed afterwards.
   llama2c_tokenizer(std::span<const std::byte> bytes, std::string_view source,
                     std::optional<std::size_t> vocabulary = {}) {
     std::int32_t longest = 0;
-    require<io_error>(bytes.size() >= sizeof(longest), "{}: {} bytes are too few for a tokenizer", source,
-                      bytes.size());
+    require<io_error>(bytes.size() >= sizeof(longest), "{}: too short for a tokenizer: {}", source,
+                      plural(bytes.size(), "byte"));
     std::memcpy(&longest, bytes.data(), sizeof(longest));
-    require<io_error>(longest > 0, "{}: not a llama2.c tokenizer: the longest piece has {} bytes", source, longest);
+    require<io_error>(longest > 0, "{}: not a llama2.c tokenizer: the longest piece has {}", source,
+                      plural(longest, "byte"));
     longest_ = static_cast<std::size_t>(longest);
 
     reader in{bytes.subspan(sizeof(longest)), source};
     while (vocabulary ? size() < *vocabulary : !in.rest.empty()) add_token(in);
-    require<io_error>(in.rest.empty(), "{}: {} bytes follow the last of {} tokens", source, in.rest.size(), size());
+    require<io_error>(in.rest.empty(), "{}: the last of {} is followed by {}", source, plural(size(), "token"),
+                      plural(in.rest.size(), "byte"));
     require_bytes(source);
   }
 

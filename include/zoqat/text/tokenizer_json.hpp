@@ -211,7 +211,7 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
                         .eos = detail::named_token(all, options.eos, around.after, file)});
 }
 
-/// The same from a file.
+/// Reads a tokenizer from the file `path`, as `parse_tokenizer_json` does from its JSON.
 [[nodiscard]] inline bpe_tokenizer read_tokenizer_json(const std::filesystem::path& path,
                                                        const tokenizer_json_options& options = {}) {
   return parse_tokenizer_json(io::read_json(path), path.native(), options);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/plural.hpp>
 #include <zoqat/train/trainer.hpp>
 
 #include <fmt/format.h>
@@ -47,7 +48,7 @@ class progress_bar {
     const double rate = (done - first_) / std::max(seconds, 1e-9);
     std::string line = fmt::format("step {}/{}  loss {:.4f}  {:.1f} steps/s  {} left", done, report.steps, loss_,
                                    rate, duration_text((report.steps - done) / rate));
-    if (report.rejected > 0) line += fmt::format("  {} steps rejected", report.rejected);
+    if (report.rejected > 0) line += fmt::format("  {} rejected", plural(report.rejected, "step"));
     if (terminal_)
       fmt::print(out_, "\r\x1b[K{} {}", bar(done, report.steps), line);
     else

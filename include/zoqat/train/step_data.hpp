@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/random/stream.hpp>
 
 #include <cstddef>
@@ -27,8 +28,8 @@ class step_data {
   /// Draws from `items` things; there must be some. Throws value_error for micro-batches that would be empty.
   step_data(std::size_t items, std::size_t batch, std::size_t micro_batches, std::uint64_t seed)
       : items_(items), batch_(batch), seed_(seed), drawn_(micro_batches) {
-    require(micro_batches > 0 && micro_batches <= batch,
-            "objective: a batch of {} items cannot fall into {} micro-batches", batch, micro_batches);
+    require(micro_batches > 0 && micro_batches <= batch, "objective: a batch of {} cannot fall into {}",
+            plural(batch, "item"), plural(micro_batches, "micro-batch"));
   }
 
   void select(std::uint32_t step) {

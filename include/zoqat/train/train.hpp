@@ -3,16 +3,17 @@
 
 /// Training: objectives, the run, what looks on.
 
-// clang-format off: the order is for reading
+// The order is for reading.
+// clang-format off
 
-#include <zoqat/train/callbacks.hpp>
-#include <zoqat/train/keep_best.hpp>
-#include <zoqat/train/lane_objective.hpp>
 #include <zoqat/train/objective.hpp>
-#include <zoqat/train/progress_bar.hpp>
-#include <zoqat/train/results_table.hpp>
-#include <zoqat/train/step_data.hpp>
 #include <zoqat/train/task_loss.hpp>
+#include <zoqat/train/lane_objective.hpp>
+#include <zoqat/train/step_data.hpp>
 #include <zoqat/train/trainer.hpp>
+#include <zoqat/train/callbacks.hpp>
+#include <zoqat/train/progress_bar.hpp>
+#include <zoqat/train/keep_best.hpp>
+#include <zoqat/train/results_table.hpp>
 
 // clang-format on

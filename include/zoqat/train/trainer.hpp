@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/log/run_log.hpp>
 #include <zoqat/zo/optimizer.hpp>
@@ -153,7 +154,7 @@ void replay_first(const Distribution& distribution, Store& parameters, const zo:
                   Optimizer& optimizer, Executor& threads) {
   const std::span<const zo::planned_update> all = log.updates();
   const std::uint32_t made = all.empty() ? 0 : all.back().step + 1;
-  require(steps <= made, "{}: the first {} steps are wanted, but the log has {}", log.path().native(), steps, made);
+  require(steps <= made, "{}: {} are wanted, but the log has {}", log.path().native(), plural(steps, "step"), made);
   const auto end = std::ranges::lower_bound(all, steps, {}, &zo::planned_update::step);
   detail::replay(distribution, parameters, log, std::span(all.begin(), end), optimizer, threads, detail::nothing{});
 }

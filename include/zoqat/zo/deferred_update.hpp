@@ -17,8 +17,8 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// An update that swept parameters (see `parameter`) receive row by row when the next forward pass reads them: the
 /// masters then travel through the cache once per step, for the update of step t and the perturbation of step t + 1.
-/// All other parameters are few and get it at once. The bits are those of `zo::apply`, whatever part of the rows a
-/// pass reaches; `flush` brings it to the rest before anyone else looks at the masters.
+/// All other parameters are few and are updated at once. The result is bitwise equal to that of `zo::apply`, even if
+/// a pass visits only some of the rows. Call `flush`, which updates the remaining rows, before reading the masters.
 ///
 /// Memory: a byte per row of swept parameters.
 template <simd::kernels Kernels = simd::default_kernels>

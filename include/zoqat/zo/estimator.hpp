@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/core/running_moments.hpp>
 #include <zoqat/zo/difference.hpp>
 #include <zoqat/zo/estimate.hpp>
@@ -76,8 +77,8 @@ struct estimator {
 
   /// The lanes whose losses step `step` needs, 2q for central differences: a pure function of the settings.
   [[nodiscard]] asked_lanes<Distribution> ask(std::uint32_t step) const {
-    require(directions > 0 && micro_batches > 0,
-            "estimator: {} directions on {} micro-batches; both must be at least 1", directions, micro_batches);
+    require(directions > 0 && micro_batches > 0, "estimator: {} on {}; both must be at least 1",
+            plural(directions, "direction"), plural(micro_batches, "micro-batch"));
     asked_lanes<Distribution> asked{step, micro_batches, std::vector<perturbation>(difference.lanes(directions)),
                                     distribution};
     difference.place(directions_of(step), asked.points);

@@ -146,7 +146,7 @@ HWY_INLINE blocks numbered(const random::ars4x32_run& run, std::uint64_t first) 
   return hn::Xor(broadcast(run.start), hn::BitCast(block_bytes(), hn::And(number, hn::LoadDup128(d, first_word))));
 }
 
-/// The same of ARS, by four chains of dependent rounds side by side.
+/// Writes the words of a superblock of ARS, by four chains of dependent rounds side by side.
 HWY_INLINE void fill(const random::ars4x32_run& run, std::uint64_t superblock,
                      random::superblock_words& words) noexcept {
   constexpr std::size_t chains = 4, lanes = hn::MaxLanes(block_words()), size = sizeof(words) / sizeof(words[0][0]);
@@ -310,7 +310,7 @@ inline void gaussian(random::stream s, std::uint64_t first, float* out, std::siz
 #endif
 }
 
-/// The same from the bits of ARS.
+/// Elements [first, first + n) of the stream as N(0, 1) numbers, made from the bits of ARS.
 inline void gaussian_ars(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
   random::gaussian_ars(s, first, {out, n});
@@ -365,7 +365,7 @@ inline void rademacher_words(random::stream s, std::uint64_t superblock, std::si
   directions::copy_words(s.run(), superblock, count, words);
 }
 
-/// Those of `gaussian_ars`.
+/// The words of superblocks [superblock, superblock + count) of `gaussian_ars`.
 inline void ars_words(random::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
   directions::copy_words(s.ars_run(), superblock, count, words);
 }

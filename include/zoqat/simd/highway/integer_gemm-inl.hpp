@@ -45,7 +45,7 @@ struct lines_ahead {
 };
 
 /// The share of the tile at (m, j) of c.
-HWY_INLINE lines_ahead share_of(upcoming all, std::size_t m, std::size_t j, matrix_view<float> c) {
+HWY_INLINE lines_ahead share_of(prefetch_hint all, std::size_t m, std::size_t j, matrix_view<float> c) {
   constexpr std::size_t width = tile_panels * panel_width;
   const std::size_t down = (c.rows() + tile_rows - 1) / tile_rows, tiles = down * ((c.cols() + width - 1) / width);
   const std::size_t lines = all.bytes / lines_ahead::line, share = (lines + tiles - 1) / tiles;
@@ -56,8 +56,8 @@ HWY_INLINE lines_ahead share_of(upcoming all, std::size_t m, std::size_t j, matr
 struct integer_gemm_kernels {
   template <int ActivationBits, int WeightBits>
   static void gemm(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
-                   const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
-                   matrix_view<float> c, upcoming next = {}) noexcept {
+                   const std::uint8_t* panels, const column_dequantization& columns, const float* bias,
+                   bool accumulate, matrix_view<float> c, prefetch_hint next = {}) noexcept {
 #if HWY_TARGET == HWY_SCALAR
     reference::gemm<ActivationBits, WeightBits>(a, grids, row_sums, panels, columns, bias, accumulate, c);
 #else
@@ -72,8 +72,8 @@ struct integer_gemm_kernels {
   /// The product for all widths that share a multiply-add.
   template <class Dot>
   static void multiply_by(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
-                          const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
-                          matrix_view<float> c, upcoming next) noexcept {
+                          const std::uint8_t* panels, const column_dequantization& columns, const float* bias,
+                          bool accumulate, matrix_view<float> c, prefetch_hint next) noexcept {
     for_each_tile(bias, accumulate, c,
                   [=]<std::size_t Rows, std::size_t Panels>(std::size_t m, std::size_t j, tile_output to) HWY_ATTR {
                     const std::size_t panel_size = code_panel_size(a.cols());
@@ -88,7 +88,7 @@ struct integer_gemm_kernels {
   /// Panels from the one at `panels`, panel_size bytes from one to the next; `columns` are those from its first.
   template <class Dot, std::size_t Rows, std::size_t Panels>
   static HWY_NOINLINE void tile(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
-                                const std::uint8_t* panels, std::size_t panel_size, code_columns columns,
+                                const std::uint8_t* panels, std::size_t panel_size, column_dequantization columns,
                                 tile_output to, lines_ahead ahead) noexcept {
     constexpr std::size_t across = Panels * panel_vectors;
     prefetch<Rows, Panels>(to);

@@ -27,11 +27,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
-/// How far a row of weights or a pair is from its values: not at all, …
-struct no_steps {
+/// The weights of a row or a pair are used as they are.
+struct unperturbed {
   struct step {};
 
-  explicit HWY_INLINE no_steps(const weight_row&) {}
+  explicit HWY_INLINE unperturbed(const weight_row&) {}
 
   template <class Access>
   HWY_INLINE step load(Access, std::size_t) const {
@@ -39,7 +39,7 @@ struct no_steps {
   }
   HWY_INLINE void load_four(std::size_t, step*) const {}
 };
-/// … scale * direction[i], …
+/// Each weight is perturbed by scale * direction[i].
 class number_steps {
  public:
   using step = vector<float>;
@@ -60,7 +60,8 @@ class number_steps {
   const float* direction_;
   vector<float> scale_;
 };
-/// … or scale * signs[i]. Their words are there for whole vectors; beyond the row there is no step.
+/// Each weight is perturbed by scale * signs[i]. The words of the signs cover whole vectors; elements beyond the end
+/// of the row are not perturbed.
 class sign_steps {
  public:
   using step = vector<float>;
@@ -88,11 +89,11 @@ struct weight_vectors {
 
   explicit HWY_INLINE weight_vectors(const weight_row& w) : values(w.values), smoothing(w.smoothing), steps(w) {}
 
-  /// With their step.
+  /// Loads the vectors at i, moved by their step.
   template <class Access>
   HWY_INLINE void load(Access at, std::size_t i, step by, vector<float>* of) const {
     of[0] = at.load(values + i);
-    if constexpr (!std::is_same_v<Steps, no_steps>) of[0] = hn::Add(of[0], by);
+    if constexpr (!std::is_same_v<Steps, unperturbed>) of[0] = hn::Add(of[0], by);
     if constexpr (HasSmoothing) of[0] = hn::Mul(of[0], at.load(smoothing + i));
   }
   template <class Access>
@@ -103,7 +104,7 @@ struct weight_vectors {
   }
 };
 
-/// Those of both rows of a pair.
+/// The vectors of both rows of a pair.
 template <class Steps, bool HasSmoothing>
 struct pair_vectors {
   static constexpr std::size_t rows = 2;
@@ -133,7 +134,7 @@ HWY_INLINE auto specialise(const weight_row& w, F f) {
   const bool smooth = w.smoothing;
   if (w.direction) return specialise<weight_vectors, number_steps>(w, smooth, f);
   if (w.signs) return specialise<weight_vectors, sign_steps>(w, smooth, f);
-  return specialise<weight_vectors, no_steps>(w, smooth, f);
+  return specialise<weight_vectors, unperturbed>(w, smooth, f);
 }
 
 /// Makes codes of the weights of a row and sums them up: codes less `least`, unsigned bytes whatever the range, which
@@ -162,7 +163,7 @@ class row_coder {
     hn::StoreU(hn::Add(c, hn::Set(bytes{}, static_cast<std::uint8_t>(up_))), bytes{}, to_ + i);
   }
 #endif
-  /// The weights at i of one access.
+  /// Writes the codes of the weights at i of one access.
   template <class Access>
   HWY_INLINE void write(Access at, vector<float> v, std::size_t i) {
     constexpr tag<std::int32_t> d;
@@ -172,7 +173,7 @@ class row_coder {
     at.store(hn::U8FromU32(hn::And(moved, hn::Set(du, 0xff))), to_ + i);
     rest_ = hn::Add(rest_, at.keep(code));
   }
-  /// Of all n codes.
+  /// The sum of all n codes.
   [[nodiscard]] HWY_INLINE std::int32_t sum(std::size_t n) const {
     std::int32_t total = hn::GetLane(hn::SumOfLanes(tag<std::int32_t>{}, rest_));
 #if HWY_TARGET != HWY_SCALAR
@@ -310,7 +311,7 @@ struct quantize_kernels {
   static HWY_INLINE std::int32_t plain_codes(const float* x, std::size_t n, grid g, int bits,
                                              std::uint8_t* codes) noexcept {
     const code_range all{g, 0, (1 << bits) - 1};
-    return to_codes(weight_vectors<no_steps, false>({x}), n, &all, {codes})[0];
+    return to_codes(weight_vectors<unperturbed, false>({x}), n, &all, {codes})[0];
   }
 
   template <class Weights>

@@ -30,7 +30,7 @@ class signed_scale {
     const std::size_t e = first_ + i;
     return signed_by(hn::ShiftLeftSame(word(e, e % unit), static_cast<int>(bit(e))));
   }
-  /// Of the vectors at i, i + lanes, i + 2 lanes and i + 3 lanes.
+  /// Loads the vectors at i, i + lanes, i + 2 lanes and i + 3 lanes.
   HWY_INLINE void load_four(std::size_t i, vector<float>* of) const {
     constexpr std::size_t vectors = lanes < unit ? unit / lanes : 1;  // of a unit
     if constexpr (vectors <= 4) {

@@ -241,7 +241,7 @@ void copy_words(random::stream s, std::uint64_t superblock, std::size_t count, s
   }
 }
 
-/// The same as add_scaled by signs.
+/// out[i] = x[i] + s * u[i], where u is given as signs.
 template <class Arch = xsimd::default_arch>
 void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
   using floats = float_batch<Arch>;

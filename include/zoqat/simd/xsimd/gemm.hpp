@@ -37,8 +37,8 @@ struct gemm_kernels {
 
   template <int ActivationBits, int WeightBits>
   static void gemm(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
-                   const std::uint8_t* panels, const code_columns& columns, const float* bias, bool accumulate,
-                   matrix_view<float> c, upcoming = {}) noexcept {
+                   const std::uint8_t* panels, const column_dequantization& columns, const float* bias,
+                   bool accumulate, matrix_view<float> c, prefetch_hint = {}) noexcept {
     constexpr int largest_weight = WeightBits < 8 ? (1 << WeightBits) - 1 : 128;
     constexpr std::size_t steps = 0x7fff / (((1 << ActivationBits) - 1) * largest_weight);  // that 16 bits hold
     multiply_codes(a, steps, grids, row_sums, panels, columns, bias, accumulate, c);
@@ -54,8 +54,9 @@ struct gemm_kernels {
 
   // The product of codes of any widths: `steps` products of one add up in 16 bits.
   static void multiply_codes(matrix_view<const std::uint8_t> a, std::size_t steps, const grid* grids,
-                             const std::int32_t* row_sums, const std::uint8_t* panels, const code_columns& columns,
-                             const float* bias, bool accumulate, matrix_view<float> c) noexcept {
+                             const std::int32_t* row_sums, const std::uint8_t* panels,
+                             const column_dequantization& columns, const float* bias, bool accumulate,
+                             matrix_view<float> c) noexcept {
     const auto k = static_cast<std::uint32_t>(a.cols());
     for_each_tile(c, [&]<std::size_t Rows>(std::size_t m, std::size_t first, std::size_t count) {
       std::array<std::int32_t, Rows * panel_width> products{};
@@ -155,8 +156,8 @@ struct gemm_kernels {
   }
 
   // Takes the zero points out of the sums of a row and 16 columns. The steps may wrap; the result does not.
-  static void correct(const code_columns& columns, std::size_t first, std::uint32_t zero_point, std::uint32_t centred,
-                      std::int32_t* exact) noexcept {
+  static void correct(const column_dequantization& columns, std::size_t first, std::uint32_t zero_point,
+                      std::uint32_t centred, std::int32_t* exact) noexcept {
     for (std::size_t j = 0; j != panel_width; ++j) {
       const auto of_column = static_cast<std::uint32_t>(columns.zero_point ? columns.zero_point[first + j] : 0);
       exact[j] = static_cast<std::int32_t>(static_cast<std::uint32_t>(exact[j]) -

@@ -31,7 +31,7 @@ class sparse {
   }
 
   static constexpr const char* name() noexcept { return detail::prefixed_name<prefix, Base>.data(); }
-  /// Of an element to be kept.
+  /// The probability that an element is kept.
   [[nodiscard]] double probability() const noexcept { return std::ldexp(static_cast<double>(last_kept_) + 1, -32); }
 
   template <class Kernels>
