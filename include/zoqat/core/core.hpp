@@ -19,5 +19,6 @@
 
 // POSIX.
 #include <zoqat/core/file_descriptor.hpp>
+#include <zoqat/core/name_pattern.hpp>
 
 // clang-format on

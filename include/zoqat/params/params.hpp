@@ -7,10 +7,12 @@
 
 #include <zoqat/params/compact_masters.hpp>
 #include <zoqat/params/compact_storage.hpp>
+#include <zoqat/params/half_views.hpp>
 #include <zoqat/params/inference_lane.hpp>
 #include <zoqat/params/lanes.hpp>
 #include <zoqat/params/master_rows.hpp>
 #include <zoqat/params/masters.hpp>
 #include <zoqat/params/parameter.hpp>
+#include <zoqat/params/stored_masters.hpp>
 
 // clang-format on

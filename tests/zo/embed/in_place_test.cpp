@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <zo/problems.hpp>
+#include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/estimator.hpp>
 
 #include <cstddef>
@@ -120,7 +121,7 @@ TEST_CASE("masters that the engine itself changes between evaluations are the ne
 }
 
 TEST_CASE("an engine's buffers of fewer bits hold the nearest to each point, and come back") {
-  for (const master_format format : {master_format::bf16, master_format::int8}) {
+  for (const master_format format : {master_format::bf16, master_format::int8, master_format::fp16}) {
     tensors start = assorted();
     compact_tensors store(start, format);
     tensors masters = store.widened();
@@ -142,5 +143,36 @@ TEST_CASE("an engine's buffers of fewer bits hold the nearest to each point, and
     if (format == master_format::bf16)
       for (std::size_t i = 0; i != points[0].size(); ++i)
         if (seen[0][i] != static_cast<float>(bf16(points[0][i]))) FAIL("not the nearest");
+    if (format == master_format::fp16)
+      for (std::size_t i = 0; i != points[0].size(); ++i)
+        if (seen[0][i] != static_cast<float>(fp16(points[0][i]))) FAIL("not the nearest");
   }
+}
+
+TEST_CASE("parts of buffers, and an engine's codes, come back bit by bit whatever the loss does") {
+  std::vector<float> fused(300, 0.25f);
+  std::vector<fp16> halves(300, fp16(0.25f));
+  std::vector<std::int8_t> codes(300, 25);
+  const std::vector<float> scales(10, 0.01f);
+  zo::parameter_list list;
+  list.add("floats", matrix_view<float>(fused.data() + 3, 10, 20, 30));
+  list.add("halves", matrix_view<fp16>(halves.data() + 3, 10, 20, 30));
+  list.add("codes", zo::int8_codes{{codes.data() + 3, 10, 20, 30}, scales});
+  const auto before_floats = fused;
+  const auto before_halves = halves;
+  const auto before_codes = codes;
+  auto objective = in_place(list, [&]() -> double {
+    for (std::size_t row = 0; row != 10; ++row) {
+      CHECK(fused[row * 30] == 0.25f);  // what is between the rows
+      CHECK(fused[row * 30 + 3] != 0.25f);
+    }
+    CHECK(halves != before_halves);
+    CHECK(codes != before_codes);
+    throw std::runtime_error("a loss that fails");
+  });
+  std::vector<double> losses(2);
+  CHECK_THROWS_AS(objective(two_points(), 0, losses), std::runtime_error);
+  CHECK(fused == before_floats);
+  CHECK(halves == before_halves);
+  CHECK(codes == before_codes);
 }

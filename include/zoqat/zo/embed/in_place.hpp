@@ -3,6 +3,7 @@
 
 #include <zoqat/core/aligned.hpp>
 #include <zoqat/params/masters.hpp>
+#include <zoqat/params/stored_masters.hpp>
 #include <zoqat/simd/default_kernels.hpp>
 #include <zoqat/zo/estimator.hpp>
 
@@ -43,64 +44,43 @@ class in_place_objective {
  private:
   using kernels = simd::default_kernels;
 
-  struct copies {
-    buffer<float> values;
-    buffer<bf16> halves;
-    buffer<std::uint8_t> codes;
-
-    void clear() {
-      values.clear();
-      halves.clear();
-      codes.clear();
-    }
-    void append(const parameter& p) {
-      values.insert(values.end(), p.values.begin(), p.values.end());
-      halves.insert(halves.end(), p.compact.halves.begin(), p.compact.halves.end());
-      codes.insert(codes.end(), p.compact.codes.begin(), p.compact.codes.end());
-    }
-  };
-
+  /// Writes the masters of all parameters back when it goes out of scope.
   class restore_on_exit {
    public:
-    restore_on_exit(Store& parameters, copies& backup) : parameters_(parameters), backup_(backup) {
-      backup_.clear();
-      parameters_.for_each_parameter([&](const parameter& p) { backup_.append(p); });
+    restore_on_exit(Store& parameters, buffer<std::byte>& backup) : parameters_(parameters), backup_(backup) {
+      std::size_t bytes = 0;
+      parameters_.for_each_parameter([&](const parameter& p) { bytes += room_for(p); });
+      backup_.resize(bytes);
+      for_each([](const parameter& master, const parameter& buffer) { copy_masters(buffer, master); });
     }
     restore_on_exit(const restore_on_exit&) = delete;
     restore_on_exit& operator=(const restore_on_exit&) = delete;
     ~restore_on_exit() {
-      for_each([](const parameter& master, const parameter& buffer) {
-        std::ranges::copy(master.values, buffer.values.begin());
-        std::ranges::copy(master.compact.halves, buffer.compact.halves.begin());
-        std::ranges::copy(master.compact.codes, buffer.compact.codes.begin());
-      });
+      for_each([](const parameter& master, const parameter& buffer) { copy_masters(master, buffer); });
     }
     /// Calls f(master, buffer): the parameter as it was, and as the engine reads it.
     template <class F>
     void for_each(F&& f) const {
-      std::size_t values = 0, halves = 0, codes = 0;
-      const auto next = [](auto& copy, std::size_t& at, std::size_t n) {
-        const std::span all(copy);
-        return all.subspan(std::exchange(at, at + n), n);
-      };
+      std::size_t at = 0;
       parameters_.for_each_parameter([&](const parameter& p) {
-        parameter master = p;
-        master.values = next(backup_.values, values, p.values.size());
-        master.compact.halves = next(backup_.halves, halves, p.compact.halves.size());
-        master.compact.codes = next(backup_.codes, codes, p.compact.codes.size());
-        f(master, p);
+        f(stored_in(p, backup_.data() + at), p);
+        at += room_for(p);
       });
     }
 
    private:
+    static std::size_t room_for(const parameter& p) noexcept {
+      return (stored_bytes(p) + alignment - 1) / alignment * alignment;
+    }
+
     Store& parameters_;
-    copies& backup_;
+    buffer<std::byte>& backup_;
   };
 
   /// Writes a parameter at a point into the engine's buffer.
   void move(const perturbation& point, const parameter& master, const parameter& buffer) const {
     const float scale = point.scale[master.group];
-    if (master.compact.size() == 0)
+    if (buffer.compact.size() == 0)
       return read_perturbed<kernels>(elements_, master, point.along, {&scale, 1}, 0, master.size(),
                                      buffer.values.data());
     detail::for_each_chunk<kernels>(master, 0, master.size(), [&](std::size_t at, std::size_t n, float* values) {
@@ -112,7 +92,7 @@ class in_place_objective {
   Store& parameters_;
   Loss loss_;
   [[no_unique_address]] Distribution elements_;
-  copies backup_;
+  buffer<std::byte> backup_;
 };
 
 /// `zo::in_place(parameters, [&] { return engine.loss(batch); })`.
