@@ -6,6 +6,7 @@
 // clang-format off: the order is for reading
 
 #include <zoqat/quant/clipping.hpp>
+#include <zoqat/quant/fake_quantize.hpp>
 #include <zoqat/quant/fixed_grids.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
