@@ -7,8 +7,10 @@
 
 #include <zoqat/ptq/channel_ranges.hpp>
 #include <zoqat/ptq/cholesky.hpp>
+#include <zoqat/ptq/input_moments.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/reconstruct.hpp>
+#include <zoqat/ptq/reconstruct_matrix.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
 #include <zoqat/ptq/shifting.hpp>
