@@ -7,10 +7,13 @@
 #include <zoqat/core/aligned.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/core/sign_run.hpp>
+#include <zoqat/quant/fake_quantize.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace {
 
@@ -89,6 +92,34 @@ void quantize_token(benchmark::State& state) {
   }
   count_elements(state, row.size);
 }
+/// 16 rows: by the functions of a row, to codes and back, and by the one call.
+using w4g32 = quant::weight<4, quant::group<32>>;
+void quantize_and_dequantize_rows(benchmark::State& state) {
+  const row_of_weights row(size_of(state));
+  const std::size_t groups = w4g32::groups(row.size);
+  matrix<float> weights(16, row.size), out(16, row.size);
+  for (std::size_t r = 0; r != 16; ++r) std::ranges::copy(row.values, weights.row(r).begin());
+  buffer<std::uint8_t> codes(row.size);
+  buffer<simd::grid> grids(groups);
+  for (auto _ : state) {
+    for (std::size_t r = 0; r != 16; ++r) {
+      quant::quantize_row<w4g32>(weights.row(r), nullptr, codes.data(), grids.data());
+      quant::dequantize_row<w4g32>(std::span<const std::uint8_t>(codes), grids.data(), out.row(r).data());
+    }
+    benchmark::ClobberMemory();
+  }
+  count_elements(state, weights.size());
+}
+void fake_quantize(benchmark::State& state) {
+  const row_of_weights row(size_of(state));
+  matrix<float> weights(16, row.size), out(16, row.size);
+  for (std::size_t r = 0; r != 16; ++r) std::ranges::copy(row.values, weights.row(r).begin());
+  for (auto _ : state) {
+    quant::fake_quantize<w4g32>(weights, out);
+    benchmark::ClobberMemory();
+  }
+  count_elements(state, weights.size());
+}
 void softmax(benchmark::State& state) {
   row_of_weights row(size_of(state));
   for (auto _ : state) {
@@ -157,6 +188,8 @@ BENCHMARK(min_max<direction::none>)->Name("min_max")->Apply(widths);
 BENCHMARK(min_max<direction::numbers>)->Name("min_max/numbers")->Apply(widths);
 BENCHMARK(min_max<direction::signs>)->Name("min_max/signs")->Apply(widths);
 BENCHMARK(quantize_token)->Apply(widths);
+BENCHMARK(quantize_and_dequantize_rows)->Apply(widths);
+BENCHMARK(fake_quantize)->Apply(widths);
 BENCHMARK(softmax)->Arg(384)->Apply(widths);
 
 BENCHMARK(unpack<2>)->Apply(widths);

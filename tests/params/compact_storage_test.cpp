@@ -41,6 +41,17 @@ TEST_CASE("bf16 takes 16 bits an element and is the nearest") {
   for (std::size_t i = 0; i != values.size(); ++i) CHECK(held[i] == static_cast<float>(bf16(values[i])));
 }
 
+TEST_CASE("fp16 takes 16 bits an element, is the nearest, and saturates") {
+  const std::vector<float> values{0.0f, -0.0f, 1.0f, 0.333f, -1e-7f, 1e9f};
+  compact_storage storage(master_format::fp16, values);
+  CHECK(storage.format() == master_format::fp16);
+  CHECK(storage.bytes() == 2 * values.size());
+  CHECK_FALSE(storage.empty());
+  const auto held = read(storage);
+  for (std::size_t i = 0; i + 1 != values.size(); ++i) CHECK(held[i] == static_cast<float>(fp16(values[i])));
+  CHECK(held.back() == 65504.0f);
+}
+
 TEST_CASE("int8 takes a byte an element and two a block, and is within half a step") {
   random::engine draw({.seed = 5, .use = random::purpose::data});
   for (const std::size_t n : std::initializer_list<std::size_t>{1, 127, 128, 129, 1000}) {

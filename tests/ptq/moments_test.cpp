@@ -2,6 +2,7 @@
 #include <zoqat/ptq/moments.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <support/random_model.hpp>
 
 #include <algorithm>
@@ -32,6 +33,15 @@ TEST_CASE("moments are added to what is there") {
     ptq::add_moments(a.view(), b.view(), again, here);
     CHECK(std::ranges::equal(again.flat(), sums.flat()));
   }
+}
+
+TEST_CASE("moments of shapes that do not fit are refused") {
+  sequential here;
+  matrix<double> sums(5, 19, 0.0);
+  const matrix<float> a(4, 5, 1.0f), short_b(3, 19, 1.0f), narrow(4, 18, 1.0f);
+  check_mentions(message_of<value_error>([&] { ptq::add_moments(a.view(), short_b.view(), sums, here); }), "[4, 5]",
+                 "[3, 19]", "[5, 19]");
+  CHECK_THROWS_AS(ptq::add_moments(a.view(), narrow.view(), sums, here), value_error);
 }
 
 TEST_CASE("many tokens cost no precision") {

@@ -185,3 +185,12 @@ TEST_CASE("dead inputs, a single input, weights of zero") {
 TEST_CASE("moments without damping that are singular are refused") {
   check_mentions(message_of<value_error>([] { ptq::input_metric(matrix<double>(3, 3, 1.0), 0); }), "pivot 1 of 3");
 }
+
+TEST_CASE("weights and moments of other sizes are refused") {
+  check_mentions(message_of<value_error>([] { ptq::input_metric(matrix<double>(3, 4, 1.0), 0.01); }), "[3, 4]");
+  check_mentions(message_of<value_error>([] { ptq::input_metric(matrix<double>(3, 3, 1.0), -1); }), "-1");
+  const ptq::input_metric metric(correlated(4), 0.01);
+  const std::vector<double> w(5, 0.5);
+  check_mentions(message_of<value_error>([&] { ptq::row_rounding<fine>(metric, w); }), "5 weights", "4 inputs");
+  CHECK_THROWS_AS(static_cast<void>(ptq::cholesky(matrix<double>(2, 3, 1.0))), value_error);
+}

@@ -391,3 +391,23 @@ TEST_CASE("another number of clipping parameters than the grids take is an error
   // No rows, no grids, no parameters.
   CHECK_NOTHROW((void)quantize<weight<4, per_tensor, asymmetric, clip::codes>>(matrix<float>(0, 8)));
 }
+
+TEST_CASE("rows that a packed matrix does not have are errors that give both shapes") {
+  auto packed = quantize<weight<4>>(weights(20, 40, 9));
+  const auto into = [&](std::size_t first, std::size_t rows, std::size_t cols) {
+    matrix<float> out(rows, cols);
+    return zoqat::testing::message_of<value_error>([&] { dequantize_rows(packed, first, out.view()); });
+  };
+  using zoqat::testing::check_mentions;
+  check_mentions(into(0, 4, 39), "[0, 4) of 39", "[20, 40]");
+  check_mentions(into(18, 3, 40), "[18, 21) of 40", "[20, 40]");
+  check_mentions(into(21, 0, 40), "[21, 21) of 40", "[20, 40]");
+  std::vector<float> narrow(39);
+  CHECK_THROWS_AS(dequantize_row(packed, 0, std::span<float>(narrow)), value_error);
+  matrix<std::uint8_t> codes(16, 40, 1);
+  const std::vector<simd::grid> grids(16);
+  CHECK_THROWS_AS(packed.read_rows(5, codes), value_error);
+  CHECK_THROWS_AS(packed.set_rows(8, codes, grids.data()), value_error);
+  CHECK_THROWS_AS(packed.set_rows(16, codes, grids.data()), value_error);
+  CHECK_THROWS_AS(packed.set_rows(0, codes.view().row_block(0, 15), grids.data()), value_error);
+}

@@ -21,5 +21,6 @@
 
 // POSIX.
 #include <zoqat/core/file_descriptor.hpp>
+#include <zoqat/core/name_pattern.hpp>
 
 // clang-format on

@@ -200,6 +200,7 @@ class decoder {
       const parameter p = t.view();
       f(std::as_bytes(p.values));
       f(std::as_bytes(p.compact.halves));
+      if (!p.compact.fp16s.empty()) f(std::as_bytes(p.compact.fp16s));
       f(std::as_bytes(p.compact.codes));
       f(std::as_bytes(p.compact.scales));
     };

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/name_pattern.hpp>
 #include <zoqat/params/compact_masters.hpp>
-
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <string>
@@ -26,7 +25,7 @@ struct storage_plan {
   bool norms = false;
 
   [[nodiscard]] static bool matches(const std::string& pattern, const std::string& layer) {
-    return fnmatch(pattern.c_str(), layer.c_str(), 0) == 0;
+    return matches_pattern(pattern, layer);
   }
   [[nodiscard]] bool trains(const std::string& layer) const {
     return std::ranges::any_of(trained, [&](const std::string& pattern) { return matches(pattern, layer); });

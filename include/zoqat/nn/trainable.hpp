@@ -97,6 +97,7 @@ class trainable {
     const parameter p = view();
     if (!p.compact.halves.empty()) return {p.compact.halves.data() + at, n * sizeof(bf16)};
     if (!p.compact.codes.empty()) return {p.compact.codes.data() + at, n};
+    if (!p.compact.fp16s.empty()) return {p.compact.fp16s.data() + at, n * sizeof(fp16)};
     return {p.values.data() + at, n * sizeof(float)};
   }
 

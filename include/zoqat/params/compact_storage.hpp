@@ -18,25 +18,30 @@ namespace zoqat::inline ZOQAT_ABI {
 class compact_storage {
  public:
   compact_storage() = default;
-  /// `format` is bf16 or int8. The codes of a block reach an eighth beyond its greatest magnitude, so that training
-  /// finds room; a block that is all zero takes its scale from the rest of the tensor.
+  /// `format` is bf16, fp16 or int8. The codes of a block reach an eighth beyond its greatest magnitude, so that
+  /// training finds room; a block that is all zero takes its scale from the rest of the tensor.
   compact_storage(master_format format, std::span<const float> values) {
     if (format == master_format::bf16)
       halves_.resize(values.size());
+    else if (format == master_format::fp16)
+      fp16s_.resize(values.size());
     else
       choose_scales(values);
     round_masters<simd::default_kernels>({.compact = view()}, 0, values.size(), values.data());
   }
 
-  [[nodiscard]] bool empty() const noexcept { return halves_.empty() && codes_.empty(); }
+  [[nodiscard]] bool empty() const noexcept { return halves_.empty() && codes_.empty() && fp16s_.empty(); }
   [[nodiscard]] master_format format() const noexcept {
-    return !codes_.empty() ? master_format::int8 : halves_.empty() ? master_format::fp32 : master_format::bf16;
+    return !codes_.empty()    ? master_format::int8
+           : !halves_.empty() ? master_format::bf16
+           : !fp16s_.empty()  ? master_format::fp16
+                              : master_format::fp32;
   }
   [[nodiscard]] std::size_t bytes() const noexcept {
-    return (halves_.size() + scales_.size()) * sizeof(bf16) + codes_.size();
+    return (halves_.size() + fp16s_.size() + scales_.size()) * sizeof(bf16) + codes_.size();
   }
   /// The masters as those who train them see them.
-  [[nodiscard]] compact_masters view() noexcept { return {halves_, codes_, scales_}; }
+  [[nodiscard]] compact_masters view() noexcept { return {halves_, codes_, scales_, fp16s_}; }
 
  private:
   void choose_scales(std::span<const float> values) {
@@ -56,6 +61,7 @@ class compact_storage {
   }
 
   buffer<bf16> halves_;
+  buffer<fp16> fp16s_;
   buffer<std::uint8_t> codes_;
   buffer<bf16> scales_;
 };

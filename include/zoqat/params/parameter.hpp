@@ -65,7 +65,8 @@ struct per_group {
 };
 
 /// A trainable tensor where it lies: `values` are the fp32 masters, row-major [rows, size() / rows]; where they are
-/// stored in fewer bits, `compact` holds them and `values` is empty. `params/masters.hpp` reads and writes both.
+/// stored in fewer bits or their rows lie apart, `compact` holds them and `values` is empty. `params/masters.hpp`
+/// reads and writes both.
 ///
 /// A tensor with a `row_size` is *swept*: a forward pass reads it whole rows at a time, through `sweep_rows` of its
 /// lanes and through nothing else. So a pass that is to begin with an update can make it on the way. What it reads

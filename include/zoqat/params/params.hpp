@@ -12,7 +12,8 @@
 #include <zoqat/params/masters.hpp>
 #include <zoqat/params/compact_masters.hpp>
 #include <zoqat/params/compact_storage.hpp>
-#include <zoqat/params/master_copy.hpp>
+#include <zoqat/params/half_views.hpp>
+#include <zoqat/params/stored_masters.hpp>
 #include <zoqat/params/master_rows.hpp>
 
 // clang-format on

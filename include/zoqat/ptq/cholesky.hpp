@@ -13,6 +13,7 @@ namespace zoqat::inline ZOQAT_ABI::ptq {
 /// Throws value_error if m is not positive definite, which damping its diagonal prevents.
 [[nodiscard]] inline matrix<double> cholesky(const matrix<double>& m) {
   const std::size_t n = m.rows();
+  require(m.cols() == n, "cholesky: a matrix [{}, {}] is not square", n, m.cols());
   matrix<double> l(n, n, 0.0);
   for (std::size_t i = 0; i != n; ++i)
     for (std::size_t j = 0; j <= i; ++j) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/simd/default_kernels.hpp>
@@ -11,9 +12,13 @@
 namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// sums [p, q] += aᵀ b, for a [n, p] and b [n, q]: the moments of calibration data. Products of a few hundred rows
-/// are in float, their sums in double, so that the number of tokens costs no precision. 2 n p q operations.
+/// are in float, their sums in double, so that the number of tokens costs no precision. 2 n p q operations. Throws
+/// value_error for shapes that do not fit.
 template <simd::kernels Kernels = simd::default_kernels, executor Executor>
 void add_moments(matrix_view<const float> a, matrix_view<const float> b, matrix<double>& sums, Executor& threads) {
+  require(a.rows() == b.rows() && sums.rows() == a.cols() && sums.cols() == b.cols(),
+          "add_moments: a [{}, {}] and b [{}, {}] do not fit sums [{}, {}]", a.rows(), a.cols(), b.rows(), b.cols(),
+          sums.rows(), sums.cols());
   constexpr std::size_t width = simd::panel_width, depth = 256;
   matrix<float> transposed(a.cols(), depth);
   for (std::size_t first = 0; first < a.rows(); first += depth) {

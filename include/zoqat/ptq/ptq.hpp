@@ -12,8 +12,10 @@
 #include <zoqat/ptq/smoothquant.hpp>
 #include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/moments.hpp>
+#include <zoqat/ptq/input_moments.hpp>
 #include <zoqat/ptq/cholesky.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
+#include <zoqat/ptq/reconstruct_matrix.hpp>
 #include <zoqat/ptq/reconstruct.hpp>
 
 // clang-format on

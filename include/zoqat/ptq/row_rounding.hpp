@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/ptq/cholesky.hpp>
 #include <zoqat/quant/row.hpp>
@@ -27,6 +28,8 @@ struct input_metric {
 
   input_metric(matrix<double> h, double damping) : moment(std::move(h)) {
     const std::size_t n = moment.rows();
+    require(moment.cols() == n, "input_metric: moments are square, but these are [{}, {}]", n, moment.cols());
+    require(damping >= 0 && std::isfinite(damping), "input_metric: the damping is {}", damping);
     double mean = 0;
     for (std::size_t i = 0; i != n; ++i) mean += moment(i, i) / static_cast<double>(n);
     // An input that is always zero has no say in the output; a unit diagonal keeps the metric definite.
@@ -60,7 +63,10 @@ class row_rounding {
   /// Sweeps of stage 3.
   static constexpr int sweeps = 8;
 
-  row_rounding(const input_metric& metric, std::span<const double> weights) : metric_(metric), weights_(weights) {}
+  row_rounding(const input_metric& metric, std::span<const double> weights) : metric_(metric), weights_(weights) {
+    require(weights.size() == metric.moment.rows(), "row_rounding: {} weights for moments of {} inputs",
+            weights.size(), metric.moment.rows());
+  }
 
   /// All stages.
   [[nodiscard]] rounded_row operator()() const {

@@ -7,7 +7,6 @@
 #include <zoqat/simd/packing.hpp>
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -70,7 +69,7 @@ class packed_matrix {
   /// The codes of rows [first, first + codes.rows()). Each of their panels is unpacked once.
   template <simd::kernels Kernels = simd::default_kernels>
   void read_rows(std::size_t first, matrix_view<std::uint8_t> codes) const {
-    assert(first + codes.rows() <= rows_ && codes.cols() == cols_);
+    require_rows("packed_matrix::read_rows", first, codes.rows(), codes.cols());
     buffer<std::uint8_t> unpacked(simd::code_panel_size(cols_));
     for (std::size_t r = 0; r != codes.rows(); ++r) {
       const std::size_t row = first + r, j = row % simd::panel_width;
@@ -79,12 +78,21 @@ class packed_matrix {
       detail::copy_row(unpacked.data(), j, codes.row(r));
     }
   }
+  /// Throws value_error for rows that the matrix does not have, or of another length: a check for each call, which
+  /// unpacks 16 rows at least.
+  void require_rows(const char* what, std::size_t first, std::size_t count, std::size_t cols) const {
+    require(cols == cols_ && first <= rows_ && count <= rows_ - first,
+            "{}: rows [{}, {}) of {} elements of a matrix [{}, {}]", what, first, first + count, cols, rows_, cols_);
+  }
   /// Stores rows [first, first + codes.rows()), panel by panel: `first` is a multiple of 16, and so is the number of
   /// rows, or they are all that are left. `grids` holds groups() grids of each row.
   template <simd::kernels Kernels = simd::default_kernels>
   void set_rows(std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
-    assert(first % simd::panel_width == 0 && codes.cols() == cols_);
-    assert(codes.rows() % simd::panel_width == 0 || first + codes.rows() == rows_);
+    require_rows("packed_matrix::set_rows", first, codes.rows(), codes.cols());
+    require(
+        first % simd::panel_width == 0 && (codes.rows() % simd::panel_width == 0 || first + codes.rows() == rows_),
+        "packed_matrix::set_rows: rows [{}, {}) of {} are not whole panels of {}", first, first + codes.rows(), rows_,
+        simd::panel_width);
     buffer<std::uint8_t> unpacked(simd::code_panel_size(cols_));
     for (std::size_t r = 0; r < codes.rows(); r += simd::panel_width) {
       Kernels::pack_panel(codes.row_block(r, std::min(simd::panel_width, codes.rows() - r)), unpacked.data());
@@ -131,6 +139,16 @@ class packed_matrix {
 
 namespace detail {
 
+/// Throws value_error unless there are as many clipping parameters as a matrix takes.
+template <class Weight>
+void require_clipping(const char* what, matrix_view<const float> weights, std::span<const float> clipping) {
+  const std::size_t grids =
+      Weight::whole_tensor ? std::size_t{weights.rows() != 0} : weights.rows() * Weight::groups(weights.cols());
+  const std::size_t wanted = grids * Weight::clipping::parameters;
+  require(clipping.size() == wanted, "{}: {} clipping parameters for a matrix [{}, {}], which takes {}", what,
+          clipping.size(), weights.rows(), weights.cols(), wanted);
+}
+
 /// The one grid of a per_tensor matrix.
 template <class Weight, class Kernels>
 [[nodiscard]] code_grid whole_tensor_grid(matrix_view<const float> weights, const float* clipping) {
@@ -150,10 +168,7 @@ template <class Weight, simd::kernels Kernels = simd::default_kernels>
 [[nodiscard]] packed_matrix<Weight> quantize(matrix_view<const float> weights, std::span<const float> clipping = {}) {
   packed_matrix<Weight> result(weights.rows(), weights.cols());
   const std::size_t groups = result.groups();
-  const std::size_t wanted =
-      (Weight::whole_tensor ? std::size_t{!result.empty()} : weights.rows() * groups) * Weight::clipping::parameters;
-  require(clipping.size() == wanted, "quantize: {} clipping parameters for a matrix [{}, {}], which takes {}",
-          clipping.size(), weights.rows(), weights.cols(), wanted);
+  detail::require_clipping<Weight>("quantize", weights, clipping);
   if (result.empty()) return result;
   code_grid whole;
   if constexpr (Weight::whole_tensor) whole = detail::whole_tensor_grid<Weight, Kernels>(weights, clipping.data());
@@ -175,9 +190,11 @@ template <class Weight, simd::kernels Kernels = simd::default_kernels>
   return result;
 }
 
-/// The weights of rows [first, first + out.rows()).
+/// The weights of rows [first, first + out.rows()). Throws value_error where the matrix has no such rows, or `out`
+/// has another number of columns.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 void dequantize_rows(const packed_matrix<Weight>& packed, std::size_t first, matrix_view<float> out) {
+  packed.require_rows("dequantize_rows", first, out.rows(), out.cols());
   matrix<std::uint8_t> codes(out.rows(), packed.cols());
   std::vector<simd::grid> grids(packed.groups());
   packed.template read_rows<Kernels>(first, codes);
@@ -187,10 +204,11 @@ void dequantize_rows(const packed_matrix<Weight>& packed, std::size_t first, mat
   }
 }
 
-/// The weights of row `row`; `out` has room for `cols()`. Costs the unpacking of its whole panel.
+/// The weights of row `row`; `out` has `cols()` elements, or value_error is thrown. Costs the unpacking of its whole
+/// panel.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 void dequantize_row(const packed_matrix<Weight>& packed, std::size_t row, std::span<float> out) {
-  dequantize_rows<Weight, Kernels>(packed, row, matrix_view<float>(out.data(), 1, packed.cols()));
+  dequantize_rows<Weight, Kernels>(packed, row, matrix_view<float>(out.data(), 1, out.size()));
 }
 
 /// The matrix [out, in] the codes stand for.

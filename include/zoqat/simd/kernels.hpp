@@ -131,6 +131,10 @@ inline constexpr float minimum_scale = 1e-10f, maximum_scale = 0x1p126f;
   return {scale, static_cast<std::int32_t>(below < top ? below : top)};  // below > top: an infinite min
 }
 
+/// Of fp16 as the bits of a float: 2^-14, below which it is a grid of 2^-24; what lies between the biases of the two
+/// exponents; and the greatest number, as its own bits.
+inline constexpr std::uint32_t smallest_normal_half = 0x38800000, rebased_half = 112u << 23, greatest_half = 0x7bff;
+
 /// The kernels upper layers call, as a policy: `template <class Kernels = simd::default_kernels>`.
 /// Every function is static, noexcept and pure but for its outputs; sizes may be zero; pointers need no
 /// alignment; outputs may not overlap inputs unless said; nothing beyond the n elements is read or written.
@@ -191,6 +195,13 @@ concept kernels =
       /// that the mean is x[i]. To bf16, whose infinities and NaN stay what they are (NaN quiet), and of which the
       /// greatest numbers may become infinite.
       { K::narrow(x, noise, n, stored) } noexcept;
+      /// The same of fp16, on its whole range: subnormals to within 2^-16 of their last bit on average, and numbers
+      /// beyond ±65504 become ±65504. Without noise to the nearest, half to even.
+      requires requires(const fp16* half, fp16* out) {
+        { K::widen(half, n, y) } noexcept;
+        { K::narrow(x, noise, n, out) } noexcept;
+        { K::narrow(x, n, out) } noexcept;
+      };
       /// To 8-bit codes: floor(x * (1 / scale) + (noise / 2^16 + zero_point)), clamped to [0, 255]; NaN takes the
       /// code 0.
       { K::narrow(x, noise, n, g, bytes) } noexcept;

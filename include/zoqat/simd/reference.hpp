@@ -85,6 +85,24 @@ struct reference {
         out[i] = bf16(x[i]);
     }
   }
+  static void widen(const fp16* x, std::size_t n, float* out) noexcept {
+    for (std::size_t i = 0; i != n; ++i) out[i] = static_cast<float>(x[i]);
+  }
+  static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, fp16* out) noexcept {
+    for (std::size_t i = 0; i != n; ++i) {
+      out[i] = fp16(x[i]);
+      if (!std::isfinite(x[i])) continue;
+      const auto bits = std::bit_cast<std::uint32_t>(std::abs(x[i]));
+      const std::uint32_t half = bits < smallest_normal_half
+                                     ? (static_cast<std::uint32_t>(std::abs(x[i]) * 0x1p40f) + noise[i]) >> 16
+                                     : (bits - rebased_half + (noise[i] >> 3)) >> 13;
+      out[i].bits = static_cast<std::uint16_t>((out[i].bits & 0x8000u) | std::min(half, greatest_half));
+    }
+  }
+  static void narrow(const float* x, std::size_t n, fp16* out) noexcept {
+    for (std::size_t i = 0; i != n; ++i)
+      out[i] = fp16(std::isfinite(x[i]) ? std::clamp(x[i], -65504.0f, 65504.0f) : x[i]);
+  }
   static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, grid g,
                      std::uint8_t* codes) noexcept {
     const float inverse = 1.0f / g.scale;

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <zo/problems.hpp>
+#include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/estimator.hpp>
 
 #include <cstddef>
@@ -184,4 +185,32 @@ TEST_CASE("an objective that is evaluated within its own loss is refused, and th
                  }),
                  "in_place", "calls it");
   CHECK(bits_of(store.values()) == before);
+}
+
+TEST_CASE("parts of buffers, and an engine's codes, come back bit by bit whatever the loss does") {
+  std::vector<float> fused(300, 0.25f);
+  std::vector<fp16> halves(300, fp16(0.25f));
+  std::vector<std::int8_t> codes(300, 25);
+  const std::vector<float> scales(10, 0.01f);
+  zo::parameter_list list;
+  list.add("floats", matrix_view<float>(fused.data() + 3, 10, 20, 30));
+  list.add("halves", matrix_view<fp16>(halves.data() + 3, 10, 20, 30));
+  list.add("codes", zo::int8_codes{{codes.data() + 3, 10, 20, 30}, scales});
+  const auto before_floats = fused;
+  const auto before_halves = halves;
+  const auto before_codes = codes;
+  auto objective = in_place(list, [&]() -> double {
+    for (std::size_t row = 0; row != 10; ++row) {
+      CHECK(fused[row * 30] == 0.25f);  // what is between the rows
+      CHECK(fused[row * 30 + 3] != 0.25f);
+    }
+    CHECK(halves != before_halves);
+    CHECK(codes != before_codes);
+    throw std::runtime_error("a loss that fails");
+  });
+  std::vector<double> losses(2);
+  CHECK_THROWS_AS(objective(lane_points<gaussian>{two_points(), {}}, 0, losses), std::runtime_error);
+  CHECK(fused == before_floats);
+  CHECK(halves == before_halves);
+  CHECK(codes == before_codes);
 }

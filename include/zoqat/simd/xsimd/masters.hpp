@@ -24,6 +24,31 @@ struct master_kernels {
       at.store((moved >> 16) | quiet, reinterpret_cast<std::uint16_t*>(out) + i);
     });
   }
+  static void widen(const fp16* x, std::size_t n, float* out) noexcept {
+    for_each_batch<Arch>(n, [=](auto at, std::size_t i) {
+      const words half = at.load(reinterpret_cast<const std::uint16_t*>(x) + i);
+      const words magnitude = half & words(0x7fffu);
+      const floats small = xsimd::to_float(xsimd::bitwise_cast<integers>(magnitude)) * floats(0x1p-24f);
+      const words finite = xsimd::select(magnitude < words(0x400u), xsimd::bitwise_cast<words>(small),
+                                         (magnitude << 13) + words(rebased_half));
+      const words special = xsimd::select(magnitude > words(greatest_half), words(0x7f800000u), words(0u));
+      at.store(xsimd::bitwise_cast<floats>(finite | special | ((half ^ magnitude) << 16)), out + i);
+    });
+  }
+  static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, fp16* out) noexcept {
+    to_fp16(x, n, out, [=](auto at, std::size_t i, const words& magnitude, const words& rebased) {
+      const words odds = at.load(noise + i);
+      const auto small = xsimd::to_int(xsimd::bitwise_cast<floats>(magnitude) * floats(0x1p40f));
+      return fp16_parts{(xsimd::bitwise_cast<words>(small) + odds) >> 16, (rebased + (odds >> 3)) >> 13};
+    });
+  }
+  static void narrow(const float* x, std::size_t n, fp16* out) noexcept {
+    to_fp16(x, n, out, [](auto, std::size_t, const words& magnitude, const words& rebased) {
+      const auto small = xsimd::nearbyint(xsimd::bitwise_cast<floats>(magnitude) * floats(0x1p24f));
+      return fp16_parts{xsimd::bitwise_cast<words>(xsimd::to_int(small)),
+                        (rebased + words(0xfffu) + ((rebased >> 13) & words(1u))) >> 13};
+    });
+  }
   static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, grid g,
                      std::uint8_t* codes) noexcept {
     const floats inverse(1.0f / g.scale), zero(static_cast<float>(g.zero_point));
@@ -40,6 +65,25 @@ struct master_kernels {
   using floats = xsimd::batch<float, Arch>;
   using integers = xsimd::batch<std::int32_t, Arch>;
   using words = xsimd::batch<std::uint32_t, Arch>;
+
+  /// The bits of a magnitude in fp16: those it has where it is less than 2^-14, and where it is not.
+  struct fp16_parts {
+    words subnormal, normal;
+  };
+  /// As in the Highway backend.
+  template <class Round>
+  static void to_fp16(const float* x, std::size_t n, fp16* out, Round round) noexcept {
+    for_each_batch<Arch>(n, [=](auto at, std::size_t i) {
+      const words bits = xsimd::bitwise_cast<words>(at.load(x + i)), magnitude = bits & words(0x7fffffffu);
+      const auto is_small = magnitude < words(smallest_normal_half);
+      const auto parts = round(at, i, xsimd::select(is_small, magnitude, words(0u)), magnitude - words(rebased_half));
+      const words most = xsimd::select(parts.normal < words(greatest_half), parts.normal, words(greatest_half));
+      const words finite = xsimd::select(is_small, parts.subnormal, most);
+      const words special = xsimd::select(magnitude > words(0x7f800000u), words(0x7e00u), words(0x7c00u));
+      const words half = xsimd::select(magnitude < words(0x7f800000u), finite, special);
+      at.store(half | ((bits ^ magnitude) >> 16), reinterpret_cast<std::uint16_t*>(out) + i);
+    });
+  }
 };
 
 }  // namespace zoqat::simd::xsimd_detail

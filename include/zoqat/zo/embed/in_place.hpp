@@ -4,8 +4,8 @@
 #include <zoqat/core/aligned.hpp>
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
-#include <zoqat/params/master_copy.hpp>
 #include <zoqat/params/masters.hpp>
+#include <zoqat/params/stored_masters.hpp>
 #include <zoqat/simd/default_kernels.hpp>
 #include <zoqat/zo/estimator.hpp>
 
@@ -65,7 +65,7 @@ class in_place_objective {
     ~restore_on_exit() {
       objective_.busy_ = false;
       objective_.pieces_.for_each(objective_.threads_, [&](std::size_t i, std::size_t first, std::size_t n) {
-        master_copy::copy(objective_.masters_[i], objective_.buffers_[i], first, n);
+        copy_masters(objective_.masters_[i], objective_.buffers_[i], first, n);
       });
     }
 
@@ -73,23 +73,26 @@ class in_place_objective {
     in_place_objective& objective_;
   };
 
+  static std::size_t room_for(const parameter& p) noexcept {
+    return (stored_bytes(p) + alignment - 1) / alignment * alignment;
+  }
   void save() {
     buffers_.clear();
     masters_.clear();
     std::size_t bytes = 0;
     parameters_.for_each_parameter([&](const parameter& p) {
       buffers_.push_back(p);
-      bytes += master_copy::bytes(p);
+      bytes += room_for(p);
     });
     copy_.resize(bytes);
     std::byte* room = copy_.data();
     for (const parameter& p : buffers_) {
-      masters_.push_back(master_copy::rebased(p, room));
-      room += master_copy::bytes(p);
+      masters_.push_back(stored_in(p, room));
+      room += room_for(p);
     }
     pieces_ = detail::pieces(buffers_);
     pieces_.for_each(threads_, [&](std::size_t i, std::size_t first, std::size_t n) {
-      master_copy::copy(buffers_[i], masters_[i], first, n);
+      copy_masters(buffers_[i], masters_[i], first, n);
     });
   }
   double evaluate(std::size_t micro_batch) {
@@ -104,7 +107,7 @@ class in_place_objective {
   static void write_point(const Distribution& distribution, const perturbation& point, const parameter& master,
                           const parameter& buffer, std::size_t first, std::size_t n) {
     const float scale = point.scale[master.group];
-    if (master.compact.size() == 0)
+    if (buffer.compact.size() == 0)
       return read_perturbed<kernels>(distribution, master, point.along, {&scale, 1}, first, n,
                                      buffer.values.data() + first);
     detail::for_each_chunk<kernels>(master, first, n, [&](std::size_t at, std::size_t count, float* values) {

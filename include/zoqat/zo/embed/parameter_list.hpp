@@ -1,39 +1,143 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/aligned.hpp>
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/matrix.hpp>
+#include <zoqat/core/name_pattern.hpp>
+#include <zoqat/params/masters.hpp>
 #include <zoqat/params/parameter.hpp>
+#include <zoqat/params/stored_masters.hpp>
+#include <zoqat/simd/default_kernels.hpp>
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
+/// What the tensors are for whose names match a pattern of the shell (core/name_pattern.hpp).
+struct tensor_rule {
+  std::string pattern;                        ///< as "*.norm" or "layers.*.w[qv]"
+  bool trains = true;                         ///< or the tensor is left as it is
+  std::optional<parameter_group> group = {};  ///< where `add` is given none; weight otherwise
+  float unit = 0;                             ///< of all rows, where `add` is given none; 0: no unit
+};
+
+/// An engine's weights of 8 bits: signed codes, row-major, of which each stands for scale * code. There is one scale
+/// for each row, or for each run of as many elements as divides a row; `scales` holds them in the order of the rows.
+struct int8_codes {
+  matrix_view<std::int8_t> codes;
+  std::span<const float> scales;
+};
+
 /// A parameter store over buffers that somebody else owns: how an engine that exists already hands its weights
-/// to this library. Ids are given in the order of `add`, so keep that order for a log to replay.
+/// to this library. Ids are given in the order of `add`, so keep that order for a log to replay; a tensor that a rule
+/// leaves out takes an id too, so that the others keep theirs.
+///
+/// Every `add` reads the tensor once and throws value_error, with its name, for
+///   - no values, or one that is not finite;
+///   - units or scales that do not divide the values into rows, or are not positive numbers;
+///   - memory that a tensor of the list has already: the same buffer twice would be perturbed and moved twice.
+/// What is handed over must outlive the list: values, scales and units alike.
+///
+/// A step moves all formats alike: the directions are the same, the update is computed in fp32 and rounded to the
+/// format stochastically. So masters in fp32 are the same bits wherever their rows lie; in bf16, fp16 and int8 they
+/// differ by the rounding, which is right on average.
 class parameter_list {
  public:
-  /// `values` are fp32 masters, row-major; they must outlive the list. `unit` is empty or has one positive number
-  /// per row (see `parameter::unit`). Throws value_error for units that do not divide the values into rows or are
-  /// not positive numbers.
-  void add(std::string_view name, std::span<float> values, parameter_group group = parameter_group::weight,
+  using group_choice = std::optional<parameter_group>;
+
+  /// The first of `rules` that matches a name holds for its tensor.
+  explicit parameter_list(std::vector<tensor_rule> rules = {})
+      : rules_(std::move(rules)), matched_(rules_.size(), false) {}
+  // Parameters refer to the names, units and copies that the list keeps.
+  parameter_list(const parameter_list&) = delete;
+  parameter_list& operator=(const parameter_list&) = delete;
+  parameter_list(parameter_list&&) = default;
+  parameter_list& operator=(parameter_list&&) = default;
+
+  /// Masters in fp32, row-major. `unit` is empty or has one positive number per row (see `parameter::unit`).
+  void add(std::string_view name, std::span<float> values, group_choice group = {},
            std::span<const float> unit = {}) {
-    add(name, values, {}, group, unit);
+    enlist(name, {.values = values}, group, unit);
   }
-  /// The same of masters in bf16. An update is rounded to them stochastically, so that steps far below their last bit
-  /// still move them in expectation.
-  void add(std::string_view name, std::span<bf16> values, parameter_group group = parameter_group::weight,
-           std::span<const float> unit = {}) {
-    add(name, {}, {.halves = values}, group, unit);
+  /// Masters in bf16, or in fp16: `fp16_view` (params/half_views.hpp) names a buffer of _Float16 or bits. Numbers
+  /// that an update takes beyond ±65504 become that in fp16.
+  void add(std::string_view name, std::span<bf16> values, group_choice group = {}, std::span<const float> unit = {}) {
+    enlist(name, {.compact = {.halves = values}}, group, unit);
+  }
+  void add(std::string_view name, std::span<fp16> values, group_choice group = {}, std::span<const float> unit = {}) {
+    enlist(name, {.compact = {.fp16s = values}}, group, unit);
+  }
+  /// Matrices whose rows may lie apart: a part of a fused matrix, or of a buffer.
+  void add(std::string_view name, matrix_view<float> m, group_choice group = {}, std::span<const float> unit = {}) {
+    if (joined(m)) return add(name, spanned(m), group, unit);
+    enlist(name, {.compact = apart({.floats = spanned(m)}, m)}, group, unit);
+  }
+  void add(std::string_view name, matrix_view<bf16> m, group_choice group = {}, std::span<const float> unit = {}) {
+    enlist(name, {.compact = apart({.halves = spanned(m)}, m)}, group, unit);
+  }
+  void add(std::string_view name, matrix_view<fp16> m, group_choice group = {}, std::span<const float> unit = {}) {
+    enlist(name, {.compact = apart({.fp16s = spanned(m)}, m)}, group, unit);
+  }
+  /// Masters of 8 bits. The scales stay; training moves the codes within [-127, 127].
+  void add(std::string_view name, const int8_codes& m, group_choice group = {}, std::span<const float> unit = {}) {
+    const std::size_t rows = m.codes.rows(), cols = m.codes.cols(), scales = m.scales.size();
+    require(m.codes.empty() || (scales != 0 && scales % rows == 0 && cols % (scales / rows) == 0),
+            "parameter '{}': {} scales do not divide the rows of a matrix [{}, {}] of codes", name, scales, rows,
+            cols);
+    for (std::size_t i = 0; i != scales; ++i)
+      require(m.scales[i] >= simd::minimum_scale && m.scales[i] <= simd::maximum_scale,
+              "parameter '{}': scale {} is {}, but scales must be in [{}, {}]", name, i, m.scales[i],
+              simd::minimum_scale, simd::maximum_scale);
+    const std::span<std::int8_t> bytes = spanned(m.codes);
+    compact_masters codes{.codes = {reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()}};
+    codes.host_scales = m.scales;
+    if (scales != 0) codes.scale_size = m.codes.size() / scales;
+    enlist(name, {.compact = apart(codes, m.codes)}, group, unit);
+  }
+  /// Of weights that may only be read, as those of a mapped file: trains a copy that the list keeps. Returns the
+  /// copy, for the engine to read instead; nothing where a rule leaves the tensor as it is.
+  [[nodiscard]] std::span<float> add_copy(std::string_view name, std::span<const float> values,
+                                          group_choice group = {}, std::span<const float> unit = {}) {
+    copies_.emplace_back(values.begin(), values.end());
+    const std::span<float> copy(copies_.back());
+    const std::size_t before = size();
+    try {
+      add(name, copy, group, unit);
+    } catch (...) {
+      copies_.pop_back();
+      throw;
+    }
+    if (size() != before) return copy;
+    copies_.pop_back();
+    return {};
   }
 
+  /// Tensors that train.
   [[nodiscard]] std::size_t size() const noexcept { return parameters_.size(); }
   [[nodiscard]] const parameter& operator[](std::size_t i) const { return parameters_[i]; }
+  /// Patterns that no name has matched so far: most likely misspelt.
+  [[nodiscard]] std::vector<std::string> unmatched_patterns() const {
+    std::vector<std::string> patterns;
+    for (std::size_t i = 0; i != rules_.size(); ++i)
+      if (!matched_[i]) patterns.push_back(rules_[i].pattern);
+    return patterns;
+  }
 
   template <class F>
   void for_each_parameter(F&& visit) const {
@@ -41,19 +145,95 @@ class parameter_list {
   }
 
  private:
-  void add(std::string_view name, std::span<float> values, const compact_masters& compact, parameter_group group,
-           std::span<const float> unit) {
-    parameter p{static_cast<std::uint32_t>(parameters_.size()), name, group, values, unit, 0, 1, compact};
-    require(unit.empty() || (p.size() % unit.size() == 0),
-            "parameter '{}': {} values do not make {} rows, one for each unit", name, p.size(), unit.size());
-    for (const float u : unit)
-      require(u > 0 && std::isfinite(u), "parameter '{}': a unit is {}, but units must be positive", name, u);
-    p.name = names_.emplace_back(name);
-    parameters_.push_back(p);
+  using kernels = simd::default_kernels;
+
+  template <class T>
+  static bool joined(matrix_view<T> m) noexcept {
+    return m.stride() == m.cols() || m.rows() <= 1;
+  }
+  /// From the first element of a matrix to its last.
+  template <class T>
+  static std::span<T> spanned(matrix_view<T> m) noexcept {
+    return m.empty() ? std::span<T>() : std::span<T>(m.data(), (m.rows() - 1) * m.stride() + m.cols());
+  }
+  template <class T>
+  static compact_masters apart(compact_masters masters, matrix_view<T> m) noexcept {
+    if (!joined(m)) masters.cols = m.cols(), masters.stride = m.stride();
+    return masters;
   }
 
+  void enlist(std::string_view name, parameter p, group_choice group, std::span<const float> unit) {
+    const tensor_rule rule = rule_of(name);
+    p.id = next_id_;
+    p.group = group.value_or(rule.group.value_or(parameter_group::weight));
+    p.unit = unit;
+    if (unit.empty() && rule.unit != 0) p.unit = {&units_.emplace_back(rule.unit), 1};
+    check(name, p);
+    require_unclaimed(name, p);
+    p.name = names_.emplace_back(name);
+    for_each_stored_run(p, [&](std::span<const std::byte> run) {
+      claimed_.emplace(run.data(), memory{run.data() + run.size(), &names_.back()});
+    });
+    ++next_id_;
+    if (rule.trains) parameters_.push_back(p);
+  }
+
+  tensor_rule rule_of(std::string_view name) {
+    for (std::size_t i = 0; i != rules_.size(); ++i) {
+      if (!matches_pattern(rules_[i].pattern, std::string(name))) continue;
+      matched_[i] = true;
+      return rules_[i];
+    }
+    return {};
+  }
+
+  static void check(std::string_view name, const parameter& p) {
+    require(p.size() != 0, "parameter '{}' has no values", name);
+    require(p.unit.empty() || (p.size() % p.unit.size() == 0),
+            "parameter '{}': {} values do not make {} rows, one for each unit", name, p.size(), p.unit.size());
+    for (const float u : p.unit)
+      require(u > 0 && std::isfinite(u), "parameter '{}': a unit is {}, but units must be positive", name, u);
+    alignas(alignment) std::array<float, 4096> values;
+    for (std::size_t first = 0; first < p.size(); first += values.size()) {
+      const std::size_t count = std::min(values.size(), p.size() - first);
+      read_masters<kernels>(p, first, count, values.data());
+      std::uint32_t greatest = 0;  // magnitude, as bits: those of infinities and NaN are above all others
+      for (std::size_t i = 0; i != count; ++i)
+        greatest = std::max(greatest, std::bit_cast<std::uint32_t>(values[i]) & 0x7fffffffu);
+      if (greatest < 0x7f800000u) continue;
+      const auto bad = std::find_if_not(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
+      fail("parameter '{}': value {} is {}; masters must be finite numbers", name,
+           first + static_cast<std::size_t>(bad - values.begin()), *bad);
+    }
+  }
+
+  void require_unclaimed(std::string_view name, const parameter& p) const {
+    constexpr std::less<const std::byte*> before;
+    for_each_stored_run(p, [&](std::span<const std::byte> run) {
+      const auto next = claimed_.upper_bound(run.data());
+      const std::string* other = nullptr;
+      if (next != claimed_.end() && before(next->first, run.data() + run.size())) other = next->second.name;
+      if (next != claimed_.begin() && before(run.data(), std::prev(next)->second.end))
+        other = std::prev(next)->second.name;
+      require(!other, "parameter '{}' has memory of '{}'; list each buffer once", name,
+              other ? std::string_view(*other) : "");
+    });
+  }
+
+  /// A run of memory that a tensor has.
+  struct memory {
+    const std::byte* end;
+    const std::string* name;
+  };
+
+  std::vector<tensor_rule> rules_;
+  std::vector<bool> matched_;
+  std::uint32_t next_id_ = 0;
   std::deque<std::string> names_;  // addresses stay put while the list grows
+  std::deque<float> units_;
+  std::deque<buffer<float>> copies_;
   std::vector<parameter> parameters_;
+  std::map<const std::byte*, memory> claimed_;  // by where it begins
 };
 
 }  // namespace zoqat::zo

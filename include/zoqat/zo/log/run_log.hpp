@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/hash.hpp>
 #include <zoqat/params/parameter.hpp>
+#include <zoqat/params/stored_masters.hpp>
 #include <zoqat/zo/update.hpp>
 
 #include <fcntl.h>
@@ -32,10 +33,14 @@ template <parameter_store Store>
   const auto take = [&](std::span<const std::byte> bytes) { hash = hash_bytes(bytes, hash); };
   parameters.for_each_parameter([&](const parameter& p) {
     take(std::as_bytes(std::span(p.name)));
+    const compact_masters& m = p.compact;
+    const bool joined = m.stride == 0;  // what lies between rows is not of the tensor
     take(std::as_bytes(p.values));
-    take(std::as_bytes(p.compact.halves));
-    take(std::as_bytes(p.compact.codes));
-    take(std::as_bytes(p.compact.scales));
+    take(std::as_bytes(joined ? m.halves : std::span<bf16>()));
+    take(std::as_bytes(joined ? m.codes : std::span<std::uint8_t>()));
+    take(std::as_bytes(m.scales));
+    if (!joined || !m.fp16s.empty()) for_each_stored_run(p, take);  // logs of before such formats keep their hash
+    if (!m.host_scales.empty()) take(std::as_bytes(m.host_scales));
     take(std::as_bytes(p.unit));
   });
   if constexpr (requires { parameters.for_each_constant(take); }) parameters.for_each_constant(take);

@@ -35,8 +35,8 @@ struct balance_options {
   std::uint32_t probes = 8;  ///< directions per measurement, each on data of its own if the objective selects some
   std::uint32_t rounds = 3;  ///< measurements of a group, each correcting ε by a square root, to a quarter or twice
   std::uint32_t most_rounds = 12;  ///< where ε is still far off after `rounds`
-  /// Where to begin and what to keep to, in units of the parameters. Weights without units begin at `first_epsilon` times
-  /// their root mean square and may go up to that; they have no smallest ε.
+  /// Where to begin and what to keep to, in units of the parameters. Weights without units begin at `first_epsilon`
+  /// times their root mean square and may go up to that; they have no smallest ε.
   float first_epsilon = 0.02f;
   float smallest_epsilon = 0.004f;  ///< what rounding costs does not shrink with ε, and must not drive it to nothing
   float largest_epsilon = 0.1f;     ///< a measurement lost in noise must not send a group far away

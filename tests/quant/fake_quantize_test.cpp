@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <zoqat/quant/fake_quantize.hpp>
+
+#include <doctest/doctest.h>
+#include <quant/weights.hpp>
+#include <support/errors.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <utility>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::quant;
+using namespace zoqat::quant::testing;
+using zoqat::testing::check_mentions;
+using zoqat::testing::message_of;
+
+namespace {
+
+using plain = weight<3>;
+using grouped = weight<4, group<32>>;
+using whole = weight<4, per_tensor, symmetric>;
+using even_halves = weight<3, group<32>, symmetric, clip::codes, fp16_scale>;
+using ranged = weight<2, per_channel, asymmetric, clip::range>;
+
+std::vector<std::uint32_t> bits_of(matrix_view<const float> m) {
+  std::vector<std::uint32_t> bits;
+  for (std::size_t r = 0; r != m.rows(); ++r)
+    for (const float x : m.row(r)) bits.push_back(std::bit_cast<std::uint32_t>(x));
+  return bits;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("fake-quantized weights are those of a packed matrix, bit for bit", Weight, plain, grouped, whole,
+                   even_halves, ranged) {
+  thread_pool threads(3);
+  for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{1, 1}, {17, 33}, {70, 172}, {3, 70000}}) {
+    auto w = weights(rows, cols, 1);
+    w(0, 0) = std::numeric_limits<float>::quiet_NaN();
+    const auto clipping = starting_clipping<Weight>(w, 0.8f, 0.9f);
+    const auto expected = bits_of(dequantize(quantize<Weight>(w, clipping)));
+    matrix<float> out(rows, cols);
+    fake_quantize<Weight>(w, out, clipping);
+    CHECK(bits_of(out) == expected);
+    matrix<float> wide(rows, cols + 5, 7.0f);
+    fake_quantize<Weight>(w, wide.view().col_block(0, cols), clipping, threads);
+    CHECK(bits_of(wide.view().col_block(0, cols)) == expected);
+    CHECK(wide(rows - 1, cols) == 7.0f);
+    fake_quantize<Weight>(w.view(), clipping, threads);
+    CHECK(bits_of(w) == expected);
+  }
+}
+
+TEST_CASE("shapes that do not fit are errors that give both") {
+  auto w = weights(4, 6, 2);
+  const auto failure = [&](std::size_t rows, std::size_t cols) {
+    matrix<float> out(rows, cols);
+    return message_of<value_error>([&] { fake_quantize<plain>(w, out); });
+  };
+  check_mentions(failure(4, 5), "[4, 6]", "[4, 5]");
+  check_mentions(failure(3, 6), "[4, 6]", "[3, 6]");
+  const std::vector<float> clipping(7);
+  matrix<float> out(4, 6);
+  check_mentions(message_of<value_error>([&] { fake_quantize<ranged>(w, out, clipping); }), "7 clipping parameters",
+                 "[4, 6]", "8");
+  matrix<float> none(0, 6), also(0, 6);
+  CHECK_NOTHROW(fake_quantize<plain>(none, also));
+}
+
+TEST_CASE("rows that overlap others than themselves are refused") {
+  auto w = weights(8, 6, 3);
+  check_mentions(
+      message_of<value_error>([&] { fake_quantize<plain>(w.view().row_block(0, 6), w.view().row_block(1, 6)); }),
+      "overlaps");
+  CHECK_NOTHROW(fake_quantize<plain>(w.view().row_block(0, 4), w.view().row_block(4, 4)));
+}
