@@ -468,8 +468,10 @@ void print_weights(opt_model& model) {
   model.for_each_base_tensor([&](nn::trainable& t) { base += bytes(t); });
   model.for_each_site([&](auto&& site) {
     for (auto* layer : site.layers) {
-      masters += bytes(layer->weight());
-      if (layer->deployed()) packed += static_cast<double>(layer->weight_bytes());
+      if (layer->deployed())
+        packed += static_cast<double>(layer->weight_bytes());
+      else
+        masters += bytes(layer->weight());
     }
   });
   fmt::print("masters {}\npacked {}\nembeddings_and_norms {}\n", masters / megabyte, packed / megabyte,

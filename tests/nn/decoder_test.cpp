@@ -84,9 +84,10 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
   model.for_each_site([&](auto&& site) {
     for (auto* layer : site.layers) {
       matrix<float> values(layer->out_features(), layer->in_features());
-      layer->quantize(*site.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
-        quant::dequantize_row<weight>({codes, values.cols()}, grids, values.row(row).data());
-      });
+      layer->quantizer().quantize(
+          *site.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
+            quant::dequantize_row<weight>({codes, values.cols()}, grids, values.row(row).data());
+          });
       reference.set(layer->name() + ".weight", values.flat());
     }
   });

@@ -105,8 +105,8 @@ std::pair<matrices, matrices> fake_quantized(random_layer<Scheme>& l) {
   }
   if constexpr (Scheme::quantizes_weights) {
     using part = typename Scheme::weight_type;
-    weights =
-        dequantize<part, reference>(quantize<part, reference>(weights.view(), l.layer.clipping().values().flat()));
+    weights = dequantize<part, reference>(
+        quantize<part, reference>(weights.view(), l.layer.quantizer().clipping().values().flat()));
   }
   if constexpr (Scheme::quantizes_activations) {
     using part = typename Scheme::activation_type;
@@ -184,7 +184,7 @@ TEST_CASE("smoothing and shift are an identity in full precision") {
 TEST_CASE("a clipping parameter reaches its group and no other") {
   random_layer<w6g32a6> l;
   const auto before = l.forward();
-  l.layer.clipping().values()(0, 0) = -1;
+  l.layer.quantizer().clipping().values()(0, 0) = -1;
   const auto after = l.forward();
   for (std::size_t m = 0; m != rows; ++m) {
     CHECK(before(m, 0) != after(m, 0));  // row 0, group 0 only
@@ -202,7 +202,7 @@ TEST_CASE("step gains are factors on the scales and move no code") {
   };
   const auto capture = [&] {
     captured all;
-    l.layer.quantize(l.site, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
+    l.layer.quantizer().quantize(l.site, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
       all.codes.insert(all.codes.end(), codes, codes + in);
       all.grids.insert(all.grids.end(), grids, grids + l.layer.groups());
     });
@@ -236,9 +236,9 @@ TEST_CASE("a row that is set is found again") {
   std::vector<std::uint8_t> codes(in);
   for (std::size_t k = 0; k != in; ++k) codes[k] = static_cast<std::uint8_t>(5 * k % 16);
   const std::vector<simd::grid> grids{{0.25f, 3}, {0.0078125f, 15}, {1.5f, 0}};
-  l.layer.set_row(17, codes, grids, scales.flat());
+  l.layer.quantizer().set_row(17, codes, grids, scales.flat());
   std::size_t seen = 0;
-  l.layer.quantize(l.site, [&](std::size_t row, const std::uint8_t* found, const simd::grid* where) {
+  l.layer.quantizer().quantize(l.site, [&](std::size_t row, const std::uint8_t* found, const simd::grid* where) {
     ++seen;
     if (row != 17) return;
     CHECK(std::equal(codes.begin(), codes.end(), found));
@@ -274,7 +274,7 @@ TEST_CASE("weights measured in cells have their mean step as unit") {
   random_layer<scheme<weight<4, group<16>, asymmetric, clip::codes>>> l;
   l.layer.set_weight_units(l.site);
   REQUIRE(l.layer.weight().unit().size() == out);
-  l.layer.quantize(l.site, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
+  l.layer.quantizer().quantize(l.site, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
     const float mean = (grids[0].scale + grids[1].scale + grids[2].scale) / 3;
     CHECK(l.layer.weight().unit()[row] == doctest::Approx(mean).epsilon(1e-5));
   });

@@ -252,7 +252,7 @@ TEST_CASE("fixed grids stay while the weights move") {
     model.for_each_site([&](auto&& site) {
       for (auto* layer : site.layers)
         if (!layer->deployed())
-          layer->quantize(*site.smoothing, [&](std::size_t, const std::uint8_t*, const simd::grid* g) {
+          layer->quantizer().quantize(*site.smoothing, [&](std::size_t, const std::uint8_t*, const simd::grid* g) {
             to.insert(to.end(), g, g + layer->groups());
           });
     });

@@ -384,12 +384,19 @@ class decoder {
 template <class From, class To>
 void copy_base_tensors(From& from, To& to) {
   require(from.shape() == to.shape(), "copy_base_tensors: the two models differ in shape");
+  const auto require_masters = [](auto& model) {
+    model.for_each_site([](auto&& site) {
+      for (const auto* layer : site.layers)
+        require(!layer->deployed(), "copy_base_tensors: a deployed model has no '{}.weight' any more", layer->name());
+    });
+  };
+  require_masters(from);
+  require_masters(to);
   std::vector<const trainable*> sources;
   from.for_each_base_tensor([&](trainable& t) { sources.push_back(&t); });
   std::size_t i = 0;
   to.for_each_base_tensor([&](trainable& t) {
     const trainable& source = *sources[i++];
-    require(!source.empty() && !t.empty(), "copy_base_tensors: a deployed model has no '{}' any more", t.name());
     require(!t.values().empty(), "copy_base_tensors: '{}' is stored in fewer bits; copy before store()", t.name());
     read_masters<simd::default_kernels>(source.view(), 0, t.values().size(), t.values().data());
   });

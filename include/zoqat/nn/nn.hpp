@@ -13,10 +13,19 @@
 
 // The linear layer.
 #include <zoqat/nn/linear.hpp>
-#include <zoqat/nn/linear_input.hpp>
 #include <zoqat/nn/smoothing.hpp>
-#include <zoqat/nn/step_gain.hpp>
-#include <zoqat/nn/weight_tile.hpp>
+
+// Its input, and the states of its weights.
+#include <zoqat/nn/linear/float_weight.hpp>
+#include <zoqat/nn/linear/linear_input.hpp>
+#include <zoqat/nn/linear/packed_weight.hpp>
+#include <zoqat/nn/linear/quantized_weight.hpp>
+#include <zoqat/nn/linear/step_gain.hpp>
+
+// How they are multiplied.
+#include <zoqat/nn/linear/product.hpp>
+#include <zoqat/nn/linear/tile_rows.hpp>
+#include <zoqat/nn/linear/weight_tile.hpp>
 
 // Parts of a block.
 #include <zoqat/nn/activation.hpp>

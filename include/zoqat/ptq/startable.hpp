@@ -16,7 +16,7 @@ void require_startable(Model& model, std::string_view what) {
       require(layer->startable(),
               "{}: {} is stored for fine-tuning or packed already; start a model's quantization before store() or "
               "deploy()",
-              what, layer->weight().name());
+              what, layer->name() + ".weight");
   });
 }
 

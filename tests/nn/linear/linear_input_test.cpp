@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/nn/linear_input.hpp>
+#include <zoqat/nn/linear/linear_input.hpp>
 
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/nn/step_gain.hpp>
+#include <zoqat/nn/linear/step_gain.hpp>
 
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
