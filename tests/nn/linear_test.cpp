@@ -279,3 +279,15 @@ TEST_CASE("weights measured in cells have their mean step as unit") {
     CHECK(l.layer.weight().unit()[row] == doctest::Approx(mean).epsilon(1e-5));
   });
 }
+
+TEST_CASE("fixed grids change nothing until weights move, whatever their granularity") {
+  const auto check = []<class Scheme>(std::type_identity<Scheme>) {
+    random_layer<Scheme> l;
+    const auto before = l.forward();
+    l.layer.quantizer().fix_grids(l.site);
+    CHECK(l.layer.quantizer().grids_fixed());
+    CHECK(std::ranges::equal(l.forward().flat(), before.flat()));
+  };
+  check(std::type_identity<w6g32a6>{});
+  check(std::type_identity<scheme<weight<5, per_tensor, symmetric>, activation<6>>>{});
+}

@@ -128,9 +128,10 @@ class quantized_weight {
     constexpr inference_lane lane;
     matrix<float> scales;
     site.scales(lane, scales);
+    const auto whole = pass_grids<Kernels>(lane, scales);
     grids_.resize(part::whole_tensor ? 1 : out() * groups());
     if constexpr (part::whole_tensor)
-      grids_.set(0, pass_grids<Kernels>(lane, scales)[0]);
+      grids_.set(0, whole[0]);
     else
       for_each_range<Kernels>(lane, scales, [&](std::size_t r, std::size_t, std::size_t group, simd::range found) {
         const std::size_t i = r * groups() + group;
