@@ -24,7 +24,7 @@ template <class Model>
 [[nodiscard]] Model random_model(const model_shape& shape) {
   Model model(shape);
   std::uint32_t tensor = 0;
-  model.for_each_base_tensor([&](nn::trainable& t) {
+  nn::for_each_base_tensor(model, [&](nn::trainable& t) {
     const bool gain = t.rows() == 1 && t.values()(0, 0) == 1;
     fill_normal(t.values().flat(), tensor++, 0.02f);
     if (gain)

@@ -42,7 +42,7 @@ TEST_CASE("a decoder computes LLaMA's forward pass") {
       CHECK(largest_difference(model, reference, sequences()) < 1e-4);
 
       // The check can fail: one weight of the second layer, a little off.
-      model.for_each_base_tensor([](nn::trainable& t) {
+      nn::for_each_base_tensor(model, [](nn::trainable& t) {
         if (t.name() == "model.layers.1.self_attn.v_proj.weight") t.values()(3, 5) += 0.05f;
       });
       CHECK(largest_difference(model, reference, sequences()) > 1e-4);
@@ -98,12 +98,12 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
   // What is stored is all there is: another model of that shape, given it, computes the same.
   student copy = student::with_storage(model.shape());
   std::vector<std::vector<std::byte>> contents;
-  model.for_each_stored([&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
+  nn::for_each_stored(model, [&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
     const auto from = std::as_bytes(values);
     contents.emplace_back(from.begin(), from.end());
   });
   std::size_t next = 0;
-  copy.for_each_stored([&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
+  nn::for_each_stored(copy, [&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
     const auto to = std::as_writable_bytes(values);
     REQUIRE(to.size() == contents[next].size());
     std::ranges::copy(contents[next++], to.begin());
@@ -178,8 +178,8 @@ TEST_CASE("weights are copied between schemes of one shape only") {
   const auto collect = [](auto& all) {
     return [&](nn::trainable& t) { all.emplace_back(t.values().flat().begin(), t.values().flat().end()); };
   };
-  from.for_each_base_tensor(collect(wanted));
-  to.for_each_base_tensor(collect(copied));
+  nn::for_each_base_tensor(from, collect(wanted));
+  nn::for_each_base_tensor(to, collect(copied));
   CHECK(wanted == copied);
   CHECK(wanted.size() == 2 * 9 + 3);
   student other(odd_shape());

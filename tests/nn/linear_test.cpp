@@ -53,7 +53,7 @@ struct random_layer {
 
   random_layer() {
     std::ranges::copy(random_floats(out * in, 2), layer.weight().values().data());
-    layer.for_each_trainable([](nn::trainable& t) {
+    nn::for_each_trainable(layer, [](nn::trainable& t) {
       if (t.name() == "layer.bias") std::ranges::copy(random_floats(out, 3), t.values().data());
     });
     std::ranges::copy(random_floats(in, 4, 0.7f), site.log_scale().values().data());
@@ -81,8 +81,8 @@ struct random_layer {
     const auto collect = [&](nn::trainable& t) {
       if (t.name() == name) values.assign(t.values().flat().begin(), t.values().flat().end());
     };
-    layer.for_each_trainable(collect);
-    site.for_each_trainable(collect);
+    nn::for_each_trainable(layer, collect);
+    nn::for_each_trainable(site, collect);
     return values;
   }
 };
@@ -155,7 +155,7 @@ void check_scheme() {
   l.layer.deploy(l.site);
   CHECK(l.layer.deployed() == Scheme::quantizes_weights);
   std::size_t stored = 0;
-  l.layer.for_each_stored([&](const auto&, const auto&, auto values) { stored += values.size_bytes(); });
+  nn::for_each_stored(l.layer, [&](const auto&, const auto&, auto values) { stored += values.size_bytes(); });
   CHECK(bytes == stored);
   CHECK(l.layer.weight_bytes() == bytes);
   CHECK(std::ranges::equal(l.forward().flat(), found.flat()));
@@ -210,7 +210,7 @@ TEST_CASE("step gains are factors on the scales and move no code") {
   };
   const captured before = capture();
   REQUIRE(l.layer.groups() == 4);
-  l.layer.for_each_trainable([](nn::trainable& t) {
+  nn::for_each_trainable(l.layer, [](nn::trainable& t) {
     if (t.name().find("log_step") == std::string::npos) return;
     for (std::size_t i = 0; i != t.values().size(); ++i)
       t.values().flat()[i] = 0.01f * static_cast<float>(i % 7 + 1) * (t.name().ends_with("tensor") ? 10.0f : 1.0f);

@@ -10,6 +10,7 @@
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 #include <zoqat/params/inference_lane.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/scheme.hpp>
@@ -147,7 +148,7 @@ class smoothed_linear {
   template <class Fill>
   void build(Fill&& fill, const smoothing& site, const storage_plan& plan) {
     training().allocate();
-    for_each_base_tensor(fill);
+    for_each_base_tensor(*this, fill);
     start_clipping(site);
     store(site, plan);
   }
@@ -194,39 +195,19 @@ class smoothed_linear {
       if (deployed()) std::get<1>(weight_).sum_codes();
   }
 
-  template <class F>
-  void for_each_trainable(F&& f) {
-    if (!deployed()) f(weight());
+  /// Shows a visitor (nn/visit.hpp) the tensors of the layer.
+  template <class V>
+  void visit(V&& v) {
+    std::visit([&](auto& weight) { weight.visit(name_, v); }, weight_);
+    if (!bias_.empty()) v.tensor(bias_, use::bias);
     if constexpr (Scheme::quantizes_weights)
-      if (!deployed() && !training().clipping().empty()) f(training().clipping());
-    if (!bias_.empty()) f(bias_);
-    if constexpr (Scheme::quantizes_weights)
-      if (!deployed() && !training().grids_fixed()) training().steps().for_each_trainable(f);
-  }
-  /// The tensors of a full-precision checkpoint; a deployed layer has none left of its weights.
-  template <class F>
-  void for_each_base_tensor(F&& f) {
-    if (!deployed()) f(weight());
-    if (!bias_.empty()) f(bias_);
-  }
-  /// What is stored of a deployed layer: f(name, shape, std::span<T>).
-  template <class F>
-  void for_each_stored(F&& f) {
-    if constexpr (Scheme::quantizes_weights) {
-      if (deployed())
-        std::get<1>(weight_).for_each_stored(name_, f);
-      else
-        f(name_ + ".codes", std::vector<std::size_t>{}, std::span<std::uint8_t>{});
-    } else {
-      f(weight().name(), std::vector<std::size_t>{out_, in_}, weight().values().flat());
-    }
-    if (!bias_.empty()) f(bias_.name(), std::vector<std::size_t>{out_}, bias_.values().flat());
+      if (!deployed() && !training().grids_fixed()) training().steps().visit(v);
   }
   /// What a loss depends on and training never moves, as bytes: f(std::span<const std::byte>). Grids that are not
   /// fixed count as empty spans, as they always did in the fingerprints of run logs.
   template <class F>
   void for_each_constant(F&& f) {
-    if (deployed()) for_each_stored([&](const std::string&, const auto&, auto values) { f(std::as_bytes(values)); });
+    if (deployed()) for_each_stored(*this, [&](const auto&, const auto&, auto values) { f(std::as_bytes(values)); });
     if constexpr (Scheme::quantizes_weights)
       if (!deployed()) return training().grids().for_each_constant(f);
     for (int part = 0; part != 3; ++part) f(std::span<const std::byte>());

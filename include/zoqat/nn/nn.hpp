@@ -10,6 +10,7 @@
 #include <zoqat/nn/site.hpp>
 #include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 
 // The linear layer.
 #include <zoqat/nn/linear.hpp>

@@ -7,11 +7,13 @@
 #include <zoqat/nn/linear/tile_rows.hpp>
 #include <zoqat/nn/linear/weight_tile.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 #include <zoqat/simd/kernels.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -36,6 +38,11 @@ class float_weight {
 
   /// Takes memory for the masters, if they wait for it.
   void allocate() { masters_.allocate(); }
+
+  template <class V>
+  void visit(const std::string&, V&& v) {
+    v.tensor(masters_, use::weight);
+  }
 
   /// Nothing has to be known before the tiles of a pass.
   template <class Kernels, lane_reader Lanes>

@@ -7,6 +7,7 @@
 #include <zoqat/nn/linear/linear_input.hpp>
 #include <zoqat/nn/linear/tile_rows.hpp>
 #include <zoqat/nn/linear/weight_tile.hpp>
+#include <zoqat/nn/visit.hpp>
 #include <zoqat/params/lanes.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
@@ -59,14 +60,16 @@ class packed_weight {
   }
 
   [[nodiscard]] std::size_t held_bytes() const noexcept { return packed_.bytes(); }
-  /// What a file holds of the layer `name`: f(name, shape, std::span<T>).
-  template <class F>
-  void for_each_stored(const std::string& name, F&& f) {
-    std::vector<std::size_t> grids{packed_.panels(), packed_.groups(), simd::panel_width};
-    if constexpr (part::whole_tensor) grids = {packed_.scales().size()};
-    f(name + ".codes", std::vector<std::size_t>{packed_.panels(), packed_.panel_bytes()}, packed_.code_storage());
-    f(name + ".scales", grids, packed_.scales());
-    if (!packed_.zero_points().empty()) f(name + ".zero_points", grids, packed_.zero_points());
+  /// Shows a visitor what a file holds of the weights of the layer `name`.
+  template <class V>
+  void visit(const std::string& name, V&& v) {
+    if constexpr (visits_packed<V>) {
+      std::vector<std::size_t> grids{packed_.panels(), packed_.groups(), simd::panel_width};
+      if constexpr (part::whole_tensor) grids = {packed_.scales().size()};
+      v.packed(name + ".codes", {packed_.panels(), packed_.panel_bytes()}, packed_.code_storage());
+      v.packed(name + ".scales", grids, packed_.scales());
+      if (!packed_.zero_points().empty()) v.packed(name + ".zero_points", grids, packed_.zero_points());
+    }
   }
 
   /// Nothing has to be known before the tiles of a pass.

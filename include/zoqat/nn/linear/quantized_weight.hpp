@@ -11,6 +11,7 @@
 #include <zoqat/nn/linear/weight_tile.hpp>
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 #include <zoqat/params/inference_lane.hpp>
 #include <zoqat/quant/fixed_grids.hpp>
 #include <zoqat/quant/row.hpp>
@@ -72,6 +73,12 @@ class quantized_weight {
   }
   [[nodiscard]] std::size_t held_bytes() const noexcept {
     return masters_.bytes() + masters_.unit().size() * sizeof(float) + quantizer_bytes();
+  }
+  /// Shows a visitor the masters and the parameters of clipping; the gains of steps are `steps`.
+  template <class V>
+  void visit(const std::string&, V&& v) {
+    v.tensor(masters_, use::master);
+    if (!clipping_.empty()) v.tensor(clipping_, use::training_only);
   }
   /// Takes memory for what waits for it.
   void allocate() {
