@@ -45,6 +45,7 @@
 #include <zoqat/nn/head.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/loss.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/opt.hpp>
 
 // clang-format on

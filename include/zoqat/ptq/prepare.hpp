@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/ptq/reconstruct.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
@@ -57,7 +58,7 @@ struct prepare_options {
 /// the text to train on. The stages are those up to `options.depth`; of `ranges` and `codes` one alone runs. Throws
 /// value_error as `require_startable` does, for a scheme whose grids cannot be chosen where reconstruction is asked
 /// for, and where the moments of the inputs are singular. Costs what `smoothquant` and `reconstructor` do.
-template <simd::kernels Kernels = simd::default_kernels, class Model, class Teacher, executor Executor>
+template <simd::kernels Kernels = simd::default_kernels, nn::model Model, nn::model Teacher, executor Executor>
 void prepare(Model& model, Teacher& teacher, std::span<const nn::token_batch> calibration, Executor& threads,
              const prepare_options& options = {}) {
   using scheme = typename Model::scheme;
@@ -90,7 +91,7 @@ void prepare(Model& model, Teacher& teacher, std::span<const nn::token_batch> ca
 
 /// The same as far as `stage::rtn`, which needs neither a teacher nor a text. A model in full precision stays as it
 /// is.
-template <class Model>
+template <nn::model Model>
 void prepare(Model& model) {
   round_to_nearest(model);
   set_weight_units(model);

@@ -3,6 +3,7 @@
 
 #include <zoqat/core/executor.hpp>
 #include <zoqat/nn/linear.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/site.hpp>
 #include <zoqat/params/inference_lane.hpp>
@@ -80,7 +81,7 @@ struct reconstruction_options {
 /// become the centres of their cells. Throws value_error where the moments are singular. Cost: one pass of the
 /// teacher over `corpus`, one of the model for each site of a block and one more, and the rounding; in memory, the
 /// inputs of one block's sites over the whole corpus.
-template <class Model, class Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
+template <nn::model Model, nn::model Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
 class reconstructor {
  public:
   using scheme = typename Model::scheme;

@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/eval/corpus.hpp>
 #include <zoqat/nn/loss.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/params/inference_lane.hpp>
 #include <zoqat/train/lane_objective.hpp>
 #include <zoqat/train/step_data.hpp>
@@ -24,7 +25,7 @@ enum class target {
 
 /// A language model's loss on a corpus as an objective: every lane of a step goes through one forward pass. A step's
 /// `batch` chunks are split into micro-batches; `select(step)` chooses them.
-template <class Model, class Teacher, zo::distribution Distribution, executor Executor,
+template <nn::language_model Model, nn::language_model Teacher, zo::distribution Distribution, executor Executor,
           simd::kernels Kernels = simd::default_kernels>
 class language_model_loss : public lane_objective<Distribution, Executor, Kernels> {
  public:
