@@ -94,13 +94,13 @@ void print_parts(Model& model) {
   const auto add_to = [](double& total) {
     return [&](nn::trainable& t) { total += static_cast<double>(t.bytes()); };
   };
-  model.for_each_base_tensor(add_to(base));
+  nn::for_each_base_tensor(model, add_to(base));
   model.for_each_site([&](auto&& site) {
     for (auto* layer : site.layers) {
       const auto grids = static_cast<double>(layer->quantizer_bytes());
       (layer->deployed() ? frozen : masters) += static_cast<double>(layer->held_bytes()) - grids;
       quantizers += grids;
-      layer->for_each_base_tensor(add_to(base_of_layers));
+      nn::for_each_base_tensor(*layer, add_to(base_of_layers));
     }
   });
   fmt::print("masters {}\nfrozen {}\ngrids {}\nembeddings {}\n", masters / megabyte, frozen / megabyte,

@@ -6,6 +6,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/opt.hpp>
+#include <zoqat/ptq/prepare.hpp>
 #include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/optimizers/sgd.hpp>
@@ -23,18 +24,13 @@ template <class Model>
 [[nodiscard]] Model random_model(const model_shape& shape) {
   Model model(shape);
   std::uint32_t tensor = 0;
-  model.for_each_base_tensor([&](nn::trainable& t) {
+  nn::for_each_base_tensor(model, [&](nn::trainable& t) {
     const bool gain = t.rows() == 1 && t.values()(0, 0) == 1;
     fill_normal(t.values().flat(), tensor++, 0.02f);
     if (gain)
       for (float& x : t.values().flat()) x += 1;
   });
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) {
-      layer->start_clipping(*site.smoothing);
-      layer->set_weight_units(*site.smoothing);
-    }
-  });
+  ptq::prepare(model);
   return model;
 }
 

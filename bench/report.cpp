@@ -465,11 +465,13 @@ void print_weights(opt_model& model) {
   constexpr double megabyte = 1 << 20;
   double masters = 0, packed = 0, base = 0;
   const auto bytes = [](const nn::trainable& t) { return static_cast<double>(t.values().size() * sizeof(float)); };
-  model.for_each_base_tensor([&](nn::trainable& t) { base += bytes(t); });
+  nn::for_each_base_tensor(model, [&](nn::trainable& t) { base += bytes(t); });
   model.for_each_site([&](auto&& site) {
     for (auto* layer : site.layers) {
-      masters += bytes(layer->weight());
-      if (layer->deployed()) packed += static_cast<double>(layer->weight_bytes());
+      if (layer->deployed())
+        packed += static_cast<double>(layer->weight_bytes());
+      else
+        masters += bytes(layer->weight());
     }
   });
   fmt::print("masters {}\npacked {}\nembeddings_and_norms {}\n", masters / megabyte, packed / megabyte,

@@ -20,7 +20,7 @@ namespace {
 
 const character_tokenizer letters;
 
-/// A model that goes on with a text, whatever it read: what generation needs of a model is no more than this.
+/// A model that goes on with a text, whatever it read: this is no more than an nn::language_model.
 struct parrot {
   std::string text;  ///< `$` for the token that ends texts, `#` for one that no tokenizer knows
   model_shape shape_{
@@ -35,6 +35,10 @@ struct parrot {
     said = 0;
     prompt.clear();
     for (std::size_t i = 0; i != pass.tokens(); ++i) prompt.push_back(pass.batch[i]);
+  }
+  template <class Pass, class F>
+  void for_each_logit_tile(const Pass&, std::span<const std::size_t>, F&&) const {
+    FAIL("generation reads whole rows of logits");
   }
   template <class Pass>
   void logits(const Pass&, std::span<const std::size_t>, matrix_view<float> out) {

@@ -29,7 +29,7 @@ using opt_type = nn::opt<quant::full_precision>;
 template <class Model, class Source>
 void check_loaded(Model& model, const Source& source) {
   std::set<std::string> names, wanted;
-  model.for_each_base_tensor([&](nn::trainable& t) {
+  nn::for_each_base_tensor(model, [&](nn::trainable& t) {
     names.insert(t.name());
     std::vector<float> expected(t.values().size());
     io::copy_to_f32(*source.find(t.name()), expected);
@@ -119,7 +119,7 @@ TEST_CASE("a matrix of one row is stored with its row or without") {
   for (auto& tensor : source.tensors)
     if (tensor.name == "model.embed_tokens.weight") tensor.shape = {8};
   model = io::load<model_type>(source);
-  model.for_each_base_tensor([&](nn::trainable& t) {
+  nn::for_each_base_tensor(model, [&](nn::trainable& t) {
     std::vector<float> expected(t.values().size());
     io::copy_to_f32(*source.find(t.name()), expected);
     CHECK(std::ranges::equal(t.values().flat(), expected));
@@ -148,9 +148,9 @@ TEST_CASE("a model loads for fine-tuning tensor by tensor, and is the one that w
       bytes.insert(bytes.end(), part.begin(), part.end());
     return bytes;
   };
-  whole.for_each_base_tensor([&](nn::trainable& t) { stored.push_back(bytes_of(t)); });
+  nn::for_each_base_tensor(whole, [&](nn::trainable& t) { stored.push_back(bytes_of(t)); });
   std::size_t i = 0;
-  built.for_each_base_tensor([&](nn::trainable& t) { CHECK_MESSAGE(bytes_of(t) == stored[i++], t.name()); });
+  nn::for_each_base_tensor(built, [&](nn::trainable& t) { CHECK_MESSAGE(bytes_of(t) == stored[i++], t.name()); });
   CHECK(i == stored.size());
 
   CHECK_THROWS_AS(static_cast<void>(io::load<nn::llama<scheme>>(source, plan)), io_error);

@@ -40,8 +40,8 @@ struct stored_tensor {
 template <class Model>
 std::vector<stored_tensor> stored(Model& model) {
   std::vector<stored_tensor> all;
-  model.for_each_stored(
-      [&]<class T>(const std::string& name, const std::vector<std::size_t>& shape, std::span<T> values) {
+  nn::for_each_stored(
+      model, [&]<class T>(const std::string& name, const std::vector<std::size_t>& shape, std::span<T> values) {
         const auto bytes = std::as_bytes(values);
         all.push_back({name, shape, {bytes.begin(), bytes.end()}});
       });

@@ -42,7 +42,7 @@ TEST_CASE("a decoder computes LLaMA's forward pass") {
       CHECK(largest_difference(model, reference, sequences()) < 1e-4);
 
       // The check can fail: one weight of the second layer, a little off.
-      model.for_each_base_tensor([](nn::trainable& t) {
+      nn::for_each_base_tensor(model, [](nn::trainable& t) {
         if (t.name() == "model.layers.1.self_attn.v_proj.weight") t.values()(3, 5) += 0.05f;
       });
       CHECK(largest_difference(model, reference, sequences()) > 1e-4);
@@ -84,9 +84,10 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
   model.for_each_site([&](auto&& site) {
     for (auto* layer : site.layers) {
       matrix<float> values(layer->out_features(), layer->in_features());
-      layer->quantize(*site.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
-        quant::dequantize_row<weight>({codes, values.cols()}, grids, values.row(row).data());
-      });
+      layer->quantizer().quantize(
+          *site.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
+            quant::dequantize_row<weight>({codes, values.cols()}, grids, values.row(row).data());
+          });
       reference.set(layer->name() + ".weight", values.flat());
     }
   });
@@ -97,12 +98,12 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
   // What is stored is all there is: another model of that shape, given it, computes the same.
   student copy = student::with_storage(model.shape());
   std::vector<std::vector<std::byte>> contents;
-  model.for_each_stored([&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
+  nn::for_each_stored(model, [&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
     const auto from = std::as_bytes(values);
     contents.emplace_back(from.begin(), from.end());
   });
   std::size_t next = 0;
-  copy.for_each_stored([&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
+  nn::for_each_stored(copy, [&]<class T>(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
     const auto to = std::as_writable_bytes(values);
     REQUIRE(to.size() == contents[next].size());
     std::ranges::copy(contents[next++], to.begin());
@@ -122,7 +123,7 @@ TEST_CASE_TEMPLATE("frozen layers share their codes between lanes, and only the 
   });
   const nn::token_batch batch = random_batch(lengths, model.shape().vocabulary, 20);
   const auto logits_on = [&](const std::vector<zo::perturbation>& points) {
-    const zo::lanes<zo::rademacher> lanes(points);
+    const zo::lanes<zo::rademacher> lanes({points, {}});
     sequential threads;
     nn::workspace work;
     const nn::forward_pass<simd::default_kernels, zo::lanes<zo::rademacher>, sequential> pass{lanes, threads, batch,
@@ -177,8 +178,8 @@ TEST_CASE("weights are copied between schemes of one shape only") {
   const auto collect = [](auto& all) {
     return [&](nn::trainable& t) { all.emplace_back(t.values().flat().begin(), t.values().flat().end()); };
   };
-  from.for_each_base_tensor(collect(wanted));
-  to.for_each_base_tensor(collect(copied));
+  nn::for_each_base_tensor(from, collect(wanted));
+  nn::for_each_base_tensor(to, collect(copied));
   CHECK(wanted == copied);
   CHECK(wanted.size() == 2 * 9 + 3);
   student other(odd_shape());

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
+#include <zoqat/nn/visit.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -22,8 +23,8 @@ std::set<std::string> check_deployment(Model& model, const nn::token_batch& batc
   CHECK(std::ranges::equal(logits_of(model, batch).flat(), before.flat()));
   std::size_t stored = 0;
   std::set<std::string> names;
-  model.for_each_stored(
-      [&]<class T>(const std::string& name, const std::vector<std::size_t>& extents, std::span<T> values) {
+  nn::for_each_stored(
+      model, [&]<class T>(const std::string& name, const std::vector<std::size_t>& extents, std::span<T> values) {
         stored += values.size_bytes();
         std::size_t elements = 1;
         for (const std::size_t extent : extents) elements *= extent;

@@ -53,7 +53,7 @@ struct random_layer {
 
   random_layer() {
     std::ranges::copy(random_floats(out * in, 2), layer.weight().values().data());
-    layer.for_each_trainable([](nn::trainable& t) {
+    nn::for_each_trainable(layer, [](nn::trainable& t) {
       if (t.name() == "layer.bias") std::ranges::copy(random_floats(out, 3), t.values().data());
     });
     std::ranges::copy(random_floats(in, 4, 0.7f), site.log_scale().values().data());
@@ -81,8 +81,8 @@ struct random_layer {
     const auto collect = [&](nn::trainable& t) {
       if (t.name() == name) values.assign(t.values().flat().begin(), t.values().flat().end());
     };
-    layer.for_each_trainable(collect);
-    site.for_each_trainable(collect);
+    nn::for_each_trainable(layer, collect);
+    nn::for_each_trainable(site, collect);
     return values;
   }
 };
@@ -105,8 +105,8 @@ std::pair<matrices, matrices> fake_quantized(random_layer<Scheme>& l) {
   }
   if constexpr (Scheme::quantizes_weights) {
     using part = typename Scheme::weight_type;
-    weights =
-        dequantize<part, reference>(quantize<part, reference>(weights.view(), l.layer.clipping().values().flat()));
+    weights = dequantize<part, reference>(
+        quantize<part, reference>(weights.view(), l.layer.quantizer().clipping().values().flat()));
   }
   if constexpr (Scheme::quantizes_activations) {
     using part = typename Scheme::activation_type;
@@ -155,7 +155,7 @@ void check_scheme() {
   l.layer.deploy(l.site);
   CHECK(l.layer.deployed() == Scheme::quantizes_weights);
   std::size_t stored = 0;
-  l.layer.for_each_stored([&](const auto&, const auto&, auto values) { stored += values.size_bytes(); });
+  nn::for_each_stored(l.layer, [&](const auto&, const auto&, auto values) { stored += values.size_bytes(); });
   CHECK(bytes == stored);
   CHECK(l.layer.weight_bytes() == bytes);
   CHECK(std::ranges::equal(l.forward().flat(), found.flat()));
@@ -184,7 +184,7 @@ TEST_CASE("smoothing and shift are an identity in full precision") {
 TEST_CASE("a clipping parameter reaches its group and no other") {
   random_layer<w6g32a6> l;
   const auto before = l.forward();
-  l.layer.clipping().values()(0, 0) = -1;
+  l.layer.quantizer().clipping().values()(0, 0) = -1;
   const auto after = l.forward();
   for (std::size_t m = 0; m != rows; ++m) {
     CHECK(before(m, 0) != after(m, 0));  // row 0, group 0 only
@@ -202,7 +202,7 @@ TEST_CASE("step gains are factors on the scales and move no code") {
   };
   const auto capture = [&] {
     captured all;
-    l.layer.quantize(l.site, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
+    l.layer.quantizer().quantize(l.site, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
       all.codes.insert(all.codes.end(), codes, codes + in);
       all.grids.insert(all.grids.end(), grids, grids + l.layer.groups());
     });
@@ -210,7 +210,7 @@ TEST_CASE("step gains are factors on the scales and move no code") {
   };
   const captured before = capture();
   REQUIRE(l.layer.groups() == 4);
-  l.layer.for_each_trainable([](nn::trainable& t) {
+  nn::for_each_trainable(l.layer, [](nn::trainable& t) {
     if (t.name().find("log_step") == std::string::npos) return;
     for (std::size_t i = 0; i != t.values().size(); ++i)
       t.values().flat()[i] = 0.01f * static_cast<float>(i % 7 + 1) * (t.name().ends_with("tensor") ? 10.0f : 1.0f);
@@ -236,9 +236,9 @@ TEST_CASE("a row that is set is found again") {
   std::vector<std::uint8_t> codes(in);
   for (std::size_t k = 0; k != in; ++k) codes[k] = static_cast<std::uint8_t>(5 * k % 16);
   const std::vector<simd::grid> grids{{0.25f, 3}, {0.0078125f, 15}, {1.5f, 0}};
-  l.layer.set_row(17, codes, grids, scales.flat());
+  l.layer.quantizer().set_row(17, codes, grids, scales.flat());
   std::size_t seen = 0;
-  l.layer.quantize(l.site, [&](std::size_t row, const std::uint8_t* found, const simd::grid* where) {
+  l.layer.quantizer().quantize(l.site, [&](std::size_t row, const std::uint8_t* found, const simd::grid* where) {
     ++seen;
     if (row != 17) return;
     CHECK(std::equal(codes.begin(), codes.end(), found));
@@ -252,9 +252,9 @@ TEST_CASE("lanes compute each what one lane computes, bit by bit") {
   per_group<float> scale = per_group<float>::all(0.02f);
   std::vector<zo::perturbation> points{{{1, 2, 0}, scale}, {}, {{1, 2, 1}, scale}};
   points[1] = -points[0];
-  const auto all = l.forward(zo::lanes<zo::gaussian>(points));
+  const auto all = l.forward(zo::lanes<zo::gaussian>({points, {}}));
   for (std::size_t lane = 0; lane != points.size(); ++lane) {
-    const auto alone = l.forward(zo::lanes<zo::gaussian>(std::span(points).subspan(lane, 1)));
+    const auto alone = l.forward(zo::lanes<zo::gaussian>({std::span(points).subspan(lane, 1), {}}));
     CHECK(std::ranges::equal(alone.flat(), all.flat().subspan(lane * rows * out, rows * out)));
   }
   CHECK_FALSE(std::ranges::equal(all.flat().first(rows * out), all.flat().subspan(rows * out, rows * out)));
@@ -274,8 +274,20 @@ TEST_CASE("weights measured in cells have their mean step as unit") {
   random_layer<scheme<weight<4, group<16>, asymmetric, clip::codes>>> l;
   l.layer.set_weight_units(l.site);
   REQUIRE(l.layer.weight().unit().size() == out);
-  l.layer.quantize(l.site, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
+  l.layer.quantizer().quantize(l.site, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
     const float mean = (grids[0].scale + grids[1].scale + grids[2].scale) / 3;
     CHECK(l.layer.weight().unit()[row] == doctest::Approx(mean).epsilon(1e-5));
   });
+}
+
+TEST_CASE("fixed grids change nothing until weights move, whatever their granularity") {
+  const auto check = []<class Scheme>(std::type_identity<Scheme>) {
+    random_layer<Scheme> l;
+    const auto before = l.forward();
+    l.layer.quantizer().fix_grids(l.site);
+    CHECK(l.layer.quantizer().grids_fixed());
+    CHECK(std::ranges::equal(l.forward().flat(), before.flat()));
+  };
+  check(std::type_identity<w6g32a6>{});
+  check(std::type_identity<scheme<weight<5, per_tensor, symmetric>, activation<6>>>{});
 }

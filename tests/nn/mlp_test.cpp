@@ -78,7 +78,7 @@ TEST_CASE_TEMPLATE("fc2(act(fc1(x))) with biases is added to the stream", Activa
   std::vector<matrix<float>> tensors;
   mlp.for_each_site([&](auto&& site) {
     for (auto* layer : site.layers)
-      layer->for_each_base_tensor([&](nn::trainable& t) {
+      nn::for_each_base_tensor(*layer, [&](nn::trainable& t) {
         std::ranges::copy(random_floats(t.values().size(), t.view().id), t.values().data());
         tensors.push_back(t.values());
       });

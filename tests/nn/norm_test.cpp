@@ -27,13 +27,13 @@ struct fixture {
   matrix<float> x = random_matrix(tokens, width, 1);
 
   fixture() {
-    norm.for_each_trainable([](nn::trainable& t) {
+    nn::for_each_trainable(norm, [](nn::trainable& t) {
       std::ranges::copy(random_floats(t.values().size(), 10 + t.view().id, 2), t.values().data());
     });
   }
   nn::trainable& find(std::string_view name) {
     nn::trainable* found = nullptr;
-    norm.for_each_trainable([&](nn::trainable& t) { found = t.name() == name ? &t : found; });
+    nn::for_each_trainable(norm, [&](nn::trainable& t) { found = t.name() == name ? &t : found; });
     REQUIRE(found != nullptr);
     return *found;
   }
@@ -71,7 +71,7 @@ TEST_CASE_TEMPLATE("a norm equals its definition; deployed, it keeps its bits", 
       CHECK(double{out(row, k)} == doctest::Approx(f.expected(row, k, scale)).epsilon(1e-5));
 
   std::vector<std::string> base;
-  f.norm.for_each_base_tensor([&](nn::trainable& t) { base.push_back(t.name()); });
+  nn::for_each_base_tensor(f.norm, [&](nn::trainable& t) { base.push_back(t.name()); });
   const bool biased = std::is_same_v<Norm, nn::layer_norm>;
   CHECK(base == (biased ? std::vector<std::string>{"n.weight", "n.bias"} : std::vector<std::string>{"n.weight"}));
 
@@ -86,7 +86,7 @@ TEST_CASE("each lane has its own gains") {
   points[0].along = points[1].along = {1, 0, 0};
   points[0].scale[parameter_group::norm_scale] = 0.5f;
   points[1] = -points[0];
-  const auto out = f.forward(zo::lanes<zo::rademacher>(points));
+  const auto out = f.forward(zo::lanes<zo::rademacher>({points, {}}));
   const double log_scale = double{f.find("n.log_scale").values()(0, 0)};
   const double ratio = double{out(0, 0)} / double{out(tokens, 0)};
   const double sign = ratio > 1 ? 0.5 : -0.5;  // ±1 is what the direction says

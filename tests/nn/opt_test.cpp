@@ -65,7 +65,7 @@ TEST_CASE("a decoder of OPT's blocks computes OPT's forward pass") {
     for (const char* const name : {"model.layers.1.mlp.fc1.bias", "model.embed_positions.weight"}) {
       auto other = model;
       bool found = false;
-      other.for_each_base_tensor([&](nn::trainable& t) {
+      nn::for_each_base_tensor(other, [&](nn::trainable& t) {
         if (t.name() != name) return;
         found = true;
         for (float& x : t.values().flat()) x += 0.05f * static_cast<float>(&x - t.values().data());
@@ -91,7 +91,7 @@ TEST_CASE("the activation is part of the type, and of the shape") {
 TEST_CASE("its tensors: two of positions more than there are, and a bias for every layer") {
   teacher model(small_shape());
   std::map<std::string, std::array<std::size_t, 2>> sizes;
-  model.for_each_base_tensor([&](nn::trainable& t) { sizes[t.name()] = {t.rows(), t.cols()}; });
+  nn::for_each_base_tensor(model, [&](nn::trainable& t) { sizes[t.name()] = {t.rows(), t.cols()}; });
   CHECK(sizes.size() == 2 + 2 * (2 * 2 + 6 * 2) + 2);
   CHECK(sizes.at("model.embed_positions.weight") == std::array<std::size_t, 2>{82, 18});
   for (const char* const name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",

@@ -35,7 +35,7 @@ TEST_CASE("s is the exponential of a parameter for each channel, 1 at the start"
   site.scales(at_masters, s);
   for (std::size_t j = 0; j != 5; ++j) CHECK(s(0, j) == (j == 3 ? std::exp(-2.0f) : 1.0f));
   std::vector<std::string> names;
-  site.for_each_trainable([&](nn::trainable& t) {
+  nn::for_each_trainable(site, [&](nn::trainable& t) {
     names.push_back(t.name());
     CHECK(t.view().group == parameter_group::smoothing);
   });
@@ -72,11 +72,11 @@ TEST_CASE("a frozen site is the same on every lane and trains nothing") {
   const auto scale = per_group<float>::all(0.3f);
   const std::vector<zo::perturbation> points{{{1, 2, 0}, scale}, {{1, 2, 1}, scale}};
   matrix<float> s;
-  site.scales(zo::lanes<zo::gaussian>(points), s);
+  site.scales(zo::lanes<zo::gaussian>({points, {}}), s);
   REQUIRE(s.rows() == 2);
   for (std::size_t lane = 0; lane != 2; ++lane)
     for (std::size_t j = 0; j != 4; ++j) CHECK(s(lane, j) == (j == 1 ? std::exp(0.5f) : 1.0f));
   int frozen = 0;
-  site.for_each_trainable([&](nn::trainable& t) { frozen += t.frozen(); });
+  nn::for_each_trainable(site, [&](nn::trainable& t) { frozen += t.frozen(); });
   CHECK(frozen == 2);
 }

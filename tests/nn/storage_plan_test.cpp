@@ -157,7 +157,7 @@ TEST_CASE("weights are copied out of a model in fewer bits as they are, and neve
 TEST_CASE("models that differ in what is frozen have different fingerprints") {
   const auto of = [](float factor, bool packed_too) {
     auto model = started<nn::opt<codes>>(shape());
-    model.for_each_base_tensor([&](nn::trainable& t) {
+    nn::for_each_base_tensor(model, [&](nn::trainable& t) {
       if (t.name().ends_with(packed_too ? "fc1.weight" : "embed_tokens.weight"))
         for (float& x : t.values().flat()) x *= factor;
     });
@@ -178,7 +178,7 @@ TEST_CASE_TEMPLATE("a model built tensor by tensor is the one that was loaded as
       auto whole = started<nn::opt<Scheme>>(shape(tied));
       auto source = random_model<nn::opt<quant::full_precision>>(shape(tied));
       std::vector<const nn::trainable*> tensors;
-      source.for_each_base_tensor([&](nn::trainable& t) { tensors.push_back(&t); });
+      nn::for_each_base_tensor(source, [&](nn::trainable& t) { tensors.push_back(&t); });
       std::size_t filled = 0;
       auto built = nn::opt<Scheme>::build(
           shape(tied),
@@ -203,7 +203,7 @@ TEST_CASE("a model with quantized queries, keys and values has their scales when
   using scores = quant::scheme<quant::weight<4>, quant::activation<8>, quant::attention<8>>;
   const auto scales_in = [](auto model) {
     std::size_t n = 0;
-    model.for_each_trainable([&](nn::trainable& t) {
+    nn::for_each_trainable(model, [&](nn::trainable& t) {
       if (t.view().group != parameter_group::score_scale) return;
       n += t.values().size();
       CHECK(t.frozen());
@@ -252,7 +252,7 @@ TEST_CASE("fixed grids stay while the weights move") {
     model.for_each_site([&](auto&& site) {
       for (auto* layer : site.layers)
         if (!layer->deployed())
-          layer->quantize(*site.smoothing, [&](std::size_t, const std::uint8_t*, const simd::grid* g) {
+          layer->quantizer().quantize(*site.smoothing, [&](std::size_t, const std::uint8_t*, const simd::grid* g) {
             to.insert(to.end(), g, g + layer->groups());
           });
     });
@@ -275,8 +275,8 @@ TEST_CASE("a model in fewer bits widens again where it is deployed, and computes
     const auto before = bits(logits_of(model, batch()));
     model.deploy();
     CHECK(bits(logits_of(model, batch())) == before);
-    model.for_each_stored(
-        [](const std::string& name, const auto&, auto values) { CHECK_MESSAGE(!values.empty(), name); });
+    nn::for_each_stored(
+        model, [](const std::string& name, const auto&, auto values) { CHECK_MESSAGE(!values.empty(), name); });
   }
 }
 
@@ -289,7 +289,7 @@ TEST_CASE("the bytes that a model holds are its masters, and codes where layers 
   };
   auto model = started<model_type>(shape());
   std::size_t values = 0;
-  model.for_each_base_tensor([&](nn::trainable& t) { values += t.rows() * t.cols(); });
+  nn::for_each_base_tensor(model, [&](nn::trainable& t) { values += t.rows() * t.cols(); });
   CHECK(model.held_bytes() == values * sizeof(float));
 
   model.store({});

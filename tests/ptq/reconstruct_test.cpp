@@ -80,8 +80,8 @@ TEST_CASE_TEMPLATE("reconstruction comes nearer to the teacher than rounding to 
   const auto collect = [](std::vector<float>& to) {
     return [&](nn::trainable& t) { to.insert(to.end(), t.values().flat().begin(), t.values().flat().end()); };
   };
-  ranges.for_each_base_tensor(collect(masters));
-  s.ideal.for_each_base_tensor(collect(wanted));
+  nn::for_each_base_tensor(ranges, collect(masters));
+  nn::for_each_base_tensor(s.ideal, collect(wanted));
   CHECK(masters == wanted);
   CHECK(s.divergence(ranges) < before);
 

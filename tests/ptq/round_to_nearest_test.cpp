@@ -26,11 +26,12 @@ std::vector<float> dequantized(Model& model) {
   std::vector<float> all;
   model.for_each_site([&](auto&& site) {
     for (auto* layer : site.layers)
-      layer->quantize(*site.smoothing, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
-        std::vector<float> row(layer->in_features());
-        dequantize_row<typename Model::scheme::weight_type>({codes, row.size()}, grids, row.data());
-        all.insert(all.end(), row.begin(), row.end());
-      });
+      layer->quantizer().quantize(
+          *site.smoothing, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
+            std::vector<float> row(layer->in_features());
+            dequantize_row<typename Model::scheme::weight_type>({codes, row.size()}, grids, row.data());
+            all.insert(all.end(), row.begin(), row.end());
+          });
   });
   return all;
 }

@@ -53,7 +53,7 @@ constexpr std::array<std::size_t, 3> lengths{30, 1, 12};
 /// A model whose norms and values lie to one side of zero, as those of OPT do in a few channels.
 teacher one_sided(bool biases = true) {
   auto model = random_model<teacher>(shape(biases), 1);
-  model.for_each_base_tensor([](nn::trainable& t) {
+  nn::for_each_base_tensor(model, [](nn::trainable& t) {
     if (!t.name().ends_with("norm.bias") && !t.name().ends_with("v_proj.bias")) return;
     for (std::size_t j = 0; j < t.cols(); j += 3) t.values()(0, j) += 6;
   });
@@ -120,7 +120,7 @@ TEST_CASE("shifts and scales at all sites change nothing in full precision") {
       worst = std::max(worst, std::abs(found.flat()[i] - wanted.flat()[i]));
     CHECK(worst < 1e-5f);  // of logits up to 10
     // The check can fail: a shift that the bias does not take back.
-    model.for_each_trainable([](nn::trainable& t) {
+    nn::for_each_trainable(model, [](nn::trainable& t) {
       if (t.name().ends_with("fc1.bias") || t.name().ends_with("norm.bias")) t.values()(0, 0) += 0.1f;
     });
     CHECK(s.error(model) > 1e-4);

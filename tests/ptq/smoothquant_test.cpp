@@ -92,12 +92,13 @@ TEST_CASE("a whole model is smoothed where norms feed linear layers, by the teac
     matrix<float> s;
     site.smoothing->scales(at_masters, s);
     for (auto* layer : site.layers)
-      layer->quantize(*site.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
-        for (std::size_t k = 0; k != layer->in_features(); ++k) {
-          const float w = layer->weight().values()(row, k) * (s.empty() ? 1.0f : s(0, k));
-          const float stands_for = grids[0].scale * static_cast<float>(codes[k] - grids[0].zero_point);
-          CHECK(std::abs(w - stands_for) <= 0.501f * grids[0].scale);
-        }
-      });
+      layer->quantizer().quantize(
+          *site.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
+            for (std::size_t k = 0; k != layer->in_features(); ++k) {
+              const float w = layer->weight().values()(row, k) * (s.empty() ? 1.0f : s(0, k));
+              const float stands_for = grids[0].scale * static_cast<float>(codes[k] - grids[0].zero_point);
+              CHECK(std::abs(w - stands_for) <= 0.501f * grids[0].scale);
+            }
+          });
   });
 }

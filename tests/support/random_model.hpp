@@ -6,6 +6,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/nn/visit.hpp>
 #include <zoqat/params/lanes.hpp>
 #include <zoqat/random/stream.hpp>
 
@@ -61,7 +62,7 @@ inline model_shape odd_shape(rope_pairing rope = rope_pairing::half_split, bool 
 template <class Model>
 void fill_randomly(Model& model, std::uint32_t name = 0) {
   std::uint32_t tensor = 1000 * name;  // not the id, which depends on what the scheme adds
-  model.for_each_base_tensor([&](auto& t) {
+  nn::for_each_base_tensor(model, [&](auto& t) {
     const bool norm = t.rows() == 1;
     const float scale = norm ? 0.3f : std::sqrt(3.0f / static_cast<float>(t.cols()));
     std::ranges::copy(random_floats(t.values().size(), tensor++, scale), t.values().data());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/nn/visit.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -22,7 +23,7 @@ class reference_llama {
   /// Takes the weights of a model in full precision.
   template <class Model>
   explicit reference_llama(Model& model) : shape_(model.shape()) {
-    model.for_each_base_tensor([&](auto& t) { set(t.name(), t.values().flat()); });
+    nn::for_each_base_tensor(model, [&](auto& t) { set(t.name(), t.values().flat()); });
   }
   void set(const std::string& name, std::span<const float> values) {
     tensors_[name] = vector(values.begin(), values.end());

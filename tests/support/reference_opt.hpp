@@ -3,6 +3,7 @@
 
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/io/safetensors.hpp>
+#include <zoqat/nn/visit.hpp>
 
 #include <algorithm>
 #include <array>
@@ -38,7 +39,7 @@ class reference_opt {
   /// Takes the weights of a model in full precision.
   template <class Model>
   explicit reference_opt(Model& model) : shape_(model.shape()) {
-    model.for_each_base_tensor([&](auto& t) { set(stored_name(t.name()), t.values().flat()); });
+    nn::for_each_base_tensor(model, [&](auto& t) { set(stored_name(t.name()), t.values().flat()); });
   }
 
   /// Logits after every token: [tokens][vocabulary].

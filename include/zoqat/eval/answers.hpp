@@ -6,6 +6,7 @@
 #include <zoqat/eval/encoded.hpp>
 #include <zoqat/eval/token_f1.hpp>
 #include <zoqat/nn/generate.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/random/stream.hpp>
 
 #include <algorithm>
@@ -59,8 +60,8 @@ template <class Generator, tokenizer Tokenizer>
 /// Mean token F1 and exact match of a model's own answers (`score_answer`), as MeZO evaluates SQuAD and DROP, in
 /// [0, 1]. Prompts are cut as `encode_prompt` says. Memory: one KV cache of all the model's positions. Throws
 /// value_error for no items at all, and as `encode_prompt` does.
-template <simd::kernels Kernels = simd::default_kernels, class Model, tokenizer Tokenizer, answered_question Item,
-          executor Executor>
+template <simd::kernels Kernels = simd::default_kernels, nn::language_model Model, tokenizer Tokenizer,
+          answered_question Item, executor Executor>
 [[nodiscard]] answer_score answer_accuracy(Model& model, const Tokenizer& tokenizer, const std::vector<Item>& items,
                                            const encoding& how, const answer_end& end, Executor& threads) {
   require(!items.empty(), "answer_accuracy: there are no items");

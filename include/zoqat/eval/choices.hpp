@@ -6,6 +6,7 @@
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/eval/encoded.hpp>
 #include <zoqat/eval/score.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/params/inference_lane.hpp>
 
@@ -27,7 +28,7 @@ namespace zoqat::inline ZOQAT_ABI::eval {
 /// The scores of each item's candidates: the mean log-probability of a candidate's tokens after the prompt, as MeZO
 /// (arXiv 2305.17333) scores them. Cost: a pass over all candidates with their prompts, in parts; see
 /// `continuation_losses`.
-template <simd::kernels Kernels = simd::default_kernels, class Model, executor Executor>
+template <simd::kernels Kernels = simd::default_kernels, nn::language_model Model, executor Executor>
 [[nodiscard]] std::vector<std::vector<double>> candidate_scores(Model& model, std::span<const encoded_item> items,
                                                                 Executor& threads, nn::workspace& work,
                                                                 std::size_t part_tokens = default_part_tokens) {
@@ -46,7 +47,7 @@ template <simd::kernels Kernels = simd::default_kernels, class Model, executor E
 
 /// The part of the items whose correct candidate has the highest score, the first of equals counting. Throws
 /// value_error for no items at all.
-template <simd::kernels Kernels = simd::default_kernels, class Model, executor Executor>
+template <simd::kernels Kernels = simd::default_kernels, nn::language_model Model, executor Executor>
 [[nodiscard]] double accuracy(Model& model, std::span<const encoded_item> items, Executor& threads,
                               nn::workspace& work, std::size_t part_tokens = default_part_tokens) {
   require(!items.empty(), "accuracy: there are no items");

@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/eval/corpus.hpp>
 #include <zoqat/nn/loss.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/params/inference_lane.hpp>
 
@@ -35,7 +36,7 @@ namespace zoqat::inline ZOQAT_ABI::eval {
 
 /// Cross-entropy of a model over a corpus: every token of a chunk but its first is predicted from those before it in
 /// the chunk. exp(mean()) is the perplexity. Cost: one forward pass over the corpus, `batch` chunks at a time.
-template <simd::kernels Kernels = simd::default_kernels, class Model, executor Executor>
+template <simd::kernels Kernels = simd::default_kernels, nn::language_model Model, executor Executor>
 [[nodiscard]] nn::token_loss cross_entropy(Model& model, const chunks& corpus, Executor& threads, nn::workspace& work,
                                            std::size_t batch = 8) {
   nn::token_loss total;
@@ -50,7 +51,7 @@ template <simd::kernels Kernels = simd::default_kernels, class Model, executor E
   return total;
 }
 
-template <simd::kernels Kernels = simd::default_kernels, class Model, executor Executor>
+template <simd::kernels Kernels = simd::default_kernels, nn::language_model Model, executor Executor>
 [[nodiscard]] double perplexity(Model& model, const chunks& corpus, Executor& threads, nn::workspace& work,
                                 std::size_t batch = 8) {
   return std::exp(cross_entropy<Kernels>(model, corpus, threads, work, batch).mean());

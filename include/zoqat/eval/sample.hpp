@@ -5,6 +5,7 @@
 #include <zoqat/core/executor.hpp>
 #include <zoqat/eval/corpus.hpp>
 #include <zoqat/nn/generate.hpp>
+#include <zoqat/nn/model.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +18,7 @@ namespace zoqat::inline ZOQAT_ABI::eval {
 /// evaluation where there is none (LLM-QAT, arXiv 2305.17888, section 3.1). Each chunk has random numbers of its own,
 /// so the result does not depend on the number of threads. No token ends a chunk: a model that ends its text early
 /// writes the next one after it. Throws value_error for a length that is zero or more than the model's positions.
-template <class Model, executor Executor>
+template <nn::language_model Model, executor Executor>
 [[nodiscard]] chunks sample_corpus(Model& model, std::size_t count, std::size_t length, nn::sampling how,
                                    std::uint32_t begin, std::uint64_t seed, Executor& threads) {
   require(length > 0 && length <= model.shape().positions,

@@ -4,6 +4,7 @@
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/eval/encoded.hpp>
 #include <zoqat/nn/loss.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/params/lanes.hpp>
 
@@ -63,7 +64,8 @@ inline constexpr std::size_t default_part_tokens = 2048;
 ///
 /// Neighbours of which one reads what the other reads first, such as candidates of a single token after one prompt,
 /// share a sequence. Others recompute their common prompt.
-template <simd::kernels Kernels = simd::default_kernels, class Model, lane_reader Lanes, executor Executor>
+template <simd::kernels Kernels = simd::default_kernels, nn::language_model Model, lane_reader Lanes,
+          executor Executor>
 [[nodiscard]] matrix<double> continuation_losses(Model& model, const Lanes& lanes,
                                                  std::span<const continuation* const> texts, std::size_t part_tokens,
                                                  Executor& threads, nn::workspace& work) {

@@ -37,12 +37,24 @@ void load_tensor(const Source& source, Tensor& tensor) {
   }
 }
 
+namespace detail {
+template <tensor_source Source>
+struct base_tensor_loader {
+  const Source& source;
+  template <class Tensor, class Use>
+  void tensor(Tensor& t, const Use& use) const {
+    if (use.in_checkpoint) load_tensor(source, t);
+  }
+};
+}  // namespace detail
+
 /// Fills a model's full-precision tensors from a source of the same shape. The model names what it wants through
-/// `for_each_base_tensor(f)`. Throws as `load_tensor` does, and for a source of another kind.
+/// `visit(v)`: v.tensor(tensor, use) for each tensor, where `use.in_checkpoint` says whether to fill it. Throws as
+/// `load_tensor` does, and for a source of another kind.
 template <class Model, tensor_source Source>
 void load_base_tensors(const Source& source, Model& model) {
   require_kind<Model>(source.shape().kind, source.path().native());
-  model.for_each_base_tensor([&](auto& tensor) { load_tensor(source, tensor); });
+  model.visit(detail::base_tensor_loader<Source>{source});
 }
 
 /// A model of type `Model` with the weights of a source. Throws io_error, before anything is allocated where the

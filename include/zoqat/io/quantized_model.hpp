@@ -89,6 +89,35 @@ Enum enumerator_at(const safetensors_file& file, const std::string& key,
   return format != file.metadata().end() && format->second.starts_with(quantized_formats);
 }
 
+namespace detail {
+
+/// Collects what is written of a deployed model.
+struct stored_tensors {
+  const std::filesystem::path& path;
+  std::vector<tensor_view> tensors{};
+
+  template <class Tensor, class Use>
+  void tensor(Tensor& t, const Use& use) {
+    require(use.stored || !use.in_checkpoint, "{}: '{}' is not packed yet: only a deployed model can be saved",
+            path.native(), t.name());
+    if (!use.stored) return;
+    std::vector<std::size_t> extents{t.rows(), t.cols()};
+    if (use.vector) extents = {t.cols()};
+    packed(t.name(), std::move(extents), t.values().flat());
+  }
+  template <class T>
+  void packed(const std::string& name, std::vector<std::size_t> extents, std::span<T> values) {
+    require(!values.empty(), "{}: '{}' is not stored yet: only a deployed model can be saved", path.native(), name);
+    tensors.push_back({.name = name,
+                       .type = dtype_of<std::remove_const_t<T>>::value,
+                       .shape = std::move(extents),
+                       .data = std::as_bytes(values),
+                       .source = path.native()});
+  }
+};
+
+}  // namespace detail
+
 /// Writes a deployed model: beside the destination first, then renamed. Throws io_error, and value_error for a model
 /// that still trains.
 template <class Model>
@@ -103,16 +132,9 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   metadata["biases"] = shape.biases ? "yes" : "no";
   metadata["family"] = model_family_names[static_cast<std::size_t>(shape.kind.family)];
   metadata["activation"] = activation_function_names[static_cast<std::size_t>(shape.kind.activation)];
-  std::vector<tensor_view> tensors;
-  model.for_each_stored([&]<class T>(const std::string& name, std::vector<std::size_t> extents, std::span<T> values) {
-    require(!values.empty(), "{}: '{}' is not stored yet: only a deployed model can be saved", path.native(), name);
-    tensors.push_back({.name = name,
-                       .type = dtype_of<std::remove_const_t<T>>::value,
-                       .shape = std::move(extents),
-                       .data = std::as_bytes(values),
-                       .source = path.native()});
-  });
-  write_safetensors(path, tensors, metadata);
+  detail::stored_tensors stored{path};
+  model.visit(stored);
+  write_safetensors(path, stored.tensors, metadata);
 }
 
 /// The name of the scheme a saved model uses. Throws io_error if the file is not such a model, or one of another
@@ -186,6 +208,30 @@ void require_scales(const tensor_view& tensor, std::span<const T> scales) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// Fills what is stored of a deployed model.
+template <class Scheme>
+struct stored_reader {
+  const safetensors_file& file;
+
+  template <class Tensor, class Use>
+  void tensor(Tensor& t, const Use& use) const {
+    if (use.stored) copy_to<float>(file.at(t.name()), t.values().flat());
+  }
+  template <class T>
+  void packed(const std::string& name, const std::vector<std::size_t>&, std::span<T> values) const {
+    const tensor_view& stored = file.at(name);
+    copy_to<T>(stored, values);
+    if (name.ends_with(".scales"))
+      if constexpr (std::is_same_v<T, float> || std::is_same_v<T, fp16>) require_scales<T>(stored, values);
+    if (name.ends_with(".zero_points"))
+      if constexpr (std::is_same_v<T, std::uint8_t>) require_zero_points(stored, values, Scheme::weight_type::bits);
+  }
+};
+
+}  // namespace detail
+
 /// Reads a saved model into a deployed one of type `Model`, whose scheme must be the file's. Throws io_error, with
 /// the file and the tensor, for one that is missing or has another type or size, for scales that make no sense, and
 /// for a model of another kind.
@@ -195,15 +241,7 @@ template <class Model>
   require_kind<Model>(shape.kind, file.path().native());
   detail::require_held(file, shape);
   Model model = Model::with_storage(shape);
-  model.for_each_stored([&]<class T>(const std::string& name, const std::vector<std::size_t>&, std::span<T> values) {
-    const tensor_view& tensor = file.at(name);
-    copy_to<T>(tensor, values);
-    if (name.ends_with(".scales"))
-      if constexpr (std::is_same_v<T, float> || std::is_same_v<T, fp16>) detail::require_scales<T>(tensor, values);
-    if (name.ends_with(".zero_points"))
-      if constexpr (std::is_same_v<T, std::uint8_t>)
-        detail::require_zero_points(tensor, values, Model::scheme::weight_type::bits);
-  });
+  model.visit(detail::stored_reader<typename Model::scheme>{file});
   model.finish_storage();
   return model;
 }

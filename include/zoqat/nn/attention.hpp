@@ -88,9 +88,11 @@ class self_attention {
     f(input_site());
     f(output_site());
   }
-  /// log s between keys and queries: [kv_heads, pairs], one for each pair of channels that turns together. Empty
-  /// unless the scheme quantizes attention.
-  [[nodiscard]] trainable& score_scale() noexcept { return score_scale_; }
+  template <class V>
+  void visit(V&& v) {
+    visit_sites(*this, v);
+    if (!score_scale_.empty()) v.tensor(score_scale_, use::added);
+  }
 
  private:
   [[nodiscard]] site<Linear, 3> input_site() { return {{&query_, &key_, &value_}, &input_smoothing_, false}; }
@@ -200,6 +202,8 @@ class self_attention {
   shared position_;
   Linear query_, key_, value_, output_;
   smoothing input_smoothing_, output_smoothing_;
+  /// log s between keys and queries: [kv_heads, pairs], one for each pair of channels that turns together. Empty
+  /// unless the scheme quantizes attention.
   trainable score_scale_;
 };
 

@@ -43,6 +43,11 @@ class residual {
     layer_.forward(pass, index, pass.work.normed, stream);
   }
 
+  template <class V>
+  void visit(V&& v) {
+    norm_.visit(v);
+    layer_.visit(v);
+  }
   [[nodiscard]] Norm& norm() noexcept { return norm_; }
   [[nodiscard]] Layer& layer() noexcept { return layer_; }
 
@@ -117,6 +122,10 @@ class block {
   template <class F>
   void for_each_residual(F&& f) {
     std::apply([&](auto&... r) { (f(r), ...); }, residuals_);
+  }
+  template <class V>
+  void visit(V&& v) {
+    for_each_residual([&](auto& r) { r.visit(v); });
   }
 
  private:

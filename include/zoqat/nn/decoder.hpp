@@ -10,6 +10,7 @@
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 #include <zoqat/params/masters.hpp>
 
 #include <fmt/format.h>
@@ -32,8 +33,8 @@ template <class Position>
 struct position_embedding {
   struct type {
     type(parameter_ids&, const model_shape&) noexcept {}
-    template <class F>
-    void for_each_base_tensor(F&&) const noexcept {}
+    template <class V>
+    void visit(V&&) const noexcept {}
   };
 };
 template <embedded_positions Position>
@@ -85,28 +86,24 @@ class decoder {
       t.store_as(plan.embeddings);
     });
     std::set<std::size_t, std::greater<>> sizes;
-    model.for_each_layer([&](auto& norm, auto& layer) {
-      norm.for_each_base_tensor(fill);
-      for_each_linear(layer, [&](auto& projection, smoothing&) { sizes.insert(weights_in(projection)); });
-    });
-    model.final_norm_.for_each_base_tensor(fill);
+    const auto fill_norms = [&](trainable& t, const tensor_use& u) {
+      if (u.in_checkpoint && u.trains) fill(t);
+    };
+    model.visit(
+        layer_visitor{fill_norms, [&](auto& projection, smoothing&) { sizes.insert(weights_in(projection)); }});
     for (const std::size_t size : sizes)
-      model.for_each_layer([&](auto&, auto& layer) {
-        for_each_linear(layer, [&](auto& projection, smoothing& s) {
-          if (weights_in(projection) == size) projection.build(fill, s, plan);
-        });
+      model.for_each_linear([&](auto& projection, smoothing& s) {
+        if (weights_in(projection) == size) projection.build(fill, s, plan);
       });
     model.freeze(plan);
     return model;
   }
-  /// A deployed model whose storage waits to be filled from a file: to be followed by `for_each_stored` and
-  /// `finish_storage`. Its masters never take memory.
+  /// A deployed model whose storage waits to be filled from a file: to be followed by a `visit` of what
+  /// files hold, and `finish_storage`. Its masters never take memory.
   [[nodiscard]] static decoder with_storage(const model_shape& shape) {
     decoder model(shape, parameter_ids(false));
     model.for_each_embedding([](trainable& t) { t.allocate(); });
-    model.for_each_layer([](auto&, auto& layer) {
-      for_each_linear(layer, [](auto& projection, smoothing& s) { projection.prepare_storage(s.shifts()); });
-    });
+    model.for_each_linear([](auto& projection, smoothing& s) { projection.prepare_storage(s.shifts()); });
     model.freeze({.trained = {}});
     return model;
   }
@@ -115,9 +112,7 @@ class decoder {
   /// fp32. Throws value_error for a pattern that names no layer, as `build` does.
   void store(const storage_plan& plan) {
     require_matches(plan);
-    for_each_layer([&](auto&, auto& layer) {
-      for_each_linear(layer, [&](auto& projection, smoothing& s) { projection.store(s, plan); });
-    });
+    for_each_linear([&](auto& projection, smoothing& s) { projection.store(s, plan); });
     freeze(plan);
     for_each_embedding([&](trainable& t) { t.store_as(plan.embeddings); });
   }
@@ -185,10 +180,19 @@ class decoder {
     all_logits<typename Pass::kernels>(pass.threads, pass.lanes.count(), gather(pass, tokens), head(), out);
   }
 
+  /// Shows a visitor (nn/visit.hpp) all tensors of the model.
+  template <class V>
+  void visit(V&& v) {
+    v.tensor(embedding_, use::embedding);
+    position_embedding_.visit(v);
+    for (Block& block : blocks_) block.visit(v);
+    final_norm_.visit(v);
+    if (!shape_.tied_head) v.tensor(head_, use::embedding);
+  }
   /// Everything that can train, in a fixed order (`parameter_store`).
   template <class F>
   void for_each_parameter(F&& f) {
-    for_each_trainable([&](trainable& t) {
+    for_each_trainable(*this, [&](trainable& t) {
       if (!t.frozen()) f(t.view());
     });
   }
@@ -205,71 +209,27 @@ class decoder {
       f(std::as_bytes(p.compact.scales));
     };
     for_each_embedding(masters);
-    for_each_trainable([&](trainable& t) {
+    for_each_trainable(*this, [&](trainable& t) {
       if (t.frozen()) masters(t);
     });
-    for_each_layer([&](auto&, auto& layer) {
-      for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_constant(f); });
-    });
-  }
-  /// The same as tensors, with those that are frozen.
-  template <class F>
-  void for_each_trainable(F&& f) {
-    for_each_layer([&](auto& norm, auto& layer) {
-      norm.for_each_trainable(f);
-      for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_trainable(f); });
-      layer.for_each_site([&](auto&& site) { site.smoothing->for_each_trainable(f); });
-      for_each_score_scale(layer, f);
-    });
-    final_norm_.for_each_trainable(f);
-  }
-  /// The tensors of a full-precision checkpoint, by their Hugging Face names: f(trainable&).
-  template <class F>
-  void for_each_base_tensor(F&& f) {
-    f(embedding_);
-    position_embedding_.for_each_base_tensor(f);
-    for_each_layer([&](auto& norm, auto& layer) {
-      norm.for_each_base_tensor(f);
-      for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_base_tensor(f); });
-    });
-    final_norm_.for_each_base_tensor(f);
-    if (!head_.empty()) f(head_);
+    for_each_linear([&](auto& projection, smoothing&) { projection.for_each_constant(f); });
   }
   /// Calls f(site) for every site, in the order in which a pass meets them.
   template <class F>
   void for_each_site(F&& f) {
-    for_each_layer([&](auto&, auto& layer) { layer.for_each_site(f); });
-  }
-  /// What a deployed model consists of: f(name, shape, std::span<T>) for each tensor.
-  template <class F>
-  void for_each_stored(F&& f) {
-    const auto whole = [&](trainable& t) {
-      f(t.name(), std::vector<std::size_t>{t.rows(), t.cols()}, t.values().flat());
-    };
-    whole(embedding_);
-    position_embedding_.for_each_base_tensor(whole);
-    for_each_layer([&](auto& norm, auto& layer) {
-      norm.for_each_base_tensor(whole);
-      for_each_linear(layer, [&](auto& projection, smoothing&) { projection.for_each_stored(f); });
-      layer.for_each_site([&](auto&& site) { site.smoothing->for_each_stored(whole); });
-      for_each_score_scale(layer, whole);
-    });
-    final_norm_.for_each_base_tensor(whole);
-    if (!head_.empty()) whole(head_);
+    for (Block& block : blocks_) block.for_each_residual([&](auto& r) { r.layer().for_each_site(f); });
   }
 
   /// Replaces all masters by packed codes, and embeddings in fewer bits by fp32, as files hold them. Losses stay the
   /// same bit by bit; nothing can train any more.
   void deploy() {
-    for_each_layer([](auto& norm, auto&) { norm.deploy(); });
+    for (Block& block : blocks_) block.for_each_residual([](auto& r) { r.norm().deploy(); });
     final_norm_.deploy();
     store({.trained = {}});
   }
   /// To be called when the storage that `with_storage` made was filled.
   void finish_storage() {
-    for_each_layer([](auto&, auto& layer) {
-      for_each_linear(layer, [](auto& projection, smoothing&) { projection.finish_storage(); });
-    });
+    for_each_linear([](auto& projection, smoothing&) { projection.finish_storage(); });
   }
   /// Bytes of everything a deployed model stores.
   [[nodiscard]] std::size_t weight_bytes() {
@@ -301,39 +261,27 @@ class decoder {
     }
     return x;
   }
-  template <class F>
-  void for_each_layer(F&& f) {
-    for (Block& block : blocks_) block.for_each_residual([&](auto& r) { f(r.norm(), r.layer()); });
-  }
   /// The bytes of all that is no linear layer, and what `of_linear(projection, smoothing)` says of those.
   template <class F>
   [[nodiscard]] std::size_t sum_bytes(F&& of_linear) {
     std::size_t bytes = 0;
-    const auto floats = [&](trainable& t) { bytes += t.bytes(); };
-    floats(embedding_);
-    position_embedding_.for_each_base_tensor(floats);
-    floats(head_);
-    for_each_layer([&](auto& norm, auto& layer) {
-      norm.for_each_base_tensor(floats);
-      for_each_linear(layer, [&](auto& projection, smoothing& s) { bytes += of_linear(projection, s); });
-      layer.for_each_site([&](auto&& site) { site.smoothing->for_each_stored(floats); });
-      for_each_score_scale(layer, floats);
-    });
-    final_norm_.for_each_base_tensor(floats);
+    const auto add_tensor = [&](trainable& t, const tensor_use& u) { bytes += u.stored ? t.bytes() : 0; };
+    visit(layer_visitor{add_tensor, [&](auto& projection, smoothing& s) { bytes += of_linear(projection, s); }});
     return bytes;
   }
-  template <class Layer, class F>
-  static void for_each_linear(Layer& layer, F&& f) {
-    layer.for_each_site([&](auto&& site) {
-      for (auto* projection : site.layers) f(*projection, *site.smoothing);
-    });
+  /// Calls f(projection, smoothing) for all linear layers.
+  template <class F>
+  void for_each_linear(F&& f) {
+    visit(layer_visitor{[](trainable&, const tensor_use&) {},
+                        [&](auto& projection, smoothing& s) { f(projection, s); }});
   }
   /// The tensors that stay as they were loaded: token and position embeddings, and the head.
   template <class F>
   void for_each_embedding(F&& f) {
-    f(embedding_);
-    position_embedding_.for_each_base_tensor(f);
-    if (!shape_.tied_head) f(head_);
+    const auto show = [&](trainable& t, const tensor_use& u) {
+      if (!u.trains) f(t);
+    };
+    visit(layer_visitor{show, [](auto&, smoothing&) {}});
   }
   template <class Projection>
   [[nodiscard]] static std::size_t weights_in(const Projection& projection) noexcept {
@@ -352,21 +300,18 @@ class decoder {
   }
   /// Freezes what a plan leaves where it is, beside the linear layers themselves.
   void freeze(const storage_plan& plan) {
-    const auto freeze_one = [](trainable& t) { t.freeze(); };
-    for_each_layer([&](auto& norm, auto& layer) {
-      if (!plan.norms) norm.for_each_trainable(freeze_one);
-      if (plan.fixed_quantization) for_each_score_scale(layer, freeze_one);
-      layer.for_each_site([&](auto&& site) {
-        const auto packed = [](const auto* projection) { return projection->deployed(); };
-        if (plan.fixed_quantization || std::ranges::any_of(site.layers, packed)) site.smoothing->freeze();
-      });
+    const auto freeze_one = [&](trainable& t, const tensor_use& u) {
+      const parameter_group group = t.view().group;
+      const bool of_norm = group == parameter_group::norm || group == parameter_group::norm_scale;
+      if (u.trains &&
+          ((of_norm && !plan.norms) || (group == parameter_group::score_scale && plan.fixed_quantization)))
+        t.freeze();
+    };
+    visit(layer_visitor{freeze_one, [](auto&, smoothing&) {}});
+    for_each_site([&](auto&& site) {
+      const auto packed = [](const auto* projection) { return projection->deployed(); };
+      if (plan.fixed_quantization || std::ranges::any_of(site.layers, packed)) site.smoothing->freeze();
     });
-    if (!plan.norms) final_norm_.for_each_trainable(freeze_one);
-  }
-  template <class Layer, class F>
-  static void for_each_score_scale(Layer& layer, F&& f) {
-    if constexpr (requires { layer.score_scale(); })
-      if (!layer.score_scale().empty()) f(layer.score_scale());
   }
 
   model_shape shape_;
@@ -385,12 +330,19 @@ class decoder {
 template <class From, class To>
 void copy_base_tensors(From& from, To& to) {
   require(from.shape() == to.shape(), "copy_base_tensors: the two models differ in shape");
+  const auto require_masters = [](auto& model) {
+    model.for_each_site([](auto&& site) {
+      for (const auto* layer : site.layers)
+        require(!layer->deployed(), "copy_base_tensors: a deployed model has no '{}.weight' any more", layer->name());
+    });
+  };
+  require_masters(from);
+  require_masters(to);
   std::vector<const trainable*> sources;
-  from.for_each_base_tensor([&](trainable& t) { sources.push_back(&t); });
+  for_each_base_tensor(from, [&](trainable& t) { sources.push_back(&t); });
   std::size_t i = 0;
-  to.for_each_base_tensor([&](trainable& t) {
+  for_each_base_tensor(to, [&](trainable& t) {
     const trainable& source = *sources[i++];
-    require(!source.empty() && !t.empty(), "copy_base_tensors: a deployed model has no '{}' any more", t.name());
     require(!t.values().empty(), "copy_base_tensors: '{}' is stored in fewer bits; copy before store()", t.name());
     read_masters<simd::default_kernels>(source.view(), 0, t.values().size(), t.values().data());
   });

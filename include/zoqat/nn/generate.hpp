@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/params/inference_lane.hpp>
 #include <zoqat/random/stream.hpp>
@@ -46,7 +47,7 @@ template <simd::kernels Kernels = simd::default_kernels>
 }
 
 /// Generates text one token at a time from a model, with a KV cache so that each token costs one row.
-template <class Model, executor Executor, simd::kernels Kernels = simd::default_kernels>
+template <language_model Model, executor Executor, simd::kernels Kernels = simd::default_kernels>
 class generator {
  public:
   generator(Model& model, Executor& threads) : model_(model), threads_(threads) {

@@ -4,6 +4,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/positions.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 
 #include <cstddef>
 #include <span>
@@ -26,9 +27,9 @@ class learned_positions {
     [[nodiscard]] const float* row(std::size_t position, buffer<float>& room) const {
       return table_.master_rows().read<Kernels>(position + opt_unused_positions, 1, room).data();
     }
-    template <class F>
-    void for_each_base_tensor(F&& f) {
-      f(table_);
+    template <class V>
+    void visit(V&& v) {
+      v.tensor(table_, use::embedding);
     }
 
    private:

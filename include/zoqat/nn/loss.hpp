@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/nn/head.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 
 #include <algorithm>
@@ -44,7 +45,7 @@ namespace detail {
 /// Runs the model, shows every tile of the logits after `tokens` to `observe(tile)`, in parallel, and returns
 /// `value(row, log Σ exp of its logits)` of each row: [lanes, tokens]. Rows count `tokens`, lane after lane. Slices
 /// are joined in a fixed order, in double: no value depends on the threads.
-template <class Model, class Pass, class Observe, class Value>
+template <language_model Model, class Pass, class Observe, class Value>
 [[nodiscard]] matrix<double> reduce_logits(Model& model, const Pass& pass, std::span<const std::size_t> tokens,
                                            Observe&& observe, Value&& value) {
   using kernels = typename Pass::kernels;
@@ -90,7 +91,7 @@ struct scored_token {
 
 /// −log p(target) of each of `scored`, for each lane: [lanes, scored]. The batch's own targets do not count, and one
 /// token may be asked about several targets. Throws value_error for a target outside the vocabulary.
-template <class Model, class Pass>
+template <language_model Model, class Pass>
 [[nodiscard]] matrix<double> token_losses(Model& model, const Pass& pass, std::span<const scored_token> scored) {
   std::vector<std::size_t> tokens;
   for (const auto& [index, target] : scored) {
@@ -112,7 +113,7 @@ template <class Model, class Pass>
 
 /// −log p(target) summed over the scored tokens of the batch, for each lane. `losses` has one place per lane. Throws
 /// value_error for a target outside the vocabulary.
-template <class Model, class Pass>
+template <language_model Model, class Pass>
 void cross_entropy(Model& model, const Pass& pass, std::span<token_loss> losses) {
   std::vector<scored_token> scored;
   for (const std::size_t i : detail::scored_tokens(pass.batch)) {
@@ -131,7 +132,7 @@ struct teacher_scores {
   std::vector<double> negative_entropy;  ///< Σ p log p of each
 };
 
-template <class Model, class Pass>
+template <language_model Model, class Pass>
 [[nodiscard]] teacher_scores score(Model& teacher, const Pass& pass) {
   using kernels = typename Pass::kernels;
   const std::vector<std::size_t> tokens = detail::scored_tokens(pass.batch);
@@ -160,7 +161,7 @@ template <class Model, class Pass>
 /// for each lane: what is left to learn from the full-precision model. Near the teacher its value hardly depends on
 /// the text, so an antithetic pair measures the weights and not the batch. The teacher's terms are made as the
 /// model's are: logits equal to the teacher's give exactly 0.
-template <class Model, class Pass>
+template <language_model Model, class Pass>
 void distillation(Model& model, const Pass& pass, const teacher_scores& teacher, std::span<token_loss> losses) {
   const std::size_t tokens = teacher.probability.rows();
   matrix<float> means(pass.lanes.count() * tokens, vocabulary_slices(teacher.probability.cols()));

@@ -57,6 +57,10 @@ class gated_mlp {
     f(input_site());
     f(hidden_site());
   }
+  template <class V>
+  void visit(V&& v) {
+    visit_sites(*this, v);
+  }
 
  private:
   [[nodiscard]] site<Linear, 2> input_site() { return {{&gate_, &up_}, &input_smoothing_, false}; }
@@ -101,6 +105,10 @@ class mlp {
   void for_each_site(F&& f) {
     f(input_site());
     f(hidden_site());
+  }
+  template <class V>
+  void visit(V&& v) {
+    visit_sites(*this, v);
   }
 
  private:

@@ -9,15 +9,23 @@
 // How a forward pass reads parameters.
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 #include <zoqat/nn/site.hpp>
 #include <zoqat/nn/storage_plan.hpp>
 
-// The linear layer.
+// The linear layer, its input, and the states of its weights.
 #include <zoqat/nn/linear.hpp>
-#include <zoqat/nn/linear_input.hpp>
-#include <zoqat/nn/weight_tile.hpp>
 #include <zoqat/nn/smoothing.hpp>
-#include <zoqat/nn/step_gain.hpp>
+#include <zoqat/nn/linear/linear_input.hpp>
+#include <zoqat/nn/linear/quantized_weight.hpp>
+#include <zoqat/nn/linear/packed_weight.hpp>
+#include <zoqat/nn/linear/float_weight.hpp>
+#include <zoqat/nn/linear/step_gain.hpp>
+
+// How tiles of them are multiplied.
+#include <zoqat/nn/linear/tile_rows.hpp>
+#include <zoqat/nn/linear/weight_tile.hpp>
+#include <zoqat/nn/linear/product.hpp>
 
 // Parts of a block.
 #include <zoqat/nn/norm.hpp>
@@ -31,6 +39,7 @@
 #include <zoqat/nn/block.hpp>
 
 // Models, and what is computed with them.
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/decoder.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/opt.hpp>

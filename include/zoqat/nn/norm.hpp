@@ -4,6 +4,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 #include <zoqat/params/inference_lane.hpp>
 
 #include <algorithm>
@@ -64,15 +65,10 @@ class rms_norm {
   }
   void deploy() { gain_.fold(); }
 
-  template <class F>
-  void for_each_trainable(F&& f) {
-    f(gain_.gain());
-    f(gain_.log_scale());
-  }
-  /// The tensors of a checkpoint.
-  template <class F>
-  void for_each_base_tensor(F&& f) {
-    f(gain_.gain());
+  template <class V>
+  void visit(V&& v) {
+    v.tensor(gain_.gain(), use::weight);
+    v.tensor(gain_.log_scale(), use::training_only);
   }
 
  private:
@@ -101,16 +97,11 @@ class layer_norm {
   }
   void deploy() { gain_.fold(); }
 
-  template <class F>
-  void for_each_trainable(F&& f) {
-    f(gain_.gain());
-    f(bias_);
-    f(gain_.log_scale());
-  }
-  template <class F>
-  void for_each_base_tensor(F&& f) {
-    f(gain_.gain());
-    f(bias_);
+  template <class V>
+  void visit(V&& v) {
+    v.tensor(gain_.gain(), use::weight);
+    v.tensor(bias_, use::weight);
+    v.tensor(gain_.log_scale(), use::training_only);
   }
 
  private:

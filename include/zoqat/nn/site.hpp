@@ -16,4 +16,17 @@ struct site {
   bool writes_stream;  ///< the layer's output is added to the residual stream
 };
 
+/// Shows a visitor (nn/visit.hpp) the linear layers of a part of a block, and then what smooths their inputs.
+template <class Layer, class V>
+void visit_sites(Layer& layer, V&& v) {
+  layer.for_each_site([&](auto&& site) {
+    for (auto* projection : site.layers)
+      if constexpr (requires { v.linear(*projection, *site.smoothing); })
+        v.linear(*projection, *site.smoothing);
+      else
+        projection->visit(v);
+  });
+  layer.for_each_site([&](auto&& site) { site.smoothing->visit(v); });
+}
+
 }  // namespace zoqat::nn

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -61,14 +62,10 @@ class smoothing {
     shift_.freeze();
   }
 
-  template <class F>
-  void for_each_trainable(F&& f) {
-    for_each_stored(f);
-  }
-  template <class F>
-  void for_each_stored(F&& f) {
-    if (active()) f(log_scale_);
-    if (shifts()) f(shift_);
+  template <class V>
+  void visit(V&& v) {
+    if (active()) v.tensor(log_scale_, use::added);
+    if (shifts()) v.tensor(shift_, use::added);
   }
 
  private:

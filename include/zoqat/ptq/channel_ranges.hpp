@@ -3,6 +3,7 @@
 
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/params/inference_lane.hpp>
 
@@ -56,7 +57,7 @@ class channel_ranges {
 };
 
 /// What the inputs of a model's linear layers range over. Cost: one pass over `corpus`.
-template <simd::kernels Kernels = simd::default_kernels, class Model, executor Executor>
+template <simd::kernels Kernels = simd::default_kernels, nn::model Model, executor Executor>
 [[nodiscard]] channel_ranges input_ranges(Model& model, std::span<const nn::token_batch> corpus, Executor& threads) {
   channel_ranges ranges;
   nn::workspace work;

@@ -6,16 +6,25 @@
 // The order is for reading.
 // clang-format off
 
-#include <zoqat/ptq/startable.hpp>
+// The whole recipe.
+#include <zoqat/ptq/prepare.hpp>
+
+// Its stages.
 #include <zoqat/ptq/round_to_nearest.hpp>
-#include <zoqat/ptq/channel_ranges.hpp>
 #include <zoqat/ptq/smoothquant.hpp>
+#include <zoqat/ptq/reconstruct.hpp>
+#include <zoqat/ptq/weight_units.hpp>
+
+// One matrix of an engine that is not made of this library's blocks.
+#include <zoqat/ptq/input_moments.hpp>
+#include <zoqat/ptq/reconstruct_matrix.hpp>
+
+// What they consist of.
+#include <zoqat/ptq/startable.hpp>
+#include <zoqat/ptq/channel_ranges.hpp>
 #include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/moments.hpp>
-#include <zoqat/ptq/input_moments.hpp>
 #include <zoqat/ptq/cholesky.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
-#include <zoqat/ptq/reconstruct_matrix.hpp>
-#include <zoqat/ptq/reconstruct.hpp>
 
 // clang-format on

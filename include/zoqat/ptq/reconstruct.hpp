@@ -3,6 +3,7 @@
 
 #include <zoqat/core/executor.hpp>
 #include <zoqat/nn/linear.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/site.hpp>
 #include <zoqat/params/inference_lane.hpp>
@@ -80,13 +81,13 @@ struct reconstruction_options {
 /// become the centres of their cells. Throws value_error where the moments are singular. Cost: one pass of the
 /// teacher over `corpus`, one of the model for each site of a block and one more, and the rounding; in memory, the
 /// inputs of one block's sites over the whole corpus.
-template <class Model, class Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
+template <nn::model Model, nn::model Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
 class reconstructor {
  public:
   using scheme = typename Model::scheme;
   static_assert(scheme::quantizes_weights,
                 "ptq::reconstructor: a model in full precision has nothing to reconstruct");
-  using weight_part = typename nn::detail::weight_part<scheme>::type;
+  using weight_part = typename scheme::weight_type;
   static_assert(
       std::same_as<typename weight_part::clipping, quant::clip::codes> && !weight_part::whole_tensor,
       "ptq::reconstructor: the grids it finds need a place of their own: give quant::weight the clipping policy "
@@ -199,10 +200,10 @@ class reconstructor {
     threads_.parallel_for(layer.out_features(), [&](std::size_t row) {
       const row_rounding<weight_part> rounding(metric, weights.row(row));
       if (options_.depth == reconstruction::ranges) {
-        layer.set_grids(row, rounding.ranges_only().grids);
+        layer.quantizer().set_grids(row, rounding.ranges_only().grids);
       } else {
         const rounded_row found = rounding();
-        layer.set_row(row, found.codes, found.grids, scales.flat());
+        layer.quantizer().set_row(row, found.codes, found.grids, scales.flat());
       }
     });
   }

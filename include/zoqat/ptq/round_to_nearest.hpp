@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/nn/model.hpp>
 #include <zoqat/ptq/startable.hpp>
 
 namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// Starts every grid of a model from the range of the weights it covers, as they are after smoothing: the default
 /// asymmetric quantization that everything else is measured against. Throws as `require_startable` does.
-template <class Model>
+template <nn::model Model>
 void round_to_nearest(Model& model) {
   require_startable(model, "round_to_nearest");
   model.for_each_site([](auto&& site) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/params/inference_lane.hpp>
@@ -42,7 +43,7 @@ void start_smoothing(nn::smoothing& site, std::span<const channel_range> ranges,
 /// smoothed weights. A scheme that shifts inputs has its shifts started first, at all sites (see start_shift).
 /// `teacher` is the model in full precision. A scheme without quantized activations has no smoothing, and this is
 /// round-to-nearest. Throws as `require_startable` does. Cost: one pass of the teacher over `corpus`.
-template <simd::kernels Kernels = simd::default_kernels, class Model, class Teacher, executor Executor>
+template <simd::kernels Kernels = simd::default_kernels, nn::model Model, nn::model Teacher, executor Executor>
 void smoothquant(Model& model, Teacher& teacher, std::span<const nn::token_batch> corpus, float alpha,
                  Executor& threads) {
   require_startable(model, "smoothquant");

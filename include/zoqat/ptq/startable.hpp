@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/nn/model.hpp>
 
 #include <string_view>
 
@@ -9,14 +10,14 @@ namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// Throws value_error, with the tensor's name, unless the quantization of every linear layer can still be started:
 /// after `store` or `deploy` masters are in fewer bits or gone, and grids are fixed. `what` is what was asked for.
-template <class Model>
+template <nn::model Model>
 void require_startable(Model& model, std::string_view what) {
   model.for_each_site([&](auto&& site) {
     for (const auto* layer : site.layers)
       require(layer->startable(),
               "{}: {} is stored for fine-tuning or packed already; start a model's quantization before store() or "
               "deploy()",
-              what, layer->weight().name());
+              what, layer->name() + ".weight");
   });
 }
 

@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/eval/corpus.hpp>
 #include <zoqat/nn/loss.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/params/inference_lane.hpp>
 #include <zoqat/train/lane_objective.hpp>
 #include <zoqat/train/step_data.hpp>
@@ -32,7 +33,8 @@ struct language_model_loss_options {
 
 /// A language model's loss on a corpus as an objective: every lane of a step goes through one forward pass. A step's
 /// `batch` chunks are split into micro-batches; `select(step)` chooses them.
-template <class Model, class Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
+template <nn::language_model Model, nn::language_model Teacher, executor Executor,
+          simd::kernels Kernels = simd::default_kernels>
 class language_model_loss : public lane_objective<Executor, Kernels> {
  public:
   /// Throws value_error for an empty corpus and for micro-batches that would be empty.
@@ -103,7 +105,7 @@ class language_model_loss : public lane_objective<Executor, Kernels> {
 
 /// The objective of distillation: the KL divergence from `teacher`, usually the model in full precision. The model,
 /// the teacher and the corpus must outlive it.
-template <class Model, class Teacher, executor Executor>
+template <nn::language_model Model, nn::language_model Teacher, executor Executor>
 [[nodiscard]] auto distillation(Model& model, Teacher& teacher, const eval::chunks& corpus, Executor& threads,
                                 language_model_loss_options how = {}) {
   how.compared_with = target::teacher;
@@ -111,7 +113,7 @@ template <class Model, class Teacher, executor Executor>
 }
 
 /// The objective of training on a text: the cross-entropy with the next token.
-template <class Model, executor Executor>
+template <nn::language_model Model, executor Executor>
 [[nodiscard]] auto cross_entropy(Model& model, const eval::chunks& corpus, Executor& threads,
                                  language_model_loss_options how = {}) {
   how.compared_with = target::text;

@@ -5,6 +5,7 @@
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/eval/encoded.hpp>
 #include <zoqat/eval/score.hpp>
+#include <zoqat/nn/model.hpp>
 #include <zoqat/train/lane_objective.hpp>
 #include <zoqat/train/step_data.hpp>
 #include <zoqat/zo/perturbation.hpp>
@@ -39,7 +40,7 @@ struct task_loss_options {
 /// `select(step)` draws the step's `batch` items, which are split into micro-batches. A micro-batch goes through the
 /// model in parts of at most `part_tokens` tokens, so that memory does not follow the batch. How many that is belongs
 /// to what makes a run, since it decides how floats are rounded.
-template <class Model, executor Executor, simd::kernels Kernels = simd::default_kernels>
+template <nn::language_model Model, executor Executor, simd::kernels Kernels = simd::default_kernels>
 class task_loss : public lane_objective<Executor, Kernels> {
  public:
   /// `items` must outlive the objective. Throws value_error for no items, for micro-batches that would be empty, and,

@@ -97,11 +97,11 @@ TEST_CASE("masters in bf16 are listed beside those in fp32, and trained") {
 namespace {
 
 /// A seventh of a walk in every element: what all formats of a test hold.
-constexpr zo::update a_step{.seed = 1, .gain = per_group<float>::all(0.01f), .slope = {}};
+const zo::update<zo::gaussian> a_step{{.seed = 1, .gain = per_group<float>::all(0.01f), .half_difference = {}}};
 void step(zo::parameter_list& list) {
-  zo::update u = a_step;
-  u.slope = {1.0f};
-  zo::apply(zo::gaussian(), u, list);
+  auto u = a_step;
+  u.half_difference = {1.0f};
+  zo::apply(u, list);
 }
 std::vector<float> numbers(const parameter& p) {
   std::vector<float> out(p.size());
@@ -209,10 +209,10 @@ TEST_CASE("parts of matrices in 16 and 8 bits are listed where they lie") {
   list.add("h", matrix_view<fp16>(halves.data() + 2, 10, 5, 10));
   list.add("c", zo::int8_codes{{codes.data() + 2, 10, 5, 10}, scales});
   for (std::size_t i = 0; i != 3; ++i) CHECK(numbers(list[i]) == std::vector<float>(50, 1.0f));
-  zo::update u = a_step;
+  auto u = a_step;
   u.gain = per_group<float>::all(0.5f);
-  u.slope = {1.0f};
-  zo::apply(zo::gaussian(), u, list);
+  u.half_difference = {1.0f};
+  zo::apply(u, list);
   for (std::size_t i = 0; i != 100; ++i) {
     if (i % 10 >= 2 && i % 10 < 7) continue;
     CHECK(bf[i] == bf16(1.0f));

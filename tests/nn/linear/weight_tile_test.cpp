@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/nn/weight_tile.hpp>
+#include <zoqat/nn/linear/weight_tile.hpp>
 
 #include <doctest/doctest.h>
 #include <quant/weights.hpp>
 #include <support/random_model.hpp>
-#include <zoqat/nn/linear_input.hpp>
+#include <zoqat/nn/linear/linear_input.hpp>
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 
 #include <zoqat/core/aligned.hpp>
 #include <zoqat/core/matrix.hpp>
-#include <zoqat/nn/linear_input.hpp>
+#include <zoqat/nn/linear/linear_input.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
 #include <zoqat/simd/kernels.hpp>
@@ -108,6 +108,18 @@ class code_tile {
   /// Every group starts with a block of its packed panel, so that it can be used where it is.
   [[nodiscard]] bool blocks_hold_groups() const noexcept {
     return groups_ == 1 || Weight::group_size(in_) % simd::block_depth == 0;
+  }
+
+  /// c = start + a · tile for a scheme with quantized weights, by that product of the three below which suits it.
+  template <simd::kernels Kernels, class Scheme>
+  void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
+                output_start start, matrix_view<float> c, [[maybe_unused]] simd::prefetch_hint next) {
+    if constexpr (Scheme::quantizes_activations)
+      multiply_codes<Kernels>(input, row, lane, start, c, next);
+    else if (tokens <= few_tokens && blocks_hold_groups())
+      multiply_packed<Kernels>(input, row, lane, start, c);
+    else
+      multiply_values<Kernels>(input, row, tokens, lane, start, c);
   }
 
   /// c = start + a · tile in integers, group by group: c is [rows, count], `row` the first row of the input, `next`

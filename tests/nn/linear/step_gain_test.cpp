@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/nn/step_gain.hpp>
+#include <zoqat/nn/linear/step_gain.hpp>
 
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
@@ -20,7 +20,7 @@ TEST_CASE("a gain is the exponential of the sum of its levels, on every lane") {
   nn::parameter_ids ids;
   nn::step_gain gain(ids, "w", rows, groups);
   std::map<std::string, nn::trainable*> levels;
-  gain.for_each_trainable([&](nn::trainable& t) {
+  nn::for_each_trainable(gain, [&](nn::trainable& t) {
     std::ranges::copy(random_floats(t.values().size(), t.view().id), t.values().data());
     levels[t.name()] = &t;
   });
@@ -29,7 +29,7 @@ TEST_CASE("a gain is the exponential of the sum of its levels, on every lane") {
   std::array<zo::perturbation, 2> points;  // the first at the masters, the second moves one level
   points[1].along = {3, 0, 0};
   points[1].scale[parameter_group::step_column] = 0.25f;
-  const zo::lanes<zo::rademacher> lanes(points);
+  const zo::lanes<zo::rademacher> lanes({points, {}});
   matrix<float> moved;
   nn::read_all(lanes, *levels["w.log_step.column"], moved);
   for (const auto& [first, count] : {std::pair<std::size_t, std::size_t>{0, 16}, {16, 3}}) {
@@ -52,16 +52,16 @@ TEST_CASE("one grid per row needs no level for columns and groups") {
   nn::step_gain gain(ids, "w", 4, 1), none;
   std::vector<std::string> names;
   std::vector<parameter_group> kinds;
-  gain.for_each_trainable([&](nn::trainable& t) {
+  nn::for_each_trainable(gain, [&](nn::trainable& t) {
     names.push_back(t.name());
     kinds.push_back(t.view().group);
   });
   CHECK(names == std::vector<std::string>{"w.log_step.tensor", "w.log_step.row"});
   CHECK(kinds == std::vector{parameter_group::step_tensor, parameter_group::step_row});
-  none.for_each_trainable([](nn::trainable&) { FAIL_CHECK("a default gain has parameters"); });
+  nn::for_each_trainable(none, [](nn::trainable&) { FAIL_CHECK("a default gain has parameters"); });
   matrix<float> factors;
   gain.factors(at_masters, 0, 4, 1, factors);
   for (const float f : factors.flat()) CHECK(f == 1);
   gain.release();
-  gain.for_each_trainable([](nn::trainable&) { FAIL_CHECK("released parameters are still there"); });
+  nn::for_each_trainable(gain, [](nn::trainable&) { FAIL_CHECK("released parameters are still there"); });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -45,10 +46,10 @@ class step_gain {
             std::exp(out(r, g) + row[r] + tensor(r / count, 0) + (column.empty() ? 0.0f : column(r / count, g)));
   }
 
-  template <class F>
-  void for_each_trainable(F&& f) {
+  template <class V>
+  void visit(V&& v) {
     for (trainable* level : {&tensor_, &row_, &column_, &group_})
-      if (!level->empty()) f(*level);
+      if (!level->empty()) v.tensor(*level, use::training_only);
   }
   /// Takes memory for the levels that wait for it.
   void allocate() {
@@ -56,7 +57,7 @@ class step_gain {
       if (level->rows() != 0) level->allocate();
   }
   void release() {
-    for_each_trainable([](trainable& level) { level.release(); });
+    for (trainable* level : {&tensor_, &row_, &column_, &group_}) level->release();
   }
   [[nodiscard]] bool empty() const noexcept { return tensor_.empty(); }
   [[nodiscard]] std::size_t bytes() const noexcept {

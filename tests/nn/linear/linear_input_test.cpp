@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/nn/linear_input.hpp>
+#include <zoqat/nn/linear/linear_input.hpp>
 
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
@@ -52,7 +52,7 @@ TEST_CASE("each lane is smoothed by its own s and shift") {
   per_group<float> scale = per_group<float>::all(0.5f);
   std::array<zo::perturbation, 2> points{{{{7, 0, 0}, scale}, {}}};
   points[1] = -points[0];
-  const zo::lanes<zo::rademacher> lanes(points);
+  const zo::lanes<zo::rademacher> lanes({points, {}});
   matrix<float> both(2 * tokens, in);
   for (std::size_t row = 0; row != both.rows(); ++row)
     std::ranges::copy(f.x.row(row % tokens), both.row(row).begin());

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/aligned.hpp>
+#include <zoqat/core/executor.hpp>
+#include <zoqat/core/matrix.hpp>
+#include <zoqat/nn/linear/linear_input.hpp>
+#include <zoqat/nn/linear/tile_rows.hpp>
+#include <zoqat/nn/linear/weight_tile.hpp>
+#include <zoqat/nn/visit.hpp>
+#include <zoqat/params/lanes.hpp>
+#include <zoqat/quant/packed_matrix.hpp>
+#include <zoqat/quant/row.hpp>
+#include <zoqat/simd/default_kernels.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace zoqat::inline ZOQAT_ABI::nn {
+
+/// The weights [out, in] of a linear layer in deployment: packed codes and their grids, which all lanes share.
+/// Nothing of them trains.
+template <class Scheme>
+class packed_weight {
+ public:
+  using part = typename Scheme::weight_type;
+  using tile = code_tile<part, Scheme::quantizes_activations>;
+  using scratch = detail::tile_scratch;
+  static constexpr bool shared_by_lanes = true;
+
+  /// Makes room, which `set_rows` or a file fills; `sum_codes` comes after that.
+  packed_weight(std::size_t out, std::size_t in) : packed_(out, in) {}
+
+  /// Stores rows from `first` on, as quant::packed_matrix::set_rows does.
+  void set_rows(std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
+    packed_.set_rows(first, codes, grids);
+  }
+  /// Sums the codes for products in integers.
+  void sum_codes() {
+    if constexpr (Scheme::quantizes_activations) {
+      const std::size_t in = packed_.cols(), groups = packed_.groups();
+      sums_.assign(detail::tiles_in(packed_.rows()) * groups * tile_width, 0);
+      matrix<std::uint8_t> codes;
+      detail::for_each_weight_tile(sequential{}, packed_.rows(), [&](std::size_t first, std::size_t count) {
+        codes.reshape(count, in);
+        packed_.read_rows(first, codes);
+        for (std::size_t r = 0; r != count; ++r)
+          quant::for_each_group<part>(in, [&](std::size_t g, std::size_t k, std::size_t n) {
+            const std::int32_t offset = simd::panel_offset(part::bits, packed_.grid(first + r, g).zero_point);
+            sums_[first * groups + g * tile_width + r] =
+                simd::default_kernels::sum(codes.row(r).data() + k, n) - static_cast<std::int32_t>(n) * offset;
+          });
+      });
+    }
+  }
+
+  [[nodiscard]] std::size_t held_bytes() const noexcept { return packed_.bytes(); }
+  /// Shows a visitor what a file holds of the weights of the layer `name`.
+  template <class V>
+  void visit(const std::string& name, V&& v) {
+    if constexpr (visits_packed<V>) {
+      std::vector<std::size_t> grids{packed_.panels(), packed_.groups(), simd::panel_width};
+      if constexpr (part::whole_tensor) grids = {packed_.scales().size()};
+      v.packed(name + ".codes", {packed_.panels(), packed_.panel_bytes()}, packed_.code_storage());
+      v.packed(name + ".scales", grids, packed_.scales());
+      if (!packed_.zero_points().empty()) v.packed(name + ".zero_points", grids, packed_.zero_points());
+    }
+  }
+
+  /// Nothing has to be known before the tiles of a pass.
+  template <class Kernels, lane_reader Lanes>
+  [[nodiscard]] std::monostate pass_grids(const Lanes&, const matrix<float>&) const noexcept {
+    return {};
+  }
+  /// Makes the rows [first, first + count) ready in this thread's tile.
+  template <class Kernels, lane_reader Lanes>
+  void make_tile(const Lanes&, const linear_input<Scheme>&, std::monostate, std::size_t first, std::size_t count,
+                 scratch&) const {
+    auto& to = tile::of_this_thread();
+    to.start(1, count, packed_.cols());
+    to.template take<Kernels>(packed_, first);
+    if constexpr (Scheme::quantizes_activations)
+      std::copy_n(sums_.data() + first * packed_.groups(), packed_.groups() * tile_width, &to.sum(0, 0, 0));
+  }
+  /// out [rows, count] = start + x · tile, where x are the rows of the input from `row` on.
+  template <class Kernels>
+  void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
+                output_start start, matrix_view<float> out, scratch&, simd::prefetch_hint next) const {
+    tile::of_this_thread().template multiply<Kernels>(input, row, tokens, lane, start, out, next);
+  }
+  [[nodiscard]] simd::prefetch_hint memory(std::size_t first, std::size_t count) const noexcept {
+    const std::size_t panels = (count + simd::panel_width - 1) / simd::panel_width;
+    return {packed_.panel(first / simd::panel_width), panels * packed_.panel_bytes()};
+  }
+
+ private:
+  quant::packed_matrix<part> packed_;
+  buffer<std::int32_t> sums_;  // of the codes, for products in integers: [tiles][groups][tile_width]
+};
+
+}  // namespace zoqat::nn

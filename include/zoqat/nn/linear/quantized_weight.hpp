@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/aligned.hpp>
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/executor.hpp>
+#include <zoqat/core/matrix.hpp>
+#include <zoqat/nn/linear/linear_input.hpp>
+#include <zoqat/nn/linear/step_gain.hpp>
+#include <zoqat/nn/linear/tile_rows.hpp>
+#include <zoqat/nn/linear/weight_tile.hpp>
+#include <zoqat/nn/smoothing.hpp>
+#include <zoqat/nn/trainable.hpp>
+#include <zoqat/nn/visit.hpp>
+#include <zoqat/params/inference_lane.hpp>
+#include <zoqat/quant/fixed_grids.hpp>
+#include <zoqat/quant/row.hpp>
+#include <zoqat/simd/default_kernels.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace zoqat::inline ZOQAT_ABI::nn {
+
+/// The weights [out, in] of a linear layer while they train: masters, and what leads from them to codes, which are
+/// the parameters of clipping and the gains of step sizes, or grids that are fixed.
+///
+/// Each row is read once for all lanes, perturbed, smoothed and quantized in one go, tile by tile, so no perturbed or
+/// dequantized copy of the matrix ever exists.
+template <class Scheme>
+class quantized_weight {
+ public:
+  using part = typename Scheme::weight_type;
+  using clipping_policy = typename part::clipping;
+  using tile = code_tile<part, Scheme::quantizes_activations>;
+  struct scratch : detail::tile_scratch {
+    buffer<float> clipping;  ///< [lanes][count][groups * parameters]
+    matrix<float> steps;     ///< [lanes * count, groups]: factors on the scales
+  };
+  static constexpr bool shared_by_lanes = false;
+
+  /// Takes over the masters of the layer `name`. Throws value_error where the integer products of a group would not
+  /// be exact any more.
+  quantized_weight(trainable masters, parameter_ids& ids, const std::string& name) : masters_(std::move(masters)) {
+    require(!Scheme::quantizes_activations || part::group_size(in()) <= deepest,
+            "{}: {} inputs share a grid, but integer products are exact for {} at most; use quant::group", name,
+            part::group_size(in()), deepest);
+    masters_.sweep(part::group_size(in()));
+    if constexpr (P > 0) {
+      const std::size_t grids = part::whole_tensor ? 1 : out() * groups();
+      clipping_ = {ids, name + ".clipping", parameter_group::clipping, grids, P};
+    }
+    if constexpr (learns_steps) steps_ = {ids, name, out(), groups()};
+  }
+
+  [[nodiscard]] trainable& masters() noexcept { return masters_; }
+  [[nodiscard]] const trainable& masters() const noexcept { return masters_; }
+  /// Parameters of the clipping policy: [grids, parameters per grid]; row r, group g at r * groups() + g.
+  [[nodiscard]] trainable& clipping() noexcept { return clipping_; }
+  /// The gains of step sizes, which train as long as grids are not fixed.
+  [[nodiscard]] step_gain& steps() noexcept { return steps_; }
+  [[nodiscard]] quant::fixed_grids<part>& grids() noexcept { return grids_; }
+  [[nodiscard]] bool grids_fixed() const noexcept { return !grids_.empty(); }
+  /// Bytes that quantizing the weights takes beside them.
+  [[nodiscard]] std::size_t quantizer_bytes() const noexcept {
+    return clipping_.bytes() + steps_.bytes() + grids_.bytes();
+  }
+  [[nodiscard]] std::size_t held_bytes() const noexcept {
+    return masters_.bytes() + masters_.unit().size() * sizeof(float) + quantizer_bytes();
+  }
+  /// Shows a visitor the masters and the parameters of clipping; the gains of steps are `steps`.
+  template <class V>
+  void visit(const std::string&, V&& v) {
+    v.tensor(masters_, use::master);
+    if (!clipping_.empty()) v.tensor(clipping_, use::training_only);
+  }
+  /// Takes memory for what waits for it.
+  void allocate() {
+    masters_.allocate();
+    if constexpr (P > 0) clipping_.allocate();
+    if constexpr (learns_steps) steps_.allocate();
+  }
+
+  /// Starts the clipping parameters from the ranges of the smoothed masters, unclipped: round-to-nearest.
+  template <simd::kernels Kernels = simd::default_kernels>
+  void start_clipping(const smoothing& site) {
+    if constexpr (P > 0) {
+      constexpr inference_lane lane;
+      matrix<float> scales;
+      site.scales(lane, scales);
+      std::vector<simd::range> ranges(clipping_.rows());
+      for_each_range<Kernels>(lane, scales, [&](std::size_t r, std::size_t, std::size_t group, simd::range found) {
+        simd::range& range = ranges[part::whole_tensor ? 0 : r * groups() + group];
+        range = {std::min(range.min, found.min), std::max(range.max, found.max)};
+      });
+      for (std::size_t i = 0; i != ranges.size(); ++i)
+        clipping_policy::start(ranges[i], part::bits, part::symmetric, 1, 1, clipping_.values().row(i).data());
+    }
+  }
+  /// Fixes the grids of a row, for a clipping policy that holds grids (clip::codes).
+  void set_grids(std::size_t row, std::span<const simd::grid> grids)
+    requires requires(const simd::grid& g, float* p) { clipping_policy::hold(g, p); }
+  {
+    static_assert(!part::whole_tensor, "nn::smoothed_linear: a per_tensor grid cannot be set row by row");
+    for (std::size_t g = 0; g != grids.size(); ++g)
+      clipping_policy::hold(grids[g], clipping_.values().row(row * groups() + g).data());
+  }
+  /// Fixes the codes of a row too: its masters become the centers of their cells, divided by the site's s [in] (or
+  /// nothing) so that smoothing leads back to them.
+  void set_row(std::size_t row, std::span<const std::uint8_t> codes, std::span<const simd::grid> grids,
+               std::span<const float> scales) {
+    set_grids(row, grids);
+    const auto w = masters_.values().row(row);
+    quant::dequantize_row<part>(codes, grids.data(), w.data());
+    for (std::size_t k = 0; k != scales.size(); ++k) w[k] /= scales[k];
+  }
+  /// The unit of each row of masters becomes its mean step size.
+  void set_units(const smoothing& site) {
+    masters_.unit().assign(out(), 0);
+    quantize(site, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
+      for (std::size_t g = 0; g != groups(); ++g)
+        masters_.unit()[row] += grids[g].scale / static_cast<float>(groups());
+    });
+  }
+  /// Fixes the grids where they are: no lane moves them any more, whatever the weights do.
+  template <simd::kernels Kernels = simd::default_kernels>
+  void fix_grids(const smoothing& site) {
+    if (grids_fixed()) return;
+    constexpr inference_lane lane;
+    matrix<float> scales;
+    site.scales(lane, scales);
+    const auto whole = pass_grids<Kernels>(lane, scales);
+    grids_.resize(part::whole_tensor ? 1 : out() * groups());
+    if constexpr (part::whole_tensor)
+      grids_.set(0, whole[0]);
+    else
+      for_each_range<Kernels>(lane, scales, [&](std::size_t r, std::size_t, std::size_t group, simd::range found) {
+        const std::size_t i = r * groups() + group;
+        grids_.set(i, quant::grid_of<part>(found, P > 0 ? clipping_.values().row(i).data() : nullptr));
+      });
+    clipping_.release();
+    if (steps_.neutral()) steps_.release();
+  }
+
+  /// The codes and grids that the masters lead to under a site's s, as the forward pass makes them: calls
+  /// f(first row, codes [rows, in], grids [rows * groups]) for each 16 rows.
+  template <simd::kernels Kernels = simd::default_kernels, class F>
+  void quantize_tiles(const smoothing& site, F&& f) const {
+    constexpr inference_lane lane;
+    matrix<float> scales;
+    site.scales(lane, scales);
+    const auto whole = pass_grids<Kernels>(lane, scales);
+    std::vector<simd::grid> grids;
+    detail::for_each_weight_tile(sequential{}, out(), [&](std::size_t first, std::size_t count) {
+      auto& to = code_tile<part, false>::of_this_thread();
+      quantize_tile<Kernels>(
+          lane, scales, {}, whole, first, count, detail::scratch_of_this_thread<scratch>(), to, [&](std::size_t p) {
+            const std::size_t row = p * simd::panel_width, rows = to.panel_rows(p);
+            grids.clear();
+            for (std::size_t r = row; r != row + rows; ++r)
+              for (std::size_t g = 0; g != groups(); ++g) grids.push_back(to.grid(0, r, g));
+            f(first + row, matrix_view<const std::uint8_t>(to.codes(0, 0), rows, in()), grids.data());
+          });
+    });
+  }
+  /// The same row by row: f(row, codes, grids).
+  template <simd::kernels Kernels = simd::default_kernels, class F>
+  void quantize(const smoothing& site, F&& f) const {
+    quantize_tiles<Kernels>(site,
+                            [&](std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
+                              for (std::size_t r = 0; r != codes.rows(); ++r)
+                                f(first + r, codes.row(r).data(), grids + r * groups());
+                            });
+  }
+
+  /// The one grid of a per_tensor matrix on each lane, in a sweep of its own, since it needs the whole range; nothing
+  /// for other granularities, and for grids that are fixed.
+  template <class Kernels, lane_reader Lanes>
+  [[nodiscard]] std::vector<quant::code_grid> pass_grids(const Lanes& lanes, const matrix<float>& scales) const {
+    std::vector<quant::code_grid> grids;
+    if constexpr (part::whole_tensor) {
+      if (grids_fixed()) return grids;
+      std::vector<simd::range> ranges(lanes.count());
+      for_each_range<Kernels>(lanes, scales, [&](std::size_t, std::size_t lane, std::size_t, simd::range of_row) {
+        simd::range& r = ranges[lane];
+        r = {std::min(r.min, of_row.min), std::max(r.max, of_row.max)};
+      });
+      buffer<float> clipping(lanes.count() * P);
+      if constexpr (P > 0) lanes.read(clipping_.view(), 0, P, clipping.data());
+      for (std::size_t lane = 0; lane != lanes.count(); ++lane)
+        grids.push_back(quant::grid_of<part>(ranges[lane], clipping.data() + lane * P));
+    }
+    return grids;
+  }
+  /// Makes the rows [first, first + count) ready on all lanes, in this thread's tile; `whole` is what `pass_grids`
+  /// said.
+  template <class Kernels, lane_reader Lanes>
+  void make_tile(const Lanes& lanes, const linear_input<Scheme>& input, std::span<const quant::code_grid> whole,
+                 std::size_t first, std::size_t count, scratch& work) const {
+    auto& to = tile::of_this_thread();
+    quantize_tile<Kernels>(lanes, input.scales, input.shifts, whole, first, count, work, to,
+                           [&](std::size_t p) { to.template lay_out<Kernels>(p); });
+  }
+  /// out [rows, count] = start + x · tile on one lane, where x are the rows of the input from `row` on.
+  template <class Kernels>
+  void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
+                output_start start, matrix_view<float> to, scratch&, simd::prefetch_hint next) const {
+    tile::of_this_thread().template multiply<Kernels>(input, row, tokens, lane, start, to, next);
+  }
+  [[nodiscard]] simd::prefetch_hint memory(std::size_t first, std::size_t count) const noexcept {
+    return masters_.memory(first, count);
+  }
+
+ private:
+  static constexpr std::size_t P = clipping_policy::parameters;
+  static constexpr std::size_t deepest = 32768;  ///< see simd::kernels, gemm of codes
+  static constexpr bool learns_steps = P > 0 && !part::whole_tensor;
+
+  [[nodiscard]] std::size_t out() const noexcept { return masters_.rows(); }
+  [[nodiscard]] std::size_t in() const noexcept { return masters_.cols(); }
+  [[nodiscard]] std::size_t groups() const noexcept { return part::groups(in()); }
+
+  /// Smooths and quantizes the masters of a tile on all lanes; calls done(p) when the rows of panel p are.
+  template <class Kernels, lane_reader Lanes, bool Offset, class Done>
+  void quantize_tile(const Lanes& lanes, const matrix<float>& scales, const matrix<float>& shifts,
+                     std::span<const quant::code_grid> whole, std::size_t first, std::size_t count, scratch& work,
+                     code_tile<part, Offset>& to, Done&& done) const {
+    to.start(lanes.count(), count, in());
+    if constexpr (P > 0 && !part::whole_tensor) {
+      const std::size_t row = groups() * P;
+      if (!grids_fixed()) {
+        work.clipping.resize(lanes.count() * count * row);
+        lanes.read(clipping_.view(), first * row, count * row, work.clipping.data());
+      }
+    }
+    if constexpr (learns_steps)
+      if (!steps_.empty()) steps_.factors(lanes, first, count, groups(), work.steps);
+    for (std::size_t p = 0; p != to.panels(); ++p) {
+      const std::size_t from = p * simd::panel_width;
+      detail::sweep_tile<Kernels>(masters_, lanes, shifts, first, from, from + to.panel_rows(p), count, work,
+                                  [&](std::size_t r, std::size_t lane, std::span<const lane_values> values) {
+                                    quantize_row<Kernels>(values, scales, whole, lane, first, r, count, work, to);
+                                  });
+      done(p);
+    }
+  }
+  /// Row `r` of the tile of `count` rows from `first` on, on the lanes from `lane` on that `values` are of.
+  template <class Kernels, bool Offset>
+  void quantize_row(std::span<const lane_values> values, const matrix<float>& scales,
+                    std::span<const quant::code_grid> whole, std::size_t lane, std::size_t first, std::size_t r,
+                    std::size_t count, const scratch& work, code_tile<part, Offset>& to) const {
+    std::array<simd::weight_row, 2> rows;
+    for (std::size_t i = 0; i != values.size(); ++i) rows[i] = detail::smoothed_row(values[i], scales, lane + i);
+    quant::for_each_group<part>(in(), [&](std::size_t group, std::size_t k, std::size_t n) {
+      std::array<simd::code_range, 2> ranges;
+      for (std::size_t i = 0; i != values.size(); ++i) {
+        const std::size_t at = (lane + i) * count + r;
+        const quant::code_grid g =
+            grids_.empty() ? grid_of_group<Kernels>(detail::subrow(rows[i], k), n, whole, lane + i, at, group, work)
+                           : grids_[part::whole_tensor ? 0 : (first + r) * groups() + group];
+        ranges[i] = {g.where, g.least, g.greatest, to.offset(g.where.zero_point)};
+        simd::grid& stored = to.grid(lane + i, r, group) = g.where;
+        if constexpr (learns_steps)
+          if (!steps_.empty()) stored.scale = quant::scaled<part>(stored.scale, work.steps(at, group));
+      }
+      const auto codes = [&](std::size_t i) { return to.codes(lane + i, r) + k; };
+      if (values.size() == 2 && rows[0].moves() && rows[1].scale == -rows[0].scale) {
+        const simd::weight_row forward = detail::subrow(rows[0], k), back = detail::subrow(rows[1], k);
+        const auto sums = Kernels::quantize(
+            simd::weight_pair{
+                forward.values, forward.direction, forward.scale, {forward.smoothing, back.smoothing}, forward.signs},
+            n, ranges.data(), codes(0), codes(1));
+        for (std::size_t i = 0; i != 2; ++i) to.sum(lane + i, r, group) = sums[i];
+      } else {
+        for (std::size_t i = 0; i != values.size(); ++i)
+          to.sum(lane + i, r, group) = Kernels::quantize(detail::subrow(rows[i], k), n, ranges[i], codes(i));
+      }
+    });
+  }
+  /// The grid of a group before the learned factor of its step; `at` is the row's place in the scratch.
+  template <class Kernels>
+  quant::code_grid grid_of_group(const simd::weight_row& row, std::size_t n, std::span<const quant::code_grid> whole,
+                                 std::size_t lane, std::size_t at, std::size_t group, const scratch& work) const {
+    if constexpr (part::whole_tensor) {
+      return whole[lane];
+    } else {
+      simd::range range;
+      if constexpr (clipping_policy::follows_range) range = Kernels::min_max(row, n);
+      return quant::grid_of<part>(range, work.clipping.data() + (at * groups() + group) * P);
+    }
+  }
+  /// Calls f(row, lane, group, range) for the groups of the smoothed rows on all lanes, in a sweep of its own.
+  template <class Kernels, lane_reader Lanes, class F>
+  void for_each_range(const Lanes& lanes, const matrix<float>& scales, F&& f) const {
+    sweep_scratch sweep;
+    const auto visit = [&](std::size_t r, std::size_t lane, std::span<const lane_values> values) {
+      for (std::size_t i = 0; i != values.size(); ++i) {
+        const simd::weight_row row = detail::smoothed_row(values[i], scales, lane + i);
+        quant::for_each_group<part>(in(), [&](std::size_t group, std::size_t k, std::size_t n) {
+          f(r, lane + i, group, Kernels::min_max(detail::subrow(row, k), n));
+        });
+      }
+    };
+    lanes.sweep_rows(masters_.view(), 0, out(), sweep, visit);
+  }
+
+  trainable masters_, clipping_;
+  step_gain steps_;
+  quant::fixed_grids<part> grids_;
+};
+
+}  // namespace zoqat::nn
