@@ -16,7 +16,7 @@ using namespace zoqat::testing;
 
 TEST_CASE("a range grows with what it sees") {
   ptq::channel_range range;
-  CHECK(range.max_step_ratio(3) == 0);
+  CHECK(range.reach(3) == 0);
   range.add({2, 2});
   CHECK(range.min == 2);
   CHECK(range.max == 2);
@@ -24,9 +24,9 @@ TEST_CASE("a range grows with what it sees") {
   range.add({});
   CHECK(range.min == -1);
   CHECK(range.max == 4);
-  CHECK(range.max_step_ratio(0) == 4);
-  CHECK(range.max_step_ratio(3) == 4);
-  CHECK(range.max_step_ratio(-5) == 9);
+  CHECK(range.reach(0) == 4);
+  CHECK(range.reach(3) == 4);
+  CHECK(range.reach(-5) == 9);
 }
 
 TEST_CASE("each site has the ranges of its own inputs, over all batches") {
