@@ -9,6 +9,7 @@
 #include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/optimizers/sgd.hpp>
+#include <zoqat/zo/step.hpp>
 
 #include <bit>
 #include <cinttypes>
@@ -59,8 +60,8 @@ int main() {
   parameters.add("weights", weights);
   const zo::estimator<zo::central, zo::gaussian> estimator{.directions = 4};
   const zo::sgd<> optimizer{.learning_rate = {.weight = 1.0f}};
-  for (std::uint32_t step = 0; step != 200; ++step)
-    optimizer.step(parameters, estimator(step, zo::in_place(parameters, loss)));
+  auto objective = zo::in_place(parameters, loss);
+  for (std::uint32_t step = 0; step != 200; ++step) zo::step(parameters, objective, estimator, optimizer, step);
   right = check("loss", std::bit_cast<std::uint64_t>(loss()), 0x401becabfa7ee507) && right;
 
   using weight = quant::weight<4>;

@@ -8,6 +8,7 @@
 #include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/optimizers/sgd.hpp>
+#include <zoqat/zo/step.hpp>
 
 #include <cstdint>
 
@@ -34,9 +35,9 @@ witness observe() {
   zo::parameter_list parameters;
   parameters.add("weights", weights);
   const zo::estimator<zo::central, zo::gaussian> estimator{.directions = 2};
-  const zo::sgd optimizer{.learning_rate = {.weight = 0.01f}};
-  for (std::uint32_t step = 0; step != 100; ++step)
-    optimizer.step(parameters, estimator(step, zo::in_place(parameters, loss)));
+  const zo::sgd<> optimizer{.learning_rate = {.weight = 0.01f}};
+  auto objective = zo::in_place(parameters, loss);
+  for (std::uint32_t step = 0; step != 100; ++step) zo::step(parameters, objective, estimator, optimizer, step);
 
   using weight = zoqat::quant::weight<4>;
   std::uint8_t codes[64];
