@@ -2,18 +2,23 @@
 #pragma once
 
 // What every header of zoqat stands on: the language it needs, the arithmetic it counts on, and the name of the
-// instruction set that it is compiled for.
+// instruction set that it is compiled for. Every header includes this one before anything else, so that what is said
+// here is the first that a compiler says; and since thousands of errors would follow, it is also the last.
 
 #if __cplusplus < 202002L && !(defined(_MSVC_LANG) && _MSVC_LANG >= 202002L)
 #error "zoqat needs C++20: compile with -std=c++20 or later (CMake: target_compile_features(... cxx_std_20))."
+#include <zoqat/core/nothing_after_the_error_above>  // There is no such file, which ends the compilation.
 #endif
 
 // Fast math assumes that there are neither NaN nor infinities, so a loss that is not finite would pass every check
-// and be written into the weights; and it reorders sums, so that a run log would not replay.
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+// and be written into the weights; and it reorders sums, so that a run log would not replay. Clang tells no program
+// of -funsafe-math-optimizations alone.
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
 #error \
-    "zoqat cannot be compiled with -ffast-math, -Ofast or -ffinite-math-only: losses that are not finite would go \
+    "zoqat cannot be compiled with -ffast-math, -Ofast or what they switch on: losses that are not finite would go \
 unnoticed into the weights. Give the translation units that include zoqat -fno-fast-math."
+#include <zoqat/core/nothing_after_the_error_above>
 #endif
 
 // Every function of zoqat is compiled for the instruction set of its translation unit, and most are templates or

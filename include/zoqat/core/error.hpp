@@ -5,6 +5,9 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -30,10 +33,41 @@ class value_error : public error {
   using error::error;
 };
 
-/// Throws `Error` with a message formatted by fmt.
+#if !ZOQAT_EXCEPTIONS
+
+/// What is called with the message of an error in a program without exceptions. It must not return.
+using error_handler = void (*)(const char* message);
+
+namespace detail {
+
+inline void print_and_abort(const char* message) {
+  std::fprintf(stderr, "zoqat: %s\n", message);
+  std::abort();
+}
+
+/// The one variable of the library that is not an object of its user, as with `std::set_terminate`: `fail` is called
+/// in functions of every layer, none of which could be given a handler.
+inline constinit std::atomic<error_handler> current_error_handler{&print_and_abort};
+
+}  // namespace detail
+
+/// Compiled with -fno-exceptions only: sets what is called in place of a throw, and returns what was until now. At
+/// first it prints the message and aborts; null means that again. From any thread.
+inline error_handler set_error_handler(error_handler handler) noexcept {
+  return detail::current_error_handler.exchange(handler ? handler : &detail::print_and_abort);
+}
+
+#endif
+
+/// Throws `Error` with a message formatted by fmt. Without exceptions it hands the message to the error handler.
 template <class Error = value_error, class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+#if ZOQAT_EXCEPTIONS
   throw Error(fmt::format(format, std::forward<Args>(args)...));
+#else
+  detail::current_error_handler.load()(fmt::format(format, std::forward<Args>(args)...).c_str());
+  std::abort();  // for a handler that returns
+#endif
 }
 
 /// Throws `Error` unless `condition` holds. The arguments are formatted only on failure.

@@ -102,12 +102,16 @@ class thread_pool {
  private:
   void drain() noexcept {
     for (std::size_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) {
+#if ZOQAT_EXCEPTIONS
       try {
         invoke_(context_, i);
       } catch (...) {
         std::lock_guard lock(mutex_);
         if (!failure_) failure_ = std::current_exception();
       }
+#else
+      invoke_(context_, i);
+#endif
     }
   }
   void wait_for_workers() {

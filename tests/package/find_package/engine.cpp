@@ -22,7 +22,7 @@ int main() {
   zo::parameter_list parameters;
   parameters.add("weights", weights);
   const zo::estimator<zo::central, zo::gaussian> estimator{.directions = 4};
-  const zo::sgd optimizer{.learning_rate = {.weight = 0.01f}};
+  const zo::sgd<> optimizer{.learning_rate = {.weight = 0.01f}};
   auto objective = zo::in_place(parameters, loss);
   const double before = loss();
   for (std::uint32_t step = 0; step != 500; ++step) zo::step(parameters, objective, estimator, optimizer, step);

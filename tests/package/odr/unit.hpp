@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
-
 /// What one translation unit computed, and with what.
 struct witness {
-  std::string target;
-  float dot;
+  const char* target;      ///< instruction set of the kernels
+  double loss;             ///< of a little model after training in place
+  unsigned char codes[8];  ///< of its first weights, in four bits
 };
 
 witness plain_unit();

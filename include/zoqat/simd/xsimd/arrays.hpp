@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
@@ -72,6 +73,26 @@ void for_each_batch(std::size_t n, Body body) noexcept {
   std::size_t i = 0;
   for (; n - i >= lanes; i += lanes) body(whole<Arch>{}, i);
   if (i != n) body(part<Arch>{n - i}, i);
+}
+
+/// The bits of v as a batch of another type. xsimd took the batch to make, and now takes the type of its elements.
+template <class To, class T, class Arch>
+[[gnu::always_inline]] inline To bits_as(const xsimd::batch<T, Arch>& v) noexcept {
+  if constexpr (requires {
+                  { xsimd::bitwise_cast<typename To::value_type>(v) } -> std::same_as<To>;
+                })
+    return xsimd::bitwise_cast<typename To::value_type>(v);
+  else
+    return xsimd::bitwise_cast<To>(v);
+}
+
+/// The sum of the lanes, under the name that this version of xsimd has for it (found through the type of v).
+template <class T, class Arch>
+T sum_of_lanes(const xsimd::batch<T, Arch>& v) noexcept {
+  if constexpr (requires { reduce_add(v); })
+    return reduce_add(v);
+  else
+    return hadd(v);
 }
 
 }  // namespace zoqat::simd::xsimd_detail

@@ -6,6 +6,7 @@
 
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/random/random.hpp>
+#include <zoqat/simd/xsimd/arrays.hpp>
 #include <zoqat/simd/xsimd/rounded.hpp>
 #include <zoqat/simd/xsimd/signs.hpp>
 
@@ -25,24 +26,25 @@ using word_batch = xsimd::batch<std::uint32_t, Arch>;
 template <class Arch>
 using wide_batch = xsimd::batch<std::uint64_t, Arch>;
 
-/// The 64-bit products of the lower halves of 64-bit lanes, by the best instruction of the architecture.
+/// The 64-bit products of the lower halves of 64-bit lanes, by the best instruction of the architecture. Chosen by a
+/// pointer to it: the versions of xsimd have no name in common for what all architectures derive from.
 template <class Arch>
 [[gnu::always_inline]] inline wide_batch<Arch> multiply_lower(const wide_batch<Arch>& a, const wide_batch<Arch>& b,
-                                                              const xsimd::generic&) noexcept {
+                                                              const void*) noexcept {
   const wide_batch<Arch> lower(0xffffffffu);
   return (a & lower) * (b & lower);
 }
 #if XSIMD_WITH_SSE2
 template <class Arch>
 [[gnu::always_inline]] inline wide_batch<Arch> multiply_lower(const wide_batch<Arch>& a, const wide_batch<Arch>& b,
-                                                              const xsimd::sse2&) noexcept {
+                                                              const xsimd::sse2*) noexcept {
   return _mm_mul_epu32(a, b);
 }
 #endif
 #if XSIMD_WITH_AVX
 template <class Arch>
 [[gnu::always_inline]] inline wide_batch<Arch> multiply_lower(const wide_batch<Arch>& a, const wide_batch<Arch>& b,
-                                                              const xsimd::avx&) noexcept {
+                                                              const xsimd::avx*) noexcept {
   return _mm256_setr_m128i(_mm_mul_epu32(_mm256_castsi256_si128(a), _mm256_castsi256_si128(b)),
                            _mm_mul_epu32(_mm256_extractf128_si256(a, 1), _mm256_extractf128_si256(b, 1)));
 }
@@ -50,21 +52,21 @@ template <class Arch>
 #if XSIMD_WITH_AVX2
 template <class Arch>
 [[gnu::always_inline]] inline wide_batch<Arch> multiply_lower(const wide_batch<Arch>& a, const wide_batch<Arch>& b,
-                                                              const xsimd::avx2&) noexcept {
+                                                              const xsimd::avx2*) noexcept {
   return _mm256_mul_epu32(a, b);
 }
 #endif
 #if XSIMD_WITH_AVX512F
 template <class Arch>
 [[gnu::always_inline]] inline wide_batch<Arch> multiply_lower(const wide_batch<Arch>& a, const wide_batch<Arch>& b,
-                                                              const xsimd::avx512f&) noexcept {
+                                                              const xsimd::avx512f*) noexcept {
   return _mm512_mul_epu32(a, b);
 }
 #endif
 #if XSIMD_WITH_NEON64
 template <class Arch>
 [[gnu::always_inline]] inline wide_batch<Arch> multiply_lower(const wide_batch<Arch>& a, const wide_batch<Arch>& b,
-                                                              const xsimd::neon64&) noexcept {
+                                                              const xsimd::neon64*) noexcept {
   return vmull_u32(vmovn_u64(a), vmovn_u64(b));
 }
 #endif
@@ -104,7 +106,7 @@ struct philox_lanes {
 
  private:
   [[gnu::always_inline]] static wide product(std::uint32_t multiplier, const wide& c) noexcept {
-    return multiply_lower<Arch>(c, wide(multiplier), Arch{});
+    return multiply_lower<Arch>(c, wide(multiplier), static_cast<const Arch*>(nullptr));
   }
 };
 
@@ -112,7 +114,7 @@ struct philox_lanes {
 template <class Arch>
 [[gnu::always_inline]] inline word_batch<Arch> join(const wide_batch<Arch>& even,
                                                     const wide_batch<Arch>& odd) noexcept {
-  return xsimd::bitwise_cast<word_batch<Arch>>((even & wide_batch<Arch>(0xffffffffu)) | (odd << 32));
+  return bits_as<word_batch<Arch>>((even & wide_batch<Arch>(0xffffffffu)) | (odd << 32));
 }
 
 /// Writes the words of as many blocks as there are lanes, from number `block` on, to `words` from lane `lane` on.
@@ -162,8 +164,8 @@ template <class Arch>
   using integers = xsimd::batch<std::int32_t, Arch>;
 
   const words scaled = (word & words(constants::radius_bits)) | words(constants::radius_half);
-  const floats u = xsimd::to_float(xsimd::bitwise_cast<integers>(scaled));
-  const auto below = xsimd::bitwise_cast<integers>(words(constants::one) - xsimd::bitwise_cast<words>(u));
+  const floats u = xsimd::to_float(bits_as<integers>(scaled));
+  const auto below = bits_as<integers>(words(constants::one) - bits_as<words>(u));
   const floats y = xsimd::to_float(below & integers(constants::mantissa_bits));
   floats q = horner<Arch>(y, constants::q3, floats(constants::q4));
   q = horner<Arch>(y, constants::q2, q);
@@ -172,13 +174,13 @@ template <class Arch>
   const floats radius = square_root<Arch>(xsimd::to_float(below) - rounded<Arch>(y * q));
 
   const words angle = (word & words(constants::angle_bits)) | words(constants::angle_base);
-  const floats x = xsimd::bitwise_cast<floats>(angle) - floats(constants::angle_center);
+  const floats x = bits_as<floats>(angle) - floats(constants::angle_center);
   const floats z = x * x;
   const floats even = horner<Arch>(z, constants::even0, horner<Arch>(z, constants::even2, floats(constants::even4)));
   floats odd = horner<Arch>(z, constants::odd1, horner<Arch>(z, constants::odd3, floats(constants::odd5)));
   odd = rounded<Arch>(x * odd);
-  const auto cosine_sign = xsimd::bitwise_cast<floats>(word & words(constants::sign));
-  const auto sine_sign = xsimd::bitwise_cast<floats>(word << 31);
+  const auto cosine_sign = bits_as<floats>(word & words(constants::sign));
+  const auto sine_sign = bits_as<floats>(word << 31);
   ((radius * (even - odd)) ^ cosine_sign).store_unaligned(out);
   ((radius * (even + odd)) ^ sine_sign).store_unaligned(out + random::superblock_lanes);
 }
@@ -216,7 +218,7 @@ void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n
           generate<Arch>(run, current * random::superblock_lanes + lane, bits, lane);
         const auto word = words::load_aligned(bits[unit / 32 % 4].data() + lane) << static_cast<int>(unit % 32);
         const words sign = word & words(0x80000000u);
-        xsimd::bitwise_cast<float_batch<Arch>>(sign ^ words(random::minus_one)).store_unaligned(to + lane);
+        bits_as<float_batch<Arch>>(sign ^ words(random::minus_one)).store_unaligned(to + lane);
       }
   };
   random::for_each_superblock<random::rademacher_unit, random::rademacher_units>(first, out, n, emit);

@@ -144,14 +144,13 @@ struct gemm_kernels {
       }
   }
   static pairs halves(const words32& v, int shift) noexcept {
-    return xsimd::bitwise_cast<pairs>((v >> shift) & words32(0x00ff00ffu));
+    return bits_as<pairs>((v >> shift) & words32(0x00ff00ffu));
   }
   static pairs signed_halves(const words32& v, int shift) noexcept {
-    return xsimd::bitwise_cast<pairs>(((v >> shift) & words32(0x00ff00ffu)) ^ words32(0x00800080u)) -
-           pairs(std::int16_t{0x80});
+    return bits_as<pairs>(((v >> shift) & words32(0x00ff00ffu)) ^ words32(0x00800080u)) - pairs(std::int16_t{0x80});
   }
   static void add_neighbours(const pairs& products, std::int32_t* sums) noexcept {
-    const auto both = xsimd::bitwise_cast<integers>(products);
+    const auto both = bits_as<integers>(products);
     (integers::load_unaligned(sums) + ((both << 16) >> 16) + (both >> 16)).store_unaligned(sums);
   }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/simd/packing.hpp>
+#include <zoqat/simd/xsimd/arrays.hpp>
 
 #include <xsimd/xsimd.hpp>
 
@@ -46,7 +47,7 @@ struct packing_kernels {
             const words fields = load(from + Offset + row / (8 / Width) * panel_row + i);
             codes |= ((fields >> static_cast<int>(row % (8 / Width) * Width)) & mask<Width>()) << Shift;
           });
-          const auto code_bytes = xsimd::bitwise_cast<byte_batch>(codes);
+          const auto code_bytes = bits_as<byte_batch>(codes);
           (code_bytes - byte_batch::load_unaligned(less.data() + i)).store_unaligned(to + row * panel_row + i);
         }
     });
@@ -62,12 +63,8 @@ struct packing_kernels {
   static words mask() noexcept {
     return words(0x01010101u * ((1u << Width) - 1));
   }
-  static words load(const std::uint8_t* from) noexcept {
-    return xsimd::bitwise_cast<words>(byte_batch::load_unaligned(from));
-  }
-  static void store(const words& v, std::uint8_t* to) noexcept {
-    xsimd::bitwise_cast<byte_batch>(v).store_unaligned(to);
-  }
+  static words load(const std::uint8_t* from) noexcept { return bits_as<words>(byte_batch::load_unaligned(from)); }
+  static void store(const words& v, std::uint8_t* to) noexcept { bits_as<byte_batch>(v).store_unaligned(to); }
   // What is taken from each byte of a row; null stands for nothing.
   static std::array<std::uint8_t, panel_row> row_of(const std::uint8_t* offsets) noexcept {
     std::array<std::uint8_t, panel_row> row{};

@@ -3,6 +3,7 @@
 
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/simd/packing.hpp>
+#include <zoqat/simd/xsimd/arrays.hpp>
 
 #include <xsimd/xsimd.hpp>
 
@@ -19,14 +20,13 @@ template <class Arch>
 [[gnu::always_inline]] inline xsimd::batch<std::int32_t, Arch> code_of(const xsimd::batch<std::uint32_t, Arch>& four,
                                                                        std::size_t i) noexcept {
   const auto code = (four >> static_cast<int>(8 * i)) & xsimd::batch<std::uint32_t, Arch>(0xffu);
-  return xsimd::bitwise_cast<xsimd::batch<std::int32_t, Arch>>(code);
+  return bits_as<xsimd::batch<std::int32_t, Arch>>(code);
 }
 
 /// The words of the columns from `from` on: four codes each.
 template <class Arch>
 [[gnu::always_inline]] inline xsimd::batch<std::uint32_t, Arch> load_words(const std::uint8_t* from) noexcept {
-  return xsimd::bitwise_cast<xsimd::batch<std::uint32_t, Arch>>(
-      xsimd::batch<std::uint8_t, Arch>::load_unaligned(from));
+  return bits_as<xsimd::batch<std::uint32_t, Arch>>(xsimd::batch<std::uint8_t, Arch>::load_unaligned(from));
 }
 
 /// Layouts of panels.

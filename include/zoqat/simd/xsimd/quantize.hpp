@@ -91,7 +91,7 @@ struct quantize_kernels {
   static std::int32_t sum_of(const Byte* bytes, std::size_t n) noexcept {
     integers total(0);
     for_each_batch<Arch>(n, [&](auto at, std::size_t i) { total += at.load(bytes + i); });
-    return xsimd::hadd(total);
+    return sum_of_lanes(total);
   }
 };
 

@@ -115,7 +115,7 @@ struct row_kernels {
   static float sum_of(std::size_t n, F f) noexcept {
     floats total(0.0f);
     for_each_batch<Arch>(n, [&](auto at, std::size_t i) { total += f(at, i); });
-    return xsimd::hadd(total);
+    return sum_of_lanes(total);
   }
   static float inverse_root(float squares, std::size_t n, float epsilon) noexcept {
     return 1 / std::sqrt(squares / static_cast<float>(n) + epsilon);

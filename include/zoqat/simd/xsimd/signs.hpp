@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/sign_run.hpp>
+#include <zoqat/simd/xsimd/arrays.hpp>
 
 #include <xsimd/xsimd.hpp>
 
@@ -19,7 +20,7 @@ template <class Arch>
   const std::size_t e = u.first + i;
   const auto row = words::load_unaligned(u.words + e / 512 * sign_run::granularity + e % sign_run::granularity);
   const words sign = (row << static_cast<int>(e / sign_run::granularity % 32)) & words(0x80000000u);
-  return xsimd::bitwise_cast<floats>(sign) ^ floats(-scale);
+  return bits_as<floats>(sign) ^ floats(-scale);
 }
 
 }  // namespace zoqat::simd::xsimd_detail
