@@ -6,6 +6,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/opt.hpp>
+#include <zoqat/ptq/prepare.hpp>
 #include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/optimizers/sgd.hpp>
@@ -29,12 +30,7 @@ template <class Model>
     if (gain)
       for (float& x : t.values().flat()) x += 1;
   });
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) {
-      layer->start_clipping(*site.smoothing);
-      layer->set_weight_units(*site.smoothing);
-    }
-  });
+  ptq::prepare(model);
   return model;
 }
 

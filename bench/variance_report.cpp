@@ -16,7 +16,7 @@
 #include <zoqat/io/io.hpp>                         // open_model, load
 #include <zoqat/lab/variance.hpp>                  // measure
 #include <zoqat/nn/llama.hpp>                      // llama<scheme>
-#include <zoqat/ptq/ptq.hpp>                       // round_to_nearest, smoothquant
+#include <zoqat/ptq/ptq.hpp>                       // prepare
 #include <zoqat/train/objective.hpp>               // language_model_loss
 #include <zoqat/zo/differences/forward.hpp>        // forward differences
 #include <zoqat/zo/differences/leave_one_out.hpp>  // points compared with each other
@@ -78,11 +78,7 @@ struct problem {
     constexpr std::size_t chunks = 8;
     constexpr std::uint32_t begin_of_text = 1;
     corpus = eval::sample_corpus(teacher, chunks, length, {.temperature = 1}, begin_of_text, 1, threads);
-    ptq::round_to_nearest(model);
-    ptq::smoothquant(model, teacher, eval::batches_of(corpus), 0.5f, threads);
-    model.for_each_site([](auto&& site) {
-      for (auto* layer : site.layers) layer->set_weight_units(*site.smoothing);
-    });
+    ptq::prepare(model, teacher, eval::batches_of(corpus), threads, {.depth = ptq::stage::smoothquant});
     corpus.resize(2);
   }
   /// The loss of the trainer, along directions of the report. It is never told of a step, and so stays on its batch.

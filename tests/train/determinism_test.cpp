@@ -3,7 +3,7 @@
 #include <support/files.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
-#include <zoqat/ptq/round_to_nearest.hpp>
+#include <zoqat/ptq/prepare.hpp>
 #include <zoqat/train/callbacks.hpp>
 #include <zoqat/train/objective.hpp>
 #include <zoqat/train/trainer.hpp>
@@ -54,10 +54,7 @@ struct trainer {
   explicit trainer(std::size_t thread_count)
       : ideal(random_model<teacher>(odd_shape(), 1)), model(ideal.shape()), threads(thread_count) {
     nn::copy_base_tensors(ideal, model);
-    ptq::round_to_nearest(model);
-    model.for_each_site([](auto&& site) {
-      for (auto* layer : site.layers) layer->set_weight_units(*site.smoothing);
-    });
+    ptq::prepare(model);
     for (std::uint32_t i = 0; i != 5; ++i) corpus.push_back(random_tokens(9, 37, i));
   }
   void run(std::uint32_t first, zo::run_log& log, std::uint32_t stop = steps) {

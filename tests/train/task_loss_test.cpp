@@ -6,7 +6,7 @@
 #include <support/random_model.hpp>
 #include <train/points.hpp>
 #include <zoqat/nn/llama.hpp>
-#include <zoqat/ptq/round_to_nearest.hpp>
+#include <zoqat/ptq/prepare.hpp>
 #include <zoqat/train/trainer.hpp>
 #include <zoqat/zo/embed/in_place.hpp>
 #include <zoqat/zo/estimator.hpp>
@@ -50,12 +50,7 @@ struct setup {
   std::vector<eval::encoded_item> items = random_items();
   thread_pool threads;
 
-  explicit setup(std::size_t thread_count = 2) : threads(thread_count) {
-    ptq::round_to_nearest(model);
-    model.for_each_site([](auto&& site) {
-      for (auto* layer : site.layers) layer->set_weight_units(*site.smoothing);
-    });
-  }
+  explicit setup(std::size_t thread_count = 2) : threads(thread_count) { ptq::prepare(model); }
   objective loss(train::task_loss_options how) { return {model, items, threads, how}; }
 
   /// −log p of each scored token, by all logits of one text alone.

@@ -17,5 +17,7 @@
 #include <zoqat/ptq/row_rounding.hpp>
 #include <zoqat/ptq/reconstruct_matrix.hpp>
 #include <zoqat/ptq/reconstruct.hpp>
+#include <zoqat/ptq/weight_units.hpp>
+#include <zoqat/ptq/prepare.hpp>
 
 // clang-format on

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <zoqat/ptq/prepare.hpp>
+
+#include <doctest/doctest.h>
+#include <support/errors.hpp>
+#include <support/random_model.hpp>
+#include <zoqat/nn/llama.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+namespace {
+
+using teacher = nn::llama<quant::full_precision>;
+using student = nn::llama<
+    quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>, quant::activation<4>>>;
+using without_grids = nn::llama<quant::scheme<quant::weight<4>>>;
+
+struct setup {
+  teacher ideal = random_model<teacher>(odd_shape(), 1);
+  std::vector<nn::token_batch> calibration{random_batch(std::array<std::size_t, 2>{30, 25}, 37, 3)};
+  sequential here;
+
+  template <class Model = student>
+  [[nodiscard]] Model start() {
+    Model model(ideal.shape());
+    nn::copy_base_tensors(ideal, model);
+    return model;
+  }
+  [[nodiscard]] student prepared(const ptq::prepare_options& options) {
+    student model = start();
+    ptq::prepare(model, ideal, calibration, here, options);
+    return model;
+  }
+};
+
+/// The units of all rows of weights, one layer after the other.
+template <class Model>
+std::vector<float> units_of(Model& model) {
+  std::vector<float> units;
+  model.for_each_parameter([&](const parameter& p) { units.insert(units.end(), p.unit.begin(), p.unit.end()); });
+  return units;
+}
+
+}  // namespace
+
+TEST_CASE("each depth is what its stages make one after the other, with weights measured in step sizes") {
+  setup s;
+  student by_hand = s.start();
+  const auto same_as = [&](ptq::stage depth) {
+    student expected = by_hand;
+    ptq::set_weight_units(expected);
+    student found = s.prepared({.depth = depth, .smoothing_alpha = 0.3f});
+    CHECK(bits_of(found) == bits_of(expected));
+    CHECK(units_of(found) == units_of(expected));
+    CHECK_FALSE(units_of(found).empty());
+    return found;
+  };
+  const std::vector<std::uint32_t> untouched = bits_of(by_hand);
+  ptq::round_to_nearest(by_hand);
+  const std::vector<std::uint32_t> rounded = bits_of(by_hand);
+  CHECK(rounded != untouched);
+  auto alone = s.start();
+  ptq::prepare(alone);
+  auto found = same_as(ptq::stage::rtn);
+  CHECK(bits_of(alone) == bits_of(found));
+  CHECK(units_of(alone) == units_of(found));
+
+  ptq::smoothquant(by_hand, s.ideal, s.calibration, 0.3f, s.here);
+  const std::vector<std::uint32_t> smoothed = bits_of(by_hand);
+  CHECK(smoothed != rounded);
+  same_as(ptq::stage::smoothquant);
+
+  student ranges = by_hand;
+  ptq::reconstructor(by_hand, s.ideal, s.here, {.depth = ptq::reconstruction::codes})(s.calibration,
+                                                                                      [](auto, auto) {});
+  CHECK(bits_of(by_hand) != smoothed);
+  same_as(ptq::stage::codes);
+  std::swap(by_hand, ranges);
+  ptq::reconstructor(by_hand, s.ideal, s.here, {.depth = ptq::reconstruction::ranges})(s.calibration,
+                                                                                       [](auto, auto) {});
+  CHECK(bits_of(by_hand) != bits_of(ranges));
+  same_as(ptq::stage::ranges);
+}
+
+TEST_CASE("weights keep their own units where they are wanted") {
+  setup s;
+  auto model = s.prepared({.depth = ptq::stage::rtn, .weight_units = false});
+  CHECK(units_of(model).empty());
+}
+
+TEST_CASE("every stage and every block is reported once, in order") {
+  setup s;
+  using blocks = std::vector<std::pair<std::size_t, std::size_t>>;
+  const auto reported = [&](ptq::stage depth) {
+    std::pair<std::vector<ptq::stage>, blocks> seen;
+    (void)s.prepared({.depth = depth,
+                      .progress = [&](std::size_t block, std::size_t of) { seen.second.emplace_back(block, of); },
+                      .after_stage = [&](ptq::stage done) { seen.first.push_back(done); }});
+    return seen;
+  };
+  using enum ptq::stage;
+  const blocks none, both{{0, 2}, {1, 2}};
+  CHECK(reported(rtn) == std::pair(std::vector{rtn}, none));
+  CHECK(reported(smoothquant) == std::pair(std::vector{rtn, smoothquant}, none));
+  CHECK(reported(ranges) == std::pair(std::vector{rtn, smoothquant, ranges}, both));
+  CHECK(reported(codes) == std::pair(std::vector{rtn, smoothquant, codes}, both));
+}
+
+TEST_CASE("a scheme whose grids cannot be chosen is refused before anything changes, unless no stage chooses any") {
+  setup s;
+  auto model = s.start<without_grids>();
+  const auto untouched = bits_of(model);
+  check_mentions(message_of<value_error>([&] { ptq::prepare(model, s.ideal, s.calibration, s.here); }), "codes",
+                 "clip::codes", "smoothquant");
+  CHECK(bits_of(model) == untouched);
+  CHECK(units_of(model).empty());
+  ptq::prepare(model, s.ideal, s.calibration, s.here, {.depth = ptq::stage::smoothquant});
+  CHECK_FALSE(units_of(model).empty());
+}
+
+TEST_CASE("a model in full precision has nothing to prepare") {
+  setup s;
+  const auto before = bits_of(s.ideal);
+  ptq::prepare(s.ideal);
+  CHECK(bits_of(s.ideal) == before);
+  CHECK(units_of(s.ideal).empty());
+}
