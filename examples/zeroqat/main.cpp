@@ -29,12 +29,21 @@ settings of_log(settings s) {
   return s;
 }
 
+/// The scheme `name`, among those of this build: f.operator()<Scheme>() is called with it.
+template <class F>
+void with_scheme(const std::string& name, F&& f) {
+  const std::string all = schemes::names();
+  require((", " + all + ",").find(", " + name + ",") != std::string::npos,
+          "this build has no scheme '{}', but {}; configure it with -D ZOQAT_SCHEMES={} or =all", name, all, name);
+  schemes::with(name, f);
+}
+
 /// Calls f.operator()<Scheme>() with the scheme of the model at `path`: that of a trained one, or full precision.
 template <class F>
 void with_scheme_of(const std::filesystem::path& path, F&& f) {
   const std::string scheme = trained_scheme_of(path);
   if (scheme.empty()) return f.template operator()<quant::full_precision>();
-  schemes::with(scheme, f);
+  with_scheme(scheme, f);
 }
 
 int main(int argc, char** argv) {
@@ -88,10 +97,10 @@ int main(int argc, char** argv) {
   try {
     if (*train) {
       if (s.resume) s = of_log(s);
-      schemes::with(s.scheme, [&]<class Scheme>() { train_model<Scheme>(s); });
+      with_scheme(s.scheme, [&]<class Scheme>() { train_model<Scheme>(s); });
     } else if (*replay) {
       s = of_log(s);
-      schemes::with(s.scheme, [&]<class Scheme>() { replay_model<Scheme>(s); });
+      with_scheme(s.scheme, [&]<class Scheme>() { replay_model<Scheme>(s); });
     } else if (*eval) {
       with_scheme_of(s.model, [&]<class Scheme>() { evaluate_model<Scheme>(s); });
     } else {
