@@ -11,6 +11,7 @@
 #include <type_traits>
 
 using namespace zoqat;
+using namespace zoqat::testing;
 using namespace zoqat::quant;
 
 namespace {
@@ -66,8 +67,8 @@ TEST_CASE("what is called may have a state and return references") {
 
 TEST_CASE("an unknown name is answered with those there are") {
   for (const char* const name : {"", "Small", "smal", "smaller", "small, large"}) {
-    const auto message = testing::message_of<value_error>([&] { two::with(name, bits); });
-    testing::check_mentions(message, std::string("'") + name + "'", "small, large");
+    const auto message = message_of<value_error>([&] { two::with(name, bits); });
+    check_mentions(message, std::string("'") + name + "'", "small, large");
   }
 }
 

@@ -14,6 +14,5 @@
 #include <zoqat/train/callbacks.hpp>
 #include <zoqat/train/progress_bar.hpp>
 #include <zoqat/train/keep_best.hpp>
-#include <zoqat/train/results_table.hpp>
 
 // clang-format on

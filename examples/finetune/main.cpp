@@ -20,10 +20,12 @@
 #include <zoqat/quant/scheme_registry.hpp>    // catalogue, named, standard_schemes
 #include <zoqat/tasks/tasks.hpp>              // read_sst2, …, split
 #include <zoqat/text/open_tokenizer.hpp>      // open_tokenizer
-#include <zoqat/train/train.hpp>              // task_loss, run, keep_best, replay_first, results_table
+#include <zoqat/train/train.hpp>              // task_loss, run, keep_best, replay_first
 #include <zoqat/zo/optimizers/parabolic.hpp>  // parabolic
 #include <zoqat/zo/optimizers/sgd.hpp>        // sgd
 #include <zoqat/zo/scales/balance.hpp>        // balance
+
+#include <common/results_table.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -276,15 +278,15 @@ struct either_optimizer {
 
 /// The table, and what its columns are made of.
 struct results {
-  using figure = train::results_table::figure;
-  train::results_table table{
+  using figure = programs::results_table::figure;
+  programs::results_table table{
       {{"test", 1}, {"validation", 1}, {"step"}, {"weight bytes"}, {"training bytes"}, {"seconds", 1}}};
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
 
   /// Adds a row with the time since the one before; `held` are the bytes of weights while they train.
   template <class Model>
-  void add(const std::string& row, Model& model, workbench& bench, figure step = train::results_table::none,
-           figure held = train::results_table::none) {
+  void add(const std::string& row, Model& model, workbench& bench, figure step = programs::results_table::none,
+           figure held = programs::results_table::none) {
     const double validation = bench.score(model, bench.validation), test = bench.score(model, bench.test);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - since;
     table.add(row, {test, validation, step, model.weight_bytes(), held, seconds.count()});

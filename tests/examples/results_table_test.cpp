@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/train/results_table.hpp>
+#include <common/results_table.hpp>
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
@@ -15,18 +15,18 @@ using namespace zoqat::testing;
 
 TEST_CASE("the spread of a sample is that of statistics") {
   const std::vector<double> sample{2, 4, 9}, single{7}, equal(3, 63.532110091743121);
-  CHECK(train::spread_of(sample).mean == doctest::Approx(5));
-  CHECK(train::spread_of(sample).deviation == doctest::Approx(3.605551275));
-  CHECK(train::spread_of(single).mean == 7);
-  CHECK(train::spread_of(single).deviation == 0);
-  CHECK(train::spread_of(equal).mean == equal.front());
-  CHECK(train::spread_of(equal).deviation == 0);
+  CHECK(programs::spread_of(sample).mean == doctest::Approx(5));
+  CHECK(programs::spread_of(sample).deviation == doctest::Approx(3.605551275));
+  CHECK(programs::spread_of(single).mean == 7);
+  CHECK(programs::spread_of(single).deviation == 0);
+  CHECK(programs::spread_of(equal).mean == equal.front());
+  CHECK(programs::spread_of(equal).deviation == 0);
 }
 
 TEST_CASE("rows keep their order, columns are aligned, and seeds of a row become mean and deviation") {
-  train::results_table table({{"accuracy", 2}, {"weight bytes"}});
+  programs::results_table table({{"accuracy", 2}, {"weight bytes"}});
   table.add("zero-shot", {0.5, 1000});
-  table.add("a", {0.25, train::results_table::none});
+  table.add("a", {0.25, programs::results_table::none});
   table.add("zero-shot", {0.75, 1000});
   CHECK(table.text("tiny") ==
         "tiny\n"
@@ -35,14 +35,16 @@ TEST_CASE("rows keep their order, columns are aligned, and seeds of a row become
         "a                   0.25               -\n");
 }
 
-TEST_CASE("a table without rows is its head") { CHECK(train::results_table({{"p", 1}}).text("c") == "c\n    p\n"); }
+TEST_CASE("a table without rows is its head") {
+  CHECK(programs::results_table({{"p", 1}}).text("c") == "c\n    p\n");
+}
 
 TEST_CASE("programs read every figure") {
   const temporary_folder folder;
-  train::results_table table({{"accuracy", 2}, {"weight bytes"}});
+  programs::results_table table({{"accuracy", 2}, {"weight bytes"}});
   table.add("b", {0.123456, std::size_t{1234567}});
   table.add("a", {0.5, 1});
-  table.add("a", {train::results_table::none, 2});
+  table.add("a", {programs::results_table::none, 2});
   table.write_json(folder / "t.json");
   const io::json found = io::read_json(folder / "t.json");
   CHECK(found["b"] == io::json{{"accuracy", 0.123456}, {"weight_bytes", 1234567}});
@@ -52,6 +54,6 @@ TEST_CASE("programs read every figure") {
 }
 
 TEST_CASE("figures that are not as many as columns are refused") {
-  train::results_table table({{"x"}, {"y"}});
+  programs::results_table table({{"x"}, {"y"}});
   check_mentions(message_of<value_error>([&] { table.add("row", {1}); }), "row", "1 figures", "2 columns");
 }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/quantized_model.hpp>  // is_quantized_model, scheme_of
+#include <zoqat/io/text_file.hpp>        // read_text
+
+#include <zeroqat/files.hpp>
+
+namespace zoqat::programs {
+
+io::model_source open_base_model(const std::filesystem::path& path) { return io::open_model(path); }
+io::safetensors_file open_trained_model(const std::filesystem::path& path) { return io::safetensors_file(path); }
+
+std::string trained_scheme_of(const std::filesystem::path& path) {
+  if (path.extension() != ".safetensors") return {};
+  const io::safetensors_file file(path);
+  return io::is_quantized_model(file) ? io::scheme_of(file) : std::string();
+}
+
+text::llama2c_tokenizer open_tokenizer(const settings& s, std::size_t vocabulary) {
+  return text::llama2c_tokenizer(s.tokenizer_path(), vocabulary);
+}
+
+eval::chunks read_corpus(const std::string& path, const text::llama2c_tokenizer& tokenizer, std::size_t length) {
+  const std::string text = io::read_text(path);
+  return eval::chunk_documents(eval::split_documents(text), length,
+                               [&](auto document) { return tokenizer.encode(document, true); });
+}
+
+}  // namespace zoqat::programs

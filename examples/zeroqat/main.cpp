@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Quantization-aware training of a LLaMA-family model with forward passes alone: from the files of a model to a table
+// of perplexities. In the order of a run: settings.hpp, the data in workbench.hpp, the start, the training and the
+// table in training.hpp; inference.hpp is what a trained model is for.
+//
+//   zeroqat train                              the model in examples/models, on text that it writes itself
+//   zeroqat train --model M --tokenizer T --text train.txt --eval eval.txt --scheme w3a16
+//   zeroqat replay --log run.zlog              the trained model again, from the base model and the log alone
+//   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
+//   zeroqat generate --model q.safetensors …   text from it
+
+#include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
+#include <zoqat/zo/log/run_log.hpp>         // run_log
+
+#include <common/settings_text.hpp>  // read_text
+#include <zeroqat/files.hpp>         // trained_scheme_of
+#include <zeroqat/scheme.hpp>
+#include <zeroqat/scheme_list.hpp>  // schemes: those that CMake was told to build
+
+#include <CLI/CLI.hpp>
+
+using namespace zoqat;
+using namespace zoqat::programs;
+
+/// Everything that makes a run, as it was when its log was begun.
+settings of_log(settings s) {
+  read_text(s, zo::run_log::read(s.log).header().settings, s.log);
+  return s;
+}
+
+/// The scheme `name`, among those of this build: f.operator()<Scheme>() is called with it.
+template <class F>
+void with_scheme(const std::string& name, F&& f) {
+  const std::string all = schemes::names();
+  require((", " + all + ",").find(", " + name + ",") != std::string::npos,
+          "this build has no scheme '{}', but {}; configure it with -D ZOQAT_SCHEMES={} or =all", name, all, name);
+  schemes::with(name, f);
+}
+
+/// Calls f.operator()<Scheme>() with the scheme of the model at `path`: that of a trained one, or full precision.
+template <class F>
+void with_scheme_of(const std::filesystem::path& path, F&& f) {
+  const std::string scheme = trained_scheme_of(path);
+  if (scheme.empty()) return f.template operator()<quant::full_precision>();
+  with_scheme(scheme, f);
+}
+
+int main(int argc, char** argv) {
+  settings s;
+  CLI::App app(
+      "Quantization-aware training of LLaMA-family models with forward passes alone (ZeroQAT, arXiv 2509.00031)");
+  app.require_subcommand(1);
+  CLI::App* const train = app.add_subcommand("train", "quantize a model, train it, print the table");
+  CLI::App* const replay = app.add_subcommand("replay", "make a trained model again from its log");
+  CLI::App* const eval = app.add_subcommand("eval", "perplexity of a base or a trained model on --eval");
+  CLI::App* const generate = app.add_subcommand("generate", "text from a base or a trained model");
+  settings::for_each(s, [&](const std::string& name, auto& value, const std::string& help) {
+    train->add_option("--" + name, value, help)->capture_default_str();
+  });
+  train->get_option("--scheme")->description("what is quantized, one of " + schemes::names());
+  train->get_option("--start")->check(CLI::IsMember({"rtn", "smoothquant", "ranges", "codes"}));
+  train->get_option("--optimizer")->check(CLI::IsMember({"parabolic", "sgd"}));
+  train->get_option("--loss")->check(CLI::IsMember({"teacher", "text"}));
+  train->get_option("--scales")->check(CLI::IsMember({"balanced", "least-error"}));
+  train->get_option("--direction")->check(CLI::IsMember({"rademacher", "gaussian"}));
+  CLI::Option* const log = train->add_option("--log", s.log, "run log to write");
+  train
+      ->add_flag("--resume", s.resume,
+                 "go on with the run in --log; everything that makes the run is taken from there")
+      ->needs(log);
+  train->add_option("--metrics", s.metrics, "CSV file with one line per step");
+  train->add_option("--evaluate-every", s.evaluate_every, "steps between evaluations, 0 for none")
+      ->capture_default_str();
+  replay->add_option("--log", s.log, "run log")->required();
+  for (CLI::App* command : {train, replay}) {
+    command->add_option("--output", s.output, "file for the trained quantized model (.safetensors)");
+    command->add_option("--report", s.report, "file for the table as JSON");
+  }
+  for (CLI::App* command : {eval, generate}) {
+    command->add_option("--model", s.model, "base model, or a trained one that --output wrote")
+        ->capture_default_str();
+    command->add_option("--tokenizer", s.tokenizer, "tokenizer.bin of llama2.c; by default that beside the model");
+  }
+  eval->add_option("--eval", s.eval, "text")->required();
+  eval->add_option("--length", s.length, "tokens in a chunk")->capture_default_str();
+  generate->add_option("--prompt", s.prompt, "what the text begins with")->capture_default_str();
+  generate->add_option("--tokens", s.count, "how many at most")->capture_default_str();
+  generate->add_option("--temperature", s.temperature, "0: always the most likely token")->capture_default_str();
+  generate->add_option("--top-p", s.top_p, "sample from the fewest tokens of this probability")
+      ->capture_default_str();
+  generate->add_option("--seed", s.seed, "of the sampling")->capture_default_str();
+  for (CLI::App* command : {train, replay, eval, generate})
+    command->add_option("--threads", s.threads, "0: one per core; the result does not depend on it")
+        ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (*train) {
+      if (s.resume) s = of_log(s);
+      with_scheme(s.scheme, [&]<class Scheme>() { train_model<Scheme>(s); });
+    } else if (*replay) {
+      s = of_log(s);
+      with_scheme(s.scheme, [&]<class Scheme>() { replay_model<Scheme>(s); });
+    } else if (*eval) {
+      with_scheme_of(s.model, [&]<class Scheme>() { evaluate_model<Scheme>(s); });
+    } else {
+      with_scheme_of(s.model, [&]<class Scheme>() { generate_text<Scheme>(s); });
+    }
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "zeroqat: {}\n", e.what());
+    return 1;
+  }
+}

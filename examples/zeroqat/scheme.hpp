@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zeroqat/settings.hpp>
+
+/// What the program does with models of one scheme. Each scheme that it offers has a translation unit of its own,
+/// which CMake makes from scheme.cpp.in: they compile side by side, and a scheme that is added compiles alone.
+namespace zoqat::programs {
+
+/// Prepares a model, trains it and prints the table; with `s.resume`, goes on with the run in the log.
+template <class Scheme>
+void train_model(const settings& s);
+
+/// Makes a trained model again: the start from the settings in the log, then the log.
+template <class Scheme>
+void replay_model(const settings& s);
+
+/// Perplexity of the model at `s.model`, which has this scheme, on `s.eval`.
+template <class Scheme>
+void evaluate_model(const settings& s);
+
+/// Text from it, after `s.prompt`.
+template <class Scheme>
+void generate_text(const settings& s);
+
+}  // namespace zoqat::programs

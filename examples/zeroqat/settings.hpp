@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>        // require
+#include <zoqat/params/parameter.hpp>  // per_group, parameter_group_names
+#include <zoqat/zo/direction.hpp>      // either: Rademacher or Gaussian
+
+#include <common/settings_text.hpp>  // parts_of
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace zoqat::programs {
+
+struct settings {
+  // What makes a run: kept in its log, so that it can be made again.
+  std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
+  std::string scheme = "w4a4", start = "codes", optimizer = "parabolic", loss = "teacher", direction = "rademacher",
+              scales = "balanced";
+  std::string train = "smoothing,score_scale,step_tensor,step_row,step_column,step_group,norm,norm_scale";
+  std::uint64_t seed = 0;
+  std::size_t length = 256, calibration = 256, sampled = 512, batch = 4;
+  std::uint32_t steps = 600, micro_batches = 2, directions = 1;
+  float smoothing_alpha = 0.5f, clip = 0, epsilon = 1e-3f;
+  float weight_rate = 5e-7f, smoothing_rate = 5e-6f, clipping_rate = 1e-5f;
+  double elevation = 0.05, trust = 0.6;
+  // What does not change its result.
+  std::string log, output, report, metrics, prompt = "Once upon a time";
+  std::size_t threads = 0, count = 200;
+  std::uint32_t evaluate_every = 0;
+  float temperature = 0, top_p = 1;
+  bool resume = false;
+
+  /// Calls f(name, member, help) for everything that makes a run.
+  template <class Settings, class F>
+  static void for_each(Settings& s, F&& f) {
+    f("model", s.model, "folder with config.json, .safetensors file or llama2.c .bin file");
+    f("tokenizer", s.tokenizer, "tokenizer.bin of llama2.c; by default that beside the model");
+    f("text", s.text, "text to calibrate and train on; without it the model writes its own");
+    f("eval", s.eval, "text to evaluate on; without it a part of the training text is held out");
+    f("scheme", s.scheme, "what is quantized");
+    f("start", s.start, "rtn, smoothquant, ranges (clipping by reconstruction) or codes (codes and steps too)");
+    f("train", s.train,
+      "parameter groups that train, by commas; weight and clipping too, from the starts rtn and ranges");
+    f("loss", s.loss, "teacher: KL from the full-precision model; text: cross-entropy");
+    f("optimizer", s.optimizer, "parabolic: epsilon and rate from measured curvature; sgd: from the options below");
+    f("direction", s.direction, "rademacher or gaussian");
+    f("seed", s.seed, "of directions, calibration and data order, and sampled text");
+    f("length", s.length, "tokens in a chunk, at most the model's positions");
+    f("calibration", s.calibration, "chunks drawn for smoothing and reconstruction");
+    f("sampled", s.sampled, "chunks the model writes where there is no --text; an eighth more to evaluate on");
+    f("batch", s.batch, "chunks per step (Table C.1: 4)");
+    f("steps", s.steps, "steps, with a rate that falls linearly to zero (Table C.1: 10,000 for models of billions)");
+    f("micro-batches", s.micro_batches,
+      "parts of a batch whose agreement measures the signal; each is one forward pass");
+    f("directions", s.directions, "directions averaged per step (q in eq. 2)");
+    f("smoothing-alpha", s.smoothing_alpha, "SmoothQuant's exponent");
+    f("elevation", s.elevation, "parabolic: what all perturbations together add to the loss, relative to it");
+    f("scales", s.scales,
+      "parabolic: balanced, so that all groups raise the loss alike, or least-error, so that the gradient is "
+      "estimated best");
+    f("trust", s.trust, "parabolic: part of the way to the bottom of the parabola");
+    f("clip", s.clip, "sgd: bound on |L+ - L-| / 2, 0 for none");
+    f("epsilon", s.epsilon, "sgd: perturbation (Table C.1: 1e-3 to 1e-4); for weights in step sizes");
+    f("weight-rate", s.weight_rate, "sgd: learning rate of weights (Table C.1: 5e-7)");
+    f("smoothing-rate", s.smoothing_rate, "sgd: learning rate of smoothing (Table C.1: 5e-6)");
+    f("clipping-rate", s.clipping_rate, "sgd: learning rate of clipping and step sizes (Table C.1: 1e-5)");
+  }
+
+  [[nodiscard]] std::filesystem::path tokenizer_path() const {
+    if (!tokenizer.empty()) return tokenizer;
+    const std::filesystem::path path(model);
+    return (std::filesystem::is_directory(path) ? path : path.parent_path()) / "tokenizer.bin";
+  }
+  [[nodiscard]] zo::either distribution() const { return {direction == "gaussian"}; }
+  [[nodiscard]] per_group<bool> trained() const {
+    per_group<bool> groups;
+    for (const std::string& name : parts_of(train)) {
+      const auto found = std::ranges::find(parameter_group_names, name);
+      require(found != parameter_group_names.end(), "--train: there is no parameter group '{}'; there are {}", name,
+              fmt::join(parameter_group_names, ", "));
+      groups[all_parameter_groups[static_cast<std::size_t>(found - parameter_group_names.begin())]] = true;
+    }
+    return groups;
+  }
+  /// One value for each group that trains, 0 for the others.
+  template <class F>
+  [[nodiscard]] per_group<float> of_trained(F&& value) const {
+    per_group<float> result;
+    for (const parameter_group group : all_parameter_groups) result[group] = trained()[group] ? value(group) : 0.0f;
+    return result;
+  }
+  [[nodiscard]] per_group<float> rates() const {
+    return of_trained([&](parameter_group group) {
+      if (group == parameter_group::weight) return weight_rate;
+      return group == parameter_group::smoothing || group == parameter_group::score_scale ? smoothing_rate
+                                                                                          : clipping_rate;
+    });
+  }
+};
+
+}  // namespace zoqat::programs

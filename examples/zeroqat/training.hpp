@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/io/load.hpp>                  // load
+#include <zoqat/io/quantized_model.hpp>       // save_quantized
+#include <zoqat/ptq/prepare.hpp>              // prepare
+#include <zoqat/train/callbacks.hpp>          // write_log, evaluate_every, csv_metrics
+#include <zoqat/train/objective.hpp>          // language_model_loss
+#include <zoqat/train/progress_bar.hpp>       // progress_bar
+#include <zoqat/train/trainer.hpp>            // run, replay
+#include <zoqat/zo/log/run_log.hpp>           // run_log, fingerprint
+#include <zoqat/zo/scales/balance.hpp>        // balance, for_least_error
+#include <zoqat/zo/scales/flipped_codes.hpp>  // flipped_codes
+
+#include <common/either_optimizer.hpp>
+#include <common/results_table.hpp>
+#include <zeroqat/scheme.hpp>
+#include <zeroqat/workbench.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+/// A run in its order: the start, the training, the table.
+namespace zoqat::programs {
+
+[[nodiscard]] inline results_table new_table() { return results_table({{"perplexity", 4}, {"weight bytes"}}); }
+
+// --- The start
+// -------------------------------------------------------------------------------------------------------
+
+/// Takes a model from the teacher's weights to where training begins, and adds the baselines on the way to `results`,
+/// if there is one.
+template <class Model>
+void prepare(Model& model, workbench& bench, const settings& s, results_table* results) {
+  constexpr std::array rows{"rtn", "smoothquant", "reconstructed", "reconstructed"};
+  const auto depth = std::ranges::find(ptq::stage_names, s.start) - ptq::stage_names.begin();
+  ptq::prepare_options how{.depth = static_cast<ptq::stage>(depth), .smoothing_alpha = s.smoothing_alpha};
+  how.progress = [](std::size_t block, std::size_t blocks) {
+    fmt::print(stderr, "reconstruction: block {} of {}\n", block + 1, blocks);
+  };
+  if (results)
+    how.after_stage = [&](ptq::stage done) {
+      results->add(rows[static_cast<std::size_t>(done)], {bench.perplexity(model), model.weight_bytes()});
+    };
+  ptq::prepare(model, bench.teacher, bench.calibration(s), bench.threads, how);
+}
+
+// --- The training
+// ----------------------------------------------------------------------------------------------------
+
+/// An optimizer, and the ε that goes with it.
+struct step_plan {
+  either_optimizer optimizer;
+  per_group<float> epsilon;
+};
+
+/// SGD with the rates that were given, or steps to the bottom of parabolas whose curvature is measured here.
+template <class Model, class Loss>
+step_plan plan_steps(Model& model, Loss& loss, const settings& s) {
+  const zo::linear_decay schedule{s.steps};
+  if (s.optimizer == "sgd")
+    return {{zo::sgd<zo::linear_decay>{s.rates(), schedule}}, s.of_trained([&](auto) { return s.epsilon; })};
+  const zo::balance_options how{.relative_loss_increase = s.elevation, .groups = s.trained(), .seed = ~s.seed};
+  zo::balanced_scales scales = zo::balance(model, loss, s.distribution(), how);
+  if (s.scales == "least-error") scales = zo::for_least_error(scales, loss, s.distribution(), how);
+  for (const parameter_group group : all_parameter_groups)
+    if (scales.epsilon[group] > 0)
+      fmt::print("epsilon of {} = {:.4g}\n", parameter_group_names[static_cast<std::size_t>(group)],
+                 scales.epsilon[group]);
+  const per_group<float> epsilon = scales.epsilon;
+  return {
+      {zo::parabolic<zo::linear_decay>{.scales = std::move(scales), .step_fraction = s.trust, .schedule = schedule}},
+      epsilon};
+}
+
+/// A callback of a run that may be missing.
+template <class Callback>
+struct if_given {
+  std::optional<Callback> callback;
+
+  void begin(std::uint32_t first, std::uint32_t steps) {
+    if (callback) callback->begin(first, steps);
+  }
+  void after_step(const train::step_report& report) {
+    if (callback) callback->after_step(report);
+  }
+  [[nodiscard]] bool reads_parameters(const train::step_report& report) const {
+    return callback && callback->reads_parameters(report);
+  }
+};
+
+/// Begins a training, or continues one: its log, if there is one, is replayed first.
+template <class Model>
+void train_to_the_end(Model& model, workbench& bench, const settings& s) {
+  train::language_model_loss<Model, teacher_model, thread_pool> loss(
+      model, bench.teacher, bench.training, bench.threads,
+      {.batch = s.batch,
+       .micro_batches = s.micro_batches,
+       .compared_with = s.loss == "text" ? train::target::text : train::target::teacher,
+       .seed = s.seed});
+  auto [optimizer, epsilon] = plan_steps(model, loss, s);
+  const zo::estimator<zo::central, zo::either> estimator{.epsilon = epsilon,
+                                                         .directions = s.directions,
+                                                         .micro_batches = s.micro_batches,
+                                                         .clip = s.clip,
+                                                         .seed = s.seed,
+                                                         .distribution = s.distribution()};
+  std::optional<zo::run_log> log;
+  std::uint32_t first = 0;
+  if (s.resume) {
+    log.emplace(zo::run_log::resume(s.log));
+    first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads);
+    fmt::print("{}: {} steps replayed\n", s.log, first);
+  } else if (!s.log.empty()) {
+    log.emplace(
+        zo::run_log::create(s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name()}));
+  }
+  if_given<train::csv_metrics> metrics;
+  if (!s.metrics.empty())
+    metrics.callback.emplace(
+        s.metrics,
+        [&](const zo::measurement& e) { return zo::flipped_codes(estimator.distribution, e, model).rate(); }, 25);
+  const auto evaluate = [&](std::uint32_t step) {
+    fmt::print("step {}: perplexity {:.4f}\n", step, bench.perplexity(model));
+  };
+  const std::uint32_t rejected = train::run(
+      model, loss, estimator, optimizer, {first, s.steps}, bench.threads, train::write_log{log ? &*log : nullptr},
+      train::evaluate_every(s.evaluate_every, evaluate), train::progress_bar(), metrics);
+  if (rejected > 0)
+    fmt::print("{} of {} steps had a loss that was not finite and changed nothing\n", rejected, s.steps);
+}
+
+// --- The table
+// -------------------------------------------------------------------------------------------------------
+
+/// A trained model's last steps: table row, deployment, file.
+template <class Model>
+void finish(Model& model, workbench& bench, const settings& s, results_table& results) {
+  results.add("zeroqat", {bench.perplexity(model), model.weight_bytes()});
+  model.deploy();
+  if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme);
+  fmt::print("\n{}", results.text(fmt::format("{} ({}, {} threads)", s.scheme, simd::default_kernels::target(),
+                                              bench.threads.concurrency())));
+  if (!s.report.empty()) results.write_json(s.report);
+}
+
+template <class Scheme>
+void train_model(const settings& s) {
+  workbench bench(s);
+  results_table results = new_table();
+  results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});
+  auto model = io::load<nn::llama<Scheme>>(bench.source);
+  prepare(model, bench, s, &results);
+  train_to_the_end(model, bench, s);
+  finish(model, bench, s, results);
+}
+
+template <class Scheme>
+void replay_model(const settings& s) {
+  const zo::run_log log = zo::run_log::read(s.log);
+  workbench bench(s);
+  results_table results = new_table();
+  auto model = io::load<nn::llama<Scheme>>(bench.source);
+  prepare(model, bench, s, nullptr);
+  either_optimizer stateless;
+  const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads);
+  fmt::print("{}: {} steps replayed\n", s.log, steps);
+  finish(model, bench, s, results);
+}
+
+}  // namespace zoqat::programs
