@@ -19,9 +19,9 @@ struct measurement {
   /// Perturbation scale of each group; 0 where the group did not move. Where a parameter's unit is the step Δ of its
   /// quantizer, this is ε/Δ: far below 1/3 the estimate owes more to the few codes that change than to the gradient
   /// (see `flipped_codes`).
-  per_group<float> epsilon;
+  per_group<float> epsilon{};
   /// (L⁺ − L⁻) / 2 of each direction, or what the difference makes of its losses; empty when rejected.
-  std::vector<float> half_difference;
+  std::vector<float> half_difference{};
   double loss = std::numeric_limits<double>::quiet_NaN();  ///< mean over all lanes
 
   /// How far micro-batches agree: `signal_power` is the mean product of two different micro-batches' half

@@ -19,8 +19,8 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 struct planned_update {
   std::uint64_t seed = 0;
   std::uint32_t step = 0;
-  per_group<float> gain;                    ///< learning rate over ε; 0 leaves the group alone
-  std::vector<float> half_difference;       ///< of each direction, clipped; empty leaves everything alone
+  per_group<float> gain{};                  ///< learning rate over ε; 0 leaves the group alone
+  std::vector<float> half_difference{};     ///< of each direction, clipped; empty leaves everything alone
   float signal_power = 0, total_power = 0;  ///< of the measurement: what an optimizer that tracks them needs to go on
 
   /// The directions and half differences of a measurement, with no gain yet: what an optimizer starts its plan from.

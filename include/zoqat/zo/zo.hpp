@@ -55,6 +55,7 @@
 #include <zoqat/zo/variance_reduction/svrg.hpp>
 
 // In an engine that exists already, and the log of a run.
+#include <zoqat/zo/embed/fine_tuner.hpp>
 #include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/embed/in_place.hpp>
 #include <zoqat/zo/embed/lane_batches.hpp>

@@ -21,7 +21,7 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 /// Perturbation scales ε per group, chosen so that each group contributes equally to the total loss increase
 /// (L⁺ + L⁻)/2 − L⁰, and what they do when all groups move at once.
 struct balanced_scales {
-  per_group<float> epsilon;    ///< 0 for groups without parameters
+  per_group<float> epsilon{};  ///< 0 for groups without parameters
   double loss_increase = 0;    ///< measured at these ε, all groups together; what was aimed at may be another figure
   double aimed_increase = 0;   ///< all groups together
   double loss = 0;             ///< L⁰, at the masters

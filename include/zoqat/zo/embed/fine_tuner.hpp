@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/aligned.hpp>
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/executor.hpp>
+#include <zoqat/core/plural.hpp>
+#include <zoqat/params/masters.hpp>
+#include <zoqat/params/stored_masters.hpp>
+#include <zoqat/zo/embed/in_place.hpp>
+#include <zoqat/zo/embed/parameter_list.hpp>
+#include <zoqat/zo/estimator.hpp>
+#include <zoqat/zo/log/run_log.hpp>
+#include <zoqat/zo/optimizer.hpp>
+#include <zoqat/zo/optimizers/parabolic.hpp>
+#include <zoqat/zo/scales/balance.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace zoqat::inline ZOQAT_ABI::zo {
+
+/// What a fine-tuner can be told. Nothing has to be: scales and steps are measured.
+struct fine_tuner_options {
+  std::uint64_t seed = 0;  ///< of the directions
+  std::uint32_t directions = 1;
+  std::uint32_t micro_batches = 2;       ///< parts of a step's data; how far they agree decides how far a step goes
+  double relative_loss_increase = 0.05;  ///< what a perturbation of everything adds to the loss, relative to it
+  std::size_t threads = 0;               ///< that perturb and update the buffers; 0: one for each core
+  std::filesystem::path log = {};        ///< the run as a file; none where it is empty
+  bool resume = false;                   ///< go on with the run in `log`
+  /// Compare the loss before and after on the data of so many steps, and go back to the start where it is not less.
+  /// Costs one more copy of what trains; 0 for neither.
+  std::uint32_t compared_steps = 8;
+};
+
+/// What a fine-tuner sees after a step.
+struct fine_tuner_progress {
+  std::uint32_t step = 0;   ///< that was made, from 0
+  std::uint32_t steps = 0;  ///< of the whole run
+  double loss = 0;          ///< mean over the lanes; NaN where the step was rejected
+  std::uint32_t rejected = 0;
+};
+
+/// How a run ended.
+struct fine_tuner_result {
+  std::uint32_t steps = 0;                 ///< made by this call
+  std::uint32_t rejected = 0;              ///< of them, whose loss was not finite: they changed nothing
+  double loss_before = 0, loss_after = 0;  ///< on the data of the first steps; NaN where nothing was compared
+  bool kept_start = false;                 ///< the loss did not fall, so the weights are those of the start
+};
+
+/// Fine-tunes the buffers of an engine that exists already, with nothing but its loss:
+///
+///   zo::fine_tuner tuner;
+///   for (auto& m : engine.matrices()) tuner.add(m.name, m.values);
+///   tuner.run(600, [&](std::uint32_t step, std::uint32_t micro_batch) { return engine.loss(step, micro_batch); });
+///
+/// The loss is called for one point at a time, with the point in the buffers; they are put back bit by bit whatever
+/// it throws. It must be the same number for the same weights, step and micro-batch. Directions, estimator, optimizer
+/// and scales are this object's, so there is no second place to name them in; a perturbation is measured in the root
+/// mean square of its tensor where `add` is given no unit.
+///
+/// Memory beside the buffers: the bytes of what trains once (its masters while a point lies in the buffers), and once
+/// more where `compared_steps` is not 0. Cost of a step: 2 · directions · micro_batches calls of the loss.
+template <distribution Distribution = rademacher>
+class basic_fine_tuner {
+ public:
+  using progress_callback = std::function<void(const fine_tuner_progress&)>;
+
+  /// `rules` say by patterns of names what trains, in which group, with which unit (see `parameter_list`).
+  explicit basic_fine_tuner(fine_tuner_options options = {}, std::vector<tensor_rule> rules = {})
+      : options_(std::move(options)), parameters_(std::move(rules)), threads_(options_.threads) {
+    require(options_.directions > 0 && options_.micro_batches > 0, "fine_tuner: {} on {}; both must be at least 1",
+            plural(options_.directions, "direction"), plural(options_.micro_batches, "micro-batch"));
+    require(options_.relative_loss_increase > 0 && std::isfinite(options_.relative_loss_increase),
+            "fine_tuner: a relative loss increase of {}; it must be a positive number",
+            options_.relative_loss_increase);
+    require(!options_.resume || !options_.log.empty(), "fine_tuner: there is no log to resume; give its path");
+  }
+
+  /// Hands a buffer over; see `parameter_list::add` for the formats, and for what is refused.
+  template <class Masters>
+  void add(std::string_view name, Masters&& masters, parameter_list::group_choice group = {},
+           std::span<const float> unit = {}) {
+    parameters_.add(name, std::forward<Masters>(masters), group, unit);
+  }
+  /// A buffer that may only be read: trains a copy and returns it, for the engine to read.
+  [[nodiscard]] std::span<float> add_copy(std::string_view name, std::span<const float> values,
+                                          parameter_list::group_choice group = {}, std::span<const float> unit = {}) {
+    return parameters_.add_copy(name, values, group, unit);
+  }
+  [[nodiscard]] const parameter_list& parameters() const noexcept { return parameters_; }
+
+  /// Measures the scales, unless that was done before, and says what they are; `run` does it by itself. Throws
+  /// value_error where nothing trains, where a rule matches no tensor, and where no perturbation raises the loss.
+  template <class Loss>
+  const balanced_scales& probe(Loss&& loss) {
+    if (scales_) return *scales_;
+    begin();
+    host_objective objective{in_place(tensors_, bound_loss<Loss>{loss, step_}, threads_), step_};
+    balance_options how{.relative_loss_increase = options_.relative_loss_increase, .seed = ~options_.seed};
+    how.smallest_epsilon = 1e-6f;
+    how.largest_epsilon = 1;
+    balanced_scales found = balance(tensors_, objective, Distribution{}, how);
+    require(found.loss_increase > 0,
+            "fine_tuner: moving everything by {} of its size changes the loss from {} by {}, but it must rise: is it "
+            "the loss of these buffers, and the same number for the same weights?",
+            fmt::join(nonzero(found.epsilon), ", "), found.loss, found.loss_increase);
+    scales_ = found;
+    return *scales_;
+  }
+  /// One line about the probe: what trains, how far it is moved, and what that does. Empty before there was one.
+  [[nodiscard]] std::string probe_line() const {
+    if (!scales_) return {};
+    double count = 0;
+    std::string moved;
+    for (const parameter_group group : all_parameter_groups) {
+      if (scales_->epsilon[group] == 0) continue;
+      count += scales_->count[group];
+      moved += fmt::format("{}{} by {:.3g}{}", moved.empty() ? "" : ", ",
+                           parameter_group_names[static_cast<std::size_t>(group)], scales_->epsilon[group],
+                           scales_->at_bound[group] ? " (as far as it may)" : "");
+    }
+    return fmt::format(
+        "{}, {:.0f} parameters; moving {} of its size takes the loss of {:.4f} up by {:.2g} ({:.2g} "
+        "was aimed at)",
+        plural(parameters_.size(), "tensor"), count, moved, scales_->loss, scales_->loss_increase,
+        scales_->aimed_increase);
+  }
+
+  /// Makes a run of `steps` steps with `loss(step, micro_batch)`: the loss of the weights as they lie in the buffers,
+  /// on a part of the data of a step. With a log, the run can be broken off at any time and resumed with the same
+  /// start weights; it ends in the bits of the unbroken one. `after_step(progress)` is told of every step.
+  template <class Loss>
+    requires std::is_invocable_r_v<double, Loss&, std::uint32_t, std::uint32_t>
+  fine_tuner_result run(std::uint32_t steps, Loss&& loss, const progress_callback& after_step = {}) {
+    require(steps > 0, "fine_tuner: a run of 0 steps");
+    begin();
+    std::optional<run_log> log;
+    if (options_.resume) log.emplace(resume_log(steps));
+    probe(loss);
+    parabolic<> optimizer{.scales = *scales_, .schedule = {.steps = steps}};
+    const auto estimator = make_estimator();
+    const std::vector<std::byte> start = options_.compared_steps > 0 ? copy_of_masters() : std::vector<std::byte>();
+    fine_tuner_result result;
+    if (options_.compared_steps > 0) result.loss_before = mean_loss(loss, steps);
+    std::uint32_t first = 0;
+    if (log) {
+      for (const planned_update& u : log->updates()) {
+        apply(update{u, estimator.distribution}, tensors_, threads_);
+        optimizer.replay(u);
+        first = u.step + 1;
+      }
+    } else if (!options_.log.empty()) {
+      log.emplace(run_log::create(options_.log,
+                                  {options_.seed, fingerprint(tensors_), settings_of(steps), Distribution::name()}));
+    }
+    host_objective objective{in_place(tensors_, bound_loss<Loss>{loss, step_}, threads_), step_};
+    for (std::uint32_t step = first; step < steps; ++step) {
+      objective.select(step);
+      const auto estimate = estimator(step, objective);
+      const auto next = plan(optimizer, estimate);
+      if (log) log->append(next);  // first: a log that is a step behind its weights could not be resumed
+      apply(next, tensors_, threads_);
+      result.rejected += estimate.rejected();
+      ++result.steps;
+      if (after_step) after_step({step, steps, estimate.loss, result.rejected});
+    }
+    if (options_.compared_steps > 0) {
+      result.loss_after = mean_loss(loss, steps);
+      result.kept_start = !(result.loss_after < result.loss_before);
+      if (result.kept_start) restore_masters(start);
+    } else {
+      result.loss_before = result.loss_after = std::numeric_limits<double>::quiet_NaN();
+    }
+    return result;
+  }
+
+  /// Makes the steps of a log again, from the weights it started from: no loss is evaluated. Returns how many there
+  /// were. Throws value_error for other start weights.
+  std::uint32_t replay(const std::filesystem::path& path) {
+    begin();
+    const run_log log = run_log::read(path);
+    require_same_run(log);
+    for (const planned_update& u : log.updates()) apply(update{u, Distribution{}}, tensors_, threads_);
+    return static_cast<std::uint32_t>(log.updates().size());
+  }
+
+  /// The lanes of a step, for a host that evaluates them in an order of its own or on other machines; after `probe`.
+  /// Fill in `losses()` of what is returned and tell it to `tell`.
+  [[nodiscard]] asked_lanes<Distribution> ask(std::uint32_t step) const {
+    require(scales_.has_value(), "fine_tuner: ask needs scales; call probe(loss) first");
+    return make_estimator().ask(step);
+  }
+  /// The loss at one of the lanes that were asked for: puts its point into the buffers, calls `loss()`, puts the
+  /// masters back.
+  template <class Loss>
+  [[nodiscard]] double evaluate(const asked_lanes<Distribution>& asked, std::size_t lane, Loss&& loss) {
+    require(lane < asked.size(), "fine_tuner: there is no lane {}; the step has {}", lane, asked.size());
+    double result = 0;
+    in_place(tensors_, std::ref(loss), threads_)(asked.lanes().part(lane, 1), 0, std::span(&result, 1));
+    return result;
+  }
+  /// Makes the step that the losses lead to, of `steps` in all; false where it was rejected. Losses may come in any
+  /// order and late, but all machines must tell the same steps in the same order.
+  bool tell(std::uint32_t step, const loss_table& losses, std::uint32_t steps) {
+    require(scales_.has_value(), "fine_tuner: tell needs scales; call probe(loss) first");
+    if (!told_) told_.emplace(parabolic<>{.scales = *scales_, .schedule = {.steps = steps}});
+    const auto estimate = make_estimator().tell(step, losses);
+    apply(plan(*told_, estimate), tensors_, threads_);
+    return !estimate.rejected();
+  }
+
+ private:
+  /// The list with a unit for every tensor.
+  struct measured_tensors {
+    std::vector<parameter> all;
+    template <class F>
+    void for_each_parameter(F&& visit) const {
+      for (const parameter& p : all) visit(p);
+    }
+  };
+  template <class Loss>
+  struct bound_loss {
+    std::remove_reference_t<Loss>& loss;
+    const std::uint32_t& step;
+    double operator()(std::size_t micro_batch) { return loss(step, static_cast<std::uint32_t>(micro_batch)); }
+  };
+  template <class Inner>
+  struct host_objective {
+    Inner inner;
+    std::uint32_t& step;
+    void select(std::uint32_t next) { step = next; }
+    void operator()(const lane_points<Distribution>& at, std::size_t micro_batch, std::span<double> losses) {
+      inner(at, micro_batch, losses);
+    }
+  };
+  template <class Inner>
+  host_objective(Inner, std::uint32_t&) -> host_objective<Inner>;
+
+  [[nodiscard]] estimator<central, Distribution> make_estimator() const {
+    return {.epsilon = scales_->epsilon,
+            .directions = options_.directions,
+            .micro_batches = options_.micro_batches,
+            .seed = options_.seed};
+  }
+
+  /// Takes the tensors as they are now. A tensor without a unit gets its root mean square; one of zeros alone that of
+  /// the others, since it is to be as large as they are.
+  void begin() {
+    if (tensors_.all.size() == parameters_.size() && !tensors_.all.empty()) return;
+    require(parameters_.size() > 0,
+            "fine_tuner: there is nothing to train; add buffers, and see that a rule leaves some");
+    const auto unmatched = parameters_.unmatched_patterns();
+    require(unmatched.empty(), "fine_tuner: no tensor has a name like '{}'; is it misspelt?",
+            unmatched.empty() ? "" : unmatched.front());
+    tensors_.all.clear();
+    units_.clear();
+    double squares = 0, count = 0;
+    std::vector<std::pair<std::size_t, double>> without;
+    parameters_.for_each_parameter([&](const parameter& p) {
+      tensors_.all.push_back(p);
+      if (!p.unit.empty()) return;
+      const double of_tensor = sum_of_squares(p);
+      squares += of_tensor, count += static_cast<double>(p.size());
+      without.emplace_back(tensors_.all.size() - 1, of_tensor / static_cast<double>(p.size()));
+    });
+    for (const auto& [index, mean] : without) {
+      const double size = std::sqrt(mean > 0 ? mean : squares > 0 ? squares / count : 1.0);
+      tensors_.all[index].unit = {&units_.emplace_back(static_cast<float>(size)), 1};
+    }
+  }
+  static double sum_of_squares(const parameter& p) {
+    double squares = 0;
+    detail::for_each_chunk<simd::default_kernels>(
+        p, 0, p.size(), [&](std::size_t, std::size_t n, const float* values) {
+          for (std::size_t i = 0; i != n; ++i)
+            squares += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+        });
+    return squares;
+  }
+  static std::vector<float> nonzero(const per_group<float>& epsilon) {
+    std::vector<float> values;
+    for (const parameter_group group : all_parameter_groups)
+      if (epsilon[group] != 0) values.push_back(epsilon[group]);
+    return values;
+  }
+
+  template <class Loss>
+  double mean_loss(Loss& loss, std::uint32_t steps) {
+    const std::uint32_t compared = std::min(steps, options_.compared_steps);
+    double sum = 0;
+    for (std::uint32_t step = 0; step != compared; ++step)
+      for (std::uint32_t m = 0; m != options_.micro_batches; ++m) sum += static_cast<double>(loss(step, m));
+    return sum / (static_cast<double>(compared) * options_.micro_batches);
+  }
+  std::vector<std::byte> copy_of_masters() const {
+    std::vector<std::byte> copy;
+    for (const parameter& p : tensors_.all)
+      for_each_stored_run(p,
+                          [&](std::span<const std::byte> run) { copy.insert(copy.end(), run.begin(), run.end()); });
+    return copy;
+  }
+  void restore_masters(std::span<const std::byte> copy) {
+    for (const parameter& p : tensors_.all)
+      for_each_stored_run(p, [&](std::span<const std::byte> run) {
+        std::ranges::copy(copy.first(run.size()), const_cast<std::byte*>(run.data()));
+        copy = copy.subspan(run.size());
+      });
+  }
+
+  // --- The log: its settings are the numbers that were measured, so that a resumed run need not measure again ---
+  [[nodiscard]] std::string settings_of(std::uint32_t steps) const {
+    std::string text = fmt::format("fine_tuner steps={} directions={} micro_batches={} loss_increase={:a}", steps,
+                                   options_.directions, options_.micro_batches, scales_->loss_increase);
+    for (const parameter_group group : all_parameter_groups)
+      text +=
+          fmt::format(" {}={:a}", parameter_group_names[static_cast<std::size_t>(group)], scales_->epsilon[group]);
+    return text;
+  }
+  void require_same_run(const run_log& log) {
+    require(log.header().distribution == Distribution::name(), "{}: the log's directions are {}, but this tuner's {}",
+            log.path().native(), log.header().distribution, Distribution::name());
+    require(
+        log.header().start == fingerprint(tensors_),
+        "{}: the log started from other weights (fingerprint {:016x}, here {:016x}); give the tuner those, in the "
+        "same order",
+        log.path().native(), log.header().start, fingerprint(tensors_));
+  }
+  run_log resume_log(std::uint32_t steps) {
+    run_log log = run_log::resume(options_.log);
+    require_same_run(log);
+    balanced_scales found;
+    const auto number = [&](std::string_view name) {
+      const std::string key = fmt::format(" {}=", name);
+      const std::size_t at = log.header().settings.find(key);
+      require<io_error>(at != std::string::npos, "{}: the log's settings lack '{}'", log.path().native(), name);
+      return std::strtod(log.header().settings.c_str() + at + key.size(), nullptr);
+    };
+    const auto require_equal = [&](std::string_view name, double here) {
+      require(number(name) == here, "{}: the run in the log has {} = {}, but this one {}", log.path().native(), name,
+              number(name), here);
+    };
+    require_equal("steps", steps);
+    require_equal("directions", options_.directions);
+    require_equal("micro_batches", options_.micro_batches);
+    require(log.header().seed == options_.seed, "{}: the run in the log has seed {}, but this one {}",
+            log.path().native(), log.header().seed, options_.seed);
+    found.loss_increase = number("loss_increase");
+    for (const parameter_group group : all_parameter_groups)
+      found.epsilon[group] = static_cast<float>(number(parameter_group_names[static_cast<std::size_t>(group)]));
+    scales_ = found;
+    return log;
+  }
+
+  fine_tuner_options options_;
+  parameter_list parameters_;
+  thread_pool threads_;
+  measured_tensors tensors_;
+  std::deque<float> units_;
+  std::optional<balanced_scales> scales_;
+  std::optional<parabolic<>> told_;
+  std::uint32_t step_ = 0;
+};
+
+using fine_tuner = basic_fine_tuner<>;
+
+}  // namespace zoqat::zo

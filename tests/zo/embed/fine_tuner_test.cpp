@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <zoqat/zo/embed/fine_tuner.hpp>
+
+#include <doctest/doctest.h>
+#include <support/errors.hpp>
+#include <support/files.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+using namespace zoqat;
+using zo::fine_tuner;
+using zoqat::testing::check_mentions;
+using zoqat::testing::message_of;
+using zoqat::testing::temporary_folder;
+
+namespace {
+
+/// An engine that knows nothing of the library: two buffers of very different size, and a loss on data that follows
+/// the step and its part.
+struct engine {
+  std::vector<float> large = std::vector<float>(200, 30.0f), small = std::vector<float>(300, 0.002f);
+  std::uint32_t calls = 0;
+
+  double loss(std::uint32_t step, std::uint32_t micro_batch) {
+    ++calls;
+    const double data = 0.02 * (static_cast<double>((step * 7 + micro_batch * 3) % 11) - 5);
+    double total = 1;
+    for (const float w : large) total += 1e-3 * std::pow(double{w} - 20 - data, 2);
+    for (const float w : small) total += 2e5 * std::pow(double{w} - 0.001, 2);
+    return total;
+  }
+  auto bound() {
+    return [this](std::uint32_t step, std::uint32_t micro_batch) { return loss(step, micro_batch); };
+  }
+  void give_to(fine_tuner& tuner) {
+    tuner.add("large", std::span(large));
+    tuner.add("small", std::span(small));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a host's buffers are fine-tuned with no number chosen, however different their sizes are") {
+  engine e;
+  const double before = e.loss(0, 0);
+  fine_tuner tuner;
+  e.give_to(tuner);
+  const auto result = tuner.run(600, e.bound());
+  CHECK(result.steps == 600);
+  CHECK(result.rejected == 0);
+  CHECK_FALSE(result.kept_start);
+  CHECK(result.loss_after < result.loss_before);
+  CHECK(e.loss(0, 0) - 1 < 0.7 * (before - 1));
+  CHECK(tuner.probe_line().find("2 tensors, 500 parameters") != std::string::npos);
+}
+
+TEST_CASE("a run that does not improve keeps the start, bit for bit, and says so") {
+  engine e;
+  const auto large = e.large, small = e.small;
+  fine_tuner tuner;
+  e.give_to(tuner);
+  std::uint32_t calls = 0;
+  // After the probe every move makes it worse, whatever the measurements say.
+  const auto result = tuner.run(20, [&](std::uint32_t, std::uint32_t) {
+    double total = 1 + 1e-4 * ++calls;
+    for (std::size_t i = 0; i != e.large.size(); ++i) total += std::pow(double{e.large[i]} - double{large[i]}, 2);
+    return total;
+  });
+  CHECK(result.kept_start);
+  CHECK(e.large == large);
+  CHECK(e.small == small);
+}
+
+TEST_CASE("a run that is broken off is resumed to the bits of the unbroken one, and its log replays to them") {
+  const temporary_folder folder;
+  const auto options = [&](const char* name, bool resume) {
+    return zo::fine_tuner_options{.seed = 4, .log = folder / name, .resume = resume, .compared_steps = 0};
+  };
+  engine whole;
+  fine_tuner first(options("whole", false));
+  whole.give_to(first);
+  first.run(40, whole.bound());
+
+  engine broken;
+  {
+    fine_tuner tuner(options("broken", false));
+    broken.give_to(tuner);
+    CHECK_THROWS_AS(tuner.run(40, broken.bound(),
+                              [](const zo::fine_tuner_progress& p) {
+                                if (p.step == 17) throw std::runtime_error("the machine");
+                              }),
+                    std::runtime_error);
+  }
+  engine again;
+  fine_tuner resumed(options("broken", true));
+  again.give_to(resumed);
+  const auto result = resumed.run(40, again.bound());
+  CHECK(result.steps == 22);
+  CHECK(again.large == whole.large);
+  CHECK(again.small == whole.small);
+
+  engine replayed;
+  fine_tuner from_log;
+  replayed.give_to(from_log);
+  CHECK(from_log.replay(folder / "broken") == 40);
+  CHECK(replayed.large == whole.large);
+  CHECK(replayed.calls == 0);
+
+  engine other;
+  other.large[0] = 1;
+  fine_tuner mismatched(options("broken", true));
+  other.give_to(mismatched);
+  check_mentions(message_of<value_error>([&] { mismatched.run(40, other.bound()); }), "broken", "other weights");
+  engine longer;
+  fine_tuner differing(options("broken", true));
+  longer.give_to(differing);
+  check_mentions(message_of<value_error>([&] { differing.run(41, longer.bound()); }), "steps = 40", "41");
+}
+
+TEST_CASE("steps whose loss is not finite change nothing and are counted") {
+  engine e;
+  fine_tuner tuner({.compared_steps = 0});
+  e.give_to(tuner);
+  tuner.probe(e.bound());
+  const auto large = e.large;
+  const auto result =
+      tuner.run(5, [](std::uint32_t, std::uint32_t) { return std::numeric_limits<double>::quiet_NaN(); });
+  CHECK(result.rejected == 5);
+  CHECK(e.large == large);
+}
+
+TEST_CASE("whatever the loss throws, the buffers are as they were") {
+  engine e;
+  fine_tuner tuner({.compared_steps = 0});
+  e.give_to(tuner);
+  tuner.probe(e.bound());
+  const auto large = e.large, small = e.small;
+  CHECK_THROWS_AS(tuner.run(5, [](std::uint32_t, std::uint32_t) -> double { throw std::runtime_error("engine"); }),
+                  std::runtime_error);
+  CHECK(e.large == large);
+  CHECK(e.small == small);
+}
+
+TEST_CASE("lanes that are asked for, evaluated out of order and told, are the steps of a run") {
+  engine by_run, by_hand;
+  fine_tuner one({.seed = 3, .compared_steps = 0}), other({.seed = 3, .compared_steps = 0});
+  by_run.give_to(one);
+  by_hand.give_to(other);
+  one.run(10, by_run.bound());
+  other.probe(by_hand.bound());
+  for (std::uint32_t step = 0; step != 10; ++step) {
+    const auto asked = other.ask(step);
+    auto losses = asked.losses();
+    for (std::uint32_t m = asked.micro_batches; m-- > 0;)
+      for (std::size_t lane = asked.size(); lane-- > 0;)
+        losses.set(lane, m, other.evaluate(asked, lane, [&] { return by_hand.loss(step, m); }));
+    CHECK(other.tell(step, losses, 10));
+  }
+  CHECK(by_run.large == by_hand.large);
+  CHECK(by_run.small == by_hand.small);
+}
+
+TEST_CASE("what cannot be tuned is an error that says what to do") {
+  engine e;
+  fine_tuner nothing;
+  check_mentions(message_of<value_error>([&] { nothing.run(5, e.bound()); }), "nothing to train");
+  fine_tuner misspelt({}, {{.pattern = "largee", .trains = false}});
+  e.give_to(misspelt);
+  check_mentions(message_of<value_error>([&] { misspelt.run(5, e.bound()); }), "largee");
+  fine_tuner flat;
+  e.give_to(flat);
+  check_mentions(message_of<value_error>([&] { flat.run(5, [](std::uint32_t, std::uint32_t) { return 1.0; }); }),
+                 "must rise");
+  check_mentions(message_of<value_error>([] { fine_tuner({.resume = true}); }), "log");
+  check_mentions(message_of<value_error>([] { fine_tuner({.micro_batches = 0}); }), "micro-batch");
+  fine_tuner early;
+  e.give_to(early);
+  check_mentions(message_of<value_error>([&] { (void)early.ask(0); }), "probe");
+}
