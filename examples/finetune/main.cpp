@@ -11,6 +11,7 @@
 // The best step is chosen by the validation score (for Alpaca by the validation loss), never by the test score, and
 // the model as it was then is made again from the base and the run log.
 
+#include <zoqat/core/plural.hpp>              // plural
 #include <zoqat/eval/answers.hpp>             // answer_accuracy: the token F1 of answers
 #include <zoqat/eval/choices.hpp>             // accuracy among candidates
 #include <zoqat/io/io.hpp>                    // open_model, load, save_quantized
@@ -345,7 +346,7 @@ std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, 
   fmt::print("seed {}: {}: epsilon {:.3g}, validation", bench.seed, row, estimator.epsilon.weight);
   for (const train::scored_step& score : best.scores()) fmt::print(" {:.4g}", score.score);
   fmt::print(" at every {} steps\n", s.every);
-  if (rejected > 0) fmt::print("{} steps had a loss that was not finite and changed nothing\n", rejected);
+  if (rejected > 0) fmt::print("{} with a loss that was not finite changed nothing\n", plural(rejected, "step"));
   return best.best()->steps;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/plural.hpp>              // plural
 #include <zoqat/io/load.hpp>                  // load
 #include <zoqat/io/quantized_model.hpp>       // save_quantized
 #include <zoqat/ptq/prepare.hpp>              // prepare
@@ -113,7 +114,7 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
   if (s.resume) {
     log.emplace(zo::run_log::resume(s.log));
     first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads);
-    fmt::print("{}: {} steps replayed\n", s.log, first);
+    fmt::print("{}: {} replayed\n", s.log, plural(first, "step"));
   } else if (!s.log.empty()) {
     log.emplace(
         zo::run_log::create(s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name()}));
@@ -142,8 +143,8 @@ void finish(Model& model, workbench& bench, const settings& s, results_table& re
   results.add("zeroqat", {bench.perplexity(model), model.weight_bytes()});
   model.deploy();
   if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme);
-  fmt::print("\n{}", results.text(fmt::format("{} ({}, {} threads)", s.scheme, simd::default_kernels::target(),
-                                              bench.threads.concurrency())));
+  fmt::print("\n{}", results.text(fmt::format("{} ({}, {})", s.scheme, simd::default_kernels::target(),
+                                              plural(bench.threads.concurrency(), "thread"))));
   if (!s.report.empty()) results.write_json(s.report);
 }
 
@@ -167,7 +168,7 @@ void replay_model(const settings& s) {
   prepare(model, bench, s, nullptr);
   either_optimizer stateless;
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads);
-  fmt::print("{}: {} steps replayed\n", s.log, steps);
+  fmt::print("{}: {} replayed\n", s.log, plural(steps, "step"));
   finish(model, bench, s, results);
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/core/plural.hpp>      // plural
 #include <zoqat/eval/sample.hpp>      // sample_corpus
 #include <zoqat/io/load.hpp>          // load
 #include <zoqat/train/step_data.hpp>  // draw_chunks
@@ -34,8 +35,8 @@ workbench::workbench(const settings& s)
 
 void workbench::hold_out() {
   const std::size_t held = std::min<std::size_t>(128, training.size() / 8);
-  require(held > 0, "the training text makes only {} chunks: too few to hold some out for evaluation",
-          training.size());
+  require(held > 0, "the training text makes only {}: too few to hold some out for evaluation",
+          plural(training.size(), "chunk"));
   evaluation.assign(training.end() - static_cast<std::ptrdiff_t>(held), training.end());
   training.resize(training.size() - held);
 }

@@ -3,7 +3,7 @@
 
 #include <zoqat/core/config.hpp>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <concepts>
 #include <string_view>
