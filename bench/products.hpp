@@ -36,7 +36,7 @@ class deployed_product {
       : layer_(ids_, "layer", s.out, s.in), x_(s.tokens, s.in), out_(s.tokens, s.out) {
     fill_normal(layer_.weight().values().flat(), 2 * name, 1 / std::sqrt(static_cast<float>(s.in)));
     fill_normal(x_.flat(), 2 * name + 1, 1);
-    layer_.start_clipping(unsmoothed_);
+    layer_.init_clipping(unsmoothed_);
     layer_.deploy(unsmoothed_);
     batch_.add(std::vector<nn::token>(s.tokens));
   }

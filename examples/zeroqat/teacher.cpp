@@ -6,8 +6,8 @@ namespace zoqat::inline ZOQAT_ABI {
 
 template double eval::perplexity(programs::teacher_model&, const eval::chunks&, thread_pool&, nn::workspace&,
                                  std::size_t);
-template nn::teacher_scores nn::score(programs::teacher_model&,
-                                      const nn::forward_pass<simd::default_kernels, inference_lane, thread_pool>&);
+template nn::teacher_scores nn::teacher_probabilities(
+    programs::teacher_model&, const nn::forward_pass<simd::default_kernels, inference_lane, thread_pool>&);
 template ptq::channel_ranges ptq::input_ranges(programs::teacher_model&, std::span<const nn::token_batch>,
                                                thread_pool&);
 

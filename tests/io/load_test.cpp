@@ -135,7 +135,7 @@ TEST_CASE("a model loads for fine-tuning tensor by tensor, and is the one that w
   const nn::storage_plan plan{.masters = master_format::bf16, .embeddings = master_format::int8};
   auto whole = io::load<nn::opt<scheme>>(source);
   whole.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
   });
   whole.store(plan);
   auto built = io::load<nn::opt<scheme>>(source, plan);

@@ -51,7 +51,7 @@ template <class Model>
 Model deployed(const model_shape& shape) {
   auto model = random_model<Model>(shape, 1);
   model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
   });
   shake(model, 0.05f);
   model.deploy();

@@ -29,7 +29,7 @@ template <class Model>
 Model fresh(std::uint32_t name = 1) {
   auto model = random_model<Model>(odd_shape(), name);
   model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
   });
   shake(model, 0.02f);
   return model;
@@ -97,7 +97,7 @@ TEST_CASE("range moves between keys and queries without changing a score") {
   using fine = nn::llama<scheme<weight<8, per_channel, asymmetric, clip::codes>, activation<8>, attention<8>>>;
   auto model = random_model<fine>(odd_shape(), 9);
   model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
   });
   const auto batch = one(random_tokens(30, 37, 8));
   const auto before = logits_of(model, batch);

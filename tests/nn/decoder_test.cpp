@@ -76,7 +76,7 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
   auto model = random_model<student>(odd_shape(), 4);
   reference_llama reference(model);
   model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
   });
   CHECK(largest_difference(model, reference, sequences()) > 1e-2);
 
@@ -119,7 +119,7 @@ TEST_CASE_TEMPLATE("frozen layers share their codes between lanes, and only the 
   model.for_each_site([](auto&& site) {
     auto& log_scale = site.smoothing->log_scale();
     std::ranges::copy(random_floats(log_scale.cols(), 7, 0.5f), log_scale.values().data());
-    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
   });
   const nn::token_batch batch = random_batch(lengths, model.shape().vocabulary, 20);
   const auto logits_on = [&](const std::vector<zo::perturbation>& points) {

@@ -58,7 +58,7 @@ struct random_layer {
     });
     std::ranges::copy(random_floats(in, 4, 0.7f), site.log_scale().values().data());
     std::ranges::copy(random_floats(in, 5, 0.5f), site.shift().values().data());
-    layer.start_clipping(site);
+    layer.init_clipping(site);
   }
 
   template <lane_reader Lanes = inference_lane, executor Executor = sequential>

@@ -123,7 +123,7 @@ TEST_CASE("distillation is the KL divergence from the teacher, and nothing again
   for (std::size_t row = 0; row != 8; ++row)
     std::ranges::copy(teacher.table.row(row), model.table.row(8 + row).begin());
   for (float& x : model.table.row(8)) x += 3;  // logits are free up to a constant
-  const nn::teacher_scores scores = nn::score(teacher, f.inference());
+  const nn::teacher_scores scores = nn::teacher_probabilities(teacher, f.inference());
   REQUIRE(scores.probability.rows() == 4);
   for (std::size_t i = 0; i != 4; ++i) {
     const auto expected = log_softmax(teacher.table.row(scored[i].first));
@@ -168,7 +168,7 @@ TEST_CASE("a vocabulary of several slices gives the same losses on any number of
       const nn::forward_pass<simd::default_kernels, inference_lane, thread_pool> at{at_masters, threads, f.batch,
                                                                                     f.work};
       nn::cross_entropy(model, pass, entropies[i]);
-      nn::distillation(model, pass, nn::score(teacher, at), divergences[i]);
+      nn::distillation(model, pass, nn::teacher_probabilities(teacher, at), divergences[i]);
     }
     for (std::size_t i = 1; i != 3; ++i)
       for (std::size_t lane = 0; lane != 2; ++lane) {
@@ -212,7 +212,7 @@ TEST_CASE("nothing scored is a loss of nothing") {
     nn::cross_entropy(model, pass, losses);
     CHECK((losses[0].sum == 0 && losses[0].tokens == 0 && losses[1].sum == 0 && losses[1].tokens == 0));
     losses[1] = {1, 1};
-    nn::distillation(model, pass, nn::score(model, at), losses);
+    nn::distillation(model, pass, nn::teacher_probabilities(model, at), losses);
     CHECK((losses[1].sum == 0 && losses[1].tokens == 0));
     batch.add(std::array<nn::token, 1>{2});
   }

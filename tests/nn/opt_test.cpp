@@ -47,7 +47,7 @@ template <class Model>
 Model fresh(std::uint32_t name) {
   auto model = random_model<Model>(small_shape(), name);
   model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
   });
   return model;
 }

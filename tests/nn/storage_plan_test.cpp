@@ -43,7 +43,7 @@ template <class Model>
 Model started(const model_shape& s) {
   auto model = random_model<Model>(s);
   model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
   });
   return model;
 }

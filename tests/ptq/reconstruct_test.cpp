@@ -47,7 +47,7 @@ struct setup {
     const nn::forward_pass<simd::default_kernels, inference_lane, sequential> pass{at_masters, threads, held_out,
                                                                                    work};
     nn::token_loss loss;
-    nn::distillation(model, pass, nn::score(ideal, pass), std::span(&loss, 1));
+    nn::distillation(model, pass, nn::teacher_probabilities(ideal, pass), std::span(&loss, 1));
     return loss.mean();
   }
   template <class Model>

@@ -93,11 +93,11 @@ TEST_CASE("a shift starts in the middle of its channel's range") {
   const std::array<ptq::channel_range, 6> ranges{{{-9, 1}, {5, 5}, {}, {largest / 2, largest}, {-1, 2}, {0, 6}}};
   nn::parameter_ids ids;
   nn::smoothing own(ids, "own", 6, true);
-  ptq::start_shift(own, ranges);
+  ptq::init_shift(own, ranges);
   CHECK(std::ranges::equal(own.shift().values().flat(),
                            std::array{-4.0f, 5.0f, 0.0f, largest / 4 + largest / 2, 0.5f, 3.0f}));
   nn::smoothing shared(ids, "shared", 6, 1, 3, true);  // channels 0 1 2 and 3 4 5
-  ptq::start_shift(shared, ranges);
+  ptq::init_shift(shared, ranges);
   CHECK(std::ranges::equal(shared.shift().values().flat(), std::array{-2.0f, largest / 2 - 0.5f}));
 }
 

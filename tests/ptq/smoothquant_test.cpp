@@ -33,14 +33,14 @@ TEST_CASE("s is max|x|^alpha / max|w|^(1 - alpha), over all layers of the site a
   const std::array layers{&a, &b};
 
   nn::smoothing own(ids, "own", 4);
-  ptq::start_smoothing(own, ranges, layers, 0.75f);
+  ptq::init_smoothing(own, ranges, layers, 0.75f);
   const auto expected = [](double x, double w) { return 0.75 * std::log(x) - 0.25 * std::log(w); };
   const std::array wanted{expected(9, 4), expected(2, 8), expected(5, 1e-5), expected(1e-5, 2)};
   for (std::size_t j = 0; j != 4; ++j)
     CHECK(double{own.log_scale().values()(0, j)} == doctest::Approx(wanted[j]).epsilon(1e-5));
 
   nn::smoothing shared(ids, "shared", 4, 1, 2);  // channels 0 1 and 2 3
-  ptq::start_smoothing(shared, ranges, layers, 0.75f);
+  ptq::init_smoothing(shared, ranges, layers, 0.75f);
   REQUIRE(shared.log_scale().cols() == 2);
   CHECK(double{shared.log_scale().values()(0, 0)} == doctest::Approx(expected(9, 8)).epsilon(1e-5));
   CHECK(double{shared.log_scale().values()(0, 1)} == doctest::Approx(expected(5, 2)).epsilon(1e-5));
@@ -48,7 +48,7 @@ TEST_CASE("s is max|x|^alpha / max|w|^(1 - alpha), over all layers of the site a
   // A shift is taken off first: -9 to 1 reaches 5 to either side of -4.
   nn::smoothing shifted(ids, "shifted", 4, true);
   std::ranges::copy(std::array{-4.0f, 0.0f, 5.0f, 7.0f}, shifted.shift().values().data());
-  ptq::start_smoothing(shifted, ranges, layers, 0.75f);
+  ptq::init_smoothing(shifted, ranges, layers, 0.75f);
   const std::array left{expected(5, 4), expected(2, 8), expected(1e-5, 1e-5), expected(1e-5, 2)};
   for (std::size_t j = 0; j != 4; ++j)
     CHECK(double{shifted.log_scale().values()(0, j)} == doctest::Approx(left[j]).epsilon(1e-5));

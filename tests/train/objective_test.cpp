@@ -37,7 +37,7 @@ struct setup {
   setup() {
     nn::copy_base_tensors(ideal, model);
     model.for_each_site([](auto&& site) {
-      for (auto* layer : site.layers) layer->start_clipping(*site.smoothing);
+      for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
     });
     for (std::uint32_t i = 0; i != 5; ++i) corpus.push_back(random_tokens(6 + i, 37, i));
   }
@@ -83,7 +83,7 @@ TEST_CASE("a loss is the mean over the tokens of the micro-batch") {
         if (target == train::target::text)
           nn::cross_entropy(s.model, pass, std::span(&expected, 1));
         else
-          nn::distillation(s.model, pass, nn::score(s.ideal, pass), std::span(&expected, 1));
+          nn::distillation(s.model, pass, nn::teacher_probabilities(s.ideal, pass), std::span(&expected, 1));
         CHECK(evaluate(loss, masters, micro)[0] == expected.mean());
         CHECK(evaluate(loss, masters, micro)[0] == expected.mean());  // the teacher's scores are kept
         CHECK(expected.mean() > 0);

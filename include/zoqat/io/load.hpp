@@ -28,7 +28,7 @@ void load_tensor(const Source& source, Tensor& tensor) {
     // Some megabytes at a time, so that the file and the tensor are not both in memory.
     constexpr std::size_t at_a_time = std::size_t{1} << 20;
     for (std::size_t first = 0; first < to.size(); first += at_a_time) {
-      const tensor_view piece = part_of(found, first, std::min(at_a_time, to.size() - first));
+      const tensor_view piece = subtensor(found, first, std::min(at_a_time, to.size() - first));
       copy_to_f32(piece, to.subspan(first, piece.shape[0]));
       source.forget(piece);
     }

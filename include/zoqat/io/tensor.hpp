@@ -180,7 +180,7 @@ void copy_to(const tensor_view& tensor, std::span<T> out) {
 }
 
 /// Elements [first, first + n) of a tensor, as a tensor of one dimension.
-[[nodiscard]] inline tensor_view part_of(const tensor_view& tensor, std::size_t first, std::size_t n) {
+[[nodiscard]] inline tensor_view subtensor(const tensor_view& tensor, std::size_t first, std::size_t n) {
   const std::size_t size = dtype_size(tensor.type);
   return {tensor.name, tensor.type, {n}, tensor.data.subspan(first * size, n * size), tensor.source};
 }

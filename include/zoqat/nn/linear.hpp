@@ -82,7 +82,7 @@ class smoothed_linear {
   /// The masters are gone and only packed codes remain.
   [[nodiscard]] bool deployed() const noexcept { return weight_.index() != 0; }
   /// Whether masters lie in fp32 and grids are not fixed: what ptq needs, and has until `store` or `deploy`.
-  [[nodiscard]] bool startable() const noexcept {
+  [[nodiscard]] bool can_initialize() const noexcept {
     if (deployed() || training().masters().values().size() != out_ * in_) return false;
     if constexpr (Scheme::quantizes_weights) return !training().grids_fixed();
     return true;
@@ -133,8 +133,8 @@ class smoothed_linear {
 
   /// Starts the clipping parameters from the ranges of the smoothed masters, unclipped: round-to-nearest. Like what
   /// follows, it does nothing in full precision.
-  void start_clipping(const smoothing& site) {
-    if constexpr (Scheme::quantizes_weights) quantizer().start_clipping(site);
+  void init_clipping(const smoothing& site) {
+    if constexpr (Scheme::quantizes_weights) quantizer().init_clipping(site);
   }
   /// Measures weights in cells: the unit of each row becomes its mean step size, so that an ε of the weight group is
   /// the ε/Δ of Appendix G, whatever the row. A deployed layer stays as it is.
@@ -149,7 +149,7 @@ class smoothed_linear {
   void build(Fill&& fill, const smoothing& site, const storage_plan& plan) {
     training().allocate();
     for_each_base_tensor(*this, fill);
-    start_clipping(site);
+    init_clipping(site);
     store(site, plan);
   }
   /// Takes the layer from masters in fp32 to what `plan` says: a layer that does not train is packed, or stays as it

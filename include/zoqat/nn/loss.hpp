@@ -133,7 +133,7 @@ struct teacher_scores {
 };
 
 template <language_model Model, class Pass>
-[[nodiscard]] teacher_scores score(Model& teacher, const Pass& pass) {
+[[nodiscard]] teacher_scores teacher_probabilities(Model& teacher, const Pass& pass) {
   using kernels = typename Pass::kernels;
   const std::vector<std::size_t> tokens = detail::scored_tokens(pass.batch);
   teacher_scores scores{matrix<float>(tokens.size(), teacher.shape().vocabulary), std::vector<double>(tokens.size())};

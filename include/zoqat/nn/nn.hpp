@@ -20,7 +20,7 @@
 #include <zoqat/nn/linear/quantized_weight.hpp>
 #include <zoqat/nn/linear/packed_weight.hpp>
 #include <zoqat/nn/linear/float_weight.hpp>
-#include <zoqat/nn/linear/step_gain.hpp>
+#include <zoqat/nn/linear/step_log_scale.hpp>
 
 // How tiles of them are multiplied.
 #include <zoqat/nn/linear/tile_rows.hpp>

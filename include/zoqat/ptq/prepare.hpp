@@ -56,8 +56,8 @@ struct prepare_options {
 ///
 /// `model` holds the weights of `teacher`, which is the same model in full precision; `calibration` is a sample of
 /// the text to train on. The stages are those up to `options.depth`; of `ranges` and `codes` one alone runs. Throws
-/// value_error as `require_startable` does, for a scheme whose grids cannot be chosen where reconstruction is asked
-/// for, and where the moments of the inputs are singular. Costs what `smoothquant` and `reconstructor` do.
+/// value_error as `require_can_initialize` does, for a scheme whose grids cannot be chosen where reconstruction is
+/// asked for, and where the moments of the inputs are singular. Costs what `smoothquant` and `reconstructor` do.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, nn::model Teacher, executor Executor>
 void prepare(Model& model, Teacher& teacher, std::span<const nn::token_batch> calibration, Executor& threads,
              const prepare_options& options = {}) {

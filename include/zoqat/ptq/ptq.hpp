@@ -20,7 +20,7 @@
 #include <zoqat/ptq/reconstruct_matrix.hpp>
 
 // What they consist of.
-#include <zoqat/ptq/startable.hpp>
+#include <zoqat/ptq/can_initialize.hpp>
 #include <zoqat/ptq/channel_ranges.hpp>
 #include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/moments.hpp>

@@ -7,9 +7,9 @@
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/site.hpp>
 #include <zoqat/params/inference_lane.hpp>
+#include <zoqat/ptq/can_initialize.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
-#include <zoqat/ptq/startable.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -95,7 +95,7 @@ class reconstructor {
 
   reconstructor(Model& model, Teacher& teacher, Executor& threads, reconstruction_options options = {})
       : model_(model), teacher_(teacher), threads_(threads), options_(options) {
-    require_startable(model, "reconstructor");
+    require_can_initialize(model, "reconstructor");
   }
 
   /// `progress(block, blocks)` is called before each block.

@@ -5,10 +5,10 @@
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/params/inference_lane.hpp>
+#include <zoqat/ptq/can_initialize.hpp>
 #include <zoqat/ptq/channel_ranges.hpp>
 #include <zoqat/ptq/round_to_nearest.hpp>
 #include <zoqat/ptq/shifting.hpp>
-#include <zoqat/ptq/startable.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -22,7 +22,7 @@ namespace zoqat::inline ZOQAT_ABI::ptq {
 /// the weights' maximum over all layers that read the site. `ranges` are those of its inputs, before the shift that
 /// the site may have; `layers` are in full precision.
 template <class Layers>
-void start_smoothing(nn::smoothing& site, std::span<const channel_range> ranges, const Layers& layers, float alpha) {
+void init_smoothing(nn::smoothing& site, std::span<const channel_range> ranges, const Layers& layers, float alpha) {
   constexpr float least = 1e-5f;
   matrix<float> shifts;
   site.shifts(inference_lane{}, shifts);
@@ -40,21 +40,21 @@ void start_smoothing(nn::smoothing& site, std::span<const channel_range> ranges,
 }
 
 /// Starts a whole model as SmoothQuant does, at the sites where a norm feeds linear layers, and its grids from the
-/// smoothed weights. A scheme that shifts inputs has its shifts started first, at all sites (see start_shift).
+/// smoothed weights. A scheme that shifts inputs has its shifts started first, at all sites (see init_shift).
 /// `teacher` is the model in full precision. A scheme without quantized activations has no smoothing, and this is
-/// round-to-nearest. Throws as `require_startable` does. Cost: one pass of the teacher over `corpus`.
+/// round-to-nearest. Throws as `require_can_initialize` does. Cost: one pass of the teacher over `corpus`.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, nn::model Teacher, executor Executor>
 void smoothquant(Model& model, Teacher& teacher, std::span<const nn::token_batch> corpus, float alpha,
                  Executor& threads) {
-  require_startable(model, "smoothquant");
+  require_can_initialize(model, "smoothquant");
   if constexpr (Model::scheme::smooths_inputs) {
     const channel_ranges ranges = input_ranges<Kernels>(teacher, corpus, threads);
     std::size_t index = 0;
     model.for_each_site([&](auto&& site) {
       const auto of_site = ranges.of_site(index++);
-      if (site.smoothing->shifts()) start_shift(*site.smoothing, of_site);
+      if (site.smoothing->shifts()) init_shift(*site.smoothing, of_site);
       if (site.smoothing->active() && !site.writes_stream)
-        start_smoothing(*site.smoothing, of_site, site.layers, alpha);
+        init_smoothing(*site.smoothing, of_site, site.layers, alpha);
     });
   }
   round_to_nearest(model);

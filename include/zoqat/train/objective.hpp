@@ -89,7 +89,7 @@ class language_model_loss : public lane_objective<Executor, Kernels> {
       constexpr inference_lane lane;
       const nn::forward_pass<Kernels, inference_lane, Executor> pass{lane, base::threads(), selected_[micro],
                                                                      base::work()};
-      scores_[micro] = nn::score(teacher_, pass);
+      scores_[micro] = nn::teacher_probabilities(teacher_, pass);
     }
     return scores_[micro];
   }

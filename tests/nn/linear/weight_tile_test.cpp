@@ -81,16 +81,16 @@ struct problem {
   }
   /// Lane l holds rows [firsts[l], firsts[l] + count).
   void take_rows(tile& to, std::size_t count, std::span<const std::size_t> firsts) const {
-    to.start(firsts.size(), count, in);
+    to.reset(firsts.size(), count, in);
     for (std::size_t panel = 0; panel != to.panels(); ++panel) {
       const std::size_t begin = panel * simd::panel_width, end = begin + to.panel_rows(panel);
       for (std::size_t row = begin; row != end; ++row)
         for (std::size_t lane = 0; lane != firsts.size(); ++lane) write_row(to, lane, row, firsts[lane] + row);
-      to.template lay_out<kernels>(panel);
+      to.template pack_panels<kernels>(panel);
     }
   }
   void take_packed(tile& to, std::size_t count, std::size_t first) const {
-    to.start(1, count, in);
+    to.reset(1, count, in);
     std::vector<std::uint8_t> codes(in);
     for (std::size_t row = 0; row != count; ++row) {
       packed.codes(first + row, codes.data());
@@ -98,7 +98,7 @@ struct problem {
         to.sum(0, row, group) = sum_of(std::span(codes).subspan(from, n), packed.grid(first + row, group));
       });
     }
-    to.template take<kernels>(packed, first);
+    to.template load_packed<kernels>(packed, first);
   }
   static std::int32_t sum_of(std::span<const std::uint8_t> codes, const simd::grid& g) {
     return std::accumulate(codes.begin(), codes.end(),
@@ -106,11 +106,11 @@ struct problem {
   }
 
   /// The product of a tile and tokens [row, row + to.rows()) of the input.
-  void multiply(tile& of, std::size_t row, std::size_t lane, nn::output_start start, matrix_view<float> to) const {
+  void multiply(tile& of, std::size_t row, std::size_t lane, nn::epilogue finish, matrix_view<float> to) const {
     if constexpr (integers)
-      of.template multiply_codes<kernels>(input, row, lane, start, to, {});
+      of.template multiply_codes<kernels>(input, row, lane, finish, to, {});
     else
-      of.template multiply_values<kernels>(input, row, to.rows(), lane, start, to);
+      of.template multiply_values<kernels>(input, row, to.rows(), lane, finish, to);
   }
   [[nodiscard]] double input_value(std::size_t m, std::size_t k) const {
     if constexpr (integers) {
@@ -229,7 +229,7 @@ TEST_CASE_TEMPLATE("for few tokens weights are multiplied as they are packed, wh
 TEST_CASE("blocks hold groups of a multiple of their depth, and a group that is alone") {
   const auto held_by_blocks = []<class Weight>(std::size_t depth) {
     nn::code_tile<Weight, true> tile;
-    tile.start(1, 1, depth);
+    tile.reset(1, 1, depth);
     return tile.blocks_hold_groups();
   };
   CHECK(held_by_blocks.operator()<held>(70));

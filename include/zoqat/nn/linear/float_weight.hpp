@@ -64,17 +64,17 @@ class float_weight {
                                   }
                                 });
   }
-  /// out [rows, count] = start + x · tile on one lane, where x are the rows of the input from `row` on.
+  /// out [rows, count] = x · tile, and the epilogue, on one lane, where x are the rows of the input from `row` on.
   template <class Kernels, class Scheme>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
-                output_start start, matrix_view<float> out, scratch& from, simd::prefetch_hint) const {
+                epilogue finish, matrix_view<float> out, scratch& from, simd::prefetch_hint) const {
     const std::size_t in = masters_.cols();
     const matrix_view<const float> x = input.values.row_block(row, out.rows());
     const matrix_view<const float> rows(from.values.data() + lane * out.cols() * in, out.cols(), in);
     if (tokens <= few_tokens) {
       for (std::size_t m = 0; m != out.rows(); ++m)
         for (std::size_t j = 0; j != out.cols(); ++j)
-          out(m, j) = start.of(out, m, j) + Kernels::dot(x.row(m).data(), rows.row(j).data(), in);
+          out(m, j) = finish.of(out, m, j) + Kernels::dot(x.row(m).data(), rows.row(j).data(), in);
       return;
     }
     const std::size_t panels = (out.cols() + simd::panel_width - 1) / simd::panel_width;
@@ -84,7 +84,7 @@ class float_weight {
       Kernels::pack_panel(rows.row_block(first, std::min(simd::panel_width, out.cols() - first)),
                           from.panels.data() + p * simd::float_panel_size(in));
     }
-    Kernels::gemm(x, from.panels.data(), start.bias, start.accumulate, out);
+    Kernels::gemm(x, from.panels.data(), finish.bias, finish.accumulate, out);
   }
   [[nodiscard]] simd::prefetch_hint memory(std::size_t first, std::size_t count) const noexcept {
     return masters_.memory(first, count);

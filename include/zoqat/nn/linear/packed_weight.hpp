@@ -82,16 +82,16 @@ class packed_weight {
   void make_tile(const Lanes&, const linear_input<Scheme>&, std::monostate, std::size_t first, std::size_t count,
                  scratch&) const {
     auto& to = tile::of_this_thread();
-    to.start(1, count, packed_.cols());
-    to.template take<Kernels>(packed_, first);
+    to.reset(1, count, packed_.cols());
+    to.template load_packed<Kernels>(packed_, first);
     if constexpr (Scheme::quantizes_activations)
       std::copy_n(sums_.data() + first * packed_.groups(), packed_.groups() * tile_width, &to.sum(0, 0, 0));
   }
-  /// out [rows, count] = start + x · tile, where x are the rows of the input from `row` on.
+  /// out [rows, count] = x · tile, and the epilogue,, where x are the rows of the input from `row` on.
   template <class Kernels>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
-                output_start start, matrix_view<float> out, scratch&, simd::prefetch_hint next) const {
-    tile::of_this_thread().template multiply<Kernels>(input, row, tokens, lane, start, out, next);
+                epilogue finish, matrix_view<float> out, scratch&, simd::prefetch_hint next) const {
+    tile::of_this_thread().template multiply<Kernels>(input, row, tokens, lane, finish, out, next);
   }
   [[nodiscard]] simd::prefetch_hint memory(std::size_t first, std::size_t count) const noexcept {
     const std::size_t panels = (count + simd::panel_width - 1) / simd::panel_width;

@@ -17,7 +17,7 @@ namespace zoqat::inline ZOQAT_ABI::nn::detail {
 /// Lets the outputs start from the biases of `lanes` lanes, [lanes, out.cols()]: through the product where one bias
 /// serves all rows, else here.
 template <class Kernels>
-[[nodiscard]] output_start add_bias(const float* bias, std::size_t lanes, bool accumulate, matrix_view<float> out) {
+[[nodiscard]] epilogue add_bias(const float* bias, std::size_t lanes, bool accumulate, matrix_view<float> out) {
   const std::size_t n = out.cols(), tokens = out.rows() / lanes;
   const auto same = [&](std::size_t lane) { return std::equal(bias, bias + n, bias + lane * n); };
   if (std::ranges::all_of(std::views::iota(std::size_t{1}, lanes), same)) return {bias, accumulate};
@@ -59,9 +59,9 @@ void multiply_tiles(const Weight& weight, const trainable& bias, const Pass& pas
     for (std::size_t lane = 0; lane != lanes; lane += sharing) {
       const std::size_t row = lane * pass.tokens();
       const auto to = out.col_block(first, count).row_block(row, sharing * pass.tokens());
-      output_start start{nullptr, accumulate};
-      if (biased) start = add_bias<kernels>(scratch.bias.data() + lane * count, sharing, accumulate, to);
-      weight.template multiply<kernels>(input, row, pass.tokens(), Weight::shared_by_lanes ? 0 : lane, start, to,
+      epilogue finish{nullptr, accumulate};
+      if (biased) finish = add_bias<kernels>(scratch.bias.data() + lane * count, sharing, accumulate, to);
+      weight.template multiply<kernels>(input, row, pass.tokens(), Weight::shared_by_lanes ? 0 : lane, finish, to,
                                         scratch, share_of(next, lane, lanes, sharing));
     }
   });

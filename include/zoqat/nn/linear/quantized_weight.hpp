@@ -6,7 +6,7 @@
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/linear/linear_input.hpp>
-#include <zoqat/nn/linear/step_gain.hpp>
+#include <zoqat/nn/linear/step_log_scale.hpp>
 #include <zoqat/nn/linear/tile_rows.hpp>
 #include <zoqat/nn/linear/weight_tile.hpp>
 #include <zoqat/nn/smoothing.hpp>
@@ -48,13 +48,13 @@ class quantized_weight {
   /// Takes over the masters of the layer `name`. Throws value_error where the integer products of a group would not
   /// be exact any more.
   quantized_weight(trainable masters, parameter_ids& ids, const std::string& name) : masters_(std::move(masters)) {
-    require(!Scheme::quantizes_activations || part::group_size(in()) <= deepest,
+    require(!Scheme::quantizes_activations || part::group_size(in()) <= max_exact_depth,
             "{}: {} inputs share a grid, but integer products are exact for {} at most; use quant::group", name,
-            part::group_size(in()), deepest);
+            part::group_size(in()), max_exact_depth);
     masters_.sweep(part::group_size(in()));
-    if constexpr (P > 0) {
+    if constexpr (clip_params > 0) {
       const std::size_t grids = part::whole_tensor ? 1 : out() * groups();
-      clipping_ = {ids, name + ".clipping", parameter_group::clipping, grids, P};
+      clipping_ = {ids, name + ".clipping", parameter_group::clipping, grids, clip_params};
     }
     if constexpr (learns_steps) steps_ = {ids, name, out(), groups()};
   }
@@ -64,7 +64,7 @@ class quantized_weight {
   /// Parameters of the clipping policy: [grids, parameters per grid]; row r, group g at r * groups() + g.
   [[nodiscard]] trainable& clipping() noexcept { return clipping_; }
   /// The gains of step sizes, which train as long as grids are not fixed.
-  [[nodiscard]] step_gain& steps() noexcept { return steps_; }
+  [[nodiscard]] step_log_scale& steps() noexcept { return steps_; }
   [[nodiscard]] quant::fixed_grids<part>& grids() noexcept { return grids_; }
   [[nodiscard]] bool grids_fixed() const noexcept { return !grids_.empty(); }
   /// Bytes that quantizing the weights takes beside them.
@@ -83,14 +83,14 @@ class quantized_weight {
   /// Takes memory for what waits for it.
   void allocate() {
     masters_.allocate();
-    if constexpr (P > 0) clipping_.allocate();
+    if constexpr (clip_params > 0) clipping_.allocate();
     if constexpr (learns_steps) steps_.allocate();
   }
 
   /// Starts the clipping parameters from the ranges of the smoothed masters, unclipped: round-to-nearest.
   template <simd::kernels Kernels = simd::default_kernels>
-  void start_clipping(const smoothing& site) {
-    if constexpr (P > 0) {
+  void init_clipping(const smoothing& site) {
+    if constexpr (clip_params > 0) {
       constexpr inference_lane lane;
       matrix<float> scales;
       site.scales(lane, scales);
@@ -142,7 +142,7 @@ class quantized_weight {
     else
       for_each_range<Kernels>(lane, scales, [&](std::size_t r, std::size_t, std::size_t group, simd::range found) {
         const std::size_t i = r * groups() + group;
-        grids_.set(i, quant::grid_of<part>(found, P > 0 ? clipping_.values().row(i).data() : nullptr));
+        grids_.set(i, quant::grid_of<part>(found, clip_params > 0 ? clipping_.values().row(i).data() : nullptr));
       });
     clipping_.release();
     if (steps_.neutral()) steps_.release();
@@ -191,10 +191,10 @@ class quantized_weight {
         simd::range& r = ranges[lane];
         r = {std::min(r.min, of_row.min), std::max(r.max, of_row.max)};
       });
-      buffer<float> clipping(lanes.count() * P);
-      if constexpr (P > 0) lanes.read(clipping_.view(), 0, P, clipping.data());
+      buffer<float> clipping(lanes.count() * clip_params);
+      if constexpr (clip_params > 0) lanes.read(clipping_.view(), 0, clip_params, clipping.data());
       for (std::size_t lane = 0; lane != lanes.count(); ++lane)
-        grids.push_back(quant::grid_of<part>(ranges[lane], clipping.data() + lane * P));
+        grids.push_back(quant::grid_of<part>(ranges[lane], clipping.data() + lane * clip_params));
     }
     return grids;
   }
@@ -205,22 +205,22 @@ class quantized_weight {
                  std::size_t first, std::size_t count, scratch& work) const {
     auto& to = tile::of_this_thread();
     quantize_tile<Kernels>(lanes, input.scales, input.shifts, whole, first, count, work, to,
-                           [&](std::size_t p) { to.template lay_out<Kernels>(p); });
+                           [&](std::size_t p) { to.template pack_panels<Kernels>(p); });
   }
-  /// out [rows, count] = start + x · tile on one lane, where x are the rows of the input from `row` on.
+  /// out [rows, count] = x · tile, and the epilogue, on one lane, where x are the rows of the input from `row` on.
   template <class Kernels>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
-                output_start start, matrix_view<float> to, scratch&, simd::prefetch_hint next) const {
-    tile::of_this_thread().template multiply<Kernels>(input, row, tokens, lane, start, to, next);
+                epilogue finish, matrix_view<float> to, scratch&, simd::prefetch_hint next) const {
+    tile::of_this_thread().template multiply<Kernels>(input, row, tokens, lane, finish, to, next);
   }
   [[nodiscard]] simd::prefetch_hint memory(std::size_t first, std::size_t count) const noexcept {
     return masters_.memory(first, count);
   }
 
  private:
-  static constexpr std::size_t P = clipping_policy::parameters;
-  static constexpr std::size_t deepest = 32768;  ///< see simd::kernels, gemm of codes
-  static constexpr bool learns_steps = P > 0 && !part::whole_tensor;
+  static constexpr std::size_t clip_params = clipping_policy::parameters;
+  static constexpr std::size_t max_exact_depth = 32768;  ///< see simd::kernels, gemm of codes
+  static constexpr bool learns_steps = clip_params > 0 && !part::whole_tensor;
 
   [[nodiscard]] std::size_t out() const noexcept { return masters_.rows(); }
   [[nodiscard]] std::size_t in() const noexcept { return masters_.cols(); }
@@ -231,9 +231,9 @@ class quantized_weight {
   void quantize_tile(const Lanes& lanes, const matrix<float>& scales, const matrix<float>& shifts,
                      std::span<const quant::code_grid> whole, std::size_t first, std::size_t count, scratch& work,
                      code_tile<part, Offset>& to, Done&& done) const {
-    to.start(lanes.count(), count, in());
-    if constexpr (P > 0 && !part::whole_tensor) {
-      const std::size_t row = groups() * P;
+    to.reset(lanes.count(), count, in());
+    if constexpr (clip_params > 0 && !part::whole_tensor) {
+      const std::size_t row = groups() * clip_params;
       if (!grids_fixed()) {
         work.clipping.resize(lanes.count() * count * row);
         lanes.read(clipping_.view(), first * row, count * row, work.clipping.data());
@@ -292,7 +292,7 @@ class quantized_weight {
     } else {
       simd::range range;
       if constexpr (clipping_policy::follows_range) range = Kernels::min_max(row, n);
-      return quant::grid_of<part>(range, work.clipping.data() + (at * groups() + group) * P);
+      return quant::grid_of<part>(range, work.clipping.data() + (at * groups() + group) * clip_params);
     }
   }
   /// Calls f(row, lane, group, range) for the groups of the smoothed rows on all lanes, in a sweep of its own.
@@ -311,7 +311,7 @@ class quantized_weight {
   }
 
   trainable masters_, clipping_;
-  step_gain steps_;
+  step_log_scale steps_;
   quant::fixed_grids<part> grids_;
 };
 

@@ -21,7 +21,7 @@ inline constexpr std::size_t tile_width = 2 * simd::panel_width;
 
 /// How the product is added to the outputs C: C is accumulated into or overwritten, and an optional bias [columns] is
 /// added.
-struct output_start {
+struct epilogue {
   const float* bias = nullptr;
   bool accumulate = false;
   [[nodiscard]] float of(matrix_view<const float> c, std::size_t m, std::size_t j) const noexcept {
@@ -41,7 +41,7 @@ class code_tile {
     thread_local code_tile tile;
     return tile;
   }
-  void start(std::size_t lanes, std::size_t count, std::size_t in) {
+  void reset(std::size_t lanes, std::size_t count, std::size_t in) {
     lanes_ = lanes, count_ = count, in_ = in, groups_ = Weight::groups(in);
     packed_ = nullptr;
     codes_.resize(lanes * simd::panel_width * in);
@@ -54,7 +54,7 @@ class code_tile {
     return std::min(simd::panel_width, count_ - p * simd::panel_width);
   }
 
-  /// The codes of a row on a lane, less their offsets: of the panel in the making, which `lay_out` takes over.
+  /// The codes of a row on a lane, less their offsets: of the panel in the making, which `pack_panels` takes over.
   [[nodiscard]] std::uint8_t* codes(std::size_t lane, std::size_t row) noexcept {
     return codes_.data() + (lane * simd::panel_width + row % simd::panel_width) * in_;
   }
@@ -71,7 +71,7 @@ class code_tile {
 
   /// Makes panel `p` of the rows in `codes` on all lanes, while they are in the first level of the cache.
   template <simd::kernels Kernels>
-  void lay_out(std::size_t p) {
+  void pack_panels(std::size_t p) {
     for (std::size_t lane = 0; lane != lanes_; ++lane) {
       const matrix_view<const std::uint8_t> rows(codes(lane, 0), panel_rows(p), in_);
       for_each_part([&](std::size_t group, std::size_t k, std::size_t n) {
@@ -81,7 +81,7 @@ class code_tile {
   }
   /// Takes packed rows for lane 0. If blocks hold their groups they stay where they are until they are multiplied.
   template <simd::kernels Kernels>
-  void take(const quant::packed_matrix<Weight>& packed, std::size_t first) {
+  void load_packed(const quant::packed_matrix<Weight>& packed, std::size_t first) {
     if (blocks_hold_groups()) {
       packed_ = &packed, first_panel_ = first / simd::panel_width;
       return;
@@ -95,7 +95,7 @@ class code_tile {
           for (std::size_t i = k; i != k + n; ++i)
             codes(0, r)[i] = static_cast<std::uint8_t>(codes(0, r)[i] - offset(grid(0, r, g).zero_point));
         });
-      lay_out<Kernels>(p);
+      pack_panels<Kernels>(p);
     }
   }
 
@@ -110,22 +110,23 @@ class code_tile {
     return groups_ == 1 || Weight::group_size(in_) % simd::block_depth == 0;
   }
 
-  /// c = start + a · tile for a scheme with quantized weights, by that product of the three below which suits it.
+  /// c = a · tile, and the epilogue, for a scheme with quantized weights, by that product of the three below which
+  /// suits it.
   template <simd::kernels Kernels, class Scheme>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
-                output_start start, matrix_view<float> c, [[maybe_unused]] simd::prefetch_hint next) {
+                epilogue finish, matrix_view<float> c, [[maybe_unused]] simd::prefetch_hint next) {
     if constexpr (Scheme::quantizes_activations)
-      multiply_codes<Kernels>(input, row, lane, start, c, next);
+      multiply_codes<Kernels>(input, row, lane, finish, c, next);
     else if (tokens <= few_tokens && blocks_hold_groups())
-      multiply_packed<Kernels>(input, row, lane, start, c);
+      multiply_packed<Kernels>(input, row, lane, finish, c);
     else
-      multiply_values<Kernels>(input, row, tokens, lane, start, c);
+      multiply_values<Kernels>(input, row, tokens, lane, finish, c);
   }
 
-  /// c = start + a · tile in integers, group by group: c is [rows, count], `row` the first row of the input, `next`
-  /// what to ask memory for meanwhile. For tiles with offsets.
+  /// c = a · tile, and the epilogue, in integers, group by group: c is [rows, count], `row` the first row of the
+  /// input, `next` what to ask memory for meanwhile. For tiles with offsets.
   template <simd::kernels Kernels, class Scheme>
-  void multiply_codes(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, output_start start,
+  void multiply_codes(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, epilogue finish,
                       matrix_view<float> c, simd::prefetch_hint next) {
     if (packed_) read_grids(*packed_, first_panel_ * simd::panel_width);
     quant::for_each_group<Weight>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
@@ -144,7 +145,7 @@ class code_tile {
       }
       Kernels::template gemm<Scheme::activation_type::bits, bits>(
           input.codes.row_block(row, c.rows()).col_block(k, n), input.grids.data() + row, row_sums,
-          panel(lane, group, 0, n), columns, group == 0 ? start.bias : nullptr, start.accumulate || group != 0, c,
+          panel(lane, group, 0, n), columns, group == 0 ? finish.bias : nullptr, finish.accumulate || group != 0, c,
           group == 0 ? next : simd::prefetch_hint{});
     });
   }
@@ -153,7 +154,7 @@ class code_tile {
   /// that equal lanes have equal sums. For tiles without offsets.
   template <simd::kernels Kernels, class Scheme>
   void multiply_values(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
-                       output_start start, matrix_view<float> c) {
+                       epilogue finish, matrix_view<float> c) {
     if (packed_) read_grids(*packed_, first_panel_ * simd::panel_width);
     float_panels_.resize(panels() * simd::float_panel_size(in_));
     for (std::size_t p = 0; p != panels(); ++p) {
@@ -164,14 +165,14 @@ class code_tile {
       });
     }
     for (std::size_t m = 0; m != c.rows(); m += tokens)
-      Kernels::gemm(input.values.row_block(row + m, tokens), float_panels_.data(), start.bias, start.accumulate,
+      Kernels::gemm(input.values.row_block(row + m, tokens), float_panels_.data(), finish.bias, finish.accumulate,
                     c.row_block(m, tokens));
   }
 
   /// The same for few tokens, with weights as they are packed: Σ_k x (c − z) s = s (Σ x c − z Σ x), group by group.
   /// For tiles without offsets whose blocks hold the groups.
   template <simd::kernels Kernels, class Scheme>
-  void multiply_packed(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, output_start start,
+  void multiply_packed(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, epilogue finish,
                        matrix_view<float> c) {
     for (std::size_t p = 0; p != panels(); ++p) {
       const std::uint8_t* const panel = packed_panel<Kernels>(lane, p);
@@ -184,7 +185,7 @@ class code_tile {
                                        panel + simd::packed_panel_size(bits, k), sums);
           add_group(sums, input.value_sums(group, row + m), lane, first, group, totals);
         });
-        for (std::size_t j = 0; j != panel_rows(p); ++j) c(m, first + j) = start.of(c, m, first + j) + totals[j];
+        for (std::size_t j = 0; j != panel_rows(p); ++j) c(m, first + j) = finish.of(c, m, first + j) + totals[j];
       }
     }
   }

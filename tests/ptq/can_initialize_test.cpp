@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/ptq/startable.hpp>
+#include <zoqat/ptq/can_initialize.hpp>
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
@@ -46,7 +46,7 @@ void check_complaints(const std::vector<std::string>& found, const std::string& 
 
 TEST_CASE("a model as it was loaded can be started") {
   student model(odd_shape());
-  CHECK_NOTHROW(ptq::require_startable(model, "this"));
+  CHECK_NOTHROW(ptq::require_can_initialize(model, "this"));
 }
 
 TEST_CASE("packed layers, fixed grids and masters of fewer bits cannot be started, and are named") {

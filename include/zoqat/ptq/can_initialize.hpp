@@ -11,10 +11,10 @@ namespace zoqat::inline ZOQAT_ABI::ptq {
 /// Throws value_error, with the tensor's name, unless the quantization of every linear layer can still be started:
 /// after `store` or `deploy` masters are in fewer bits or gone, and grids are fixed. `what` is what was asked for.
 template <nn::model Model>
-void require_startable(Model& model, std::string_view what) {
+void require_can_initialize(Model& model, std::string_view what) {
   model.for_each_site([&](auto&& site) {
     for (const auto* layer : site.layers)
-      require(layer->startable(),
+      require(layer->can_initialize(),
               "{}: {} is stored for fine-tuning or packed already; start a model's quantization before store() or "
               "deploy()",
               what, layer->name() + ".weight");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/nn/linear/step_gain.hpp>
+#include <zoqat/nn/linear/step_log_scale.hpp>
 
 #include <doctest/doctest.h>
 #include <support/random_model.hpp>
@@ -18,7 +18,7 @@ using namespace zoqat::testing;
 TEST_CASE("a gain is the exponential of the sum of its levels, on every lane") {
   constexpr std::size_t rows = 19, groups = 3;
   nn::parameter_ids ids;
-  nn::step_gain gain(ids, "w", rows, groups);
+  nn::step_log_scale gain(ids, "w", rows, groups);
   std::map<std::string, nn::trainable*> levels;
   nn::for_each_trainable(gain, [&](nn::trainable& t) {
     std::ranges::copy(random_floats(t.values().size(), t.view().id), t.values().data());
@@ -49,7 +49,7 @@ TEST_CASE("a gain is the exponential of the sum of its levels, on every lane") {
 
 TEST_CASE("one grid per row needs no level for columns and groups") {
   nn::parameter_ids ids;
-  nn::step_gain gain(ids, "w", 4, 1), none;
+  nn::step_log_scale gain(ids, "w", 4, 1), none;
   std::vector<std::string> names;
   std::vector<parameter_group> kinds;
   nn::for_each_trainable(gain, [&](nn::trainable& t) {

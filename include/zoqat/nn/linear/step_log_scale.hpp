@@ -14,11 +14,11 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 /// The learnable step size Δ of eq. 5 apart from the grid that chooses the codes: a code c stands for
 /// Δ · exp(g) · (c − z), where g = tensor + row + column + group. Moving g never flips a code, so the loss is smooth
 /// in it, and its first three parts are few: the parameters from which a zeroth-order estimate learns most.
-class step_gain {
+class step_log_scale {
  public:
-  step_gain() = default;
+  step_log_scale() = default;
   /// For a matrix of `rows` rows with `groups` grids each.
-  step_gain(parameter_ids& ids, const std::string& name, std::size_t rows, std::size_t groups)
+  step_log_scale(parameter_ids& ids, const std::string& name, std::size_t rows, std::size_t groups)
       : tensor_(ids, name + ".log_step.tensor", parameter_group::step_tensor, 1, 1),
         row_(ids, name + ".log_step.row", parameter_group::step_row, 1, rows) {
     if (groups < 2) return;
