@@ -11,6 +11,7 @@
 #include <zoqat/quant/row.hpp>
 #include <zoqat/quant/fake_quantize.hpp>
 #include <zoqat/quant/fixed_grids.hpp>
+#include <zoqat/quant/host_matrix.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/scheme_registry.hpp>
 
