@@ -9,6 +9,8 @@ target_compile_options(zoqat_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconve
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(zoqat_warnings INTERFACE -Wno-restrict)  # given for its own std::string
 endif()
+# zoqat_report_simd_target says it once, when the project is configured.
+target_compile_definitions(zoqat_warnings INTERFACE ZOQAT_ALLOW_SLOW_KERNELS)
 if(ZOQAT_WERROR)
   target_compile_options(zoqat_warnings INTERFACE -Werror)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

@@ -17,7 +17,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 compilers=${COMPILERS-g++ g++-13 g++-14 clang++-14 clang++-16 clang++-18 clang++-19}
-standards=${STANDARDS-c++20 c++23}
+standards=${STANDARDS-c++20 c++2b}
 flags=${FLAGS-,-march=x86-64-v2,-march=x86-64-v3,-march=x86-64-v3 -maes -mpclmul,-march=native}
 good=0
 bad=0

@@ -28,24 +28,24 @@ struct master_kernels {
     for_each_batch<Arch>(n, [=](auto at, std::size_t i) {
       const words half = at.load(reinterpret_cast<const std::uint16_t*>(x) + i);
       const words magnitude = half & words(0x7fffu);
-      const floats small = xsimd::to_float(xsimd::bitwise_cast<integers>(magnitude)) * floats(0x1p-24f);
-      const words finite = xsimd::select(magnitude < words(0x400u), xsimd::bitwise_cast<words>(small),
-                                         (magnitude << 13) + words(rebased_half));
+      const floats small = xsimd::to_float(bits_as<integers>(magnitude)) * floats(0x1p-24f);
+      const words finite =
+          xsimd::select(magnitude < words(0x400u), bits_as<words>(small), (magnitude << 13) + words(rebased_half));
       const words special = xsimd::select(magnitude > words(greatest_half), words(0x7f800000u), words(0u));
-      at.store(xsimd::bitwise_cast<floats>(finite | special | ((half ^ magnitude) << 16)), out + i);
+      at.store(bits_as<floats>(finite | special | ((half ^ magnitude) << 16)), out + i);
     });
   }
   static void narrow(const float* x, const std::uint16_t* noise, std::size_t n, fp16* out) noexcept {
     to_fp16(x, n, out, [=](auto at, std::size_t i, const words& magnitude, const words& rebased) {
       const words odds = at.load(noise + i);
-      const auto small = xsimd::to_int(xsimd::bitwise_cast<floats>(magnitude) * floats(0x1p40f));
-      return fp16_parts{(xsimd::bitwise_cast<words>(small) + odds) >> 16, (rebased + (odds >> 3)) >> 13};
+      const auto small = xsimd::to_int(bits_as<floats>(magnitude) * floats(0x1p40f));
+      return fp16_parts{(bits_as<words>(small) + odds) >> 16, (rebased + (odds >> 3)) >> 13};
     });
   }
   static void narrow(const float* x, std::size_t n, fp16* out) noexcept {
     to_fp16(x, n, out, [](auto, std::size_t, const words& magnitude, const words& rebased) {
-      const auto small = xsimd::nearbyint(xsimd::bitwise_cast<floats>(magnitude) * floats(0x1p24f));
-      return fp16_parts{xsimd::bitwise_cast<words>(xsimd::to_int(small)),
+      const auto small = xsimd::nearbyint(bits_as<floats>(magnitude) * floats(0x1p24f));
+      return fp16_parts{bits_as<words>(xsimd::to_int(small)),
                         (rebased + words(0xfffu) + ((rebased >> 13) & words(1u))) >> 13};
     });
   }
@@ -74,7 +74,7 @@ struct master_kernels {
   template <class Round>
   static void to_fp16(const float* x, std::size_t n, fp16* out, Round round) noexcept {
     for_each_batch<Arch>(n, [=](auto at, std::size_t i) {
-      const words bits = xsimd::bitwise_cast<words>(at.load(x + i)), magnitude = bits & words(0x7fffffffu);
+      const words bits = bits_as<words>(at.load(x + i)), magnitude = bits & words(0x7fffffffu);
       const auto is_small = magnitude < words(smallest_normal_half);
       const auto parts = round(at, i, xsimd::select(is_small, magnitude, words(0u)), magnitude - words(rebased_half));
       const words most = xsimd::select(parts.normal < words(greatest_half), parts.normal, words(greatest_half));

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every header of the component zo, and one step of it.
+#include <zoqat/core/core.hpp>
+#include <zoqat/lab/lab.hpp>
+#include <zoqat/params/params.hpp>
+#include <zoqat/quant/quant.hpp>
+#include <zoqat/random/random.hpp>
+#include <zoqat/simd/simd.hpp>
+#include <zoqat/zo/zo.hpp>
+
+#include <cmath>
+#include <vector>
+
+int main() {
+  namespace zo = zoqat::zo;
+  std::vector<float> weights(8, 2.0f);
+  zo::parameter_list parameters;
+  parameters.add("weights", weights);
+  auto objective = zo::in_place(parameters, [&] { return double{weights[0]} * double{weights[0]}; });
+  zo::sgd<> optimizer{.learning_rate = {.weight = 0.01f}};
+  zo::step(parameters, objective, zo::estimator<>{}, optimizer, 0);
+  return std::abs(weights[0]) < 2 ? 0 : 1;
+}
