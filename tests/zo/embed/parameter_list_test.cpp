@@ -248,8 +248,11 @@ TEST_CASE("of weights that may only be read, a copy trains") {
   CHECK(copy[0] != 1.0f);
   CHECK(base == std::vector<float>(10, 1.0f));
   CHECK(list.add_copy("frozen", base).empty());
+  check_mentions(message_of<value_error>([&] { static_cast<void>(list.add_copy("frozen", base)); }), "'frozen'");
+  const std::vector<float> another(10, 1.0f);  // may take memory that a dropped copy had
+  CHECK_NOTHROW(static_cast<void>(list.add_copy("another", another)));
   CHECK_THROWS_AS(static_cast<void>(list.add_copy("none", {})), value_error);
-  CHECK(list.size() == 1);
+  CHECK(list.size() == 2);
 }
 
 TEST_CASE("rules give groups, units and what trains by patterns of names") {

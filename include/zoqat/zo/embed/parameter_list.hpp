@@ -114,12 +114,14 @@ class parameter_list {
   /// copy, for the engine to read instead; nothing where a rule leaves the tensor as it is.
   [[nodiscard]] std::span<float> add_copy(std::string_view name, std::span<const float> values,
                                           group_choice group = {}, std::span<const float> unit = {}) {
+    if (!rule_of(name).trains) {  // its own memory is noted, and never written
+      add(name, std::span(const_cast<float*>(values.data()), values.size()), group, unit);
+      return {};
+    }
     buffer<float> copy(values.begin(), values.end());
     const std::span<float> kept(copy);
     copies_.emplace_back();  // first, so that nothing fails once the tensor is listed
-    const std::size_t before = size();
     add(name, kept, group, unit);
-    if (size() == before) return {};
     copies_.back() = std::move(copy);
     return kept;
   }
