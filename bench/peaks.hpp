@@ -102,7 +102,7 @@ struct multiply_add_op {
 /// Multiplications and additions of floats.
 using multiply_add = peak<multiply_add_op>;
 
-/// Unsigned times signed bytes, neighbours added to 16 bits, and 16-bit sums of those: what 4-bit products need. Void
+/// Unsigned times signed bytes, neighbors added to 16 bits, and 16-bit sums of those: what 4-bit products need. Void
 /// where there is no such instruction.
 #if defined(__SSSE3__)
 struct pairwise_op {

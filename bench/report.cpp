@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How fast this is, and how much of what the machine can do: in one run the machine's limits, what others reach on
-// it, and this library, as lines `name value unit`. A ratio is the median of the ratios of neighbouring short runs
+// it, and this library, as lines `name value unit`. A ratio is the median of the ratios of neighboring short runs
 // that take turns in this process; one thread is measured in its own processor time, several in wall time.
 //
 //   report                           everything; ten minutes at most, on a machine that does nothing else

@@ -18,7 +18,7 @@
 #include <vector>
 
 // Times that can be compared on a machine that others use too: contenders take turns in one process, and what is
-// reported is the median of the ratios of neighbours, not the ratio of two medians.
+// reported is the median of the ratios of neighbors, not the ratio of two medians.
 
 namespace zoqat::bench {
 

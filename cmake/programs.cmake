@@ -14,7 +14,7 @@ target_compile_definitions(zoqat_warnings INTERFACE ZOQAT_ALLOW_SLOW_KERNELS)
 if(ZOQAT_WERROR)
   target_compile_options(zoqat_warnings INTERFACE -Werror)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # These follow from what the optimiser happens to inline, so they come and go with the flags of a machine, and
+    # These follow from what the optimizer happens to inline, so they come and go with the flags of a machine, and
     # GCC 12 gives them for its own intrinsics. They stay warnings.
     foreach(unstable IN ITEMS array-bounds maybe-uninitialized uninitialized stringop-overflow stringop-overread)
       target_compile_options(zoqat_warnings INTERFACE -Wno-error=${unstable})

@@ -317,7 +317,7 @@ static int find_piece(const engine_tokenizer* t, const char* a, size_t a_size, c
   return -1;
 }
 
-/* Joins the pair of neighbours whose piece has the best score, until none has one. */
+/* Joins the pair of neighbors whose piece has the best score, until none has one. */
 static int merge(const engine_tokenizer* t, int* tokens, int count) {
   int* joined = malloc(sizeof(int) * (size_t)(count + 1)); /* of tokens i and i + 1 */
   if (!joined) return count;

@@ -297,7 +297,7 @@ struct results {
   }
 };
 
-/// Prepares an optimiser, and returns the ε that goes with it.
+/// Prepares an optimizer, and returns the ε that goes with it.
 template <class Model, class Loss>
 per_group<float> plan_steps(Model& model, Loss& loss, either_optimizer& optimizer, const settings& s,
                             std::uint64_t seed) {

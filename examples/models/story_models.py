@@ -133,7 +133,7 @@ class StoryModel(nn.Module):
     """A decoder in training: a subclass has `logits`, and modules named so that the names of the
     parameters are Hugging Face's."""
 
-    def initialise(self, into_residual, layers):
+    def initialize(self, into_residual, layers):
         """Normal weights of deviation 0.02; smaller in matrices whose names end as in `into_residual`,
         which all `layers` add up in the stream."""
         for name, parameter in self.named_parameters():
@@ -172,7 +172,7 @@ def batches(recipe, stories, batch, seed):
     """Endless batches [batch, window] of windows of the stories laid end to end, each story with the
     start token in front. In one half of the rows the window starts at the start of a story, so that text
     sampled from there starts as stories do; in the other half anywhere, so that the later parts of long
-    stories are learnt."""
+    stories are learned."""
     window = recipe.window
     generator = np.random.default_rng(seed)
     stream = torch.tensor([token for story in stories for token in story])
@@ -358,7 +358,7 @@ CARD_REST = """
 ## Data
 
 TinyStories (Ronen Eldan and Yuanzhi Li, "TinyStories: How Small Can Language Models Be and Still Speak
-Coherent English?", arXiv:2305.07759), licence CDLA-Sharing-1.0: about {training:.1f} MB of its training part,
+Coherent English?", arXiv:2305.07759), license CDLA-Sharing-1.0: about {training:.1f} MB of its training part,
 {sources}.
 No text of it is stored here. The stories were written by GPT-3.5 and GPT-4.
 

@@ -95,7 +95,7 @@ class Tokenizer:
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
 
     def encode(self, text):
-        """BOS and the tokens of the text: characters, then the best-scored neighbours merged in turn."""
+        """BOS and the tokens of the text: characters, then the best-scored neighbors merged in turn."""
         ids = []
         for character in " " + text if text else "":
             piece = character.encode()
@@ -195,7 +195,7 @@ class Llama(story_models.StoryModel):
         self.model.layers = nn.ModuleList(
             Layer(config, dropout) for _ in range(config["num_hidden_layers"]))
         self.model.norm = RMSNorm(config["hidden_size"])
-        self.initialise(("o_proj.weight", "down_proj.weight"), config["num_hidden_layers"])
+        self.initialize(("o_proj.weight", "down_proj.weight"), config["num_hidden_layers"])
 
     def logits(self, tokens):
         x = self.model.embed_tokens(tokens)

@@ -121,7 +121,7 @@ class Tokenizer:
 
 
 def train_tokenizer(stories):
-    """Merges the pair of neighbours that is most frequent inside words, of equals the first in the order
+    """Merges the pair of neighbors that is most frequent inside words, of equals the first in the order
     of characters, until the vocabulary is full."""
     counts = collections.Counter(word for story in stories for word in WORD.findall(story))
     words = [(list(spelled(word)), n) for word, n in counts.items()]
@@ -204,7 +204,7 @@ class Opt(story_models.StoryModel):
         decoder.embed_positions = nn.Embedding(CONTEXT + UNUSED_POSITIONS, size)
         decoder.layers = nn.ModuleList(Layer(config, dropout) for _ in range(config["num_hidden_layers"]))
         decoder.final_layer_norm = nn.LayerNorm(size, eps=EPSILON)
-        self.initialise(("out_proj.weight", "fc2.weight"), config["num_hidden_layers"])
+        self.initialize(("out_proj.weight", "fc2.weight"), config["num_hidden_layers"])
         for name, parameter in self.named_parameters():
             if name.endswith(".bias"):
                 nn.init.zeros_(parameter)
@@ -245,9 +245,9 @@ class Reference(story_models.Reference):
             return x @ w[name + ".weight"].T + w[name + ".bias"]
 
         def norm(x, name):
-            centred = x - x.mean(-1, keepdims=True)
-            deviation = np.sqrt((centred * centred).mean(-1, keepdims=True) + EPSILON)
-            return centred / deviation * w[name + ".weight"] + w[name + ".bias"]
+            centered = x - x.mean(-1, keepdims=True)
+            deviation = np.sqrt((centered * centered).mean(-1, keepdims=True) + EPSILON)
+            return centered / deviation * w[name + ".weight"] + w[name + ".bias"]
 
         positions = w["model.decoder.embed_positions.weight"][UNUSED_POSITIONS:][:n]
         x = w["model.decoder.embed_tokens.weight"][tokens] + positions
@@ -287,7 +287,7 @@ Quotation marks and dashes are ASCII. The tokenizer was trained on the same stor
 
 RECIPE = story_models.Recipe(
     script=pathlib.Path(__file__), name="tiny-opt", config=CONFIG, start=END, stops=(END,),
-    window=CONTEXT + 1,  # the last position is learnt too
+    window=CONTEXT + 1,  # the last position is learned too
     train_tokenizer=train_tokenizer, write_tokenizer=write_tokenizer,
     make_model=lambda dropout: Opt(CONFIG, dropout), make_reference=Reference, card=CARD)
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: nn::residual: the first argument must be a normalisation, such as nn::rms_norm
+// expect: nn::residual: the first argument must be a normalization, such as nn::rms_norm
 #include <zoqat/nn/llama.hpp>
 
 using namespace zoqat;

@@ -76,7 +76,7 @@ TEST_CASE_TEMPLATE("infinities and NaN stay what they are", Format, half_format,
   }
 }
 
-// Every interval between neighbours: its ends, its quarters, its middle and what lies beside them. Rounding is
+// Every interval between neighbors: its ends, its quarters, its middle and what lies beside them. Rounding is
 // monotone, so that no other float can go anywhere else.
 TEST_CASE_TEMPLATE("floats round to the nearest number of the format, ties to even", Format, half_format,
                    brain_format) {

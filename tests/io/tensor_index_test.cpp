@@ -12,7 +12,7 @@ TEST_CASE("an index finds tensors by name, also after the vector that holds them
   std::vector<io::tensor_view> tensors(3);
   tensors[0].name = "a";
   tensors[1].name = "";
-  tensors[2].name = "a.name.too.long.for.the.small.string.optimisation";
+  tensors[2].name = "a.name.too.long.for.the.small.string.optimization";
   io::tensor_index index(tensors);
   const auto* const first = tensors.data();
   const auto moved = std::move(tensors);

@@ -78,7 +78,7 @@ TEST_CASE_TEMPLATE("generation with a cache computes what a pass over the whole 
   CHECK(std::ranges::equal(again, first));
 }
 
-TEST_CASE_TEMPLATE("a sequence does not see its neighbours", Model, teacher, student) {
+TEST_CASE_TEMPLATE("a sequence does not see its neighbors", Model, teacher, student) {
   auto model = fresh<Model>();
   sequential threads;
   const auto tokens = random_tokens(23, 37, 3);

@@ -50,12 +50,12 @@ struct fixture {
   }
   /// By the definition, in double.
   double expected(std::size_t row, std::size_t k, double gain_scale) {
-    const bool centred = std::is_same_v<Norm, nn::layer_norm>;
+    const bool centered = std::is_same_v<Norm, nn::layer_norm>;
     double mean = 0, squares = 0;
-    for (const float v : x.row(row)) mean += centred ? double{v} / width : 0;
+    for (const float v : x.row(row)) mean += centered ? double{v} / width : 0;
     for (const float v : x.row(row)) squares += (double{v} - mean) * (double{v} - mean) / width;
     const double gain = double{find("n.weight").values()(0, k)} * gain_scale;
-    const double bias = centred ? double{find("n.bias").values()(0, k)} : 0;
+    const double bias = centered ? double{find("n.bias").values()(0, k)} : 0;
     return (double{x(row, k)} - mean) / std::sqrt(squares + double{epsilon}) * gain + bias;
   }
 };

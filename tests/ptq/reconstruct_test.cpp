@@ -85,7 +85,7 @@ TEST_CASE_TEMPLATE("reconstruction comes nearer to the teacher than rounding to 
   CHECK(masters == wanted);
   CHECK(s.divergence(ranges) < before);
 
-  // The masters that were found are the centres of their cells: small moves change no code.
+  // The masters that were found are the centers of their cells: small moves change no code.
   const double held = s.divergence(found);
   found.for_each_parameter([](const parameter& p) {
     if (p.group != parameter_group::weight) return;

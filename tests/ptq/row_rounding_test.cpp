@@ -127,7 +127,7 @@ TEST_CASE_TEMPLATE("the error falls from stage to stage and is what the row says
     all_total += all.error;
   }
   CHECK(ranges_total < nearest_total);
-  CHECK(gptq_total < ranges_total);  // what inputs have in common can be cancelled
+  CHECK(gptq_total < ranges_total);  // what inputs have in common can be canceled
   CHECK(all_total < 0.9 * gptq_total);
 }
 

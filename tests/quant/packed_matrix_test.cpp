@@ -330,7 +330,7 @@ TEST_CASE("panels are what the kernels read, filled up with zeros") {
         CHECK(panel[k / 4 * 64 + j * 4 + k % 4] == (k < codes.size() ? codes[k] : 0));
     }
   }
-  // Of grids, those of the rows of a panel are neighbours.
+  // Of grids, those of the rows of a panel are neighbors.
   REQUIRE(packed.scales().size() == 2 * 2 * 16);
   for (std::size_t row = 0; row != 19; ++row)
     for (std::size_t g = 0; g != 2; ++g) {

@@ -99,7 +99,7 @@ TEST_CASE("every bit of counter and seed turns every bit of the output half of t
   CHECK(worst_of(turned, trials) < 5.5);  // of 24,576 cells
 }
 
-TEST_CASE("neighbouring blocks, tensors, steps, directions and seeds are independent, bit by bit") {
+TEST_CASE("neighboring blocks, tensors, steps, directions and seeds are independent, bit by bit") {
   // Each word of counter and seed counts up while all others stand still. A cell is a pair of bits, one of an output
   // and one of the next output: 128 x 128 cells.
   constexpr int trials = 4000;

@@ -50,7 +50,7 @@ TEST_CASE("an element does not depend on where the range starts or ends") {
     }
 }
 
-TEST_CASE("both signs are equally likely and neighbours of every kind independent") {
+TEST_CASE("both signs are equally likely and neighbors of every kind independent") {
   constexpr std::size_t n = 1000000;
   const auto x = rademacher(golden_stream, 0, n + 2048);
   // The next element, the next lane's, bit's, word's and superblock's.

@@ -22,7 +22,7 @@ namespace {
 constexpr stream base{.seed = 0x0123456789abcdef, .step = 7, .index = 3, .tensor = 11, .use = purpose::direction};
 
 // `base` and the streams that differ from it in one field, the seed in either half.
-const std::array<stream, 7> neighbours = [] {
+const std::array<stream, 7> neighbors = [] {
   std::array<stream, 7> all;
   all.fill(base);
   all[1].seed += 1;
@@ -52,14 +52,14 @@ TEST_CASE("a run of a stream gives its bits") {
 }
 
 TEST_CASE("streams that differ in any field share no bits") {
-  for (std::size_t a = 0; a != neighbours.size(); ++a)
+  for (std::size_t a = 0; a != neighbors.size(); ++a)
     for (std::size_t b = 0; b != a; ++b) {
       CAPTURE(a);
       CAPTURE(b);
-      CHECK(neighbours[a] != neighbours[b]);
+      CHECK(neighbors[a] != neighbors[b]);
       int equal = 0;
       for (std::uint32_t block = 0; block != 1000; ++block) {
-        const auto x = neighbours[a].bits(block), y = neighbours[b].bits(block);
+        const auto x = neighbors[a].bits(block), y = neighbors[b].bits(block);
         for (std::size_t w = 0; w != 4; ++w) equal += std::popcount(~(x[w] ^ y[w]));
       }
       CHECK(equal > 64000 - 5 * 179);  // 128000 fair coins: standard deviation 179

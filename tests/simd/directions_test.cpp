@@ -197,7 +197,7 @@ TEST_CASE_TEMPLATE("ten million Gaussian samples pass the test of Kolmogorov and
   CHECK(worst + 7e-6 < 1.63 / std::sqrt(double{samples}));  // critical value at 1 %
 }
 
-TEST_CASE_TEMPLATE("ten million Gaussian samples have the right moments, and neighbours are independent", Generator,
+TEST_CASE_TEMPLATE("ten million Gaussian samples have the right moments, and neighbors are independent", Generator,
                    philox, ars) {
   constexpr std::size_t powers = 6;
   // The pair of one word, then the next lane's, row's and superblock's.

@@ -27,7 +27,7 @@ TEST_CASE("the layout of a block is the documented one") {
   for (std::size_t i = 0; i != sizeof rows; ++i) CHECK(again[i] == rows[i]);
 }
 
-TEST_CASE("a byte of four bits holds codes of neighbouring rows, one of eight bits those of distant planes") {
+TEST_CASE("a byte of four bits holds codes of neighboring rows, one of eight bits those of distant planes") {
   std::uint8_t rows[block_rows * panel_row] = {};
   std::uint8_t four[256], eight[512];
   rows[2 * 64 + 9] = 0x5;

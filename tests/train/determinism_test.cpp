@@ -45,7 +45,7 @@ struct trainer {
   thread_pool threads;
   zo::estimator<zo::central, zo::rademacher> estimator{
       .epsilon = per_group<float>::all(1e-2f), .directions = 2, .micro_batches = 2, .seed = 5};
-  // Slopes are bounded by half of what was usual before, so that every update depends on the state of the optimiser.
+  // Slopes are bounded by half of what was usual before, so that every update depends on the state of the optimizer.
   zo::parabolic<zo::linear_decay> optimizer{
       .scales = {.epsilon = estimator.epsilon, .loss_increase = 0.02, .loss = 1},
       .clip_rms = 0.5,

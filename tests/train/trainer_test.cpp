@@ -259,7 +259,7 @@ TEST_CASE("a loss that is not finite is rejected, counted and leaves the weights
   }
 }
 
-TEST_CASE("a log replays to the same bits, and to the optimiser's state") {
+TEST_CASE("a log replays to the same bits, and to the optimizer's state") {
   const temporary_folder folder;
   quadratic q;
   q.bad_step = 2;

@@ -55,7 +55,7 @@ std::vector<double> elements_of(Store& store, const Distribution& elements, cons
   return joined;
 }
 
-/// Floats that arithmetic does not keep: a signalling and two quiet NaN, both zeros, infinities, a subnormal.
+/// Floats that arithmetic does not keep: a signaling and two quiet NaN, both zeros, infinities, a subnormal.
 inline std::vector<float> fragile() {
   std::vector<float> v;
   for (const std::uint32_t bits : {0x7f800001u, 0x7fc12345u, 0xffc00001u, 0x80000000u, 0x00000000u, 0x7f800000u,

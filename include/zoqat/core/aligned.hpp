@@ -12,7 +12,7 @@ namespace zoqat::inline ZOQAT_ABI {
 /// Alignment of every buffer the library allocates, on every target: one cache line, and the widest vector.
 inline constexpr std::size_t alignment = 64;
 
-/// Standard allocator with `alignment`. It leaves trivial elements uninitialised on `resize`, so that a
+/// Standard allocator with `alignment`. It leaves trivial elements uninitialized on `resize`, so that a
 /// buffer about to be overwritten is not swept twice.
 template <class T>
 struct aligned_allocator {
@@ -39,8 +39,8 @@ struct aligned_allocator {
   friend bool operator==(aligned_allocator, aligned_allocator) noexcept { return true; }
 };
 
-/// Contiguous storage aligned to 64 bytes. `resize` leaves new trivial elements uninitialised; `buffer(n, v)`
-/// and `assign` initialise.
+/// Contiguous storage aligned to 64 bytes. `resize` leaves new trivial elements uninitialized; `buffer(n, v)`
+/// and `assign` initialize.
 template <class T>
 using buffer = std::vector<T, aligned_allocator<T>>;
 

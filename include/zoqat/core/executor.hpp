@@ -18,7 +18,7 @@ namespace zoqat::inline ZOQAT_ABI {
 
 /// Something that runs independent tasks: `parallel_for(n, f)` calls `f(i)` once for every i in [0, n), in any
 /// order and on any thread, and returns when all are done. `concurrency()` says how many run at a time.
-/// A host plugs in its own pool by modelling this. Results never depend on it: every task of the library
+/// A host plugs in its own pool by modeling this. Results never depend on it: every task of the library
 /// writes a place of its own, and how work is cut into tasks does not follow the number of threads.
 template <class E>
 concept executor = requires(E& e, std::size_t n, void (&f)(std::size_t)) {

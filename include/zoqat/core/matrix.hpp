@@ -63,7 +63,7 @@ template <class T>
 class matrix {
  public:
   matrix() = default;
-  /// Elements are uninitialised where T is trivial.
+  /// Elements are uninitialized where T is trivial.
   matrix(std::size_t rows, std::size_t cols) : rows_(rows), cols_(cols) { data_.resize(rows * cols); }
   matrix(std::size_t rows, std::size_t cols, T value) : rows_(rows), cols_(cols), data_(rows * cols, value) {}
 

@@ -10,7 +10,7 @@ namespace zoqat::inline ZOQAT_ABI {
 
 /// Consecutive elements of a direction all of whose elements are +1 or -1, as a bit each. Superblocks of 2048
 /// elements lie one after the other, each as words[4][16]: element e of a superblock is bit 31 - e / 16 % 32 of
-/// words[e / 512][e % 16], set for +1, so that a vector of words holds the signs of elements that are neighbours.
+/// words[e / 512][e % 16], set for +1, so that a vector of words holds the signs of elements that are neighbors.
 /// The run begins at element `first` of the first superblock, a multiple of `granularity`.
 ///
 /// A run refers to whole superblocks, as many as its elements reach into. Null words: there is no direction.

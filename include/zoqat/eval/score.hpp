@@ -62,7 +62,7 @@ inline constexpr std::size_t default_part_tokens = 2048;
 /// memory (lanes times tokens of activations) does not follow the number of texts. How they fall into parts changes
 /// their values by the rounding of floats only, and that of all lanes alike.
 ///
-/// Neighbours of which one reads what the other reads first, such as candidates of a single token after one prompt,
+/// Neighbors of which one reads what the other reads first, such as candidates of a single token after one prompt,
 /// share a sequence. Others recompute their common prompt.
 template <simd::kernels Kernels = simd::default_kernels, nn::language_model Model, lane_reader Lanes,
           executor Executor>

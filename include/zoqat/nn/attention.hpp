@@ -23,7 +23,7 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 template <class Linear, class Position>
 class self_attention {
   static_assert(position_encoding<Position>,
-                "nn::self_attention: the second argument must encode positions, such as nn::rope; a normalisation or "
+                "nn::self_attention: the second argument must encode positions, such as nn::rope; a normalization or "
                 "an activation does not belong here");
 
  public:

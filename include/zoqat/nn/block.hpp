@@ -16,11 +16,11 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 template <class Norm, class Layer>
 class residual {
   static_assert(detail::is_norm<Norm>,
-                "nn::residual: the first argument must be a normalisation, such as nn::rms_norm; write "
+                "nn::residual: the first argument must be a normalization, such as nn::rms_norm; write "
                 "residual<norm, layer>");
   static_assert(!detail::is_norm<Layer>,
                 "nn::residual: the second argument must be a layer, such as nn::self_attention or nn::gated_mlp, not "
-                "another normalisation");
+                "another normalization");
 
  public:
   using norm_type = Norm;

@@ -39,7 +39,7 @@ inline constexpr std::array<std::string_view, parameter_groups> parameter_group_
     "weight",   "smoothing",   "score_scale", "clipping", "step_tensor",
     "step_row", "step_column", "step_group",  "norm",     "norm_scale"};
 
-/// One value for each `parameter_group`; initialised by name: `{.weight = 5e-7f, .smoothing = 5e-6f}`.
+/// One value for each `parameter_group`; initialized by name: `{.weight = 5e-7f, .smoothing = 5e-6f}`.
 template <class T>
 struct per_group {
   T weight{}, smoothing{}, score_scale{}, clipping{}, step_tensor{}, step_row{}, step_column{}, step_group{}, norm{},

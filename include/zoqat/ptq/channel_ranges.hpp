@@ -23,9 +23,9 @@ struct channel_range {
     min = std::min(min, other.min);
     max = std::max(max, other.max);
   }
-  /// Greatest distance from `centre`; 0 where nothing was seen.
-  [[nodiscard]] float reach(float centre) const noexcept {
-    return min <= max ? std::max(max - centre, centre - min) : 0.0f;
+  /// Greatest distance from `center`; 0 where nothing was seen.
+  [[nodiscard]] float reach(float center) const noexcept {
+    return min <= max ? std::max(max - center, center - min) : 0.0f;
   }
 };
 

@@ -67,7 +67,7 @@ struct reconstruction_options {
   double damping = 0.01;  ///< of the input moments, relative to their mean
 };
 
-/// The start of quantization-aware training (section 5.1: initialisation by reconstruction loss), with forward passes
+/// The start of quantization-aware training (section 5.1: initialization by reconstruction loss), with forward passes
 /// alone. Goes through the blocks in order and through the sites of each. A site's input moments come from the model
 /// with everything before it quantized; each row of its layers is then found by `row_rounding`, and the next site
 /// sees the result.
@@ -78,7 +78,7 @@ struct reconstruction_options {
 /// such a solution, so under quantized activations it would do harm.)
 ///
 /// `teacher` is the same model in full precision; `model` holds its weights and the smoothing to be used. The masters
-/// become the centres of their cells. Throws value_error where the moments are singular. Cost: one pass of the
+/// become the centers of their cells. Throws value_error where the moments are singular. Cost: one pass of the
 /// teacher over `corpus`, one of the model for each site of a block and one more, and the rounding; in memory, the
 /// inputs of one block's sites over the whole corpus.
 template <nn::model Model, nn::model Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>

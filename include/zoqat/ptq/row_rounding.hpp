@@ -49,7 +49,7 @@ struct rounded_row {
   double error = 0;                 ///< e H eᵀ
 };
 
-/// Finds codes and grids for the weights of one output channel that keep its output: minimises e H eᵀ over the codes,
+/// Finds codes and grids for the weights of one output channel that keep its output: minimizes e H eᵀ over the codes,
 /// the step sizes and, in the first stage, the range of each grid. Stages, each starting from the last:
 ///   1. the range of each grid, by shrinking its two ends in steps of 5 % (the clipping of eq. 5);
 ///   2. rounding column by column, the error of each spread over those to come (GPTQ, arXiv 2210.17323), unless
@@ -190,7 +190,7 @@ class row_rounding {
     for (std::size_t j = 0; j != size(); ++j) slope[j] -= change * h[j];
     return true;
   }
-  /// The step size of each group that minimises the error with all else fixed.
+  /// The step size of each group that minimizes the error with all else fixed.
   void improve_steps(rounded_row& row, std::vector<double>& slope) const {
     std::vector<double> u_h(size());
     quant::for_each_group<Weight>(size(), [&](std::size_t group, std::size_t first, std::size_t count) {

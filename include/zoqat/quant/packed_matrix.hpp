@@ -110,7 +110,7 @@ class packed_matrix {
   [[nodiscard]] std::span<const scale_type> scales() const noexcept { return scales_; }
   [[nodiscard]] std::span<std::uint8_t> zero_points() noexcept { return zero_points_; }
   [[nodiscard]] std::span<const std::uint8_t> zero_points() const noexcept { return zero_points_; }
-  /// Where the storage has the grid of a row and group; those of the 16 rows of a panel are neighbours.
+  /// Where the storage has the grid of a row and group; those of the 16 rows of a panel are neighbors.
   [[nodiscard]] std::size_t grid_index(std::size_t row, std::size_t group) const noexcept {
     if constexpr (Weight::whole_tensor)
       return 0;

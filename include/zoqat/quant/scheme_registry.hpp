@@ -77,7 +77,7 @@ template <int Bits, class Granularity = per_channel>
 using trained_weight = weight<Bits, Granularity, asymmetric, clip::codes>;
 }  // namespace detail
 
-/// The schemes of the paper and their neighbours: w<bits>a<bits> with g<group size> for groups (else per output
+/// The schemes of the paper and their neighbors: w<bits>a<bits> with g<group size> for groups (else per output
 /// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16
 /// leaves activations alone.
 using standard_schemes =

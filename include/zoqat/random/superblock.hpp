@@ -16,7 +16,7 @@ namespace zoqat::inline ZOQAT_ABI::random {
 /// A direction's elements come in superblocks, each made from 16 consecutive blocks of its stream.
 inline constexpr std::size_t superblock_lanes = 16;
 
-/// The bits of a superblock, in rows from each of which come elements that are neighbours. Which word of which block
+/// The bits of a superblock, in rows from each of which come elements that are neighbors. Which word of which block
 /// is where goes with the generator: where a vector that computes some of them has them, without a shuffle.
 using superblock_words = std::array<std::array<std::uint32_t, superblock_lanes>, 4>;
 

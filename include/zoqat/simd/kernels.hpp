@@ -191,7 +191,7 @@ concept kernels =
 
       // --- Masters of fewer bits: exact. ---------------------------------------------------------------------------
       { K::widen(halves, n, y) } noexcept;  // (halves, n, out)
-      /// Stochastic rounding: of the two neighbours of x[i] the one that noise[i], uniform in [0, 2^16), chooses, so
+      /// Stochastic rounding: of the two neighbors of x[i] the one that noise[i], uniform in [0, 2^16), chooses, so
       /// that the mean is x[i]. To bf16, whose infinities and NaN stay what they are (NaN quiet), and of which the
       /// greatest numbers may become infinite.
       { K::narrow(x, noise, n, stored) } noexcept;

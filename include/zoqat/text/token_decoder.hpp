@@ -25,7 +25,7 @@ inline void decode_spelled_bytes(std::vector<std::string>& tokens) {
   }
 }
 
-/// Tokens like `<0x0A>` become that byte, whether or not it makes UTF-8 together with its neighbours.
+/// Tokens like `<0x0A>` become that byte, whether or not it makes UTF-8 together with its neighbors.
 inline void decode_byte_tokens(std::vector<std::string>& tokens) {
   for (std::string& token : tokens) {
     if (token.size() != 6 || !token.starts_with("<0x") || token.back() != '>') continue;

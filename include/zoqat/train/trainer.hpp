@@ -138,7 +138,7 @@ inline constexpr bool is_callback = requires(C& c) { c.begin(0u, 0u); } || requi
 
 }  // namespace detail
 
-/// Applies the updates of a log that were made before, and calls `each(steps made)` after each; the optimiser gets
+/// Applies the updates of a log that were made before, and calls `each(steps made)` after each; the optimizer gets
 /// back its state. Returns the next step. Throws value_error if the parameters are not those the log started from.
 template <zo::distribution Distribution, parameter_store Store, zo::optimizer Optimizer, executor Executor,
           std::invocable<std::uint32_t> Each = detail::nothing>

@@ -215,7 +215,7 @@ struct no_update {
   static constexpr void apply_rows(const parameter&, std::size_t, std::size_t) noexcept {}
 };
 
-/// The lanes of a set of perturbations, as a network reads them (a `lane_reader`). Neighbouring lanes that share a
+/// The lanes of a set of perturbations, as a network reads them (a `lane_reader`). Neighboring lanes that share a
 /// direction share its generation, so an antithetic pair costs one. `Update` is an update that the sweep is to make
 /// on its way, such as `zo::deferred_update`.
 template <distribution Distribution, simd::kernels Kernels = simd::default_kernels, class Update = no_update>

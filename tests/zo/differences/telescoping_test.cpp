@@ -39,7 +39,7 @@ gradient_moments moments_of(const Difference& difference, tensors& store, const 
 
 }  // namespace
 
-TEST_CASE("three pairs: at ε, and at two neighbouring levels below") {
+TEST_CASE("three pairs: at ε, and at two neighboring levels below") {
   const estimator<telescoping> e{.epsilon = {.weight = 0.5f}, .seed = 3, .difference = {.levels = 3}};
   std::array<int, 3> drawn{};
   for (std::uint32_t step = 0; step != 4200; ++step)

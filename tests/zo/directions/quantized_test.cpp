@@ -42,7 +42,7 @@ TEST_CASE("reads and sweeps go along one rounding, updates along the other") {
   check_use(quantized_gaussian(4, roundings::same));
 }
 
-TEST_CASE("an element is one of the two neighbours of the base's, which it is in the mean") {
+TEST_CASE("an element is one of the two neighbors of the base's, which it is in the mean") {
   constexpr std::size_t n = 50000;
   const direction along{1, 2, 3};
   const auto base = elements_of(gaussian(), along, 4, n);

@@ -368,7 +368,7 @@ TEST_CASE_TEMPLATE("start and log give the trained parameters, bit for bit", Dis
   CHECK(bits_of(replayed.values()) != bits_of(assorted().values()));
 }
 
-TEST_CASE("a run that was cut off and resumed ends where the whole run ends, whatever the optimiser remembers") {
+TEST_CASE("a run that was cut off and resumed ends where the whole run ends, whatever the optimizer remembers") {
   const temporary_folder folder;
   const balanced_scales scales{.epsilon = per_group<float>::all(1e-2f), .loss_increase = 0.1, .loss = 1};
   const estimator<> e{.epsilon = scales.epsilon, .micro_batches = 2, .seed = 12};

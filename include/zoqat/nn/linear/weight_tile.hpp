@@ -205,7 +205,7 @@ class code_tile {
     return Offset ? groups_ * panels() * simd::code_panel_size(Weight::group_size(in_))
                   : panels() * simd::code_panel_size(in_);
   }
-  /// The code panel of a part, `depth` deep; those of a part are neighbours.
+  /// The code panel of a part, `depth` deep; those of a part are neighbors.
   [[nodiscard]] std::uint8_t* panel(std::size_t lane, std::size_t part, std::size_t p, std::size_t depth) noexcept {
     return panels_.data() + lane * lane_size() + part * panels() * simd::code_panel_size(Weight::group_size(in_)) +
            p * simd::code_panel_size(depth);

@@ -66,7 +66,7 @@ template <int WeightBits>
 inline constexpr int largest_weight = WeightBits < 8 ? (1 << WeightBits) - 1 : 128;
 
 #if ZOQAT_DOT4_X86
-/// Sums of neighbouring products in 16 bits.
+/// Sums of neighboring products in 16 bits.
 HWY_INLINE pairs16 multiply_pairs(codes8 a, codes8 w) {
 #if HWY_MAX_BYTES == 64
   return pairs16{_mm512_maddubs_epi16(a.raw, w.raw)};
@@ -107,16 +107,16 @@ struct pairs_dot4 {
 
 #if ZOQAT_DOT4_VNNI || ZOQAT_DOT4_ARM
 /// One instruction for all widths. That of Arm takes two signed operands: codes of 8 bits go in less 128.
-template <bool Centred>
+template <bool Centered>
 struct native_dot4 {
   static constexpr std::size_t steps = std::size_t{1} << 30;
   static HWY_INLINE sums32 zero() { return hn::Zero(tag<std::int32_t>{}); }
   static HWY_INLINE codes8 weights(codes8 v) { return v; }
   static HWY_INLINE sums32 widen(sums32 sum) { return sum; }
 #if ZOQAT_DOT4_ARM
-  static constexpr std::int32_t activation_offset = Centred ? 128 : 0;
+  static constexpr std::int32_t activation_offset = Centered ? 128 : 0;
   static HWY_INLINE codes8 activations(codes8 v) {
-    return Centred ? hn::Xor(v, hn::Set(hn::DFromV<codes8>{}, 128)) : v;
+    return Centered ? hn::Xor(v, hn::Set(hn::DFromV<codes8>{}, 128)) : v;
   }
   static HWY_INLINE sums32 accumulate(sums32 sum, codes8 a, codes8 w) {
     return sums32{vdotq_s32(sum.raw, vreinterpretq_s8_u8(a.raw), vreinterpretq_s8_u8(w.raw))};

@@ -79,7 +79,7 @@ class sign_steps {
   signed_scale steps_;
 };
 
-/// The vectors of a row of weights, specialised on what it has beside values.
+/// The vectors of a row of weights, specialized on what it has beside values.
 template <class Steps, bool HasSmoothing>
 struct weight_vectors {
   static constexpr std::size_t rows = 1;
@@ -126,15 +126,15 @@ struct pair_vectors {
 
 /// f of the Vectors for w, a row or a pair: what w lacks is known before the loop over it.
 template <template <class, bool> class Vectors, class Steps, class Weights, class F>
-HWY_INLINE auto specialise(const Weights& w, bool smooth, F f) {
+HWY_INLINE auto specialize(const Weights& w, bool smooth, F f) {
   return smooth ? f(Vectors<Steps, true>(w)) : f(Vectors<Steps, false>(w));
 }
 template <class F>
-HWY_INLINE auto specialise(const weight_row& w, F f) {
+HWY_INLINE auto specialize(const weight_row& w, F f) {
   const bool smooth = w.smoothing;
-  if (w.direction) return specialise<weight_vectors, number_steps>(w, smooth, f);
-  if (w.signs) return specialise<weight_vectors, sign_steps>(w, smooth, f);
-  return specialise<weight_vectors, unperturbed>(w, smooth, f);
+  if (w.direction) return specialize<weight_vectors, number_steps>(w, smooth, f);
+  if (w.signs) return specialize<weight_vectors, sign_steps>(w, smooth, f);
+  return specialize<weight_vectors, unperturbed>(w, smooth, f);
 }
 
 /// Makes codes of the weights of a row and sums them up: codes less `least`, unsigned bytes whatever the range, which
@@ -242,11 +242,11 @@ class row_coder {
 struct quantize_kernels {
   static range min_max(const float* x, std::size_t n) noexcept { return min_max(weight_row{x}, n); }
   static range min_max(const weight_row& w, std::size_t n) noexcept {
-    return specialise(w, [n](const auto& weights) HWY_ATTR { return bounds(weights, n); });
+    return specialize(w, [n](const auto& weights) HWY_ATTR { return bounds(weights, n); });
   }
 
   static void evaluate(const weight_row& w, std::size_t n, float* out) noexcept {
-    specialise(w, [=](const auto& weights) HWY_ATTR {
+    specialize(w, [=](const auto& weights) HWY_ATTR {
       for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR { at.store(weights.load(at, i), out + i); });
     });
   }
@@ -256,7 +256,7 @@ struct quantize_kernels {
   }
   static std::int32_t quantize(const weight_row& w, std::size_t n, const code_range& r,
                                std::uint8_t* codes) noexcept {
-    return specialise(w, [&](const auto& weights) HWY_ATTR { return to_codes(weights, n, &r, {codes})[0]; });
+    return specialize(w, [&](const auto& weights) HWY_ATTR { return to_codes(weights, n, &r, {codes})[0]; });
   }
   static std::array<std::int32_t, 2> quantize(const weight_pair& w, std::size_t n, const code_range* ranges,
                                               std::uint8_t* forward, std::uint8_t* back) noexcept {
@@ -264,8 +264,8 @@ struct quantize_kernels {
     if (smooth != static_cast<bool>(w.smoothing[1]))
       return {quantize(w.row(0), n, ranges[0], forward), quantize(w.row(1), n, ranges[1], back)};
     const auto both = [&](const auto& weights) HWY_ATTR { return to_codes(weights, n, ranges, {forward, back}); };
-    if (w.direction) return specialise<pair_vectors, number_steps>(w, smooth, both);
-    return specialise<pair_vectors, sign_steps>(w, smooth, both);
+    if (w.direction) return specialize<pair_vectors, number_steps>(w, smooth, both);
+    return specialize<pair_vectors, sign_steps>(w, smooth, both);
   }
   static quantized_row quantize_row(const float* x, std::size_t n, int bits, bool symmetric,
                                     std::uint8_t* codes) noexcept {

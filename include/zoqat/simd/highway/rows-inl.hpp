@@ -44,8 +44,8 @@ struct row_kernels {
         sum_of<float>(n, [=](floats sum, auto at, std::size_t i) HWY_ATTR { return hn::Add(sum, at.load(x + i)); });
     const float mean = total / static_cast<float>(n);
     const float squares = sum_of<float>(n, [=](floats sum, auto at, std::size_t i) HWY_ATTR {
-      const auto centred = hn::Sub(at.load(x + i, mean), constant(mean));
-      return hn::MulAdd(centred, centred, sum);
+      const auto centered = hn::Sub(at.load(x + i, mean), constant(mean));
+      return hn::MulAdd(centered, centered, sum);
     });
     const auto factor = constant(inverse_root(squares, n, epsilon));
     for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR {

@@ -64,10 +64,10 @@ struct gemm_kernels {
                           products.data());
       for (std::size_t r = 0; r != Rows; ++r) {
         const auto zero_point = static_cast<std::uint32_t>(grids[m + r].zero_point);
-        const std::uint32_t centred =
+        const std::uint32_t centered =
             columns.zero_point ? static_cast<std::uint32_t>(row_sums[m + r]) - k * zero_point : 0;
         std::int32_t* const exact = products.data() + r * panel_width;
-        correct(columns, first, zero_point, centred, exact);
+        correct(columns, first, zero_point, centered, exact);
         float* const to = c.data() + (m + r) * c.stride() + first;
         scale(exact, grids[m + r].scale, columns.scale + first,
               start_of(to, bias ? bias + first : nullptr, accumulate), count, to);
@@ -123,7 +123,7 @@ struct gemm_kernels {
     multiply_words<Rows>(last.data(), word, 1, steps, panel + words * panel_row, sums);
   }
   // The same of whole words, the codes at even places first, then those at odd places: in 16 bits each, so that a
-  // product, of 15 bits and a sign at most, meets its partner, and the sums are those of neighbours.
+  // product, of 15 bits and a sign at most, meets its partner, and the sums are those of neighbors.
   template <std::size_t Rows>
   static void multiply_words(const std::uint8_t* a, std::size_t stride, std::size_t words, std::size_t steps,
                              const std::uint8_t* panel, std::int32_t* sums) noexcept {
@@ -140,7 +140,7 @@ struct gemm_kernels {
               products[r * across + column] += halves(words32(four), odd) * w;
             }
           }
-        for (std::size_t p = 0; p != products.size(); ++p) add_neighbours(products[p], sums + p * lanes);
+        for (std::size_t p = 0; p != products.size(); ++p) add_neighbors(products[p], sums + p * lanes);
       }
   }
   static pairs halves(const words32& v, int shift) noexcept {
@@ -149,19 +149,19 @@ struct gemm_kernels {
   static pairs signed_halves(const words32& v, int shift) noexcept {
     return bits_as<pairs>(((v >> shift) & words32(0x00ff00ffu)) ^ words32(0x00800080u)) - pairs(std::int16_t{0x80});
   }
-  static void add_neighbours(const pairs& products, std::int32_t* sums) noexcept {
+  static void add_neighbors(const pairs& products, std::int32_t* sums) noexcept {
     const auto both = bits_as<integers>(products);
     (integers::load_unaligned(sums) + ((both << 16) >> 16) + (both >> 16)).store_unaligned(sums);
   }
 
   // Takes the zero points out of the sums of a row and 16 columns. The steps may wrap; the result does not.
   static void correct(const column_dequantization& columns, std::size_t first, std::uint32_t zero_point,
-                      std::uint32_t centred, std::int32_t* exact) noexcept {
+                      std::uint32_t centered, std::int32_t* exact) noexcept {
     for (std::size_t j = 0; j != panel_width; ++j) {
       const auto of_column = static_cast<std::uint32_t>(columns.zero_point ? columns.zero_point[first + j] : 0);
       exact[j] = static_cast<std::int32_t>(static_cast<std::uint32_t>(exact[j]) -
                                            zero_point * static_cast<std::uint32_t>(columns.sum[first + j]) -
-                                           of_column * centred);
+                                           of_column * centered);
     }
   }
   // to = start + exact * (row's scale * column's scale)

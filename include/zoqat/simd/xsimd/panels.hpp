@@ -58,8 +58,8 @@ struct panel_kernels {
     for (std::size_t i = first; i != first + k; ++i)
       for (std::size_t j = 0; j != panel_width; j += floats::size, panel += floats::size) {
         const integers code = code_of<Arch>(load_words<Arch>(codes + i / 4 * panel_row + j * 4), i % 4);
-        const auto centred = xsimd::to_float(code - integers::load_unaligned(zero_points.data() + j));
-        (floats::load_unaligned(scales.data() + j) * centred).store_unaligned(panel);
+        const auto centered = xsimd::to_float(code - integers::load_unaligned(zero_points.data() + j));
+        (floats::load_unaligned(scales.data() + j) * centered).store_unaligned(panel);
       }
   }
 };

@@ -30,8 +30,8 @@ struct row_kernels {
                          std::size_t n) noexcept {
     const float mean = sum_of(n, [=](auto at, std::size_t i) { return at.load(x + i); }) / static_cast<float>(n);
     const float squares = sum_of(n, [=](auto at, std::size_t i) {
-      const floats centred = at.load(x + i, mean) - floats(mean);
-      return centred * centred;
+      const floats centered = at.load(x + i, mean) - floats(mean);
+      return centered * centered;
     });
     const floats factor(inverse_root(squares, n, epsilon));
     map(n, out, [=](auto at, std::size_t i) {

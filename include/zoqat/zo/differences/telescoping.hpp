@@ -12,7 +12,7 @@
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
-/// Central differences less their bias, by randomised truncation (cf. arXiv 2510.19953). With D(h) the central
+/// Central differences less their bias, by randomized truncation (cf. arXiv 2510.19953). With D(h) the central
 /// difference at h, D(ε / 2^levels) = D(ε) + Σ_n (D(ε / 2^(n+1)) − D(ε / 2^n)); one term n < `levels` of the sum is
 /// drawn, with probability p_n in proportion to 4⁻ⁿ, and divided by p_n. So the estimate is unbiased for the gradient
 /// smoothed over ε / 2^levels, and the bias of a smooth loss, (ε²/2) ∇Δf + …, is 4^levels times smaller.

@@ -44,7 +44,7 @@ class quantized {
   }
 
   static constexpr const char* name() noexcept { return detail::prefixed_name<prefix, Base>.data(); }
-  /// Between neighbouring values of an element.
+  /// Between neighboring values of an element.
   [[nodiscard]] float step() const noexcept { return step_; }
 
   template <class Kernels>

@@ -38,7 +38,7 @@ struct svrg {
     return true;
   }
   /// The two parts of the estimate at w: the difference of both points, and ĝ(w̃) named by its own directions. An
-  /// optimiser without state plans an update for each. The first part is rejected where a loss is not finite; the
+  /// optimizer without state plans an update for each. The first part is rejected where a loss is not finite; the
   /// second must then not be applied either. Throws value_error where there is no anchor.
   template <class Loss, class Anchor>
   [[nodiscard]] std::array<estimate_type, 2> operator()(std::uint32_t step, Loss& loss, Anchor& anchor) const {
