@@ -117,7 +117,7 @@ double resident(const char* which) { return resident_megabytes(which) * 1.048576
 /// Each sequence of a batch is a micro-batch, so that activations do not follow the batch.
 std::vector<nn::token_batch> batches(const experiment& e) {
   std::vector<nn::token_batch> all(e.batch);
-  random::engine draw({.seed = 11, .use = random::purpose::data});
+  rng::engine draw({.seed = 11, .use = rng::purpose::data});
   for (nn::token_batch& batch : all) {
     std::vector<nn::token> tokens(e.tokens());
     std::vector<std::int64_t> targets(e.tokens(), nn::not_scored);

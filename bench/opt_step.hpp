@@ -59,7 +59,7 @@ template <class Model>
 
 /// Sequences of `length` random tokens.
 [[nodiscard]] inline nn::token_batch random_batch(std::size_t sequences, std::size_t length, std::size_t vocabulary) {
-  random::engine draw({.seed = 11, .use = random::purpose::data});
+  rng::engine draw({.seed = 11, .use = rng::purpose::data});
   nn::token_batch batch;
   std::vector<nn::token> tokens(length);
   for (std::size_t i = 0; i != sequences; ++i) {

@@ -167,9 +167,9 @@ struct raw_philox {
     for (; n != 0; --n, at += 2 * lanes) {
       hide(fixed);  // the counters share three words; rounds that follow from that alone are not the generator's
       state a{at, fixed, fixed, fixed}, b{at + lanes, fixed, fixed, fixed};
-      random::philox4x32::key key{5, 7};
+      rng::philox4x32::key key{5, 7};
 #pragma GCC unroll 10
-      for (int r = 0; r != random::philox4x32::rounds; ++r, key = random::philox4x32::next(key)) {
+      for (int r = 0; r != rng::philox4x32::rounds; ++r, key = rng::philox4x32::next(key)) {
         a = round(a, key);
         b = round(b, key);
       }
@@ -194,9 +194,9 @@ struct raw_philox {
     return (a & 0xffffffffu) * factor;
 #endif
   }
-  static state round(const state& s, random::philox4x32::key key) noexcept {
-    const vectors::longs p0 = product(s.c0, random::philox4x32::multiplier0);
-    const vectors::longs p1 = product(s.c2, random::philox4x32::multiplier1);
+  static state round(const state& s, rng::philox4x32::key key) noexcept {
+    const vectors::longs p0 = product(s.c0, rng::philox4x32::multiplier0);
+    const vectors::longs p1 = product(s.c2, rng::philox4x32::multiplier1);
     return {p1 >> 32 ^ s.c1 ^ key[0], p1, p0 >> 32 ^ s.c3 ^ key[1], p0};
   }
 };
@@ -213,8 +213,8 @@ struct raw_ars {
 
   /// Generates the bits of n times 8 vectors of counters side by side, which count up in each of their bytes.
   [[gnu::noinline]] static void run(std::size_t n) noexcept {
-    static constexpr random::ars4x32_run counters({0, 1, 2, 3}, {5, 7, 0, 0});
-    blocks keys[random::ars4x32::rounds], at{};
+    static constexpr rng::ars4x32_run counters({0, 1, 2, 3}, {5, 7, 0, 0});
+    blocks keys[rng::ars4x32::rounds], at{};
     for (std::size_t r = 0; r != std::size(keys); ++r) keys[r] = repeated(counters.keys[r]);
     for (const blocks start = repeated(counters.start); n != 0; --n) {
       blocks state[chains];
@@ -226,14 +226,14 @@ struct raw_ars {
         for (blocks& b : state) b = round(b, keys[r]);
 #pragma GCC unroll 8
       for (blocks& b : state) {
-        b = last_round(b, keys[random::ars4x32::rounds - 1]);
+        b = last_round(b, keys[rng::ars4x32::rounds - 1]);
         hide(b);
       }
     }
   }
 
  private:
-  static blocks repeated(const random::aes::block& block) noexcept {
+  static blocks repeated(const rng::aes::block& block) noexcept {
     blocks all;
     for (std::size_t i = 0; i != sizeof(all) / sizeof(block); ++i)
       std::memcpy(reinterpret_cast<std::uint8_t*>(&all) + i * sizeof(block), block.data(), sizeof(block));

@@ -23,7 +23,7 @@ using scheme_named = quant::standard_schemes::scheme_of<Name>;
 
 /// Standard normal values times `scale`, another sequence for each `name`.
 inline void fill_normal(std::span<float> out, std::uint32_t name, float scale) noexcept {
-  kernels::gaussian({.seed = 7, .tensor = name, .use = random::purpose::data}, 0, out.data(), out.size());
+  kernels::gaussian({.seed = 7, .tensor = name, .use = rng::purpose::data}, 0, out.data(), out.size());
   for (float& x : out) x *= scale;
 }
 

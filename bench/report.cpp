@@ -282,7 +282,7 @@ void report_moments(session& s, const std::string& direction, std::span<const fl
 }
 
 template <class Distribution, class Standard>
-void measure_direction(session& s, const std::string& name, random::stream stream, Standard&& standard) {
+void measure_direction(session& s, const std::string& name, rng::stream stream, Standard&& standard) {
   if (!s.out.wants(name)) return;
   buffer<float> to(4096);  // stays in the first-level cache
   contest c;
@@ -299,7 +299,7 @@ void measure_direction(session& s, const std::string& name, random::stream strea
 
 /// How normal ten million elements are.
 template <class Distribution>
-void report_quality(session& s, const std::string& name, random::stream stream) {
+void report_quality(session& s, const std::string& name, rng::stream stream) {
   if (!s.out.wants(name)) return;
   std::vector<float> samples(10'000'000);
   Distribution::template fill<kernels>(stream, 0, samples.data(), samples.size());
@@ -309,7 +309,7 @@ void report_quality(session& s, const std::string& name, random::stream stream) 
 
 void measure_directions(session& s) {
   standard_directions standard;
-  constexpr random::stream stream{.seed = 3};
+  constexpr rng::stream stream{.seed = 3};
   const auto gaussian = [&](std::span<float> to) { standard.gaussian(to); };
   measure_direction<zo::gaussian>(s, "direction.gaussian", stream, gaussian);
   measure_direction<zo::gaussian_ars>(s, "direction.gaussian_ars", stream, gaussian);

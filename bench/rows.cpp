@@ -30,7 +30,7 @@ struct row_of_weights {
 
   explicit row_of_weights(std::size_t n)
       : size(n), values(n), numbers(n), smoothing(2 * n, 1.25f), signs(sign_run::words_of(0, n)) {
-    kernels::gaussian({.seed = 5, .use = random::purpose::data}, 0, values.data(), n);
+    kernels::gaussian({.seed = 5, .use = rng::purpose::data}, 0, values.data(), n);
     kernels::gaussian({.seed = 6}, 0, numbers.data(), n);
     kernels::rademacher_words({.seed = 7}, 0, signs.size() / sign_run::superblock_words, signs.data());
   }

@@ -57,7 +57,7 @@ struct quantized_linear {
   std::vector<double> g;
   std::vector<float> offset = std::vector<float>(g.size());
   void select(std::uint32_t step) {
-    random::engine draw({.seed = 5, .step = step, .use = random::purpose::data});
+    rng::engine draw({.seed = 5, .step = step, .use = rng::purpose::data});
     for (float& w : offset) w = draw.uniform() + 0x1p-25f;  // never on a threshold
   }
   double operator()(std::span<const float> x) const {
@@ -216,7 +216,7 @@ void against_straight_through(tables& t) {
   fmt::print("\nA 2-bit linear layer: gradients\n{:>8} {:>16} {:>16} {:>22}\n", "eps/step", "|ste|/|smoothed|",
              "cos(ste, smoothed)", "cos(mean estimate, smoothed)");
   std::vector<double> x, y, w;
-  random::engine draw({.seed = 3, .use = random::purpose::data});
+  rng::engine draw({.seed = 3, .use = rng::purpose::data});
   for (int i = 0; i != 32; ++i) x.push_back(2 * double{draw.uniform()} - 1);
   for (int i = 0; i != 16; ++i) y.push_back(2 * double{draw.uniform()} - 1);
   std::vector<float> masters(8);

@@ -44,7 +44,7 @@ void generate_text(const settings& s) {
   thread_pool threads(s.threads);
   const text::llama2c_tokenizer tokenizer = open_tokenizer(s, model.shape().vocabulary);
   nn::generator generate(model, threads);
-  random::engine random({.seed = s.seed, .use = random::purpose::sampling});
+  rng::engine random({.seed = s.seed, .use = rng::purpose::sampling});
   const auto prompt = tokenizer.encode(s.prompt, true);
   fmt::print("{}", tokenizer.decode(prompt));
   generate(

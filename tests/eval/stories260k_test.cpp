@@ -124,7 +124,7 @@ TEST_CASE("stories260K tells its story") {
   if (!s) return;
   auto model = s->load();
   nn::generator<teacher, thread_pool> generate(model, s->threads);
-  random::engine unused({});
+  rng::engine unused({});
   const std::string_view expected =
       ", there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red "
       "ball. She "

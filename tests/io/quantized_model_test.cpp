@@ -257,7 +257,7 @@ TEST_CASE("a damaged file either loads or is refused") {
     static_cast<void>(loaded<asymmetric_model>(s.folder / "damaged"));
   };
   corruption_result result;
-  random::engine draw({.seed = 9, .use = random::purpose::data});
+  rng::engine draw({.seed = 9, .use = rng::purpose::data});
   for (int i = 0; i != 1500; ++i) {
     std::string damaged = good;
     char& byte = damaged[draw.below(1200)];

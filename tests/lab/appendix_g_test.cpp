@@ -44,7 +44,7 @@ struct norm_of_quantized {
 struct coin {
   double slope = 0;
   void select(std::uint32_t step) {
-    const random::stream s{.seed = 8, .step = step, .use = random::purpose::data};
+    const rng::stream s{.seed = 8, .step = step, .use = rng::purpose::data};
     slope = s.bits(0)[0] & 1u ? 2.0 : -2.0;
   }
   double operator()(std::span<const float> x) const { return slope * double{x[0]}; }
@@ -66,7 +66,7 @@ TEST_CASE("Proposition 1 (i): the estimate is unbiased for the smoothed loss's g
   struct squared_level {
     double factor = 1;  // of the step's minibatch, with the mean 1
     void select(std::uint32_t step) {
-      const random::stream s{.seed = 8, .step = step, .use = random::purpose::data};
+      const rng::stream s{.seed = 8, .step = step, .use = rng::purpose::data};
       factor = s.bits(0)[0] & 1u ? 2.5 : -0.5;
     }
     double operator()(double w) const {

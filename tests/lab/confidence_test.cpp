@@ -17,7 +17,7 @@ namespace {
 /// Moments of n uniform numbers.
 running_moments uniform_sample(std::uint32_t name, int n) {
   running_moments m;
-  random::engine draw({.seed = 3, .tensor = name, .use = random::purpose::data});
+  rng::engine draw({.seed = 3, .tensor = name, .use = rng::purpose::data});
   for (int i = 0; i != n; ++i) m.add(double{draw.uniform()});
   return m;
 }

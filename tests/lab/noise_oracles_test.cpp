@@ -35,7 +35,7 @@ class noise {
   void select(std::uint32_t step) { step_ = step, used_ = 0; }
   double next() {
     float x = 0;
-    simd::default_kernels::gaussian({.seed = 9, .step = step_, .use = random::purpose::data}, used_++, &x, 1);
+    simd::default_kernels::gaussian({.seed = 9, .step = step_, .use = rng::purpose::data}, used_++, &x, 1);
     return static_cast<double>(x);
   }
 
@@ -121,7 +121,7 @@ TEST_CASE("an anchor leaves the error of what changed since, and its own") {
     std::vector<float> at;
     double h = 1;
     void select(std::uint32_t step) {
-      h = random::stream{.seed = 7, .step = step, .use = random::purpose::data}.bits(0)[0] & 1u ? 1.5 : 0.5;
+      h = rng::stream{.seed = 7, .step = step, .use = rng::purpose::data}.bits(0)[0] & 1u ? 1.5 : 0.5;
     }
     double operator()(std::span<const float> x) const {
       double total = 0;

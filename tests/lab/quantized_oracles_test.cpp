@@ -37,7 +37,7 @@ struct drawn_anew {
   quantized_product loss;
   std::vector<float> offset = std::vector<float>(loss.g.size());
   void select(std::uint32_t step) {
-    random::engine draw({.seed = 5, .step = step, .use = random::purpose::data});
+    rng::engine draw({.seed = 5, .step = step, .use = rng::purpose::data});
     for (float& w : offset) w = draw.uniform() + 0x1p-25f;
   }
   double operator()(std::span<const float> x) const {

@@ -20,7 +20,7 @@ namespace {
 
 std::vector<double> numbers(std::size_t n, std::uint32_t name, double scale = 1) {
   std::vector<double> v;
-  random::engine draw({.seed = 41, .tensor = name, .use = random::purpose::data});
+  rng::engine draw({.seed = 41, .tensor = name, .use = rng::purpose::data});
   for (std::size_t i = 0; i != n; ++i) v.push_back(scale * (2 * double{draw.uniform()} - 1));
   return v;
 }

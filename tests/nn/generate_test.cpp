@@ -19,8 +19,8 @@ namespace {
 
 using model_type = nn::llama<quant::full_precision>;
 
-random::engine engine(std::uint32_t name) {
-  return random::engine({.seed = 6, .tensor = name, .use = random::purpose::sampling});
+rng::engine engine(std::uint32_t name) {
+  return rng::engine({.seed = 6, .tensor = name, .use = rng::purpose::sampling});
 }
 /// How often each token is chosen in 4000 draws.
 std::vector<double> frequencies(std::vector<float> logits, const nn::sampling& how) {

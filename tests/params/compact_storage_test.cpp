@@ -53,7 +53,7 @@ TEST_CASE("fp16 takes 16 bits an element, is the nearest, and saturates") {
 }
 
 TEST_CASE("int8 takes a byte an element and two a block, and is within half a step") {
-  random::engine draw({.seed = 5, .use = random::purpose::data});
+  rng::engine draw({.seed = 5, .use = rng::purpose::data});
   for (const std::size_t n : std::initializer_list<std::size_t>{1, 127, 128, 129, 1000}) {
     std::vector<float> values(n);
     for (std::size_t i = 0; i != n; ++i)

@@ -19,11 +19,11 @@ namespace {
 
 constexpr std::size_t sizes[] = {0, 1, 2, 127, 128, 129, 500, 1024, 1025, 3000};
 constexpr master_format formats[] = {master_format::bf16, master_format::int8, master_format::fp16};
-constexpr random::stream noise{.seed = 3, .step = 8, .tensor = 5, .use = random::purpose::rounding};
+constexpr rng::stream noise{.seed = 3, .step = 8, .tensor = 5, .use = rng::purpose::rounding};
 
 std::vector<float> floats(std::size_t n, std::uint32_t name) {
   std::vector<float> v(n);
-  random::engine draw({.seed = 41, .tensor = name, .use = random::purpose::data});
+  rng::engine draw({.seed = 41, .tensor = name, .use = rng::purpose::data});
   for (float& x : v) x = 2 * draw.uniform() - 1;
   return v;
 }

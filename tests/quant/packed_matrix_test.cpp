@@ -271,7 +271,7 @@ TEST_CASE_TEMPLATE("rows that are set come back, and leave the others alone", We
   constexpr std::size_t rows = 35, cols = 172;
   packed_matrix<Weight> packed(rows, cols);
   const std::size_t groups = packed.groups();
-  random::engine draw({.seed = 31, .use = random::purpose::data});
+  rng::engine draw({.seed = 31, .use = rng::purpose::data});
   matrix<std::uint8_t> codes(rows, cols);
   for (auto& code : codes.flat()) code = static_cast<std::uint8_t>(draw.below(1u << Weight::bits));
   std::vector<simd::grid> grids(rows * groups);

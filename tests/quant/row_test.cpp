@@ -73,7 +73,7 @@ TEST_CASE("the grid is the one of the clipping policy") {
 }
 
 TEST_CASE("with half precision the scale is rounded, and the zero point stays") {
-  random::engine draw({.seed = 33, .use = random::purpose::data});
+  rng::engine draw({.seed = 33, .use = rng::purpose::data});
   using eight = weight<8, per_channel, asymmetric, clip::none, fp16_scale>;
   for (int i = 0; i != 1000; ++i) {
     const simd::range r{-draw.uniform(), draw.uniform()};

@@ -22,7 +22,7 @@ namespace zoqat::quant::testing {
 /// Weights [rows, cols] that depend on nothing but `name`: uniform in [-1.5, 0.5) and of another magnitude in each
 /// row, every eleventh one zero.
 inline matrix<float> weights(std::size_t rows, std::size_t cols, std::uint32_t name) {
-  random::engine draw({.seed = 30, .tensor = name, .use = random::purpose::data});
+  rng::engine draw({.seed = 30, .tensor = name, .use = rng::purpose::data});
   matrix<float> m(rows, cols);
   for (std::size_t r = 0; r != rows; ++r)
     for (std::size_t c = 0; c != cols; ++c) {

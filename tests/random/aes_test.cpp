@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <set>
 
-using namespace zoqat::random;
+using namespace zoqat::rng;
 
 namespace {
 

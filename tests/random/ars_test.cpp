@@ -13,8 +13,8 @@
 #include <vector>
 
 using namespace zoqat;
-using random::ars4x32;
-using random::ars4x32_run;
+using rng::ars4x32;
+using rng::ars4x32_run;
 
 // Known answers of the authors' implementation (Random123: old_kat_vectors, ars4x32 with 7 rounds). All 2,254 of them
 // hold.
@@ -27,7 +27,7 @@ static_assert(ars4x32::generate({0x886a3f24, 0xd308a385, 0x2e8a1913, 0x44737003}
 
 namespace {
 
-constexpr random::stream base{.seed = 0x0123456789abcdef, .step = 7, .index = 3, .tensor = 11};
+constexpr rng::stream base{.seed = 0x0123456789abcdef, .step = 7, .index = 3, .tensor = 11};
 
 /// Counter and key of a stream's block: what a user of streams can reach.
 struct input {
@@ -68,7 +68,7 @@ TEST_CASE("the known answers hold at run time as well") {
 }
 
 TEST_CASE("a run is ARS, whatever the first word") {
-  random::engine draw({.seed = 1});
+  rng::engine draw({.seed = 1});
   for (int i = 0; i != 1000; ++i) {
     const ars4x32::counter c{draw(), draw(), draw(), draw()};
     const ars4x32::key key{draw(), draw(), draw(), draw()};

@@ -20,16 +20,16 @@ using namespace zoqat::testing;
 
 namespace {
 
-using generator = void (*)(random::stream, std::uint64_t, std::span<float>) noexcept;
-constexpr generator generators[] = {random::gaussian, random::gaussian_ars};
+using generator = void (*)(rng::stream, std::uint64_t, std::span<float>) noexcept;
+constexpr generator generators[] = {rng::gaussian, rng::gaussian_ars};
 
-std::vector<float> generate(generator f, random::stream s, std::uint64_t first, std::size_t n) {
+std::vector<float> generate(generator f, rng::stream s, std::uint64_t first, std::size_t n) {
   std::vector<float> out(n);
   f(s, first, out);
   return out;
 }
-std::vector<float> gaussian(random::stream s, std::uint64_t first, std::size_t n) {
-  return generate(random::gaussian, s, first, n);
+std::vector<float> gaussian(rng::stream s, std::uint64_t first, std::size_t n) {
+  return generate(rng::gaussian, s, first, n);
 }
 
 using golden_element = std::pair<std::uint64_t, std::uint32_t>;
@@ -54,21 +54,21 @@ TEST_CASE("the golden elements hold") {
   constexpr golden_element philox[] = {
       {0, 0x3e979c66},   {1, 0xbdb2a1fb},    {17, 0x3f8e57dc},    {127, 0x3eb8a5b8},
       {128, 0xbea67a05}, {1000, 0x3ff095a7}, {99999, 0xc02f145e}, {(std::uint64_t{1} << 35) - 1, 0xbfe822a5}};
-  check_golden(random::gaussian, philox, golden_gaussian);
+  check_golden(rng::gaussian, philox, golden_gaussian);
   constexpr golden_element ars[] = {
       {0, 0xbe730219},   {1, 0x3f788c09},    {17, 0xbfa0aead},    {127, 0x3f04802f},
       {128, 0x3f456120}, {1000, 0xbf55db0e}, {99999, 0xbefd8d57}, {(std::uint64_t{1} << 35) - 1, 0x3f3ab74d}};
-  check_golden(random::gaussian_ars, ars, golden_gaussian_ars);
+  check_golden(rng::gaussian_ars, ars, golden_gaussian_ars);
 }
 
 TEST_CASE("the order of the elements is the documented one") {
   const auto all = gaussian(golden_stream, 0, 3 * 128);
-  const auto of_ars = generate(random::gaussian_ars, golden_stream, 0, 3 * 128);
+  const auto of_ars = generate(rng::gaussian_ars, golden_stream, 0, 3 * 128);
   for (std::uint32_t i = 0; i != all.size(); ++i) {
     const std::uint32_t lane = i % 16, row = i % 128 / 32, block = 16 * (i / 128);
-    const auto [cosine, sine] = random::box_muller::of(golden_stream.bits(block + lane)[row]);
+    const auto [cosine, sine] = rng::box_muller::of(golden_stream.bits(block + lane)[row]);
     CHECK(all[i] == (i % 32 < 16 ? cosine : sine));
-    const auto ars_pair = random::box_muller::of(golden_stream.ars_run()(block + 4 * row + lane / 4)[lane % 4]);
+    const auto ars_pair = rng::box_muller::of(golden_stream.ars_run()(block + 4 * row + lane / 4)[lane % 4]);
     CHECK(of_ars[i] == (i % 32 < 16 ? ars_pair.cosine : ars_pair.sine));
   }
 }
@@ -87,7 +87,7 @@ TEST_CASE("an element does not depend on where the range starts or ends") {
 TEST_CASE("radii are those of Box and Muller") {
   double worst = 0;
   for (std::uint32_t h = 0; h != 65536; ++h) {
-    const auto [cosine, sine] = random::box_muller::of(word_of(h, 5000));
+    const auto [cosine, sine] = rng::box_muller::of(word_of(h, 5000));
     const double square = double{cosine} * cosine + double{sine} * sine, expected = radius_of(h) * radius_of(h);
     worst = std::max(worst, std::abs(square - expected) / (1 + expected));
   }
@@ -98,12 +98,12 @@ TEST_CASE("angles are those of Box and Muller, in four quadrants that are mirror
   double worst = 0;
   for (std::uint32_t k = 0; k != 16384; ++k) {
     const std::uint32_t word = word_of(20000, k);
-    const auto [cosine, sine] = random::box_muller::of(word);
+    const auto [cosine, sine] = rng::box_muller::of(word);
     worst = std::max(worst, std::abs(cosine - radius_of(20000) * std::cos(angle_of(k))));
     worst = std::max(worst, std::abs(sine - radius_of(20000) * std::sin(angle_of(k))));
     REQUIRE(cosine > 0);
     REQUIRE(sine > 0);
-    const auto left = random::box_muller::of(word | 0x80000000u), below = random::box_muller::of(word | 1u);
+    const auto left = rng::box_muller::of(word | 0x80000000u), below = rng::box_muller::of(word | 1u);
     REQUIRE(left.cosine == -cosine);
     REQUIRE(left.sine == sine);
     REQUIRE(below.cosine == cosine);
@@ -116,13 +116,13 @@ TEST_CASE("over all words the moments are those of the normal distribution") {
   // A cosine or sine is a function of k times one of h, up to rounding: so are its moments.
   constexpr std::array powers{2, 4, 6};
   std::array<double, 3> radii{}, cosines{}, sines{};
-  const float reference = random::box_muller::of(word_of(30000, 3000)).cosine;
+  const float reference = rng::box_muller::of(word_of(30000, 3000)).cosine;
   for (std::uint32_t h = 0; h != 65536; ++h) {
-    const auto [cosine, sine] = random::box_muller::of(word_of(h, 3000));
+    const auto [cosine, sine] = rng::box_muller::of(word_of(h, 3000));
     for (std::size_t i = 0; i != 3; ++i) radii[i] += std::pow(double{cosine} / reference, powers[i]) / 65536;
   }
   for (std::uint32_t k = 0; k != 16384; ++k) {
-    const auto [cosine, sine] = random::box_muller::of(word_of(30000, k));
+    const auto [cosine, sine] = rng::box_muller::of(word_of(30000, k));
     for (std::size_t i = 0; i != 3; ++i) {
       cosines[i] += std::pow(double{cosine}, powers[i]) / 16384;
       sines[i] += std::pow(double{sine}, powers[i]) / 16384;
@@ -137,16 +137,16 @@ TEST_CASE("over all words the moments are those of the normal distribution") {
 
 TEST_CASE("directions of streams that differ in any field, or of the two generators, are uncorrelated") {
   constexpr std::size_t n = 100000;
-  std::array<random::stream, 6> streams;
+  std::array<rng::stream, 6> streams;
   streams.fill(golden_stream);
   streams[1].seed += 1;
   streams[2].step += 1;
   streams[3].index += 1;
   streams[4].tensor += 1;
-  streams[5].use = random::purpose::data;
+  streams[5].use = rng::purpose::data;
   std::vector<std::vector<float>> directions;
   for (const generator f : generators)
-    for (const random::stream& s : streams) directions.push_back(generate(f, s, 0, n));
+    for (const rng::stream& s : streams) directions.push_back(generate(f, s, 0, n));
   for (std::size_t a = 0; a != directions.size(); ++a)
     for (std::size_t b = 0; b != a; ++b) {
       const auto &x = directions[a], &y = directions[b];

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-using zoqat::random::philox4x32;
-using zoqat::random::philox4x32_run;
+using zoqat::rng::philox4x32;
+using zoqat::rng::philox4x32_run;
 
 // The known answers of the authors' implementation (Random123: kat_vectors, philox4x32 with 10 rounds).
 static_assert(philox4x32::generate({0, 0, 0, 0}, {0, 0}) ==

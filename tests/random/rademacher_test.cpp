@@ -15,9 +15,9 @@ using namespace zoqat::testing;
 
 namespace {
 
-std::vector<float> rademacher(random::stream s, std::uint64_t first, std::size_t n) {
+std::vector<float> rademacher(rng::stream s, std::uint64_t first, std::size_t n) {
   std::vector<float> out(n);
-  random::rademacher(s, first, out);
+  rng::rademacher(s, first, out);
   return out;
 }
 

@@ -12,10 +12,10 @@
 #include <random>
 
 using namespace zoqat;
-using random::purpose;
-using random::stream;
+using rng::purpose;
+using rng::stream;
 
-static_assert(std::uniform_random_bit_generator<random::engine>);
+static_assert(std::uniform_random_bit_generator<rng::engine>);
 
 namespace {
 
@@ -37,17 +37,17 @@ const std::array<stream, 7> neighbors = [] {
 }  // namespace
 
 TEST_CASE("the counter and the key have the documented layout") {
-  CHECK(base.key() == random::philox4x32::key{0x89abcdef, 0x01234567});
-  CHECK(base.ars_key() == random::ars4x32::key{0x89abcdef, 0x01234567, 0, 0});
-  CHECK(base.counter(42) == random::philox4x32::counter{42, 11, 7, 0x300});
+  CHECK(base.key() == rng::philox4x32::key{0x89abcdef, 0x01234567});
+  CHECK(base.ars_key() == rng::ars4x32::key{0x89abcdef, 0x01234567, 0, 0});
+  CHECK(base.counter(42) == rng::philox4x32::counter{42, 11, 7, 0x300});
   CHECK(stream{.index = 0xffffff, .use = purpose::sampling}.counter(0)[3] == 0xffffff03u);
 }
 
 TEST_CASE("a run of a stream gives its bits") {
   for (const std::uint32_t block : {0u, 1u, 0x80000000u, 0xffffffffu}) {
-    CHECK(base.bits(block) == random::philox4x32::generate(base.counter(block), base.key()));
+    CHECK(base.bits(block) == rng::philox4x32::generate(base.counter(block), base.key()));
     CHECK(base.run()(block) == base.bits(block));
-    CHECK(base.ars_run()(block) == random::ars4x32::generate(base.counter(block), base.ars_key()));
+    CHECK(base.ars_run()(block) == rng::ars4x32::generate(base.counter(block), base.ars_key()));
   }
 }
 
@@ -68,13 +68,13 @@ TEST_CASE("streams that differ in any field share no bits") {
 }
 
 TEST_CASE("an engine hands out the words of the blocks in order") {
-  random::engine draw(base);
+  rng::engine draw(base);
   for (std::uint32_t block = 0; block != 3; ++block)
     for (const std::uint32_t word : base.bits(block)) CHECK(draw() == word);
 }
 
 TEST_CASE("below stays below and is uniform") {
-  random::engine draw({.seed = 1, .use = purpose::sampling});
+  rng::engine draw({.seed = 1, .use = purpose::sampling});
   for (int i = 0; i != 100; ++i) CHECK(draw.below(1) == 0);
 
   constexpr int cells = 10, draws = 100000;
@@ -95,7 +95,7 @@ TEST_CASE("below stays below and is uniform") {
 }
 
 TEST_CASE("uniform is in [0, 1) with mean 1/2 and variance 1/12") {
-  random::engine draw({.seed = 2, .use = purpose::sampling});
+  rng::engine draw({.seed = 2, .use = purpose::sampling});
   constexpr int draws = 100000;
   double sum = 0, squares = 0;
   for (int i = 0; i != draws; ++i) {

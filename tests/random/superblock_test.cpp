@@ -26,7 +26,7 @@ std::vector<call> check_range(std::uint64_t first, std::size_t n) {
     calls.push_back({superblock, begin, end});
     for (std::size_t i = begin * 4; i != end * 4; ++i) *to++ = static_cast<float>(superblock * 12 + i);
   };
-  random::for_each_superblock<4, 3>(first, out.data() + 1, n, emit);
+  rng::for_each_superblock<4, 3>(first, out.data() + 1, n, emit);
   CHECK(out.front() == -1.0f);
   CHECK(out.back() == -1.0f);
   for (std::size_t i = 0; i != n; ++i) CHECK(out[i + 1] == static_cast<float>(first + i));
@@ -48,9 +48,9 @@ TEST_CASE("whole superblocks come in one call, ragged ends with only the units t
 }
 
 TEST_CASE("the words of a superblock are those of 16 consecutive blocks") {
-  const random::stream s{.seed = 5, .tensor = 6};
+  const rng::stream s{.seed = 5, .tensor = 6};
   for (const std::uint64_t superblock : {std::uint64_t{0}, std::uint64_t{9}, (std::uint64_t{1} << 28) - 1}) {
-    const auto words = random::words_of(s.run(), superblock), of_ars = random::words_of(s.ars_run(), superblock);
+    const auto words = rng::words_of(s.run(), superblock), of_ars = rng::words_of(s.ars_run(), superblock);
     for (std::uint32_t block = 0; block != 16; ++block) {
       const std::uint32_t number = static_cast<std::uint32_t>(superblock) * 16 + block;
       const auto bits = s.bits(number), ars_bits = s.ars_run()(number);

@@ -35,8 +35,8 @@ inline constexpr float infinity = std::numeric_limits<float>::infinity();
 inline constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 /// A generator whose numbers depend on nothing but `name`.
-inline random::engine generator(std::uint32_t name) {
-  return random::engine({.seed = 20, .tensor = name, .use = random::purpose::data});
+inline rng::engine generator(std::uint32_t name) {
+  return rng::engine({.seed = 20, .tensor = name, .use = rng::purpose::data});
 }
 
 /// Uniform in [-scale, scale).

@@ -20,7 +20,7 @@ using simd::highway_kernels;
 
 namespace {
 
-using fill = void (*)(random::stream, std::uint64_t, float*, std::size_t) noexcept;
+using fill = void (*)(rng::stream, std::uint64_t, float*, std::size_t) noexcept;
 
 std::vector<float> generate(fill f, std::uint64_t first, std::size_t n) {
   simd::testing::guarded<float> out(n);
@@ -31,7 +31,7 @@ std::vector<float> generate(fill f, std::uint64_t first, std::size_t n) {
 
 // 1000 ranges, starts up to 2^35 and lengths up to a few superblocks of either distribution.
 void check_ranges(fill f, fill expected) {
-  random::engine draw({.seed = 3, .use = random::purpose::data});
+  rng::engine draw({.seed = 3, .use = rng::purpose::data});
   for (int i = 0; i != 1000; ++i) {
     const std::uint64_t first = (std::uint64_t{draw()} << 3) >> draw.below(36);
     const std::size_t n = draw.below(2u << draw.below(13));

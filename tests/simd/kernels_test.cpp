@@ -84,7 +84,7 @@ TEST_CASE("a grid is normal whatever the range") {
 }
 
 TEST_CASE_TEMPLATE("directions are those of the reference, bit for bit", K, ZOQAT_BACKENDS) {
-  const random::stream s{.seed = 3, .step = 5, .index = 1, .tensor = 7};
+  const rng::stream s{.seed = 3, .step = 5, .index = 1, .tensor = 7};
   for (const std::size_t n : sizes)
     for (const std::uint64_t first : {0u, 1u, 13u, 64u, 1000003u}) {
       std::vector<float> expected(n);

@@ -13,7 +13,7 @@ namespace zoqat::testing {
 
 // What every backend on every target must reproduce. A change here breaks the replay of every run log.
 
-inline constexpr random::stream golden_stream{.seed = 0x0123456789abcdef, .step = 7, .index = 3, .tensor = 11};
+inline constexpr rng::stream golden_stream{.seed = 0x0123456789abcdef, .step = 7, .index = 3, .tensor = 11};
 inline constexpr std::uint64_t golden_first = 1000;  ///< ragged in superblocks of both distributions
 inline constexpr std::size_t golden_size = 100000;
 
@@ -33,7 +33,7 @@ inline constexpr std::uint64_t golden_update = 0x3ccf08bb033fb01c;
 template <class Gaussian, class AddScaled>
 [[nodiscard]] std::vector<float> golden_weights(Gaussian gaussian, AddScaled add_scaled) {
   std::vector<float> weights(golden_size, 0.02f), direction(golden_size);
-  random::stream s = golden_stream;
+  rng::stream s = golden_stream;
   for (s.step = 0; s.step != 5; ++s.step) {
     gaussian(s, golden_first, direction.data(), direction.size());
     add_scaled(weights.data(), direction.data(), -1e-3f / static_cast<float>(s.step + 3), weights.data(),

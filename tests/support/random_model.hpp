@@ -25,7 +25,7 @@ namespace zoqat::testing {
 
 /// Uniform in [-scale, scale).
 inline std::vector<float> random_floats(std::size_t n, std::uint32_t name, float scale = 1) {
-  random::engine draw({.seed = 40, .tensor = name, .use = random::purpose::data});
+  rng::engine draw({.seed = 40, .tensor = name, .use = rng::purpose::data});
   std::vector<float> values(n);
   for (float& x : values) x = (2 * draw.uniform() - 1) * scale;
   return values;
@@ -36,7 +36,7 @@ inline matrix<float> random_matrix(std::size_t rows, std::size_t cols, std::uint
   return m;
 }
 inline std::vector<std::uint32_t> random_tokens(std::size_t n, std::size_t vocabulary, std::uint32_t name) {
-  random::engine draw({.seed = 41, .tensor = name, .use = random::purpose::data});
+  rng::engine draw({.seed = 41, .tensor = name, .use = rng::purpose::data});
   std::vector<std::uint32_t> tokens(n);
   for (auto& t : tokens) t = draw.below(static_cast<std::uint32_t>(vocabulary));
   return tokens;

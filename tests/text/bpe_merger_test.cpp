@@ -76,7 +76,7 @@ TEST_CASE("a stretch of no or one symbol is left alone, and the merger can be us
 
 // Few symbols and few distinct scores: merges overlap, chain, tie and go stale all the time.
 TEST_CASE("the queue gives what scanning anew for every merge gives") {
-  random::engine engine({.seed = 1, .use = random::purpose::data});
+  rng::engine engine({.seed = 1, .use = rng::purpose::data});
   std::size_t merged = 0;
   for (int round = 0; round != 2'000; ++round) {
     CAPTURE(round);

@@ -57,7 +57,7 @@ TEST_CASE("small: so are random mixtures of their bytes") {
   const auto tokenizer = parse(files.vocab_json(), files.merges_txt());
   const auto oracle = naive_tokenizer(files.vocab_json(), files.merges_txt());
   const auto texts = troublesome_texts();
-  random::engine engine({.seed = 4, .use = random::purpose::data});
+  rng::engine engine({.seed = 4, .use = rng::purpose::data});
   for (int round = 0; round != 3'000; ++round) {
     std::string text;
     for (std::uint32_t part = engine.below(8); part != 0; --part) {

@@ -38,7 +38,7 @@ const std::vector<vocabulary_entry> small_vocabulary{
     {" a", -4}, {"aba", -5}, {"aa", -3}, {"aaaa", -4}, {"b a", -6}, {"b ", -7}, {"ä€", -2},
 };
 
-std::string random_text(random::engine& engine, const std::vector<std::string>& parts, std::size_t count) {
+std::string random_text(rng::engine& engine, const std::vector<std::string>& parts, std::size_t count) {
   std::string text;
   for (std::size_t i = 0; i != count; ++i) text += parts[engine.below(static_cast<std::uint32_t>(parts.size()))];
   return text;
@@ -228,7 +228,7 @@ TEST_CASE("every corruption of a vocabulary is rejected or loads harmlessly") {
 
 TEST_CASE("encoding gives what llama2.c's algorithm gives, on random texts") {
   const auto tokenizer = tokenizer_of(tiny_vocabulary(small_vocabulary));
-  random::engine engine({.seed = 2, .use = random::purpose::data});
+  rng::engine engine({.seed = 2, .use = rng::purpose::data});
   const std::vector<std::string> parts{"a", "a", "a", "b", "b", " ", "ä", "€", "c", "\xc3", "\x80", "aba", "b a"};
   for (int round = 0; round != 3'000; ++round) {
     const auto text = random_text(engine, parts, engine.below(30));

@@ -18,7 +18,7 @@ using namespace zoqat::zo;
 namespace {
 
 template <class Distribution>
-std::vector<float> filled(const Distribution& elements, random::stream s, std::uint64_t first, std::size_t n) {
+std::vector<float> filled(const Distribution& elements, rng::stream s, std::uint64_t first, std::size_t n) {
   std::vector<float> out(n);
   elements.template fill<simd::default_kernels>(s, first, out.data(), n);
   return out;
@@ -26,12 +26,12 @@ std::vector<float> filled(const Distribution& elements, random::stream s, std::u
 
 struct without_name {
   template <class Kernels>
-  static void fill(random::stream, std::uint64_t, float*, std::size_t) noexcept {}
+  static void fill(rng::stream, std::uint64_t, float*, std::size_t) noexcept {}
 };
 struct may_throw {
   static const char* name() { return ""; }
   template <class Kernels>
-  static void fill(random::stream, std::uint64_t, float*, std::size_t) {}
+  static void fill(rng::stream, std::uint64_t, float*, std::size_t) {}
 };
 
 }  // namespace
@@ -44,7 +44,7 @@ static_assert(!distribution<without_name> && !distribution<may_throw> && !distri
 
 TEST_CASE("a direction names a stream for each tensor, made of all its parts") {
   const direction along{.seed = 0x0123456789abcdef, .step = 5, .index = 2};
-  CHECK(along.of_tensor(9) == random::stream{0x0123456789abcdef, 5, 2, 9, random::purpose::direction});
+  CHECK(along.of_tensor(9) == rng::stream{0x0123456789abcdef, 5, 2, 9, rng::purpose::direction});
 
   // A change of any part is another direction.
   std::set<std::vector<float>> seen;
@@ -57,17 +57,17 @@ TEST_CASE("a direction names a stream for each tensor, made of all its parts") {
   CHECK(seen.size() == 24);
 }
 
-TEST_CASE("the distributions are those of zoqat::random") {
-  const random::stream s = direction{77, 3, 1}.of_tensor(4);
+TEST_CASE("the distributions are those of zoqat::rng") {
+  const rng::stream s = direction{77, 3, 1}.of_tensor(4);
   for (const std::uint64_t first : {0u, 100u, 129u})
     for (const std::size_t n : {0u, 1u, 300u}) {
       std::vector<float> expected(n);
-      random::gaussian(s, first, expected);
+      rng::gaussian(s, first, expected);
       CHECK(filled(gaussian(), s, first, n) == expected);
       CHECK(filled(either{.is_gaussian = true}, s, first, n) == expected);
-      random::gaussian_ars(s, first, expected);
+      rng::gaussian_ars(s, first, expected);
       CHECK(filled(gaussian_ars(), s, first, n) == expected);
-      random::rademacher(s, first, expected);
+      rng::rademacher(s, first, expected);
       CHECK(filled(rademacher(), s, first, n) == expected);
       CHECK(filled(either{.is_gaussian = false}, s, first, n) == expected);
     }
@@ -81,7 +81,7 @@ TEST_CASE_TEMPLATE("what a distribution gives as signs is what it gives as numbe
     elements.is_gaussian = false;
   }
   CHECK(elements.gives_signs());
-  const random::stream s = direction{77, 3, 1}.of_tensor(4);
+  const rng::stream s = direction{77, 3, 1}.of_tensor(4);
   std::vector<std::uint32_t> words(2 * sign_run::superblock_words);
   elements.template fill_signs<simd::default_kernels>(s, 5, 2, words.data());
   const auto numbers = filled(elements, s, 5 * sign_run::superblock, 2 * sign_run::superblock);

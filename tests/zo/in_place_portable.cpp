@@ -43,7 +43,7 @@ int main() {
   std::printf("%s %s\n", kernels::name(), kernels::target());
 
   std::vector<float> u(4096);
-  const random::stream stream{.seed = 5};
+  const rng::stream stream{.seed = 5};
   kernels::gaussian(stream, 3, u.data(), u.size());
   bool right = check("directions", hash_of(std::span<const float>(u)), 0x76852f64613d667c);
 

@@ -107,7 +107,7 @@ TEST_CASE("a lane does not depend on the lanes beside it") {
   std::iota(order.begin(), order.end(), 0);
   const lanes<gaussian> all({points, {}});
   for (int shuffle = 0; shuffle != 20; ++shuffle) {
-    random::engine draw({.seed = 50, .step = static_cast<std::uint32_t>(shuffle), .use = random::purpose::data});
+    rng::engine draw({.seed = 50, .step = static_cast<std::uint32_t>(shuffle), .use = rng::purpose::data});
     for (std::size_t i = order.size(); i > 1; --i)
       std::swap(order[i - 1], order[draw.below(static_cast<std::uint32_t>(i))]);
     std::vector<perturbation> shuffled;
@@ -207,7 +207,7 @@ namespace {
 struct numbers_only {
   static constexpr const char* name() noexcept { return "numbers only"; }
   template <class Kernels>
-  static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     rademacher::fill<Kernels>(s, first, out, n);
   }
 };

@@ -22,7 +22,7 @@ namespace zoqat::zo::testing {
 /// Uniform in [-1, 1); depends on nothing but `name`.
 inline std::vector<float> floats(std::size_t n, std::uint32_t name) {
   std::vector<float> v(n);
-  random::engine draw({.seed = 40, .tensor = name, .use = random::purpose::data});
+  rng::engine draw({.seed = 40, .tensor = name, .use = rng::purpose::data});
   for (float& x : v) x = 2 * draw.uniform() - 1;
   return v;
 }

@@ -165,7 +165,7 @@ TEST_CASE_TEMPLATE("compact masters move along all directions and are rounded on
       const std::vector<float>& values = moved[i++];
       if (u.gain[p.group] != 0)
         store_masters<simd::default_kernels>(
-            p, {.seed = u.seed, .step = u.step, .tensor = p.id, .use = random::purpose::rounding}, 0, values.size(),
+            p, {.seed = u.seed, .step = u.step, .tensor = p.id, .use = rng::purpose::rounding}, 0, values.size(),
             values.data());
     });
     REQUIRE(wanted.widened().values() != compact_tensors(start, format).widened().values());

@@ -52,7 +52,7 @@ template <class Generator, tokenizer Tokenizer>
     if (!end.text.empty()) found = text.find(end.text);
     return found != text.npos;
   };
-  random::engine unused({});
+  rng::engine unused({});
   generate(prompt, end.max_tokens, {}, unused, ended, [](nn::token) {});
   return text.substr(0, found);
 }

@@ -28,7 +28,7 @@ template <nn::language_model Model, executor Executor>
   threads.parallel_for(count, [&](std::size_t i) {
     sequential here;
     nn::generator<Model, sequential> generate(model, here);
-    random::engine random({.seed = seed, .tensor = static_cast<std::uint32_t>(i), .use = random::purpose::sampling});
+    rng::engine random({.seed = seed, .tensor = static_cast<std::uint32_t>(i), .use = rng::purpose::sampling});
     corpus[i].push_back(begin);
     const auto more = generate(
         corpus[i], length - 1, how, random, [](auto) { return false; }, [](auto) {});

@@ -25,7 +25,7 @@ struct sampling {
 
 /// Chooses a token; `logits` is overwritten. The engine is read only at a temperature above 0.
 template <simd::kernels Kernels = simd::default_kernels>
-[[nodiscard]] token choose(std::span<float> logits, const sampling& how, random::engine& random) {
+[[nodiscard]] token choose(std::span<float> logits, const sampling& how, rng::engine& random) {
   if (how.temperature <= 0) return static_cast<token>(std::ranges::max_element(logits) - logits.begin());
   for (float& x : logits) x /= how.temperature;
   Kernels::softmax(logits.data(), logits.size());
@@ -82,7 +82,7 @@ class generator {
   /// the result) and where the positions end. `each(token)` sees every token as it comes.
   template <class Stop, class Each>
   std::vector<token> operator()(std::span<const token> prompt, std::size_t count, const sampling& how,
-                                random::engine& random, Stop&& stop, Each&& each) {
+                                rng::engine& random, Stop&& stop, Each&& each) {
     std::vector<token> result;
     if (count == 0) return result;
     for (std::span<float> logits = feed(prompt);;) {

@@ -103,10 +103,10 @@ template <simd::kernels Kernels>
 /// average: 16 bits of `noise` by ARS, a stream of purpose `rounding`, decide for each, and depend on nothing but the
 /// element. A code beyond the last is the last, and fp16 ends at ±65504. Masters in fp32 take the values as they are.
 template <simd::kernels Kernels>
-void store_masters(const parameter& p, random::stream noise, std::size_t first, std::size_t n,
+void store_masters(const parameter& p, rng::stream noise, std::size_t first, std::size_t n,
                    const float* values) noexcept {
   // 16 bits each: a superblock of 64 words serves 128 elements.
-  constexpr std::size_t of_superblock = sizeof(random::superblock_words) / sizeof(std::uint16_t);
+  constexpr std::size_t of_superblock = sizeof(rng::superblock_words) / sizeof(std::uint16_t);
   constexpr std::size_t at_a_time = 8 * of_superblock;
   alignas(alignment) std::array<std::uint32_t, at_a_time / 2> words;
   std::array<std::uint16_t, at_a_time> bits;

@@ -10,7 +10,7 @@
 
 /// The rounds of AES (FIPS 197), as one of their instructions does them. In scalar code with tables: nothing for
 /// secrets, whose values would show in the time it takes.
-namespace zoqat::inline ZOQAT_ABI::random::aes {
+namespace zoqat::inline ZOQAT_ABI::rng::aes {
 
 /// 16 bytes, four columns of four rows: a word is a column, its lowest byte the first row.
 using block = std::array<std::uint32_t, 4>;
@@ -74,4 +74,4 @@ inline constexpr auto mixed = make_mixed();
   return out;
 }
 
-}  // namespace zoqat::random::aes
+}  // namespace zoqat::rng::aes

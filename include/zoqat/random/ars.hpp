@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zoqat::inline ZOQAT_ABI::random {
+namespace zoqat::inline ZOQAT_ABI::rng {
 
 /// ARS4x32-7 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): seven rounds of
 /// AES with a Weyl sequence for a key schedule, a keyed bijection of 128-bit counters. The authors found five rounds
@@ -59,4 +59,4 @@ struct ars4x32_run {
   }
 };
 
-}  // namespace zoqat::random
+}  // namespace zoqat::rng

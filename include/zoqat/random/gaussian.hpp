@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat::inline ZOQAT_ABI::random {
+namespace zoqat::inline ZOQAT_ABI::rng {
 
 /// Box-Muller (Box and Muller, 1958) from one 32-bit word to two independent N(0, 1) numbers, as arithmetic that
 /// gives the same bits on every IEEE-754 machine: add, subtract, multiply, square root, integer to float, and no
@@ -104,4 +104,4 @@ inline void gaussian_ars(stream s, std::uint64_t first, std::span<float> out) no
   detail::gaussian(s.ars_run(), first, out);
 }
 
-}  // namespace zoqat::random
+}  // namespace zoqat::rng

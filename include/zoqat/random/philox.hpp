@@ -6,7 +6,7 @@
 #include <array>
 #include <cstdint>
 
-namespace zoqat::inline ZOQAT_ABI::random {
+namespace zoqat::inline ZOQAT_ABI::rng {
 
 /// Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a
 /// keyed bijection of 128-bit counters whose outputs pass BigCrush. A pure function: no state anywhere.
@@ -67,4 +67,4 @@ struct philox4x32_run {
   }
 };
 
-}  // namespace zoqat::random
+}  // namespace zoqat::rng

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-namespace zoqat::inline ZOQAT_ABI::random {
+namespace zoqat::inline ZOQAT_ABI::rng {
 
 /// A Rademacher superblock: 128 units of 16 elements, one for each bit of a block. Unit t is bit 31 - t % 32 of word
 /// t / 32: a word is used up from its sign bit down, so that a vector kernel only ever doubles it.
@@ -38,4 +38,4 @@ inline void rademacher(stream s, std::uint64_t first, std::span<float> out) noex
   for_each_superblock<rademacher_unit, rademacher_units>(first, out.data(), out.size(), emit);
 }
 
-}  // namespace zoqat::random
+}  // namespace zoqat::rng

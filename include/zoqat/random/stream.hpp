@@ -7,7 +7,7 @@
 #include <cassert>
 #include <cstdint>
 
-namespace zoqat::inline ZOQAT_ABI::random {
+namespace zoqat::inline ZOQAT_ABI::rng {
 
 /// What a stream of random numbers is used for. Part of the counter, so that streams never overlap. A `choice` is
 /// what a direction decides besides its elements, such as which of them to keep.
@@ -77,4 +77,4 @@ class engine {
   philox4x32::counter bits_{};
 };
 
-}  // namespace zoqat::random
+}  // namespace zoqat::rng

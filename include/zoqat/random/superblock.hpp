@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace zoqat::inline ZOQAT_ABI::random {
+namespace zoqat::inline ZOQAT_ABI::rng {
 
 /// A direction's elements come in superblocks, each made from 16 consecutive blocks of its stream.
 inline constexpr std::size_t superblock_lanes = 16;
@@ -67,4 +67,4 @@ void for_each_superblock(std::uint64_t first, float* out, std::size_t n, const E
   }
 }
 
-}  // namespace zoqat::random
+}  // namespace zoqat::rng

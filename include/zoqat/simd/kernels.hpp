@@ -152,7 +152,7 @@ concept kernels =
              const std::int32_t* const_sums, int bits, grid g, weight_row w, const bf16* halves, bf16* stored,
              const std::uint16_t* noise, sign_run signs, std::uint32_t* words, weight_pair pair, code_range r,
              column_dequantization columns, prefetch_hint next, matrix_view<const float> a, matrix_view<float> c,
-             matrix_view<const std::uint8_t> q, random::stream direction, std::uint64_t first) {
+             matrix_view<const std::uint8_t> q, rng::stream direction, std::uint64_t first) {
       /// Name of the backend and of the instruction set it computes with.
       { K::name() } -> std::convertible_to<const char*>;
       { K::target() } -> std::convertible_to<const char*>;

@@ -21,25 +21,24 @@ struct reference {
   static const char* name() noexcept { return "reference"; }
   static const char* target() noexcept { return "scalar"; }
 
-  static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
-    random::gaussian(s, first, {out, n});
+  static void gaussian(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    rng::gaussian(s, first, {out, n});
   }
-  static void gaussian_ars(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
-    random::gaussian_ars(s, first, {out, n});
+  static void gaussian_ars(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    rng::gaussian_ars(s, first, {out, n});
   }
-  static void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
-    random::rademacher(s, first, {out, n});
+  static void rademacher(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+    rng::rademacher(s, first, {out, n});
   }
   static void add_scaled(const float* x, const float* u, float s, float* out, std::size_t n) noexcept {
     for (std::size_t i = 0; i != n; ++i) out[i] = add_product(x[i], s, u[i]);
   }
 
-  static void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
+  static void rademacher_words(rng::stream s, std::uint64_t superblock, std::size_t count,
                                std::uint32_t* words) noexcept {
     copy_words(s.run(), superblock, count, words);
   }
-  static void ars_words(random::stream s, std::uint64_t superblock, std::size_t count,
-                        std::uint32_t* words) noexcept {
+  static void ars_words(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     copy_words(s.ars_run(), superblock, count, words);
   }
   static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
@@ -295,7 +294,7 @@ struct reference {
   template <class Run>
   static void copy_words(const Run& run, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     for (; count != 0; --count)
-      for (const auto& row : random::words_of(run, superblock++)) words = std::copy(row.begin(), row.end(), words);
+      for (const auto& row : rng::words_of(run, superblock++)) words = std::copy(row.begin(), row.end(), words);
   }
   /// Where a code panel has the code of weight (j, k).
   static constexpr std::size_t code_at(std::size_t j, std::size_t k) noexcept {

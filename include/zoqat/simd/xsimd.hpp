@@ -31,24 +31,23 @@ struct basic_xsimd_kernels : xsimd_detail::quantize_kernels<Arch>,
   static const char* name() noexcept { return "xsimd"; }
   static const char* target() noexcept { return Arch::name(); }
 
-  static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void gaussian(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     xsimd_detail::gaussian<Arch, philox>(s, first, out, n);
   }
-  static void gaussian_ars(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void gaussian_ars(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     xsimd_detail::gaussian<Arch, Ars>(s, first, out, n);
   }
-  static void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void rademacher(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     xsimd_detail::rademacher<Arch>(s, first, out, n);
   }
   static void add_scaled(const float* x, const float* u, float s, float* out, std::size_t n) noexcept {
     xsimd_detail::add_scaled<Arch>(x, u, s, out, n);
   }
-  static void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
+  static void rademacher_words(rng::stream s, std::uint64_t superblock, std::size_t count,
                                std::uint32_t* words) noexcept {
     xsimd_detail::copy_words<philox>(s, superblock, count, words);
   }
-  static void ars_words(random::stream s, std::uint64_t superblock, std::size_t count,
-                        std::uint32_t* words) noexcept {
+  static void ars_words(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     xsimd_detail::copy_words<Ars>(s, superblock, count, words);
   }
   static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {

@@ -39,8 +39,8 @@ namespace detail {
 
 /// `count` of the numbers below `all`, each set and order with equal odds.
 [[nodiscard]] inline std::vector<std::uint32_t> draw_distinct(std::size_t all, std::size_t count,
-                                                              random::stream stream) {
-  random::engine engine(stream);
+                                                              rng::stream stream) {
+  rng::engine engine(stream);
   std::vector<std::uint32_t> numbers(all);
   std::iota(numbers.begin(), numbers.end(), 0u);
   for (std::size_t i = 0; i != count; ++i)
@@ -83,9 +83,9 @@ template <class Item>
   constexpr std::uint32_t of_training = 1, of_evaluation = 2;  // apart from what data order draws by the same seed
   const auto [train, validation] = detail::part_sizes(training.size(), wanted);
   const auto drawn = detail::draw_distinct(training.size(), train + validation,
-                                           {.seed = wanted.seed, .index = of_training, .use = random::purpose::data});
+                                           {.seed = wanted.seed, .index = of_training, .use = rng::purpose::data});
   auto test = detail::draw_distinct(evaluation.size(), std::min(wanted.test, evaluation.size()),
-                                    {.seed = wanted.test_seed, .index = of_evaluation, .use = random::purpose::data});
+                                    {.seed = wanted.test_seed, .index = of_evaluation, .use = rng::purpose::data});
   std::ranges::sort(test);
   const std::span<const std::uint32_t> all = drawn;
   return {detail::items_at(training, all.first(train)), detail::items_at(training, all.subspan(train)),

@@ -16,7 +16,7 @@ namespace zoqat::inline ZOQAT_ABI::train {
 /// generator that the step and the seed alone determine, and that no direction shares.
 [[nodiscard]] inline std::vector<std::uint32_t> draw_chunks(std::size_t corpus, std::size_t count, std::uint64_t seed,
                                                             std::uint32_t step) {
-  random::engine engine({.seed = seed, .step = step, .use = random::purpose::data});
+  rng::engine engine({.seed = seed, .step = step, .use = rng::purpose::data});
   std::vector<std::uint32_t> drawn(count);
   for (std::uint32_t& chunk : drawn) chunk = engine.below(static_cast<std::uint32_t>(corpus));
   return drawn;

@@ -18,8 +18,8 @@ struct direction {
   std::uint32_t step = 0;
   std::uint32_t index = 0;  ///< which of the q directions of the step
 
-  [[nodiscard]] constexpr random::stream of_tensor(std::uint32_t id) const noexcept {
-    return {seed, step, index, id, random::purpose::direction};
+  [[nodiscard]] constexpr rng::stream of_tensor(std::uint32_t id) const noexcept {
+    return {seed, step, index, id, rng::purpose::direction};
   }
   friend bool operator==(const direction&, const direction&) = default;
 };
@@ -28,7 +28,7 @@ struct direction {
 /// [first, first + n) of a stream, bit-identical on every target.
 template <class D>
 concept elementwise_distribution =
-    std::copyable<D> && requires(const D& d, random::stream s, std::uint64_t first, float* out, std::size_t n) {
+    std::copyable<D> && requires(const D& d, rng::stream s, std::uint64_t first, float* out, std::size_t n) {
       { d.name() } -> std::convertible_to<const char*>;
       { d.template fill<simd::default_kernels>(s, first, out, n) } noexcept;
     };
@@ -72,7 +72,7 @@ template <distribution Distribution>
 /// One that can give its elements as bits where they are all +1 or -1: where `d.gives_signs()`, `fill_signs` writes
 /// superblocks [superblock, superblock + count) of a stream as `sign_run` lays them out, the elements of `fill`.
 template <class D>
-concept sign_distribution = distribution<D> && requires(const D& d, random::stream s, std::uint64_t superblock,
+concept sign_distribution = distribution<D> && requires(const D& d, rng::stream s, std::uint64_t superblock,
                                                         std::size_t count, std::uint32_t* words) {
   { d.gives_signs() } noexcept -> std::same_as<bool>;
   { d.template fill_signs<simd::default_kernels>(s, superblock, count, words) } noexcept;
@@ -82,7 +82,7 @@ concept sign_distribution = distribution<D> && requires(const D& d, random::stre
 struct gaussian {
   static constexpr const char* name() noexcept { return "gaussian"; }
   template <class Kernels>
-  static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     Kernels::gaussian(s, first, out, n);
   }
 };
@@ -92,7 +92,7 @@ struct gaussian {
 struct gaussian_ars {
   static constexpr const char* name() noexcept { return "gaussian_ars"; }
   template <class Kernels>
-  static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     Kernels::gaussian_ars(s, first, out, n);
   }
 };
@@ -101,13 +101,12 @@ struct gaussian_ars {
 struct rademacher {
   static constexpr const char* name() noexcept { return "rademacher"; }
   template <class Kernels>
-  static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     Kernels::rademacher(s, first, out, n);
   }
   static constexpr bool gives_signs() noexcept { return true; }
   template <class Kernels>
-  static void fill_signs(random::stream s, std::uint64_t superblock, std::size_t count,
-                         std::uint32_t* words) noexcept {
+  static void fill_signs(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     Kernels::rademacher_words(s, superblock, count, words);
   }
 };
@@ -120,7 +119,7 @@ struct either {
     return is_gaussian ? gaussian::name() : rademacher::name();
   }
   template <class Kernels>
-  void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
+  void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
     if (is_gaussian)
       gaussian::fill<Kernels>(s, first, out, n);
     else
@@ -128,8 +127,7 @@ struct either {
   }
   [[nodiscard]] constexpr bool gives_signs() const noexcept { return !is_gaussian; }
   template <class Kernels>
-  static void fill_signs(random::stream s, std::uint64_t superblock, std::size_t count,
-                         std::uint32_t* words) noexcept {
+  static void fill_signs(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     rademacher::fill_signs<Kernels>(s, superblock, count, words);
   }
 };

@@ -92,7 +92,8 @@ struct estimator {
     require(losses.lanes() == asked.size() && losses.micro_batches() == micro_batches,
             "estimator: losses of {} lanes on {} micro-batches were told, but step {} has {} lanes on {}",
             losses.lanes(), losses.micro_batches(), step, asked.size(), micro_batches);
-    estimate<Distribution> result{{.seed = seed, .step = step, .epsilon = epsilon, .half_difference = {}}, distribution};
+    estimate<Distribution> result{{.seed = seed, .step = step, .epsilon = epsilon, .half_difference = {}},
+                                  distribution};
     if (losses.spoiled()) return result;
     require(losses.complete(), "estimator: a loss of step {} is missing", step);
     summarize_losses(asked.points, losses, result);

@@ -68,7 +68,7 @@ template <distribution Distribution>
 
 /// Elements [first, first + n) of a direction as signs, in `words`: sign_run::words_of(first, n) of them.
 template <simd::kernels Kernels, sign_distribution Distribution>
-[[nodiscard]] sign_run signs_of(const Distribution& distribution, random::stream s, std::size_t first, std::size_t n,
+[[nodiscard]] sign_run signs_of(const Distribution& distribution, rng::stream s, std::size_t first, std::size_t n,
                                 std::uint32_t* words) noexcept {
   distribution.template fill_signs<Kernels>(s, first / sign_run::superblock,
                                             sign_run::words_of(first, n) / sign_run::superblock_words, words);

@@ -57,7 +57,7 @@ void move_values(const update<Distribution>& u, const parameter& p, std::size_t 
 template <simd::kernels Kernels, distribution Distribution>
 void move_masters(const update<Distribution>& u, const parameter& p, std::size_t first, std::size_t n) noexcept {
   if (p.compact.size() == 0) return move_values<Kernels>(u, p, first, n, p.values.data() + first);
-  const random::stream noise{.seed = u.seed, .step = u.step, .tensor = p.id, .use = random::purpose::rounding};
+  const rng::stream noise{.seed = u.seed, .step = u.step, .tensor = p.id, .use = rng::purpose::rounding};
   for_each_chunk<Kernels>(p, first, n, [&](std::size_t at, std::size_t count, float* values) {
     move_values<Kernels>(u, p, at, count, values);
     store_masters<Kernels>(p, noise, at, count, values);

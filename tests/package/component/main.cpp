@@ -10,7 +10,12 @@
 #include <zoqat/zo/zo.hpp>
 
 #include <cmath>
+#include <cstdlib>
 #include <vector>
+
+/// A host may use the namespace and POSIX: nothing of the library is called random.
+using namespace zoqat;
+long random_of_the_host() { return random(); }
 
 int main() {
   namespace zo = zoqat::zo;

@@ -5,6 +5,6 @@
 
 std::vector<float> initial_weights() {
   std::vector<float> weights(64);
-  zoqat::random::gaussian({.seed = 1}, 0, weights);
+  zoqat::rng::gaussian({.seed = 1}, 0, weights);
   return weights;
 }

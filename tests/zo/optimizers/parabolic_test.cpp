@@ -124,7 +124,7 @@ TEST_CASE("a rejected estimate leads to an empty update and leaves no mark on th
 
 TEST_CASE("the replay of updates brings the gauge to where the plans left it") {
   parabolic<constant> planning{.scales = two_scales()}, replaying{.scales = two_scales()};
-  random::engine draw({.seed = 60, .use = random::purpose::data});
+  rng::engine draw({.seed = 60, .use = rng::purpose::data});
   for (std::uint32_t step = 0; step != 150; ++step) {
     const float power = draw.uniform();
     replaying.replay(planning.plan(measured({draw.uniform()}, power * draw.uniform(), power, step)));

@@ -29,7 +29,7 @@ namespace directions {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // At most one row of a superblock; lanes are a power of two, so that they divide it.
-using f32 = hn::CappedTag<float, random::superblock_lanes>;
+using f32 = hn::CappedTag<float, rng::superblock_lanes>;
 using u32 = hn::RebindToUnsigned<f32>;
 using i32 = hn::RebindToSigned<f32>;
 
@@ -69,17 +69,17 @@ HWY_INLINE bits upper(bits product) noexcept {
 }
 HWY_INLINE bits exclusive_or(bits c, std::uint32_t mask) noexcept { return hn::Xor(c, hn::Set(u32(), mask)); }
 
-/// Rounds 1 and 2 of `random::philox4x32_run`. The block's number comes in as c0.
-HWY_INLINE void first_rounds(const random::philox4x32_run& run, bits& c0, bits& c1, bits& c2, bits& c3) noexcept {
-  const bits p0 = multiply(random::philox4x32::multiplier0, c0);
-  c1 = multiply(random::philox4x32::multiplier1, exclusive_or(upper(p0), run.round1_c2));
+/// Rounds 1 and 2 of `rng::philox4x32_run`. The block's number comes in as c0.
+HWY_INLINE void first_rounds(const rng::philox4x32_run& run, bits& c0, bits& c1, bits& c2, bits& c3) noexcept {
+  const bits p0 = multiply(rng::philox4x32::multiplier0, c0);
+  c1 = multiply(rng::philox4x32::multiplier1, exclusive_or(upper(p0), run.round1_c2));
   c0 = exclusive_or(upper(c1), run.round2_c0);
   c2 = exclusive_or(p0, run.round2_c2);
   c3 = hn::Zero(u32());
 }
-/// `random::philox4x32::round`.
-HWY_INLINE void round(random::philox4x32::key key, bits& c0, bits& c1, bits& c2, bits& c3) noexcept {
-  const bits p0 = multiply(random::philox4x32::multiplier0, c0), p1 = multiply(random::philox4x32::multiplier1, c2);
+/// `rng::philox4x32::round`.
+HWY_INLINE void round(rng::philox4x32::key key, bits& c0, bits& c1, bits& c2, bits& c3) noexcept {
+  const bits p0 = multiply(rng::philox4x32::multiplier0, c0), p1 = multiply(rng::philox4x32::multiplier1, c2);
   c0 = hn::Xor(upper(p1), exclusive_or(c1, key[0]));
   c2 = hn::Xor(upper(p0), exclusive_or(c3, key[1]));
   c1 = p1;
@@ -94,7 +94,7 @@ HWY_INLINE bits interleave(bits even, bits odd) noexcept {
 /// are two chains of dependent products side by side. `between(w)` is called for w = 0 … 3 on the way, with work for
 /// the gaps that they leave; the words are written after the last call.
 template <class Between>
-HWY_INLINE void generate(const random::philox4x32_run& run, std::uint64_t block, random::superblock_words& words,
+HWY_INLINE void generate(const rng::philox4x32_run& run, std::uint64_t block, rng::superblock_words& words,
                          std::size_t lane, Between between) noexcept {
   const u32 d;
   const u64 wide;
@@ -116,11 +116,11 @@ HWY_INLINE void generate(const random::philox4x32_run& run, std::uint64_t block,
   hn::Store(interleave(a3, b3), d, words[3].data() + lane);
 }
 
-/// `random::words_of`.
-HWY_INLINE void fill(const random::philox4x32_run& run, std::uint64_t superblock,
-                     random::superblock_words& words) noexcept {
-  for (std::size_t lane = 0; lane < random::superblock_lanes; lane += hn::Lanes(u32()))
-    generate(run, superblock * random::superblock_lanes + lane, words, lane, [](std::size_t) HWY_ATTR {});
+/// `rng::words_of`.
+HWY_INLINE void fill(const rng::philox4x32_run& run, std::uint64_t superblock,
+                     rng::superblock_words& words) noexcept {
+  for (std::size_t lane = 0; lane < rng::superblock_lanes; lane += hn::Lanes(u32()))
+    generate(run, superblock * rng::superblock_lanes + lane, words, lane, [](std::size_t) HWY_ATTR {});
 }
 
 // ARS keeps whole blocks in a vector, no more than there are instructions for: Highway's rounds on wider ones take
@@ -135,11 +135,11 @@ using block_bytes = hn::Repartition<std::uint8_t, block_words>;
 using blocks = hn::Vec<block_bytes>;
 
 /// The same block for each 128 bits.
-HWY_INLINE blocks broadcast(const random::aes::block& block) noexcept {
+HWY_INLINE blocks broadcast(const rng::aes::block& block) noexcept {
   return hn::BitCast(block_bytes(), hn::LoadDup128(block_words(), block.data()));
 }
 /// Blocks as they enter the first round: number `first` and those after it.
-HWY_INLINE blocks numbered(const random::ars4x32_run& run, std::uint64_t first) noexcept {
+HWY_INLINE blocks numbered(const rng::ars4x32_run& run, std::uint64_t first) noexcept {
   const block_words d;
   alignas(16) static constexpr std::uint32_t first_word[4] = {0xffffffffu, 0, 0, 0};
   const auto number = hn::Add(hn::Set(d, static_cast<std::uint32_t>(first)), hn::ShiftRight<2>(hn::Iota(d, 0)));
@@ -147,14 +147,13 @@ HWY_INLINE blocks numbered(const random::ars4x32_run& run, std::uint64_t first) 
 }
 
 /// Writes the words of a superblock of ARS, by four chains of dependent rounds side by side.
-HWY_INLINE void fill(const random::ars4x32_run& run, std::uint64_t superblock,
-                     random::superblock_words& words) noexcept {
+HWY_INLINE void fill(const rng::ars4x32_run& run, std::uint64_t superblock, rng::superblock_words& words) noexcept {
   constexpr std::size_t chains = 4, lanes = hn::MaxLanes(block_words()), size = sizeof(words) / sizeof(words[0][0]);
   for (std::size_t at = 0; at != size; at += chains * lanes) {
     blocks state[chains];
 #pragma GCC unroll 4
     for (std::size_t i = 0; i != chains; ++i)
-      state[i] = numbered(run, superblock * random::superblock_lanes + (at + i * lanes) / 4);
+      state[i] = numbered(run, superblock * rng::superblock_lanes + (at + i * lanes) / 4);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r + 1 != run.keys.size(); ++r) {
       const blocks key = broadcast(run.keys[r]);
@@ -166,7 +165,7 @@ HWY_INLINE void fill(const random::ars4x32_run& run, std::uint64_t superblock,
     for (std::size_t i = 0; i != chains; ++i) {
       const std::size_t word = at + i * lanes;
       hn::Store(hn::BitCast(block_words(), hn::AESLastRound(state[i], key)), block_words(),
-                words[word / random::superblock_lanes].data() + word % random::superblock_lanes);
+                words[word / rng::superblock_lanes].data() + word % rng::superblock_lanes);
     }
   }
 }
@@ -180,12 +179,12 @@ HWY_INLINE void horner(const floats (&z)[N], float a, floats (&b)[N]) noexcept {
   for (std::size_t i = 0; i != N; ++i) b[i] = hn::Add(hn::Set(f32(), a), rounded(hn::Mul(z[i], b[i])));
 }
 
-/// `random::box_muller::of`, for lanes of N rows of a superblock: the cosines of row i go to out[32 i …], the sines
+/// `rng::box_muller::of`, for lanes of N rows of a superblock: the cosines of row i go to out[32 i …], the sines
 /// to out[32 i + 16 …]. Each is one long chain of operations, and four side by side take 0.8 of the time of one after
 /// the other (Zen 5).
 template <std::size_t N>
 HWY_INLINE void box_muller(const bits (&word)[N], float* out) noexcept {
-  namespace constants = random::box_muller;
+  namespace constants = rng::box_muller;
   const f32 d;
   const u32 du;
   const i32 di;
@@ -219,30 +218,30 @@ HWY_INLINE void box_muller(const bits (&word)[N], float* out) noexcept {
     const auto odd_part = rounded(hn::Mul(x[i], odd[i]));
     const auto cosine_sign = hn::BitCast(d, hn::And(word[i], hn::Set(du, constants::sign)));
     const auto sine_sign = hn::BitCast(d, hn::ShiftLeft<31>(word[i]));
-    float* const to = out + 2 * i * random::superblock_lanes;
+    float* const to = out + 2 * i * rng::superblock_lanes;
     hn::StoreU(hn::Xor(hn::Mul(radius, hn::Sub(even[i], odd_part)), cosine_sign), d, to);
-    hn::StoreU(hn::Xor(hn::Mul(radius, hn::Add(even[i], odd_part)), sine_sign), d, to + random::superblock_lanes);
+    hn::StoreU(hn::Xor(hn::Mul(radius, hn::Add(even[i], odd_part)), sine_sign), d, to + rng::superblock_lanes);
   }
 }
 
 struct emit_gaussian {
-  random::philox4x32_run run;
+  rng::philox4x32_run run;
 
   /// Takes a vector of blocks at a time. While one is generated, a chain of products that waits for itself, the one
   /// before it becomes Gaussian, with as many operations that wait for little.
   void operator()(std::uint64_t superblock, std::size_t begin, std::size_t end, float* out) const noexcept {
     const u32 d;
-    const std::uint64_t first = (superblock + begin) * random::superblock_lanes;
-    const std::uint64_t last = (superblock + end) * random::superblock_lanes;
-    alignas(64) random::superblock_words words;
+    const std::uint64_t first = (superblock + begin) * rng::superblock_lanes;
+    const std::uint64_t last = (superblock + end) * rng::superblock_lanes;
+    alignas(64) rng::superblock_words words;
     const auto write = [&](std::size_t w) HWY_ATTR {
-      box_muller({hn::Load(d, words[w].data())}, out + w * 2 * random::superblock_lanes);
+      box_muller({hn::Load(d, words[w].data())}, out + w * 2 * rng::superblock_lanes);
     };
     generate(run, first, words, 0, [](std::size_t) HWY_ATTR {});
     for (std::uint64_t block = first + hn::Lanes(d); block != last; block += hn::Lanes(d)) {
       generate(run, block, words, 0, write);
       out += hn::Lanes(d);
-      if (block % random::superblock_lanes == 0) out += random::gaussian_superblock - random::superblock_lanes;
+      if (block % rng::superblock_lanes == 0) out += rng::gaussian_superblock - rng::superblock_lanes;
     }
     for (std::size_t w = 0; w != words.size(); ++w) write(w);
   }
@@ -252,19 +251,19 @@ struct emit_gaussian {
 /// written: rounds in between the operations of Box-Muller won nothing. Predicted 0.6 of the time by Philox, measured
 /// 0.65 (AVX-512) and 0.70 (AVX2) on a Zen 5; two thirds or more of it is Box-Muller.
 struct emit_gaussian_ars {
-  random::ars4x32_run run;
+  rng::ars4x32_run run;
 
   void operator()(std::uint64_t superblock, std::size_t begin, std::size_t end, float* out) const noexcept {
-    alignas(64) random::superblock_words words[16];
+    alignas(64) rng::superblock_words words[16];
     for (std::size_t n; begin != end; begin += n) {
       n = std::min(std::size(words), end - begin);
       for (std::size_t i = 0; i != n; ++i) fill(run, superblock + begin + i, words[i]);
-      for (std::size_t i = 0; i != n; ++i, out += random::gaussian_superblock) write(words[i], out);
+      for (std::size_t i = 0; i != n; ++i, out += rng::gaussian_superblock) write(words[i], out);
     }
   }
-  static HWY_INLINE void write(const random::superblock_words& words, float* out) noexcept {
+  static HWY_INLINE void write(const rng::superblock_words& words, float* out) noexcept {
     const u32 d;
-    for (std::size_t lane = 0; lane < random::superblock_lanes; lane += hn::Lanes(d))
+    for (std::size_t lane = 0; lane < rng::superblock_lanes; lane += hn::Lanes(d))
       box_muller({hn::Load(d, words[0].data() + lane), hn::Load(d, words[1].data() + lane),
                   hn::Load(d, words[2].data() + lane), hn::Load(d, words[3].data() + lane)},
                  out + lane);
@@ -272,17 +271,17 @@ struct emit_gaussian_ars {
 };
 
 struct emit_rademacher {
-  random::philox4x32_run run;
+  rng::philox4x32_run run;
 
   void operator()(std::uint64_t superblock, std::size_t begin, std::size_t end, float* out) const noexcept {
-    alignas(64) random::superblock_words words;
+    alignas(64) rng::superblock_words words;
     for (std::size_t unit = begin, stop; unit != end; unit = stop) {
-      if (unit == begin || unit % random::rademacher_units == 0)
-        fill(run, superblock + unit / random::rademacher_units, words);
+      if (unit == begin || unit % rng::rademacher_units == 0)
+        fill(run, superblock + unit / rng::rademacher_units, words);
       stop = std::min(end, unit / 32 * 32 + 32);
-      for (std::size_t lane = 0; lane < random::superblock_lanes; lane += hn::Lanes(u32()))
+      for (std::size_t lane = 0; lane < rng::superblock_lanes; lane += hn::Lanes(u32()))
         write(words[unit / 32 % 4].data() + lane, unit % 32, stop - unit, out + lane);
-      out += (stop - unit) * random::rademacher_unit;
+      out += (stop - unit) * rng::rademacher_unit;
     }
   }
   /// Bits [31 - first, 31 - first - count) of a vector of words, to rows of a superblock.
@@ -290,9 +289,9 @@ struct emit_rademacher {
     const u32 d;
     bits v = hn::ShiftLeftSame(hn::Load(d, word), static_cast<int>(first));
 #pragma GCC unroll 4
-    for (; count != 0; --count, v = hn::Add(v, v), out += random::rademacher_unit) {
+    for (; count != 0; --count, v = hn::Add(v, v), out += rng::rademacher_unit) {
       const auto sign = hn::And(v, hn::Set(d, 0x80000000u));
-      hn::StoreU(hn::BitCast(f32(), hn::Xor(sign, hn::Set(d, random::minus_one))), f32(), out);
+      hn::StoreU(hn::BitCast(f32(), hn::Xor(sign, hn::Set(d, rng::minus_one))), f32(), out);
     }
   }
 };
@@ -302,31 +301,30 @@ struct emit_rademacher {
 }  // namespace directions
 
 /// Elements [first, first + n) of the stream as N(0, 1) numbers.
-inline void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+inline void gaussian(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-  random::gaussian(s, first, {out, n});
+  rng::gaussian(s, first, {out, n});
 #else
-  random::for_each_superblock<random::gaussian_superblock, 1>(first, out, n, directions::emit_gaussian{s.run()});
+  rng::for_each_superblock<rng::gaussian_superblock, 1>(first, out, n, directions::emit_gaussian{s.run()});
 #endif
 }
 
 /// Elements [first, first + n) of the stream as N(0, 1) numbers, made from the bits of ARS.
-inline void gaussian_ars(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+inline void gaussian_ars(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-  random::gaussian_ars(s, first, {out, n});
+  rng::gaussian_ars(s, first, {out, n});
 #else
-  random::for_each_superblock<random::gaussian_superblock, 1>(first, out, n,
-                                                              directions::emit_gaussian_ars{s.ars_run()});
+  rng::for_each_superblock<rng::gaussian_superblock, 1>(first, out, n, directions::emit_gaussian_ars{s.ars_run()});
 #endif
 }
 
 /// Elements [first, first + n) of the stream as +1 or -1.
-inline void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+inline void rademacher(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-  random::rademacher(s, first, {out, n});
+  rng::rademacher(s, first, {out, n});
 #else
-  random::for_each_superblock<random::rademacher_unit, random::rademacher_units>(
-      first, out, n, directions::emit_rademacher{s.run()});
+  rng::for_each_superblock<rng::rademacher_unit, rng::rademacher_units>(first, out, n,
+                                                                        directions::emit_rademacher{s.run()});
 #endif
 }
 
@@ -346,10 +344,10 @@ namespace directions {
 template <class Run>
 HWY_INLINE void copy_words(const Run& run, std::uint64_t superblock, std::size_t count,
                            std::uint32_t* words) noexcept {
-  alignas(64) random::superblock_words rows;
+  alignas(64) rng::superblock_words rows;
   for (; count != 0; --count, ++superblock, words += sizeof(rows) / sizeof(*words)) {
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-    rows = random::words_of(run, superblock);
+    rows = rng::words_of(run, superblock);
 #else
     fill(run, superblock, rows);
 #endif
@@ -360,13 +358,13 @@ HWY_INLINE void copy_words(const Run& run, std::uint64_t superblock, std::size_t
 }  // namespace directions
 
 /// The words of superblocks [superblock, superblock + count) of `rademacher`.
-inline void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
+inline void rademacher_words(rng::stream s, std::uint64_t superblock, std::size_t count,
                              std::uint32_t* words) noexcept {
   directions::copy_words(s.run(), superblock, count, words);
 }
 
 /// The words of superblocks [superblock, superblock + count) of `gaussian_ars`.
-inline void ars_words(random::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
+inline void ars_words(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
   directions::copy_words(s.ars_run(), superblock, count, words);
 }
 

@@ -41,24 +41,23 @@ struct highway_kernels : quantize_kernels,
   static const char* name() noexcept { return "highway"; }
   static const char* target() noexcept { return &HWY_STR(HWY_NAMESPACE) ZOQAT_DOT4_NAME[2]; }  // without the "N_"
 
-  static void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void gaussian(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::gaussian(s, first, out, n);
   }
-  static void gaussian_ars(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void gaussian_ars(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::gaussian_ars(s, first, out, n);
   }
-  static void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void rademacher(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::rademacher(s, first, out, n);
   }
   static void add_scaled(const float* x, const float* u, float s, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::add_scaled(x, u, s, out, n);
   }
-  static void rademacher_words(random::stream s, std::uint64_t superblock, std::size_t count,
+  static void rademacher_words(rng::stream s, std::uint64_t superblock, std::size_t count,
                                std::uint32_t* words) noexcept {
     HWY_NAMESPACE::rademacher_words(s, superblock, count, words);
   }
-  static void ars_words(random::stream s, std::uint64_t superblock, std::size_t count,
-                        std::uint32_t* words) noexcept {
+  static void ars_words(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     HWY_NAMESPACE::ars_words(s, superblock, count, words);
   }
   static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {

@@ -22,12 +22,12 @@ namespace zoqat::inline ZOQAT_ABI::simd::xsimd_detail {
 
 /// The superblocks of a stream by ARS in scalar code.
 struct ars_by_tables {
-  random::ars4x32_run run;
-  explicit ars_by_tables(random::stream s) noexcept : run(s.ars_run()) {}
+  rng::ars4x32_run run;
+  explicit ars_by_tables(rng::stream s) noexcept : run(s.ars_run()) {}
 
-  /// `random::words_of`.
-  void fill(std::uint64_t superblock, random::superblock_words& words) const noexcept {
-    words = random::words_of(run, superblock);
+  /// `rng::words_of`.
+  void fill(std::uint64_t superblock, rng::superblock_words& words) const noexcept {
+    words = rng::words_of(run, superblock);
   }
 };
 
@@ -35,11 +35,11 @@ struct ars_by_tables {
 
 /// The same by instructions, where the flags of the compilation have them: four blocks side by side, a row.
 struct ars_by_instructions {
-  random::ars4x32_run run;
-  [[gnu::always_inline]] explicit ars_by_instructions(random::stream s) noexcept : run(s.ars_run()) {}
+  rng::ars4x32_run run;
+  [[gnu::always_inline]] explicit ars_by_instructions(rng::stream s) noexcept : run(s.ars_run()) {}
 
-  [[gnu::always_inline]] void fill(std::uint64_t superblock, random::superblock_words& words) const noexcept {
-    auto number = static_cast<std::uint32_t>(superblock * random::superblock_lanes);
+  [[gnu::always_inline]] void fill(std::uint64_t superblock, rng::superblock_words& words) const noexcept {
+    auto number = static_cast<std::uint32_t>(superblock * rng::superblock_lanes);
     for (auto& row : words) {
       block state[4];
 #pragma GCC unroll 4
@@ -57,7 +57,7 @@ struct ars_by_instructions {
 #if defined(__AES__)
   using block = __m128i;
 
-  [[gnu::always_inline]] static block load(const random::aes::block& from) noexcept {
+  [[gnu::always_inline]] static block load(const rng::aes::block& from) noexcept {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from.data()));
   }
   [[gnu::always_inline]] static void store(block b, std::uint32_t* to) noexcept {
@@ -72,7 +72,7 @@ struct ars_by_instructions {
 #else
   using block = uint8x16_t;
 
-  [[gnu::always_inline]] static block load(const random::aes::block& from) noexcept {
+  [[gnu::always_inline]] static block load(const rng::aes::block& from) noexcept {
     return vreinterpretq_u8_u32(vld1q_u32(from.data()));
   }
   [[gnu::always_inline]] static void store(block b, std::uint32_t* to) noexcept {

@@ -88,16 +88,16 @@ struct philox_lanes {
   wide c0, c1, c2, c3;
 
   /// The state after rounds 1 and 2 of the blocks with these numbers.
-  [[gnu::always_inline]] philox_lanes(const random::philox4x32_run& run, const wide& number) noexcept {
-    const wide p0 = product(random::philox4x32::multiplier0, number);
-    c1 = product(random::philox4x32::multiplier1, (p0 >> 32) ^ wide(run.round1_c2));
+  [[gnu::always_inline]] philox_lanes(const rng::philox4x32_run& run, const wide& number) noexcept {
+    const wide p0 = product(rng::philox4x32::multiplier0, number);
+    c1 = product(rng::philox4x32::multiplier1, (p0 >> 32) ^ wide(run.round1_c2));
     c0 = (c1 >> 32) ^ wide(run.round2_c0);
     c2 = p0 ^ wide(run.round2_c2);
     c3 = wide(0u);
   }
-  [[gnu::always_inline]] void round(random::philox4x32::key key) noexcept {
-    const wide p0 = product(random::philox4x32::multiplier0, c0);
-    const wide p1 = product(random::philox4x32::multiplier1, c2);
+  [[gnu::always_inline]] void round(rng::philox4x32::key key) noexcept {
+    const wide p0 = product(rng::philox4x32::multiplier0, c0);
+    const wide p1 = product(rng::philox4x32::multiplier1, c2);
     c0 = (p1 >> 32) ^ (c1 ^ wide(key[0]));
     c2 = (p0 >> 32) ^ (c3 ^ wide(key[1]));
     c1 = p1;
@@ -119,8 +119,8 @@ template <class Arch>
 
 /// Writes the words of as many blocks as there are lanes, from number `block` on, to `words` from lane `lane` on.
 template <class Arch>
-[[gnu::always_inline]] inline void generate(const random::philox4x32_run& run, std::uint64_t block,
-                                            random::superblock_words& words, std::size_t lane) noexcept {
+[[gnu::always_inline]] inline void generate(const rng::philox4x32_run& run, std::uint64_t block,
+                                            rng::superblock_words& words, std::size_t lane) noexcept {
   using wide = wide_batch<Arch>;
   alignas(64) static constexpr std::uint64_t even_numbers[] = {0, 2, 4, 6, 8, 10, 12, 14};
   const wide number = wide(block) + wide::load_aligned(even_numbers);
@@ -138,13 +138,13 @@ template <class Arch>
 /// The superblocks of a stream by Philox.
 template <class Arch>
 struct philox_by_lanes {
-  random::philox4x32_run run;
-  explicit philox_by_lanes(random::stream s) noexcept : run(s.run()) {}
+  rng::philox4x32_run run;
+  explicit philox_by_lanes(rng::stream s) noexcept : run(s.run()) {}
 
-  /// `random::words_of`.
-  [[gnu::always_inline]] void fill(std::uint64_t superblock, random::superblock_words& words) const noexcept {
-    for (std::size_t lane = 0; lane != random::superblock_lanes; lane += word_batch<Arch>::size)
-      generate<Arch>(run, superblock * random::superblock_lanes + lane, words, lane);
+  /// `rng::words_of`.
+  [[gnu::always_inline]] void fill(std::uint64_t superblock, rng::superblock_words& words) const noexcept {
+    for (std::size_t lane = 0; lane != rng::superblock_lanes; lane += word_batch<Arch>::size)
+      generate<Arch>(run, superblock * rng::superblock_lanes + lane, words, lane);
   }
 };
 
@@ -155,10 +155,10 @@ template <class Arch>
   return float_batch<Arch>(a) + rounded<Arch>(z * b);
 }
 
-/// `random::box_muller::of`: the cosines go to out[0 …], the sines to out[16 …].
+/// `rng::box_muller::of`: the cosines go to out[0 …], the sines to out[16 …].
 template <class Arch>
 [[gnu::always_inline]] inline void box_muller(const word_batch<Arch>& word, float* out) noexcept {
-  namespace constants = random::box_muller;
+  namespace constants = rng::box_muller;
   using floats = float_batch<Arch>;
   using words = word_batch<Arch>;
   using integers = xsimd::batch<std::int32_t, Arch>;
@@ -182,46 +182,46 @@ template <class Arch>
   const auto cosine_sign = bits_as<floats>(word & words(constants::sign));
   const auto sine_sign = bits_as<floats>(word << 31);
   ((radius * (even - odd)) ^ cosine_sign).store_unaligned(out);
-  ((radius * (even + odd)) ^ sine_sign).store_unaligned(out + random::superblock_lanes);
+  ((radius * (even + odd)) ^ sine_sign).store_unaligned(out + rng::superblock_lanes);
 }
 
 /// Elements [first, first + n) of what `Generator` makes of the stream as N(0, 1) numbers.
 template <class Arch, class Generator>
-void gaussian(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+void gaussian(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
   using words = word_batch<Arch>;
   const auto emit = [generator = Generator(s)](std::uint64_t superblock, std::size_t begin, std::size_t end,
                                                float* to) noexcept {
-    alignas(64) random::superblock_words bits;
+    alignas(64) rng::superblock_words bits;
     for (; begin != end; ++begin) {
       generator.fill(superblock + begin, bits);
       for (const auto& row : bits) {
         for (std::size_t lane = 0; lane != row.size(); lane += words::size)
           box_muller<Arch>(words::load_aligned(row.data() + lane), to + lane);
-        to += 2 * random::superblock_lanes;
+        to += 2 * rng::superblock_lanes;
       }
     }
   };
-  random::for_each_superblock<random::gaussian_superblock, 1>(first, out, n, emit);
+  rng::for_each_superblock<rng::gaussian_superblock, 1>(first, out, n, emit);
 }
 
 /// Elements [first, first + n) of the stream as +1 or -1.
 template <class Arch = xsimd::default_arch>
-void rademacher(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+void rademacher(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
   using words = word_batch<Arch>;
   const auto emit = [run = s.run()](std::uint64_t superblock, std::size_t begin, std::size_t end,
                                     float* to) noexcept {
-    alignas(64) random::superblock_words bits;
-    for (std::size_t unit = begin; unit != end; ++unit, to += random::rademacher_unit)
-      for (std::size_t lane = 0; lane != random::superblock_lanes; lane += words::size) {
-        const std::uint64_t current = superblock + unit / random::rademacher_units;
-        if (unit == begin || unit % random::rademacher_units == 0)
-          generate<Arch>(run, current * random::superblock_lanes + lane, bits, lane);
+    alignas(64) rng::superblock_words bits;
+    for (std::size_t unit = begin; unit != end; ++unit, to += rng::rademacher_unit)
+      for (std::size_t lane = 0; lane != rng::superblock_lanes; lane += words::size) {
+        const std::uint64_t current = superblock + unit / rng::rademacher_units;
+        if (unit == begin || unit % rng::rademacher_units == 0)
+          generate<Arch>(run, current * rng::superblock_lanes + lane, bits, lane);
         const auto word = words::load_aligned(bits[unit / 32 % 4].data() + lane) << static_cast<int>(unit % 32);
         const words sign = word & words(0x80000000u);
-        bits_as<float_batch<Arch>>(sign ^ words(random::minus_one)).store_unaligned(to + lane);
+        bits_as<float_batch<Arch>>(sign ^ words(rng::minus_one)).store_unaligned(to + lane);
       }
   };
-  random::for_each_superblock<random::rademacher_unit, random::rademacher_units>(first, out, n, emit);
+  rng::for_each_superblock<rng::rademacher_unit, rng::rademacher_units>(first, out, n, emit);
 }
 
 /// out = x + s * u with the product rounded before the sum; out may be x.
@@ -235,8 +235,8 @@ void add_scaled(const float* x, const float* u, float s, float* out, std::size_t
 
 /// The words of superblocks [superblock, superblock + count) of what `Generator` makes of the stream, row after row.
 template <class Generator>
-void copy_words(random::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
-  alignas(64) random::superblock_words bits;
+void copy_words(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
+  alignas(64) rng::superblock_words bits;
   for (const Generator generator(s); count != 0; --count, ++superblock) {
     generator.fill(superblock, bits);
     for (const auto& row : bits) words = std::copy(row.begin(), row.end(), words);

@@ -24,7 +24,7 @@ inline constexpr std::size_t words_at_a_time = 16 * sign_run::superblock_words;
 ///
 /// The bits are those that a Rademacher direction of the same stream takes its signs from.
 template <class Kernels, class F>
-void for_each_element_words(random::stream s, std::uint64_t first, std::size_t n, F&& f) noexcept {
+void for_each_element_words(rng::stream s, std::uint64_t first, std::size_t n, F&& f) noexcept {
   constexpr std::size_t superblock = sign_run::superblock_words;
   assert(first + n <= std::uint64_t{1} << 34);
   alignas(alignment) std::array<std::uint32_t, words_at_a_time> words;
@@ -38,8 +38,8 @@ void for_each_element_words(random::stream s, std::uint64_t first, std::size_t n
 }
 
 /// The stream of what a direction chooses besides the elements of its base, in the same tensor.
-[[nodiscard]] constexpr random::stream choices_of(random::stream s) noexcept {
-  s.use = random::purpose::choice;
+[[nodiscard]] constexpr rng::stream choices_of(rng::stream s) noexcept {
+  s.use = rng::purpose::choice;
   return s;
 }
 

@@ -34,7 +34,7 @@ class low_rank {
   template <class Kernels>
   void fill(const direction& along, const parameter& p, std::uint64_t first, float* out,
             std::size_t n) const noexcept {
-    const random::stream s = along.of_tensor(p.id);
+    const rng::stream s = along.of_tensor(p.id);
     const std::size_t cols = columns_of(p);
     if (cols < 2 || p.size() < 2 * cols) return Kernels::gaussian(s, first, out, n);
     std::fill_n(out, n, 0.0f);
@@ -60,7 +60,7 @@ class low_rank {
 
   /// Adds to what of [first, first + n) lies in a tile. The stream holds Uᵀ [r, rows] and then Vᵀ [r, cols].
   template <class Kernels>
-  void add_tile(random::stream s, shape whole, part rows, part cols, std::uint64_t first, float* out,
+  void add_tile(rng::stream s, shape whole, part rows, part cols, std::uint64_t first, float* out,
                 std::size_t n) const noexcept {
     alignas(alignment) std::array<float, rows_at_a_time> u;
     alignas(alignment) std::array<float, columns_at_a_time> v;

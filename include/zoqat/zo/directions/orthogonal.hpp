@@ -25,7 +25,7 @@ struct orthogonal {
   static constexpr const char* name() noexcept { return "orthogonal"; }
 
   template <class Kernels>
-  static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     Kernels::rademacher(diagonal_of(s), first, out, n);
     constexpr std::size_t lanes = sign_run::granularity;
     std::array<std::uint32_t, lanes> flips;
@@ -40,8 +40,7 @@ struct orthogonal {
 
   static constexpr bool gives_signs() noexcept { return true; }
   template <class Kernels>
-  static void fill_signs(random::stream s, std::uint64_t superblock, std::size_t count,
-                         std::uint32_t* words) noexcept {
+  static void fill_signs(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     Kernels::rademacher_words(diagonal_of(s), superblock, count, words);
     // Element e of a superblock is bit 31 − e / 16 % 32 of words[e / 512][e % 16].
     constexpr std::size_t lanes = sign_run::granularity, rows = sign_run::superblock_words / lanes;
@@ -56,7 +55,7 @@ struct orthogonal {
  private:
   static constexpr std::uint32_t sign_bit = 0x80000000u;
   static constexpr bool odd(std::uint64_t bits) noexcept { return std::popcount(bits) % 2 != 0; }
-  static constexpr random::stream diagonal_of(random::stream s) noexcept {
+  static constexpr rng::stream diagonal_of(rng::stream s) noexcept {
     s.index = 0;
     return s;
   }

@@ -31,11 +31,11 @@ class partition {
   [[nodiscard]] std::uint32_t directions() const noexcept { return directions_; }
 
   template <class Kernels>
-  void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
+  void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
     const std::uint32_t index = s.index;
     s.index = 0;  // signs and turns are those of the step
     Kernels::rademacher(s, first, out, n);
-    s.use = random::purpose::choice;
+    s.use = rng::purpose::choice;
     std::uint64_t turn = (first + s.bits(0)[0]) % directions_;
     for (std::size_t i = 0; i != n; ++i) {
       out[i] = turn == index ? out[i] * height_ : 0.0f;

@@ -48,7 +48,7 @@ class quantized {
   [[nodiscard]] float step() const noexcept { return step_; }
 
   template <class Kernels>
-  void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
+  void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
     base_.template fill<Kernels>(s, first, out, n);
     const std::uint64_t of_side = first + (moves_ ? words_of_updates : 0);
     detail::for_each_element_words<Kernels>(

@@ -35,7 +35,7 @@ class sparse {
   [[nodiscard]] double probability() const noexcept { return std::ldexp(static_cast<double>(last_kept_) + 1, -32); }
 
   template <class Kernels>
-  void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
+  void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) const noexcept {
     base_.template fill<Kernels>(s, first, out, n);
     detail::for_each_element_words<Kernels>(
         detail::choices_of(s), first, n,

@@ -28,7 +28,7 @@ struct sphere {
   template <class Kernels>
   static void fill(const direction& along, const parameter& p, std::uint64_t first, float* out,
                    std::size_t n) noexcept {
-    const random::stream s = along.of_tensor(p.id);
+    const rng::stream s = along.of_tensor(p.id);
     for (std::size_t done = 0, count; done != n; done += count) {
       const std::uint64_t at = first + done, begin = at - at % run;
       const std::size_t size = std::min<std::size_t>(run, p.size() - begin), skipped = at - begin;
@@ -45,7 +45,7 @@ struct sphere {
 
  private:
   template <class Kernels>
-  static void fill_run(random::stream s, std::uint64_t begin, float* u, std::size_t n) noexcept {
+  static void fill_run(rng::stream s, std::uint64_t begin, float* u, std::size_t n) noexcept {
     Kernels::gaussian(s, begin, u, n);
     const auto scale = static_cast<float>(std::sqrt(static_cast<double>(n) / sum_of_squares(u, n)));
     for (std::size_t i = 0; i != n; ++i) u[i] *= scale;

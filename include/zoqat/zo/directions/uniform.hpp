@@ -14,7 +14,7 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 struct uniform {
   static constexpr const char* name() noexcept { return "uniform"; }
   template <class Kernels>
-  static void fill(random::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
+  static void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     // Odd integers in (−2²⁴, 2²⁴): exact in a float, and symmetric. Their variance is (1 − 2⁻⁴⁸) 2⁴⁸ / 3.
     constexpr std::int32_t center = (1 << 24) - 1;
     constexpr float scale = 1.7320508075688772f * 0x1p-24f;

@@ -101,6 +101,12 @@ class basic_fine_tuner {
            std::span<const float> unit = {}) {
     parameters_.add(name, std::forward<Masters>(masters), group, unit);
   }
+  /// Hands over something that knows its own parameters, such as `quant::host_matrix` with its step sizes.
+  template <class Owner>
+    requires requires(Owner& owner, parameter_list& list, const std::string& name) { owner.add_to(list, name); }
+  void add(const std::string& name, Owner& owner) {
+    owner.add_to(parameters_, name);
+  }
   /// A buffer that may only be read: trains a copy and returns it, for the engine to read.
   [[nodiscard]] std::span<float> add_copy(std::string_view name, std::span<const float> values,
                                           parameter_list::group_choice group = {}, std::span<const float> unit = {}) {
@@ -277,7 +283,7 @@ class basic_fine_tuner {
     std::vector<std::pair<std::size_t, double>> without;
     parameters_.for_each_parameter([&](const parameter& p) {
       tensors_.all.push_back(p);
-      if (!p.unit.empty()) return;
+      if (!p.unit.empty() || p.group != parameter_group::weight) return;  // logarithms and gains are near 0 and 1
       const double of_tensor = sum_of_squares(p);
       squares += of_tensor, count += static_cast<double>(p.size());
       without.emplace_back(tensors_.all.size() - 1, of_tensor / static_cast<double>(p.size()));
