@@ -130,7 +130,7 @@ void run(const std::filesystem::path& data) {
       engine_tokenizer_open((model / "tok512.bin").c_str(), engine_vocabulary(e.get()), problem, sizeof problem),
       engine_tokenizer_close));
   const chunks text = read_chunks(tokenizer.get(), data / "data/tinystories/tinystories_valid_30k.txt", 1000);
-  const chunks calibration = read_chunks(tokenizer.get(), data / "data/tinystories/tinystories_2M.txt", 128);
+  const chunks calibration = read_chunks(tokenizer.get(), data / "data/tinystories/tinystories_2M.txt", 256);
   std::printf("perplexity in full precision %.3f\n", perplexity(e.get(), text));
   const auto moments = gather(e.get(), calibration);
   compare<three_bits>("3 bits per channel", e.get(), moments, text);
