@@ -2,6 +2,7 @@
 #include <zoqat/core/error.hpp>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <support/errors.hpp>
 
 #include <stdexcept>

@@ -48,5 +48,5 @@ TEST_CASE("what is no model is refused with the reason") {
   write_file(folder / "model.gguf", "GGUF");
   check_mentions(failure(folder / "model.gguf"), "model.gguf", "not a model");
   write_file(folder / "model.bin", "GGUF");
-  check_mentions(failure(folder / "model.bin"), "model.bin", "too few");
+  check_mentions(failure(folder / "model.bin"), "model.bin", "too short");
 }

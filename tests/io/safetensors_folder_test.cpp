@@ -88,7 +88,7 @@ TEST_CASE("what is missing or malformed is named") {
   write_index(folder, R"({"a":"model-2.safetensors"})");
   check_mentions(failure(folder.path()), "model-2.safetensors", "No such file");
   write_file(folder / "model-2.safetensors", "garbage");
-  check_mentions(failure(folder.path()), "model-2.safetensors", "too few");
+  check_mentions(failure(folder.path()), "model-2.safetensors", "too short");
 }
 
 TEST_CASE("an index does not reach out of its folder") {

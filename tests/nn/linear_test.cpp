@@ -285,6 +285,7 @@ TEST_CASE("fixed grids change nothing until weights move, whatever their granula
     random_layer<Scheme> l;
     const auto before = l.forward();
     l.layer.quantizer().fix_grids(l.site);
+    CAPTURE(Scheme::weight_type::whole_tensor);
     CHECK(l.layer.quantizer().grids_fixed());
     CHECK(std::ranges::equal(l.forward().flat(), before.flat()));
   };

@@ -319,7 +319,7 @@ TEST_CASE("the first steps of a log make the parameters as they were then") {
                    train::replay_first(again.estimator.distribution, again.parameters, log, 6, again.optimizer,
                                        again.threads);
                  }),
-                 "run.zlog", "first 6 steps", "has 5");
+                 "run.zlog", "6 steps are wanted", "has 5");
   CHECK(again.values == after[0]);
 
   std::vector<std::uint32_t> seen;

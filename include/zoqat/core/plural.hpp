@@ -5,7 +5,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <concepts>
+#include <string>
 #include <string_view>
 
 namespace zoqat::inline ZOQAT_ABI {
@@ -36,7 +38,9 @@ struct formatter<zoqat::plural<N>> {
   static constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
   template <class Context>
   static auto format(const zoqat::plural<N>& p, Context& context) {
-    return fmt::format_to(context.out(), "{} {}{}", p.count, p.noun, p.ending());
+    // A string on the way, since fmt/core.h alone can format to no iterator.
+    const std::string text = fmt::format("{} {}{}", p.count, p.noun, p.ending());
+    return std::copy(text.begin(), text.end(), context.out());
   }
 };
 

@@ -30,8 +30,11 @@ template <class Weight>
 }
 
 /// The grid of weights with range `r`. `clipping` points at the parameters of the clipping policy, if it has any.
+///
+/// Never inlined: the compiler may contract a product and a sum in one copy and not in another, and a grid must be
+/// the same bits wherever it is made.
 template <class Weight>
-[[nodiscard]] code_grid grid_of(simd::range r, const float* clipping) noexcept {
+[[nodiscard, gnu::noinline]] code_grid grid_of(simd::range r, const float* clipping) noexcept {
   code_grid g = Weight::clipping::grid_of(r, Weight::bits, Weight::symmetric, clipping);
   // Rounding the scale by up to 2^-11 of itself moves the ends of 255 steps by an eighth of a step: zero stays put.
   g.where.scale = static_cast<float>(stored_scale<typename Weight::scale_type>(g.where.scale));

@@ -174,7 +174,7 @@ TEST_CASE("what cannot be tuned is an error that says what to do") {
   fine_tuner flat;
   e.give_to(flat);
   check_mentions(message_of<value_error>([&] { flat.run(5, [](std::uint32_t, std::uint32_t) { return 1.0; }); }),
-                 "must rise");
+                 "does it read these buffers");
   check_mentions(message_of<value_error>([] { fine_tuner({.resume = true}); }), "log");
   check_mentions(message_of<value_error>([] { fine_tuner({.micro_batches = 0}); }), "micro-batch");
   fine_tuner early;

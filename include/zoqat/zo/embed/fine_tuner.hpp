@@ -66,6 +66,14 @@ struct fine_tuner_result {
   bool kept_start = false;                 ///< the loss did not fall, so the weights are those of the start
 };
 
+namespace detail {
+
+template <class O>
+concept owns_parameters =
+    requires(O& owner, parameter_list& list, const std::string& name) { owner.add_to(list, name); };
+
+}  // namespace detail
+
 /// Fine-tunes the buffers of an engine that exists already, with nothing but its loss:
 ///
 ///   zo::fine_tuner tuner;
@@ -97,15 +105,16 @@ class basic_fine_tuner {
 
   /// Hands a buffer over; see `parameter_list::add` for the formats, and for what is refused.
   template <class Masters>
+    requires(!detail::owns_parameters<std::remove_cvref_t<Masters>>)
   void add(std::string_view name, Masters&& masters, parameter_list::group_choice group = {},
            std::span<const float> unit = {}) {
     parameters_.add(name, std::forward<Masters>(masters), group, unit);
   }
   /// Hands over something that knows its own parameters, such as `quant::host_matrix` with its step sizes.
   template <class Owner>
-    requires requires(Owner& owner, parameter_list& list, const std::string& name) { owner.add_to(list, name); }
-  void add(const std::string& name, Owner& owner) {
-    owner.add_to(parameters_, name);
+    requires detail::owns_parameters<Owner>
+  void add(std::string_view name, Owner& owner) {
+    owner.add_to(parameters_, std::string(name));
   }
   /// A buffer that may only be read: trains a copy and returns it, for the engine to read.
   [[nodiscard]] std::span<float> add_copy(std::string_view name, std::span<const float> values,
@@ -115,7 +124,7 @@ class basic_fine_tuner {
   [[nodiscard]] const parameter_list& parameters() const noexcept { return parameters_; }
 
   /// Measures the scales, unless that was done before, and says what they are; `run` does it by itself. Throws
-  /// value_error where nothing trains, where a rule matches no tensor, and where no perturbation raises the loss.
+  /// value_error where nothing trains, where a rule matches no tensor, and where no perturbation changes the loss.
   template <class Loss>
   const balanced_scales& probe(Loss&& loss) {
     if (scales_) return *scales_;
@@ -125,10 +134,11 @@ class basic_fine_tuner {
     how.smallest_epsilon = 1e-6f;
     how.largest_epsilon = 1;
     balanced_scales found = balance(tensors_, objective, Distribution{}, how);
-    require(found.loss_increase > 0,
-            "fine_tuner: moving everything by {} of its size changes the loss from {} by {}, but it must rise: is it "
-            "the loss of these buffers, and the same number for the same weights?",
-            fmt::join(nonzero(found.epsilon), ", "), found.loss, found.loss_increase);
+    require(
+        found.loss_increase != 0,
+        "fine_tuner: moving everything by {} of its size leaves the loss at {} to the last bit: does it read these "
+        "buffers?",
+        fmt::join(nonzero(found.epsilon), ", "), found.loss);
     scales_ = found;
     return *scales_;
   }

@@ -50,17 +50,17 @@ struct parabolic {
   Schedule schedule{};
   signal_to_noise_tracker tracker{};
 
-  /// Plans from a measurement and notes its powers. Throws value_error for scales at which the loss does not rise:
-  /// there is no bottom to go to.
+  /// Plans from a measurement and notes its powers. Throws value_error for scales that say of no increase at all.
   [[nodiscard]] planned_update plan(const measurement& m) {
     planned_update u = planned_update::along(m);
     if (m.rejected()) return u;
-    require(scales.loss_increase > 0,
-            "parabolic: moving all groups changes the loss by {}, but it must rise; `scales` is what zo::balance "
-            "measures, and its `at_bound` says which epsilon it had to stop at",
+    // Where rounding hides the curvature the loss may rise by less than was aimed at, or fall: the aim is then the
+    // safer figure. Where it rises by more, the steps must be shorter.
+    const double increase = std::max(scales.loss_increase, scales.aimed_increase);
+    require(increase > 0, "parabolic: no group raises the loss (by {}); `scales` is what zo::balance measures",
             scales.loss_increase);
     replay(u);
-    const double factor = step_fraction * schedule(m.step) * tracker.fraction() / (2 * scales.loss_increase);
+    const double factor = step_fraction * schedule(m.step) * tracker.fraction() / (2 * increase);
     const auto bound =
         static_cast<float>(std::min(clip_rms * tracker.rms(), factor > 0 ? max_step_ratio / factor : 0.0));
     for (float& half_difference : u.half_difference) half_difference = std::clamp(half_difference, -bound, bound);
