@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/ext/c_api.h>
 
-#include <zoqat/ext/c_api.cpp>
 #include <zoqat/zo/embed/fine_tuner.hpp>
 
 #include <doctest/doctest.h>

@@ -119,15 +119,13 @@ zoqat_status zoqat_tuner_add_f32(zoqat_tuner* tuner, const char* name, float* va
 }
 zoqat_status zoqat_tuner_add_bf16(zoqat_tuner* tuner, const char* name, uint16_t* values, size_t rows, size_t cols,
                                   size_t stride) {
-  return with_tuner(tuner, [&](auto& t) {
-    t.add(name, view(name, reinterpret_cast<bf16*>(values), rows, cols, stride));
-  });
+  return with_tuner(tuner,
+                    [&](auto& t) { t.add(name, view(name, reinterpret_cast<bf16*>(values), rows, cols, stride)); });
 }
 zoqat_status zoqat_tuner_add_f16(zoqat_tuner* tuner, const char* name, uint16_t* values, size_t rows, size_t cols,
                                  size_t stride) {
-  return with_tuner(tuner, [&](auto& t) {
-    t.add(name, view(name, reinterpret_cast<fp16*>(values), rows, cols, stride));
-  });
+  return with_tuner(tuner,
+                    [&](auto& t) { t.add(name, view(name, reinterpret_cast<fp16*>(values), rows, cols, stride)); });
 }
 zoqat_status zoqat_tuner_add_i8(zoqat_tuner* tuner, const char* name, int8_t* codes, size_t rows, size_t cols,
                                 size_t stride, const float* scales, size_t scale_count) {

@@ -3,8 +3,8 @@
  * zo::fine_tuner for engines in C (and for any language that calls C). Add include/zoqat/ext/c_api.cpp, compiled as
  * C++20, to your sources and include this header; nothing else of the library is seen.
  *
- * Every function that can fail returns a status; zoqat_tuner_message() has the sentence. No exception leaves, whatever a
- * callback does must not either. A tuner may be used by one thread at a time. */
+ * Every function that can fail returns a status; zoqat_tuner_message() has the sentence. No exception leaves,
+ * whatever a callback does must not either. A tuner may be used by one thread at a time. */
 #ifndef ZOQAT_EXT_C_API_H
 #define ZOQAT_EXT_C_API_H
 
@@ -32,9 +32,9 @@ typedef struct {
   uint32_t directions;
   uint32_t micro_batches;
   double relative_loss_increase;
-  uint32_t threads;  /* 0: one for each core */
-  const char* log;   /* NULL: none */
-  int resume;        /* not 0: go on with the run in `log` */
+  uint32_t threads; /* 0: one for each core */
+  const char* log;  /* NULL: none */
+  int resume;       /* not 0: go on with the run in `log` */
   uint32_t compared_steps;
 } zoqat_options;
 
@@ -64,9 +64,9 @@ void zoqat_tuner_destroy(zoqat_tuner* tuner);
 /* What the last call that failed has to say; "" before one did. Valid until the next call. */
 const char* zoqat_tuner_message(const zoqat_tuner* tuner);
 
-/* Hand over matrices [rows, cols] that begin a row every `stride` elements (cols where they lie together); a vector has
- * one row. They must outlive the tuner. bf16 and fp16 are given by their bits. int8 codes stand for scale * code, with
- * `scales` a multiple of the rows. */
+/* Hand over matrices [rows, cols] that begin a row every `stride` elements (cols where they lie together); a vector
+ * has one row. They must outlive the tuner. bf16 and fp16 are given by their bits. int8 codes stand for scale * code,
+ * with `scales` a multiple of the rows. */
 zoqat_status zoqat_tuner_add_f32(zoqat_tuner* tuner, const char* name, float* values, size_t rows, size_t cols,
                                  size_t stride);
 zoqat_status zoqat_tuner_add_bf16(zoqat_tuner* tuner, const char* name, uint16_t* values, size_t rows, size_t cols,

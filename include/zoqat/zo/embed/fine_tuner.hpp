@@ -344,8 +344,9 @@ class basic_fine_tuner {
 
   // --- The log: its settings are the numbers that were measured, so that a resumed run need not measure again ---
   [[nodiscard]] std::string settings_of(std::uint32_t steps) const {
-    std::string text = fmt::format("fine_tuner steps={} directions={} micro_batches={} loss_increase={:a}", steps,
-                                   options_.directions, options_.micro_batches, scales_->loss_increase);
+    std::string text = fmt::format(
+        "fine_tuner steps={} directions={} micro_batches={} loss_increase={:a} aimed_increase={:a}", steps,
+        options_.directions, options_.micro_batches, scales_->loss_increase, scales_->aimed_increase);
     for (const parameter_group group : all_parameter_groups)
       text +=
           fmt::format(" {}={:a}", parameter_group_names[static_cast<std::size_t>(group)], scales_->epsilon[group]);
@@ -380,6 +381,7 @@ class basic_fine_tuner {
     require(log.header().seed == options_.seed, "{}: the run in the log has seed {}, but this one {}",
             log.path().native(), log.header().seed, options_.seed);
     found.loss_increase = number("loss_increase");
+    found.aimed_increase = number("aimed_increase");
     for (const parameter_group group : all_parameter_groups)
       found.epsilon[group] = static_cast<float>(number(parameter_group_names[static_cast<std::size_t>(group)]));
     scales_ = found;
