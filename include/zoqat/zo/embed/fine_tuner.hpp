@@ -5,7 +5,6 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/plural.hpp>
-#include <zoqat/params/masters.hpp>
 #include <zoqat/params/stored_masters.hpp>
 #include <zoqat/zo/embed/in_place.hpp>
 #include <zoqat/zo/embed/parameter_list.hpp>
@@ -294,7 +293,7 @@ class basic_fine_tuner {
     parameters_.for_each_parameter([&](const parameter& p) {
       tensors_.all.push_back(p);
       if (!p.unit.empty() || p.group != parameter_group::weight) return;  // logarithms and gains are near 0 and 1
-      const double of_tensor = sum_of_squares(p);
+      const double of_tensor = detail::sum_of_squares(p);
       squares += of_tensor, count += static_cast<double>(p.size());
       without.emplace_back(tensors_.all.size() - 1, of_tensor / static_cast<double>(p.size()));
     });
@@ -302,15 +301,6 @@ class basic_fine_tuner {
       const double size = std::sqrt(mean > 0 ? mean : squares > 0 ? squares / count : 1.0);
       tensors_.all[index].unit = {&units_.emplace_back(static_cast<float>(size)), 1};
     }
-  }
-  static double sum_of_squares(const parameter& p) {
-    double squares = 0;
-    detail::for_each_chunk<simd::default_kernels>(
-        p, 0, p.size(), [&](std::size_t, std::size_t n, const float* values) {
-          for (std::size_t i = 0; i != n; ++i)
-            squares += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-        });
-    return squares;
   }
   static std::vector<float> nonzero(const per_group<float>& epsilon) {
     std::vector<float> values;

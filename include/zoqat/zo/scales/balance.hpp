@@ -50,6 +50,15 @@ struct epsilon_bounds {
   float first, smallest, largest;
 };
 
+/// Σ x² over the masters of a tensor.
+[[nodiscard]] inline double sum_of_squares(const parameter& p) {
+  double squares = 0;
+  for_each_chunk<simd::default_kernels>(p, 0, p.size(), [&](std::size_t, std::size_t n, const float* values) {
+    for (std::size_t i = 0; i != n; ++i) squares += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  });
+  return squares;
+}
+
 /// The bounds of weights without units follow from their size: such weights are as large or small as their engine
 /// made them, and only the quantizers of the others have a step that ε must not fall far below.
 template <parameter_store Store>
@@ -64,9 +73,7 @@ template <parameter_store Store>
       return;
     }
     without = &(found[1] = p);
-    for_each_chunk<simd::default_kernels>(p, 0, p.size(), [&](std::size_t, std::size_t n, const float* values) {
-      for (std::size_t i = 0; i != n; ++i) squares += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-    });
+    squares += sum_of_squares(p);
     count += static_cast<double>(p.size());
   });
   require(!with_unit || !without,
