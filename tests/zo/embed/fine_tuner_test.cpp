@@ -42,6 +42,14 @@ struct engine {
   }
 };
 
+/// Some losses of a step, all finite.
+zo::loss_table finite_losses(const fine_tuner& tuner) {
+  zo::loss_table losses = tuner.ask(0).losses();
+  for (std::size_t m = 0; m != losses.micro_batches(); ++m)
+    for (std::size_t lane = 0; lane != losses.lanes(); ++lane) losses.set(lane, m, 1.0 + static_cast<double>(lane));
+  return losses;
+}
+
 }  // namespace
 
 TEST_CASE("a host's buffers are fine-tuned with no number chosen, however different their sizes are") {
@@ -177,6 +185,13 @@ TEST_CASE("what cannot be tuned is an error that says what to do") {
                  "does it read these buffers");
   check_mentions(message_of<value_error>([] { fine_tuner({.resume = true}); }), "log");
   check_mentions(message_of<value_error>([] { fine_tuner({.micro_batches = 0}); }), "micro-batch");
+  fine_tuner late;
+  e.give_to(late);
+  late.probe(e.bound());
+  std::vector<float> more(8, 1.0f);
+  check_mentions(message_of<value_error>([&] { late.add("more", std::span(more)); }), "'more'", "add all buffers");
+  (void)late.tell(0, finite_losses(late), 10);
+  check_mentions(message_of<value_error>([&] { late.tell(1, finite_losses(late), 11); }), "10", "11");
   fine_tuner early;
   e.give_to(early);
   check_mentions(message_of<value_error>([&] { (void)early.ask(0); }), "probe");

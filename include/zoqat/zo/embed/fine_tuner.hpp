@@ -81,8 +81,8 @@ concept owns_parameters =
 ///
 /// The loss is called for one point at a time, with the point in the buffers; they are put back bit by bit whatever
 /// it throws. It must be the same number for the same weights, step and micro-batch. Directions, estimator, optimizer
-/// and scales are this object's, so there is no second place to name them in; a perturbation is measured in the root
-/// mean square of its tensor where `add` is given no unit.
+/// and scales are this object's, so there is no second place to name them in; a perturbation of weights is measured
+/// in the root mean square of their tensor where `add` is given no unit.
 ///
 /// Memory beside the buffers: the bytes of what trains once (its masters while a point lies in the buffers), and once
 /// more where `compared_steps` is not 0. Cost of a step: 2 · directions · micro_batches calls of the loss.
@@ -107,17 +107,20 @@ class basic_fine_tuner {
     requires(!detail::owns_parameters<std::remove_cvref_t<Masters>>)
   void add(std::string_view name, Masters&& masters, parameter_list::group_choice group = {},
            std::span<const float> unit = {}) {
+    require_open(name);
     parameters_.add(name, std::forward<Masters>(masters), group, unit);
   }
   /// Hands over something that knows its own parameters, such as `quant::host_matrix` with its step sizes.
   template <class Owner>
     requires detail::owns_parameters<Owner>
   void add(std::string_view name, Owner& owner) {
+    require_open(name);
     owner.add_to(parameters_, std::string(name));
   }
   /// A buffer that may only be read: trains a copy and returns it, for the engine to read.
   [[nodiscard]] std::span<float> add_copy(std::string_view name, std::span<const float> values,
                                           parameter_list::group_choice group = {}, std::span<const float> unit = {}) {
+    require_open(name);
     return parameters_.add_copy(name, values, group, unit);
   }
   [[nodiscard]] const parameter_list& parameters() const noexcept { return parameters_; }
@@ -162,7 +165,8 @@ class basic_fine_tuner {
 
   /// Makes a run of `steps` steps with `loss(step, micro_batch)`: the loss of the weights as they lie in the buffers,
   /// on a part of the data of a step. With a log, the run can be broken off at any time and resumed with the same
-  /// start weights; it ends in the bits of the unbroken one. `after_step(progress)` is told of every step.
+  /// start weights; it ends in the bits of the unbroken one. `after_step(progress)` is told of every step. A log
+  /// holds the steps that were made, whether or not the start was kept in the end.
   template <class Loss>
     requires std::is_invocable_r_v<double, Loss&, std::uint32_t, std::uint32_t>
   fine_tuner_result run(std::uint32_t steps, Loss&& loss, const progress_callback& after_step = {}) {
@@ -237,6 +241,11 @@ class basic_fine_tuner {
   /// order and late, but all machines must tell the same steps in the same order.
   bool tell(std::uint32_t step, const loss_table& losses, std::uint32_t steps) {
     require(scales_.has_value(), "fine_tuner: tell needs scales; call probe(loss) first");
+    require(options_.log.empty(), "{}: steps that are told are not logged; use run, or a run_log of your own",
+            options_.log.native());
+    require(!told_ || told_->schedule.steps == steps,
+            "fine_tuner: step {} was told as one of {}, but those before as {}", step, steps,
+            told_ ? told_->schedule.steps : 0);
     if (!told_) told_.emplace(parabolic<>{.scales = *scales_, .schedule = {.steps = steps}});
     const auto estimate = make_estimator().tell(step, losses);
     apply(plan(*told_, estimate), tensors_, threads_);
@@ -244,6 +253,10 @@ class basic_fine_tuner {
   }
 
  private:
+  /// Scales are of the tensors that were there when they were measured.
+  void require_open(std::string_view name) const {
+    require(!scales_, "fine_tuner: '{}' comes after the scales were measured; add all buffers first", name);
+  }
   /// The list with a unit for every tensor.
   struct measured_tensors {
     std::vector<parameter> all;
