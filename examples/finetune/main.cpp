@@ -379,10 +379,7 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
 template <class Model, class Base>
 Model quantized_start(const std::string& trained, workbench& bench, const settings& s) {
   const auto measured_in_steps = [&](Model model) {
-    if (s.optimizer == "parabolic")
-      model.for_each_site([](auto&& site) {
-        for (auto* layer : site.layers) layer->set_weight_units(*site.smoothing);
-      });
+    if (s.optimizer == "parabolic") ptq::set_weight_units(model);
     return model;
   };
   if (s.start == "rtn") return measured_in_steps(io::load<Model>(bench.source, s.plan(trained)));
