@@ -48,14 +48,14 @@ void block(benchmark::State& state) {
 void quantized_input(benchmark::State& state) {
   const matrix<float> x = rows(state, static_cast<std::size_t>(state.range(1)));
   nn::parameter_ids ids;
-  const nn::smoothing site(ids, "site", x.cols());
+  const nn::smoothing smooth(ids, "input", x.cols());
   nn::token_batch batch;
   batch.add(std::vector<nn::token>(x.rows()));
   nn::workspace work;
   constexpr inference_lane lane;
   sequential here;
   const nn::forward_pass<kernels, inference_lane, sequential> pass{lane, here, batch, work};
-  for (auto _ : state) benchmark::DoNotOptimize(nn::linear_input<scheme_named<"w4a4">>(pass, x, site).codes.data());
+  for (auto _ : state) benchmark::DoNotOptimize(nn::linear_input<scheme_named<"w4a4">>(pass, x, smooth).codes.data());
   count(state, "elements/s", static_cast<double>(x.size()));
 }
 /// All heads.

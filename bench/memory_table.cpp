@@ -95,8 +95,8 @@ void print_parts(Model& model) {
     return [&](nn::trainable& t) { total += static_cast<double>(t.bytes()); };
   };
   nn::for_each_base_tensor(model, add_to(base));
-  model.for_each_site([&](auto&& site) {
-    for (auto* layer : site.layers) {
+  model.for_each_shared_input([&](auto&& input) {
+    for (auto* layer : input.layers) {
       const auto grids = static_cast<double>(layer->quantizer_bytes());
       (layer->deployed() ? frozen : masters) += static_cast<double>(layer->held_bytes()) - grids;
       quantizers += grids;

@@ -378,14 +378,14 @@ class forward_parts {
     batch_.add(std::vector<nn::token>(sequence));
   }
 
-  /// The inputs of all sites made ready: smoothed and quantized; then multiplied if `products`.
+  /// The inputs of all layers made ready: smoothed and quantized; then multiplied if `products`.
   void linear_layers(bool products) {
     constexpr inference_lane lane;
     const nn::forward_pass<kernels, inference_lane, sequential> pass{lane, here_, batch_, work_};
-    model_.for_each_site([&](auto&& site) {
-      const nn::linear_input<w4a4> input(pass, inputs(site.layers.front()->in_features()), *site.smoothing);
+    model_.for_each_shared_input([&](auto&& shared) {
+      const nn::linear_input<w4a4> input(pass, inputs(shared.layers.front()->in_features()), *shared.smoothing);
       if (products)
-        for (auto* layer : site.layers) layer->forward(pass, input, outputs(layer->out_features()), false);
+        for (auto* layer : shared.layers) layer->forward(pass, input, outputs(layer->out_features()), false);
     });
   }
   void attention() {
@@ -466,8 +466,8 @@ void print_weights(opt_model& model) {
   double masters = 0, packed = 0, base = 0;
   const auto bytes = [](const nn::trainable& t) { return static_cast<double>(t.values().size() * sizeof(float)); };
   nn::for_each_base_tensor(model, [&](nn::trainable& t) { base += bytes(t); });
-  model.for_each_site([&](auto&& site) {
-    for (auto* layer : site.layers) {
+  model.for_each_shared_input([&](auto&& input) {
+    for (auto* layer : input.layers) {
       if (layer->deployed())
         packed += static_cast<double>(layer->weight_bytes());
       else

@@ -70,8 +70,8 @@ struct stories {
   template <class Weight>
   double perplexity_with() {
     auto model = load();
-    model.for_each_site([](auto&& site) {
-      for (auto* layer : site.layers) {
+    model.for_each_shared_input([](auto&& input) {
+      for (auto* layer : input.layers) {
         auto& values = layer->weight().values();
         values = dequantize(quantize<Weight>(values.view()));
       }

@@ -134,8 +134,8 @@ TEST_CASE("a model loads for fine-tuning tensor by tensor, and is the one that w
   const auto source = io::open_model(folder.path());
   const nn::storage_plan plan{.masters = master_format::bf16, .embeddings = master_format::int8};
   auto whole = io::load<nn::opt<scheme>>(source);
-  whole.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+  whole.for_each_shared_input([](auto&& input) {
+    for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
   });
   whole.store(plan);
   auto built = io::load<nn::opt<scheme>>(source, plan);

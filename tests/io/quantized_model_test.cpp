@@ -50,8 +50,8 @@ std::vector<stored_tensor> stored(Model& model) {
 template <class Model>
 Model deployed(const model_shape& shape) {
   auto model = random_model<Model>(shape, 1);
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+  model.for_each_shared_input([](auto&& input) {
+    for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
   });
   shake(model, 0.05f);
   model.deploy();

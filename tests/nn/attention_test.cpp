@@ -28,8 +28,8 @@ using student = nn::llama<scheme<weight<4, per_channel, asymmetric, clip::codes>
 template <class Model>
 Model fresh(std::uint32_t name = 1) {
   auto model = random_model<Model>(odd_shape(), name);
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+  model.for_each_shared_input([](auto&& input) {
+    for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
   });
   shake(model, 0.02f);
   return model;
@@ -96,8 +96,8 @@ TEST_CASE("range moves between keys and queries without changing a score") {
   // 8-bit queries and keys with a common factor per pair: what changes is rounding only.
   using fine = nn::llama<scheme<weight<8, per_channel, asymmetric, clip::codes>, activation<8>, attention<8>>>;
   auto model = random_model<fine>(odd_shape(), 9);
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+  model.for_each_shared_input([](auto&& input) {
+    for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
   });
   const auto batch = one(random_tokens(30, 37, 8));
   const auto before = logits_of(model, batch);
@@ -123,14 +123,14 @@ TEST_CASE("smoothing of values is shared by the heads that mix them") {
   // s of o_proj's input divides by what v_proj could have been divided by: folding it there must change nothing.
   auto model = fresh<student>(11);
   auto& layer = model.blocks()[0];
-  std::size_t sites = 0;
+  std::size_t inputs = 0;
   layer.for_each_residual([&](auto& r) {
-    r.layer().for_each_site([&](auto&& site) {
-      if (sites++ != 1) return;
-      CHECK(site.smoothing->log_scale().values().size() == 2 * 4);
-      CHECK(site.smoothing->width() == 6 * 4);
-      for (std::size_t j = 0; j != 24; ++j) CHECK(site.smoothing->source(j) == j / 12 * 4 + j % 4);
+    r.layer().for_each_shared_input([&](auto&& input) {
+      if (inputs++ != 1) return;
+      CHECK(input.smoothing->log_scale().values().size() == 2 * 4);
+      CHECK(input.smoothing->width() == 6 * 4);
+      for (std::size_t j = 0; j != 24; ++j) CHECK(input.smoothing->source(j) == j / 12 * 4 + j % 4);
     });
   });
-  CHECK(sites == 4);
+  CHECK(inputs == 4);
 }

@@ -75,17 +75,17 @@ TEST_CASE("a decoder without blocks, and one of a single head and position") {
 TEST_CASE("a decoder with quantized weights computes with the weights its codes stand for") {
   auto model = random_model<student>(odd_shape(), 4);
   reference_llama reference(model);
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+  model.for_each_shared_input([](auto&& input) {
+    for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
   });
   CHECK(largest_difference(model, reference, sequences()) > 1e-2);
 
   using weight = student::scheme::weight_type;
-  model.for_each_site([&](auto&& site) {
-    for (auto* layer : site.layers) {
+  model.for_each_shared_input([&](auto&& input) {
+    for (auto* layer : input.layers) {
       matrix<float> values(layer->out_features(), layer->in_features());
       layer->quantizer().quantize(
-          *site.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
+          *input.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
             quant::dequantize_row<weight>({codes, values.cols()}, grids, values.row(row).data());
           });
       reference.set(layer->name() + ".weight", values.flat());
@@ -116,10 +116,10 @@ TEST_CASE("a decoder with quantized weights computes with the weights its codes 
 TEST_CASE_TEMPLATE("frozen layers share their codes between lanes, and only the others train", scheme,
                    quant::scheme<four_bits, quant::activation<8>>, quant::scheme<four_bits>) {
   auto model = random_model<nn::llama<scheme>>(odd_shape(), 6);
-  model.for_each_site([](auto&& site) {
-    auto& log_scale = site.smoothing->log_scale();
+  model.for_each_shared_input([](auto&& input) {
+    auto& log_scale = input.smoothing->log_scale();
     std::ranges::copy(random_floats(log_scale.cols(), 7, 0.5f), log_scale.values().data());
-    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+    for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
   });
   const nn::token_batch batch = random_batch(lengths, model.shape().vocabulary, 20);
   const auto logits_on = [&](const std::vector<zo::perturbation>& points) {
@@ -141,7 +141,7 @@ TEST_CASE_TEMPLATE("frozen layers share their codes between lanes, and only the 
   std::set<std::string> weights;
   model.for_each_parameter([&](const parameter& p) {
     if (p.group == parameter_group::weight) weights.emplace(p.name);
-    CHECK(p.group != parameter_group::smoothing);  // every site has a frozen layer
+    CHECK(p.group != parameter_group::smoothing);  // every input has a frozen layer
   });
   CHECK(weights ==
         std::set<std::string>{"model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.v_proj.weight",

@@ -41,13 +41,13 @@ constexpr std::size_t rows = 5, in = 37, out = 19;
 
 using matrices = std::vector<std::vector<double>>;
 
-/// A layer with a bias at a site with smoothing and shift, all of it random.
+/// A layer with a bias whose input is smoothed and shifted, all of it random.
 template <class Scheme>
 struct random_layer {
   using layer_type = nn::smoothed_linear<Scheme>;
 
   nn::parameter_ids ids;
-  nn::smoothing site{ids, "site", in, true};
+  nn::smoothing smooth{ids, "input", in, true};
   layer_type layer{ids, "layer", out, in, true};
   matrix<float> x = random_matrix(rows, in, 1, 2);
 
@@ -56,9 +56,9 @@ struct random_layer {
     nn::for_each_trainable(layer, [](nn::trainable& t) {
       if (t.name() == "layer.bias") std::ranges::copy(random_floats(out, 3), t.values().data());
     });
-    std::ranges::copy(random_floats(in, 4, 0.7f), site.log_scale().values().data());
-    std::ranges::copy(random_floats(in, 5, 0.5f), site.shift().values().data());
-    layer.init_clipping(site);
+    std::ranges::copy(random_floats(in, 4, 0.7f), smooth.log_scale().values().data());
+    std::ranges::copy(random_floats(in, 5, 0.5f), smooth.shift().values().data());
+    layer.init_clipping(smooth);
   }
 
   template <lane_reader Lanes = inference_lane, executor Executor = sequential>
@@ -73,7 +73,7 @@ struct random_layer {
     for (std::size_t row = 0; row != inputs.rows(); ++row)
       std::ranges::copy(x.row(row % tokens), inputs.row(row).begin());
     const nn::forward_pass<simd::default_kernels, Lanes, Executor> pass{lanes, threads, batch, work};
-    layer.forward(pass, nn::linear_input<Scheme>(pass, inputs, site), to, accumulate);
+    layer.forward(pass, nn::linear_input<Scheme>(pass, inputs, smooth), to, accumulate);
     return to;
   }
   std::vector<float> trainable_values(std::string_view name) {
@@ -82,7 +82,7 @@ struct random_layer {
       if (t.name() == name) values.assign(t.values().flat().begin(), t.values().flat().end());
     };
     nn::for_each_trainable(layer, collect);
-    nn::for_each_trainable(site, collect);
+    nn::for_each_trainable(smooth, collect);
     return values;
   }
 };
@@ -91,7 +91,7 @@ struct random_layer {
 template <class Scheme>
 std::pair<matrices, matrices> fake_quantized(random_layer<Scheme>& l) {
   using reference = simd::reference;
-  const auto log_scale = l.trainable_values("site.log_scale"), shift = l.trainable_values("site.shift"),
+  const auto log_scale = l.trainable_values("input.log_scale"), shift = l.trainable_values("input.shift"),
              bias = l.trainable_values("layer.bias");
   matrix<float> inputs = l.x, weights = l.layer.weight().values();
   std::vector<double> biases(bias.begin(), bias.end());
@@ -152,7 +152,7 @@ void check_scheme() {
       CHECK(std::abs(double{few(m, j)} - expected.first[m][j]) < 80 * 0x1p-24 * expected.second[m][j]);
 
   const std::size_t bytes = l.layer.weight_bytes();
-  l.layer.deploy(l.site);
+  l.layer.deploy(l.smooth);
   CHECK(l.layer.deployed() == Scheme::quantizes_weights);
   std::size_t stored = 0;
   nn::for_each_stored(l.layer, [&](const auto&, const auto&, auto values) { stored += values.size_bytes(); });
@@ -176,7 +176,7 @@ TEST_CASE("integer products equal the products of dequantized operands in double
 
 TEST_CASE("smoothing and shift are an identity in full precision") {
   random_layer<full_precision> smoothed, plain;
-  plain.site = {};
+  plain.smooth = {};
   const auto a = smoothed.forward(), b = plain.forward();
   for (std::size_t i = 0; i != a.size(); ++i) CHECK(a.flat()[i] == doctest::Approx(b.flat()[i]).epsilon(1e-4));
 }
@@ -202,7 +202,7 @@ TEST_CASE("step gains are factors on the scales and move no code") {
   };
   const auto capture = [&] {
     captured all;
-    l.layer.quantizer().quantize(l.site, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
+    l.layer.quantizer().quantize(l.smooth, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
       all.codes.insert(all.codes.end(), codes, codes + in);
       all.grids.insert(all.grids.end(), grids, grids + l.layer.groups());
     });
@@ -232,13 +232,13 @@ TEST_CASE("a row that is set is found again") {
   using part = weight<4, group<16>, asymmetric, clip::codes, fp16_scale>;
   random_layer<scheme<part>> l;
   matrix<float> scales;
-  l.site.scales(at_masters, scales);
+  l.smooth.scales(at_masters, scales);
   std::vector<std::uint8_t> codes(in);
   for (std::size_t k = 0; k != in; ++k) codes[k] = static_cast<std::uint8_t>(5 * k % 16);
   const std::vector<simd::grid> grids{{0.25f, 3}, {0.0078125f, 15}, {1.5f, 0}};
   l.layer.quantizer().set_row(17, codes, grids, scales.flat());
   std::size_t seen = 0;
-  l.layer.quantizer().quantize(l.site, [&](std::size_t row, const std::uint8_t* found, const simd::grid* where) {
+  l.layer.quantizer().quantize(l.smooth, [&](std::size_t row, const std::uint8_t* found, const simd::grid* where) {
     ++seen;
     if (row != 17) return;
     CHECK(std::equal(codes.begin(), codes.end(), found));
@@ -272,9 +272,9 @@ TEST_CASE("a layer too deep for exact integer products is refused") {
 
 TEST_CASE("weights measured in cells have their mean step as unit") {
   random_layer<scheme<weight<4, group<16>, asymmetric, clip::codes>>> l;
-  l.layer.set_weight_units(l.site);
+  l.layer.set_weight_units(l.smooth);
   REQUIRE(l.layer.weight().unit().size() == out);
-  l.layer.quantizer().quantize(l.site, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
+  l.layer.quantizer().quantize(l.smooth, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
     const float mean = (grids[0].scale + grids[1].scale + grids[2].scale) / 3;
     CHECK(l.layer.weight().unit()[row] == doctest::Approx(mean).epsilon(1e-5));
   });
@@ -284,7 +284,7 @@ TEST_CASE("fixed grids change nothing until weights move, whatever their granula
   const auto check = []<class Scheme>(std::type_identity<Scheme>) {
     random_layer<Scheme> l;
     const auto before = l.forward();
-    l.layer.quantizer().fix_grids(l.site);
+    l.layer.quantizer().fix_grids(l.smooth);
     CAPTURE(Scheme::weight_type::whole_tensor);
     CHECK(l.layer.quantizer().grids_fixed());
     CHECK(std::ranges::equal(l.forward().flat(), before.flat()));

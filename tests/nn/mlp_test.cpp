@@ -45,8 +45,8 @@ TEST_CASE_TEMPLATE("down(act(gate(x)) * up(x)) is added to the stream", Activati
   nn::parameter_ids ids;
   nn::gated_mlp<nn::linear, Activation> mlp(ids, "b.", {.hidden = hidden, .intermediate = wide}, 0);
   std::vector<matrix<float>> weights;
-  mlp.for_each_site([&](auto&& site) {
-    for (auto* layer : site.layers) {
+  mlp.for_each_shared_input([&](auto&& input) {
+    for (auto* layer : input.layers) {
       std::ranges::copy(random_floats(layer->weight().values().size(), layer->weight().view().id),
                         layer->weight().values().data());
       weights.push_back(layer->weight().values());
@@ -76,8 +76,8 @@ TEST_CASE_TEMPLATE("fc2(act(fc1(x))) with biases is added to the stream", Activa
   nn::parameter_ids ids;
   nn::mlp<nn::linear, Activation> mlp(ids, "b.", {.hidden = hidden, .intermediate = wide, .biases = true}, 0);
   std::vector<matrix<float>> tensors;
-  mlp.for_each_site([&](auto&& site) {
-    for (auto* layer : site.layers)
+  mlp.for_each_shared_input([&](auto&& input) {
+    for (auto* layer : input.layers)
       nn::for_each_base_tensor(*layer, [&](nn::trainable& t) {
         std::ranges::copy(random_floats(t.values().size(), t.view().id), t.values().data());
         tensors.push_back(t.values());
@@ -106,12 +106,12 @@ TEST_CASE("the input of gate and up is smoothed where activations are quantized,
   nn::gated_mlp<nn::smoothed_linear<w4a4>, nn::silu> quantized(ids, "b.", shape, 0);
   nn::gated_mlp<nn::linear, nn::silu> plain(ids, "b.", shape, 0);
   std::vector<bool> active, writes;
-  const auto look = [&](auto&& site) {
-    active.push_back(site.smoothing->active());
-    writes.push_back(site.writes_stream);
+  const auto look = [&](auto&& input) {
+    active.push_back(input.smoothing->active());
+    writes.push_back(input.writes_stream);
   };
-  quantized.for_each_site(look);
-  plain.for_each_site(look);
+  quantized.for_each_shared_input(look);
+  plain.for_each_shared_input(look);
   CHECK(active == std::vector<bool>{true, false, false, false});
   CHECK(writes == std::vector<bool>{false, true, false, true});
 }
@@ -121,6 +121,6 @@ TEST_CASE("so is that of fc1, and that of fc2 never") {
   nn::mlp<nn::smoothed_linear<quant::scheme<quant::weight<4>, quant::activation<4>>>, nn::relu> mlp(
       ids, "b.", {.hidden = hidden, .intermediate = wide}, 0);
   std::vector<bool> active;
-  mlp.for_each_site([&](auto&& site) { active.push_back(site.smoothing->active()); });
+  mlp.for_each_shared_input([&](auto&& input) { active.push_back(input.smoothing->active()); });
   CHECK(active == std::vector<bool>{true, false});
 }

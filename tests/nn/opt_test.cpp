@@ -46,8 +46,8 @@ nn::token_batch sequences() { return random_batch(lengths, 37, 10); }
 template <class Model>
 Model fresh(std::uint32_t name) {
   auto model = random_model<Model>(small_shape(), name);
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+  model.for_each_shared_input([](auto&& input) {
+    for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
   });
   return model;
 }

@@ -42,8 +42,8 @@ const nn::token_batch& batch() {
 template <class Model>
 Model started(const model_shape& s) {
   auto model = random_model<Model>(s);
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+  model.for_each_shared_input([](auto&& input) {
+    for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
   });
   return model;
 }
@@ -249,10 +249,10 @@ TEST_CASE("fixed grids stay while the weights move") {
   model.store({.trained = {"*.q_proj"}});
   std::vector<simd::grid> before, after;
   const auto grids_of = [&](std::vector<simd::grid>& to) {
-    model.for_each_site([&](auto&& site) {
-      for (auto* layer : site.layers)
+    model.for_each_shared_input([&](auto&& input) {
+      for (auto* layer : input.layers)
         if (!layer->deployed())
-          layer->quantizer().quantize(*site.smoothing, [&](std::size_t, const std::uint8_t*, const simd::grid* g) {
+          layer->quantizer().quantize(*input.smoothing, [&](std::size_t, const std::uint8_t*, const simd::grid* g) {
             to.insert(to.end(), g, g + layer->groups());
           });
     });
@@ -294,8 +294,8 @@ TEST_CASE("the bytes that a model holds are its masters, and codes where layers 
 
   model.store({});
   std::size_t trained = 0, saved = 0;
-  model.for_each_site([&](auto&& site) {
-    for (auto* layer : site.layers) {
+  model.for_each_shared_input([&](auto&& input) {
+    for (auto* layer : input.layers) {
       const std::size_t weights = layer->out_features() * layer->in_features();
       if (!layer->deployed()) trained += weights;
       saved += layer->deployed()

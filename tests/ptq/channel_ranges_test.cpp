@@ -29,7 +29,7 @@ TEST_CASE("a range grows with what it sees") {
   CHECK(range.reach(-5) == 9);
 }
 
-TEST_CASE("each site has the ranges of its own inputs, over all batches") {
+TEST_CASE("each input has the ranges of its own channels, over all batches") {
   auto model = random_model<nn::opt<quant::full_precision>>({.hidden = 6,
                                                              .intermediate = 9,
                                                              .layers = 2,
@@ -45,17 +45,17 @@ TEST_CASE("each site has the ranges of its own inputs, over all batches") {
   sequential threads;
   const auto ranges = ptq::input_ranges(model, corpus, threads);
 
-  const auto inputs = site_inputs(model, corpus);
+  const auto inputs = inputs_of_layers(model, corpus);
   REQUIRE(inputs.size() == 2 * 8);
-  for (std::size_t site = 0; site != 8; ++site) {
-    const std::size_t channels = inputs[site].cols();
-    REQUIRE(ranges.of_site(site).size() == channels);
+  for (std::size_t input = 0; input != 8; ++input) {
+    const std::size_t channels = inputs[input].cols();
+    REQUIRE(ranges.of_input(input).size() == channels);
     for (std::size_t j = 0; j != channels; ++j) {
       std::vector<float> values;
-      for (const std::size_t pass : {site, site + 8})
+      for (const std::size_t pass : {input, input + 8})
         for (std::size_t row = 0; row != 6; ++row) values.push_back(inputs[pass](row, j));
-      CHECK(ranges.of_site(site)[j].min == *std::ranges::min_element(values));
-      CHECK(ranges.of_site(site)[j].max == *std::ranges::max_element(values));
+      CHECK(ranges.of_input(input)[j].min == *std::ranges::min_element(values));
+      CHECK(ranges.of_input(input)[j].max == *std::ranges::max_element(values));
     }
   }
 }

@@ -24,10 +24,10 @@ using model_with = nn::llama<scheme<weight<3, group<8>, asymmetric, Clipping>>>;
 template <class Model>
 std::vector<float> dequantized(Model& model) {
   std::vector<float> all;
-  model.for_each_site([&](auto&& site) {
-    for (auto* layer : site.layers)
+  model.for_each_shared_input([&](auto&& input) {
+    for (auto* layer : input.layers)
       layer->quantizer().quantize(
-          *site.smoothing, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
+          *input.smoothing, [&](std::size_t, const std::uint8_t* codes, const simd::grid* grids) {
             std::vector<float> row(layer->in_features());
             dequantize_row<typename Model::scheme::weight_type>({codes, row.size()}, grids, row.data());
             all.insert(all.end(), row.begin(), row.end());

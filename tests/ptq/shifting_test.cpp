@@ -101,16 +101,16 @@ TEST_CASE("a shift starts in the middle of its channel's range") {
   CHECK(std::ranges::equal(shared.shift().values().flat(), std::array{-2.0f, largest / 2 - 0.5f}));
 }
 
-TEST_CASE("shifts and scales at all sites change nothing in full precision") {
+TEST_CASE("shifts and scales at all inputs change nothing in full precision") {
   for (const bool biases : {true, false}) {
     setup s(biases);
     auto model = s.started<identity>();
     std::size_t shifts = 0;
-    model.for_each_site([&](auto&& site) {
-      if (!site.smoothing->shifts()) return;
+    model.for_each_shared_input([&](auto&& input) {
+      if (!input.smoothing->shifts()) return;
       ++shifts;
       float largest = 0;
-      for (const float x : site.smoothing->shift().values().flat()) largest = std::max(largest, std::abs(x));
+      for (const float x : input.smoothing->shift().values().flat()) largest = std::max(largest, std::abs(x));
       CHECK(largest > 1);
     });
     CHECK(shifts == 2 * 3);  // of queries, keys and values, of the mixed values, and of fc1
@@ -151,7 +151,7 @@ TEST_CASE("a deployed model computes the same bits, and has folded its shifts in
   }
 }
 
-TEST_CASE("freezing some layers of a shifted site leaves the loss as it was, bit by bit") {
+TEST_CASE("freezing some layers of a shifted input leaves the loss as it was, bit by bit") {
   setup s;
   auto model = s.started<shifted>();
   const auto before = logits_of(model, s.held_out);

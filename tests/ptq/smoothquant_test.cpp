@@ -24,7 +24,7 @@ using student = nn::llama<w4a4>;
 
 }  // namespace
 
-TEST_CASE("s is max|x|^alpha / max|w|^(1 - alpha), over all layers of the site and all channels that share it") {
+TEST_CASE("s is max|x|^alpha / max|w|^(1 - alpha), over all layers of the input and all channels that share it") {
   nn::parameter_ids ids;
   nn::linear a(ids, "a", 2, 4), b(ids, "b", 1, 4);
   std::ranges::copy(std::array{1.0f, -8.0f, 0.0f, 1.0f, -2.0f, 3.0f, 0.0f, 0.5f}, a.weight().values().data());
@@ -63,23 +63,23 @@ TEST_CASE("a whole model is smoothed where norms feed linear layers, by the teac
   sequential threads;
   ptq::smoothquant(model, ideal, corpus, 0.5f, threads);
 
-  const auto inputs = site_inputs(ideal, corpus);
+  const auto inputs = inputs_of_layers(ideal, corpus);
   REQUIRE(inputs.size() == 2 * 2 * 4);
   std::size_t index = 0, smoothed = 0;
-  model.for_each_site([&](auto&& site) {
-    if (site.writes_stream) {
-      if (site.smoothing->active())
-        for (const float x : site.smoothing->log_scale().values().flat()) CHECK(x == 0);
+  model.for_each_shared_input([&](auto&& input) {
+    if (input.writes_stream) {
+      if (input.smoothing->active())
+        for (const float x : input.smoothing->log_scale().values().flat()) CHECK(x == 0);
     } else {
       ++smoothed;
       for (std::size_t j = 0; j != 21; ++j) {
         double x = 1e-5, w = 1e-5;
         for (const std::size_t pass : {index, index + 8})
           for (std::size_t row = 0; row != 14; ++row) x = std::max(x, std::abs(double{inputs[pass](row, j)}));
-        for (const auto* layer : site.layers)
+        for (const auto* layer : input.layers)
           for (std::size_t row = 0; row != layer->out_features(); ++row)
             w = std::max(w, std::abs(double{layer->weight().values()(row, j)}));
-        CHECK(double{site.smoothing->log_scale().values()(0, j)} ==
+        CHECK(double{input.smoothing->log_scale().values()(0, j)} ==
               doctest::Approx(std::log(x / w) / 2).epsilon(1e-4));
       }
     }
@@ -88,12 +88,12 @@ TEST_CASE("a whole model is smoothed where norms feed linear layers, by the teac
   CHECK(smoothed == 2 * 2);
 
   // The grids fit the smoothed weights: each code is within half a step.
-  model.for_each_site([&](auto&& site) {
+  model.for_each_shared_input([&](auto&& input) {
     matrix<float> s;
-    site.smoothing->scales(at_masters, s);
-    for (auto* layer : site.layers)
+    input.smoothing->scales(at_masters, s);
+    for (auto* layer : input.layers)
       layer->quantizer().quantize(
-          *site.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
+          *input.smoothing, [&](std::size_t row, const std::uint8_t* codes, const simd::grid* grids) {
             for (std::size_t k = 0; k != layer->in_features(); ++k) {
               const float w = layer->weight().values()(row, k) * (s.empty() ? 1.0f : s(0, k));
               const float stands_for = grids[0].scale * static_cast<float>(codes[k] - grids[0].zero_point);

@@ -36,8 +36,8 @@ struct setup {
 
   setup() {
     nn::copy_base_tensors(ideal, model);
-    model.for_each_site([](auto&& site) {
-      for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+    model.for_each_shared_input([](auto&& input) {
+      for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
     });
     for (std::uint32_t i = 0; i != 5; ++i) corpus.push_back(random_tokens(6 + i, 37, i));
   }

@@ -5,7 +5,7 @@
 #include <zoqat/nn/attend.hpp>
 #include <zoqat/nn/linear.hpp>
 #include <zoqat/nn/positions.hpp>
-#include <zoqat/nn/site.hpp>
+#include <zoqat/nn/shared_input.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -64,7 +64,7 @@ class self_attention {
   template <class Pass>
   void forward(const Pass& pass, std::size_t layer, matrix_view<const float> x, matrix_view<float> stream) {
     workspace& work = pass.work;
-    pass.observer.observe(input_site(), x);
+    pass.observer.observe(normed_input(), x);
     work.query.reshape(x.rows(), query_.out_features());
     work.key.reshape(x.rows(), key_.out_features());
     work.value.reshape(x.rows(), value_.out_features());
@@ -77,26 +77,28 @@ class self_attention {
     }
     encode(pass);
     attend(pass, layer);
-    pass.observer.observe(output_site(), work.mixed);
+    pass.observer.observe(mixed_input(), work.mixed);
     const linear_input<scheme> mixed(pass, work.mixed, output_smoothing_);
     output_.forward(pass, mixed, stream, true);
   }
 
-  /// Calls f(site) in the order of a pass.
+  /// Calls f(shared input) in the order of a pass.
   template <class F>
-  void for_each_site(F&& f) {
-    f(input_site());
-    f(output_site());
+  void for_each_shared_input(F&& f) {
+    f(normed_input());
+    f(mixed_input());
   }
   template <class V>
   void visit(V&& v) {
-    visit_sites(*this, v);
+    visit_shared_inputs(*this, v);
     if (!score_scale_.empty()) v.tensor(score_scale_, use::added);
   }
 
  private:
-  [[nodiscard]] site<Linear, 3> input_site() { return {{&query_, &key_, &value_}, &input_smoothing_, false}; }
-  [[nodiscard]] site<Linear, 1> output_site() { return {{&output_}, &output_smoothing_, true}; }
+  [[nodiscard]] shared_input<Linear, 3> normed_input() {
+    return {{&query_, &key_, &value_}, &input_smoothing_, false};
+  }
+  [[nodiscard]] shared_input<Linear, 1> mixed_input() { return {{&output_}, &output_smoothing_, true}; }
 
   /// Factors of the channels of all key and value heads, on each lane: [lanes, kv_heads * head_size]. Empty unless
   /// the scheme quantizes attention.

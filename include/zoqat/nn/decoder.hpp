@@ -107,7 +107,7 @@ class decoder {
     model.freeze({.trained = {}});
     return model;
   }
-  /// The same of a model that is there already, calibrated or trained. A site that a packed layer reads keeps its
+  /// The same of a model that is there already, calibrated or trained. An input that a packed layer reads keeps its
   /// smoothing in any case, since the codes were made with it. No bit of the losses changes where masters stay in
   /// fp32. Throws value_error for a pattern that names no layer, as `build` does.
   void store(const storage_plan& plan) {
@@ -214,10 +214,10 @@ class decoder {
     });
     for_each_linear([&](auto& projection, smoothing&) { projection.for_each_constant(f); });
   }
-  /// Calls f(site) for every site, in the order in which a pass meets them.
+  /// Calls f(shared input) for every one, in the order in which a pass meets them.
   template <class F>
-  void for_each_site(F&& f) {
-    for (Block& block : blocks_) block.for_each_residual([&](auto& r) { r.layer().for_each_site(f); });
+  void for_each_shared_input(F&& f) {
+    for (Block& block : blocks_) block.for_each_residual([&](auto& r) { r.layer().for_each_shared_input(f); });
   }
 
   /// Replaces all masters by packed codes, and embeddings in fewer bits by fp32, as files hold them. Losses stay the
@@ -289,8 +289,8 @@ class decoder {
   }
   void require_matches(const storage_plan& plan) {
     std::vector<std::string> names;
-    for_each_site([&](auto&& site) {
-      for (const auto* layer : site.layers) names.push_back(layer->name());
+    for_each_shared_input([&](auto&& input) {
+      for (const auto* layer : input.layers) names.push_back(layer->name());
     });
     const auto first_block = std::span(names).first(blocks_.empty() ? 0 : names.size() / blocks_.size());
     for (const std::string& pattern : plan.trained)
@@ -308,9 +308,9 @@ class decoder {
         t.freeze();
     };
     visit(layer_visitor{freeze_one, [](auto&, smoothing&) {}});
-    for_each_site([&](auto&& site) {
+    for_each_shared_input([&](auto&& input) {
       const auto packed = [](const auto* projection) { return projection->deployed(); };
-      if (plan.fixed_quantization || std::ranges::any_of(site.layers, packed)) site.smoothing->freeze();
+      if (plan.fixed_quantization || std::ranges::any_of(input.layers, packed)) input.smoothing->freeze();
     });
   }
 
@@ -331,8 +331,8 @@ template <class From, class To>
 void copy_base_tensors(From& from, To& to) {
   require(from.shape() == to.shape(), "copy_base_tensors: the two models differ in shape");
   const auto require_masters = [](auto& model) {
-    model.for_each_site([](auto&& site) {
-      for (const auto* layer : site.layers)
+    model.for_each_shared_input([](auto&& input) {
+      for (const auto* layer : input.layers)
         require(!layer->deployed(), "copy_base_tensors: a deployed model has no '{}.weight' any more", layer->name());
     });
   };

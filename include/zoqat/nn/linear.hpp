@@ -113,7 +113,7 @@ class smoothed_linear {
   [[nodiscard]] std::size_t held_bytes() const noexcept {
     return std::visit([](const auto& weight) { return weight.held_bytes(); }, weight_) + bias_.bytes();
   }
-  /// Bytes of the weights in deployment. `shifts`: the site has a δ, which the bias then takes up.
+  /// Bytes of the weights in deployment. `shifts`: the input has a δ, which the bias then takes up.
   [[nodiscard]] std::size_t weight_bytes(bool shifts = false) const noexcept {
     const bool biased = !bias_.empty() || (shifts && Scheme::quantizes_weights);
     const std::size_t bias = biased ? out_ * sizeof(float) : 0;
@@ -133,46 +133,46 @@ class smoothed_linear {
 
   /// Starts the clipping parameters from the ranges of the smoothed masters, unclipped: round-to-nearest. Like what
   /// follows, it does nothing in full precision.
-  void init_clipping(const smoothing& site) {
-    if constexpr (Scheme::quantizes_weights) quantizer().init_clipping(site);
+  void init_clipping(const smoothing& smooth) {
+    if constexpr (Scheme::quantizes_weights) quantizer().init_clipping(smooth);
   }
   /// Measures weights in cells: the unit of each row becomes its mean step size, so that an ε of the weight group is
   /// the ε/Δ of Appendix G, whatever the row. A deployed layer stays as it is.
-  void set_weight_units(const smoothing& site) {
+  void set_weight_units(const smoothing& smooth) {
     if constexpr (Scheme::quantizes_weights)
-      if (!deployed()) training().set_units(site);
+      if (!deployed()) training().set_units(smooth);
   }
 
   /// Fills the tensors of a checkpoint through `fill(trainable&)` and takes the layer to what `plan` says, so that no
   /// layer beside it needs its masters in fp32 at the same time. For a layer whose matrices have no memory yet.
   template <class Fill>
-  void build(Fill&& fill, const smoothing& site, const storage_plan& plan) {
+  void build(Fill&& fill, const smoothing& smooth, const storage_plan& plan) {
     training().allocate();
     for_each_base_tensor(*this, fill);
-    init_clipping(site);
-    store(site, plan);
+    init_clipping(smooth);
+    store(smooth, plan);
   }
   /// Takes the layer from masters in fp32 to what `plan` says: a layer that does not train is packed, or stays as it
   /// is where nothing is quantized.
-  void store(const smoothing& site, const storage_plan& plan) {
+  void store(const smoothing& smooth, const storage_plan& plan) {
     const bool trains = plan.trains(name_);
-    if (!trains) deploy(site);
+    if (!trains) deploy(smooth);
     if (!trains || !plan.norms) bias_.freeze();
     if (deployed()) return;
     if (!trains) return weight().freeze();
     if constexpr (Scheme::quantizes_weights)
-      if (plan.fixed_quantization) training().fix_grids(site);
+      if (plan.fixed_quantization) training().fix_grids(smooth);
     weight().store_as(plan.masters);
   }
   /// Quantizes the masters into their final storage, folds δ into the bias, and frees the masters.
-  void deploy(const smoothing& site) {
+  void deploy(const smoothing& smooth) {
     if constexpr (Scheme::quantizes_weights) {
       if (deployed()) return;
       packed_weight<Scheme> packed(out_, in_);
-      training().quantize_tiles(site, [&](std::size_t first, auto codes, const simd::grid* grids) {
+      training().quantize_tiles(smooth, [&](std::size_t first, auto codes, const simd::grid* grids) {
         packed.set_rows(first, codes, grids);
       });
-      fold_shift(site);
+      fold_shift(smooth);
       weight_ = std::move(packed);
       finish_storage();
     }
@@ -236,10 +236,10 @@ class smoothed_linear {
     parameter_ids none;
     bias_ = {none, name_ + ".bias", parameter_group::norm, 1, out_};
   }
-  void fold_shift(const smoothing& site) {
-    if (!site.shifts()) return;
+  void fold_shift(const smoothing& smooth) {
+    if (!smooth.shifts()) return;
     matrix<float> shift;
-    site.shifts(inference_lane{}, shift);
+    smooth.shifts(inference_lane{}, shift);
     make_bias();
     buffer<float> room;
     for (std::size_t r = 0; r != out_; ++r)

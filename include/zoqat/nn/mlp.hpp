@@ -4,7 +4,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/activation.hpp>
 #include <zoqat/nn/linear.hpp>
-#include <zoqat/nn/site.hpp>
+#include <zoqat/nn/shared_input.hpp>
 
 #include <cstddef>
 #include <string>
@@ -33,7 +33,7 @@ class gated_mlp {
   /// Adds the layer's output to `stream`; `x` is the normed stream. Both [rows, hidden].
   template <class Pass>
   void forward(const Pass& pass, std::size_t, matrix_view<const float> x, matrix_view<float> stream) {
-    pass.observer.observe(input_site(), x);
+    pass.observer.observe(normed_input(), x);
     matrix<float>&gate = pass.work.gate, &up = pass.work.up;
     gate.reshape(x.rows(), gate_.out_features());
     up.reshape(x.rows(), up_.out_features());
@@ -46,25 +46,25 @@ class gated_mlp {
       Activation::template apply<typename Pass::kernels>(gate.row(row).data(), gate.cols());
       Pass::kernels::multiply(up.row(row).data(), gate.row(row).data(), gate.cols());
     });
-    pass.observer.observe(hidden_site(), gate);
+    pass.observer.observe(hidden_input(), gate);
     const linear_input<scheme> input(pass, gate, hidden_smoothing_);
     down_.forward(pass, input, stream, true);
   }
 
-  /// Calls f(site) in the order of a pass.
+  /// Calls f(shared input) in the order of a pass.
   template <class F>
-  void for_each_site(F&& f) {
-    f(input_site());
-    f(hidden_site());
+  void for_each_shared_input(F&& f) {
+    f(normed_input());
+    f(hidden_input());
   }
   template <class V>
   void visit(V&& v) {
-    visit_sites(*this, v);
+    visit_shared_inputs(*this, v);
   }
 
  private:
-  [[nodiscard]] site<Linear, 2> input_site() { return {{&gate_, &up_}, &input_smoothing_, false}; }
-  [[nodiscard]] site<Linear, 1> hidden_site() { return {{&down_}, &hidden_smoothing_, true}; }
+  [[nodiscard]] shared_input<Linear, 2> normed_input() { return {{&gate_, &up_}, &input_smoothing_, false}; }
+  [[nodiscard]] shared_input<Linear, 1> hidden_input() { return {{&down_}, &hidden_smoothing_, true}; }
   Linear gate_, up_, down_;
   smoothing input_smoothing_, hidden_smoothing_;
 };
@@ -89,31 +89,31 @@ class mlp {
   /// Adds the layer's output to `stream`; `x` is the normed stream. Both [rows, hidden].
   template <class Pass>
   void forward(const Pass& pass, std::size_t, matrix_view<const float> x, matrix_view<float> stream) {
-    pass.observer.observe(input_site(), x);
+    pass.observer.observe(normed_input(), x);
     matrix<float>& hidden = pass.work.gate;
     hidden.reshape(x.rows(), in_.out_features());
     in_.forward(pass, linear_input<scheme>(pass, x, input_smoothing_), hidden, false);
     pass.for_each_row([&](std::size_t row) {
       Activation::template apply<typename Pass::kernels>(hidden.row(row).data(), hidden.cols());
     });
-    pass.observer.observe(hidden_site(), hidden);
+    pass.observer.observe(hidden_input(), hidden);
     out_.forward(pass, linear_input<scheme>(pass, hidden, hidden_smoothing_), stream, true);
   }
 
-  /// Calls f(site) in the order of a pass.
+  /// Calls f(shared input) in the order of a pass.
   template <class F>
-  void for_each_site(F&& f) {
-    f(input_site());
-    f(hidden_site());
+  void for_each_shared_input(F&& f) {
+    f(normed_input());
+    f(hidden_input());
   }
   template <class V>
   void visit(V&& v) {
-    visit_sites(*this, v);
+    visit_shared_inputs(*this, v);
   }
 
  private:
-  [[nodiscard]] site<Linear, 1> input_site() { return {{&in_}, &input_smoothing_, false}; }
-  [[nodiscard]] site<Linear, 1> hidden_site() { return {{&out_}, &hidden_smoothing_, true}; }
+  [[nodiscard]] shared_input<Linear, 1> normed_input() { return {{&in_}, &input_smoothing_, false}; }
+  [[nodiscard]] shared_input<Linear, 1> hidden_input() { return {{&out_}, &hidden_smoothing_, true}; }
   Linear in_, out_;
   smoothing input_smoothing_, hidden_smoothing_;
 };

@@ -40,12 +40,12 @@ concept language_model = runnable_model<M> && requires(M& m, const detail::some_
   m.for_each_logit_tile(pass, tokens, detail::some_function());
 };
 
-/// What post-training quantization asks of a model: its quantization scheme, and the sites at which linear layers
+/// What post-training quantization asks of a model: its quantization scheme, and the inputs at which linear layers
 /// read a smoothed and quantized input.
 template <class M>
 concept model = runnable_model<M> && requires(M& m) {
   typename M::scheme;
-  m.for_each_site(detail::some_function());
+  m.for_each_shared_input(detail::some_function());
 };
 
 }  // namespace zoqat::nn

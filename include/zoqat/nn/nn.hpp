@@ -10,7 +10,7 @@
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/trainable.hpp>
 #include <zoqat/nn/visit.hpp>
-#include <zoqat/nn/site.hpp>
+#include <zoqat/nn/shared_input.hpp>
 #include <zoqat/nn/storage_plan.hpp>
 
 // The linear layer, its input, and the states of its weights.

@@ -68,7 +68,7 @@ struct kv_cache {
   std::size_t length = 0;  ///< tokens held
 };
 
-/// Buffers of a `linear_input`: those of one site at a time.
+/// Buffers of a `linear_input`: those of one shared input at a time.
 struct input_buffers {
   matrix<float> scales, inverse, shifts;  ///< of each lane: [lanes, in]
   matrix<float> smoothed;                 ///< [rows, in]
@@ -87,11 +87,12 @@ struct workspace {
   matrix<float> gate, up;                  ///< inside the MLP
 };
 
-/// Sees the input of every linear layer of a pass, as calibration does: `observe(site, x)` where x is
-/// [lanes * tokens, in_features] before smoothing and quantization, and `site` names the layers that read it.
+/// Sees the input of every linear layer of a pass, as calibration does: `observe(input, x)` where x is
+/// [lanes * tokens, in_features] before smoothing and quantization, and `input` (nn/shared_input.hpp) names the
+/// layers that read it.
 struct no_observer {
-  template <class Site>
-  static constexpr void observe(const Site&, matrix_view<const float>) noexcept {}
+  template <class Input>
+  static constexpr void observe(const Input&, matrix_view<const float>) noexcept {}
 };
 
 /// Everything a layer needs to know of the forward pass it is in. Rows of an activation go lane after lane, and in a

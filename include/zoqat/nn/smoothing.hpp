@@ -11,8 +11,8 @@
 
 namespace zoqat::inline ZOQAT_ABI::nn {
 
-/// The smoothing of one site, eq. 4: X̃ = (X − δ) / s, W̃ = s ⊙ W, B̃ = B + δW. One s (and δ) per input channel of
-/// the linear layers that read the site; s = exp(log_scale) is positive by construction. It is an identity in full
+/// The smoothing of one input, eq. 4: X̃ = (X − δ) / s, W̃ = s ⊙ W, B̃ = B + δW. One s (and δ) per input channel of
+/// the linear layers that read it; s = exp(log_scale) is positive by construction. It is an identity in full
 /// precision and moves outliers from activations into weights under quantization.
 ///
 /// Channels may share a value: with grouped-query attention the input of o_proj repeats each value head `repeat`
@@ -32,7 +32,7 @@ class smoothing {
     if (shifts) shift_ = {ids, name + ".shift", parameter_group::smoothing, 1, width / repeat};
   }
 
-  /// A default-constructed site does nothing.
+  /// A default-constructed one does nothing.
   [[nodiscard]] bool active() const noexcept { return width_ != 0; }
   [[nodiscard]] bool shifts() const noexcept { return !shift_.empty(); }
   [[nodiscard]] std::size_t width() const noexcept { return width_; }
@@ -56,7 +56,7 @@ class smoothing {
     spread(lanes, shift_, shifts(), out);
   }
 
-  /// No lane moves s and δ any more: codes of a layer that reads the site were made with them.
+  /// No lane moves s and δ any more: codes of a layer that reads the input were made with them.
   void freeze() noexcept {
     log_scale_.freeze();
     shift_.freeze();

@@ -12,8 +12,8 @@ namespace zoqat::inline ZOQAT_ABI::ptq {
 /// after `store` or `deploy` masters are in fewer bits or gone, and grids are fixed. `what` is what was asked for.
 template <nn::model Model>
 void require_can_initialize(Model& model, std::string_view what) {
-  model.for_each_site([&](auto&& site) {
-    for (const auto* layer : site.layers)
+  model.for_each_shared_input([&](auto&& input) {
+    for (const auto* layer : input.layers)
       require(layer->can_initialize(),
               "{}: {} is stored for fine-tuning or packed already; start a model's quantization before store() or "
               "deploy()",

@@ -29,7 +29,7 @@ struct channel_range {
   }
 };
 
-/// The ranges of every input channel of every site of a model, in the order in which a pass meets the sites.
+/// The ranges of every channel of every input of linear layers, in the order of a pass.
 class channel_ranges {
  public:
   /// Records one pass. Hand a fresh `observer()` to each.
@@ -37,10 +37,10 @@ class channel_ranges {
     channel_ranges* to;
     std::size_t* next;
 
-    template <class Site>
-    void observe(const Site&, matrix_view<const float> x) const {
-      if (*next == to->sites_.size()) to->sites_.emplace_back(x.cols());
-      auto& ranges = to->sites_[(*next)++];
+    template <class Input>
+    void observe(const Input&, matrix_view<const float> x) const {
+      if (*next == to->inputs_.size()) to->inputs_.emplace_back(x.cols());
+      auto& ranges = to->inputs_[(*next)++];
       for (std::size_t row = 0; row != x.rows(); ++row)
         for (std::size_t j = 0; j != x.cols(); ++j) ranges[j].add({x(row, j), x(row, j)});
     }
@@ -49,10 +49,10 @@ class channel_ranges {
     next_ = 0;
     return {this, &next_};
   }
-  [[nodiscard]] std::span<const channel_range> of_site(std::size_t i) const { return sites_[i]; }
+  [[nodiscard]] std::span<const channel_range> of_input(std::size_t i) const { return inputs_[i]; }
 
  private:
-  std::vector<std::vector<channel_range>> sites_;
+  std::vector<std::vector<channel_range>> inputs_;
   std::size_t next_ = 0;
 };
 

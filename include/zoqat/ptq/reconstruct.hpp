@@ -5,7 +5,7 @@
 #include <zoqat/nn/linear.hpp>
 #include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
-#include <zoqat/nn/site.hpp>
+#include <zoqat/nn/shared_input.hpp>
 #include <zoqat/params/inference_lane.hpp>
 #include <zoqat/ptq/can_initialize.hpp>
 #include <zoqat/ptq/moments.hpp>
@@ -22,7 +22,7 @@ namespace zoqat::inline ZOQAT_ABI::ptq {
 
 namespace detail {
 
-/// What one forward pass of a block left at its sites: inputs, and the residual stream before each. Streams end with
+/// What one forward pass of a block left of its layers: inputs, and the residual stream before each. Streams end with
 /// that after the block.
 struct block_trace {
   std::vector<matrix<float>> inputs, streams;
@@ -31,8 +31,8 @@ struct block_trace {
     block_trace* to;
     const nn::workspace* work;
 
-    template <class Site>
-    void observe(const Site&, matrix_view<const float> x) const {
+    template <class Input>
+    void observe(const Input&, matrix_view<const float> x) const {
       to->streams.push_back(work->stream);
       to->inputs.emplace_back(x.rows(), x.cols());
       for (std::size_t row = 0; row != x.rows(); ++row)
@@ -68,9 +68,9 @@ struct reconstruction_options {
 };
 
 /// The start of quantization-aware training (section 5.1: initialization by reconstruction loss), with forward passes
-/// alone. Goes through the blocks in order and through the sites of each. A site's input moments come from the model
-/// with everything before it quantized; each row of its layers is then found by `row_rounding`, and the next site
-/// sees the result.
+/// alone. Goes through the blocks in order and through the inputs of each. The moments of an input come from the
+/// model with everything before it quantized; each row of its layers is then found by `row_rounding`, and the next
+/// input sees the result.
 ///
 /// With quantized activations a layer keeps its own output. Without, it also makes up for what was lost before it:
 /// its target is the teacher's output, or, for a layer that writes the residual stream, what brings the stream to the
@@ -79,8 +79,8 @@ struct reconstruction_options {
 ///
 /// `teacher` is the same model in full precision; `model` holds its weights and the smoothing to be used. The masters
 /// become the centers of their cells. Throws value_error where the moments are singular. Cost: one pass of the
-/// teacher over `corpus`, one of the model for each site of a block and one more, and the rounding; in memory, the
-/// inputs of one block's sites over the whole corpus.
+/// teacher over `corpus`, one of the model for each input of a block and one more, and the rounding; in memory, the
+/// inputs of one block over the whole corpus.
 template <nn::model Model, nn::model Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
 class reconstructor {
  public:
@@ -112,7 +112,7 @@ class reconstructor {
         ideal.push_back(detail::block_trace::of<Kernels>(teacher_.blocks()[b], corpus[i], expected[i], threads_));
       std::size_t index = 0;
       block.for_each_residual([&](auto& r) {
-        r.layer().for_each_site([&](auto&& site) { fit(site, index++, block, corpus, streams, ideal); });
+        r.layer().for_each_shared_input([&](auto&& input) { fit(input, index++, block, corpus, streams, ideal); });
       });
       for (std::size_t i = 0; i != corpus.size(); ++i) {
         streams[i] =
@@ -130,36 +130,36 @@ class reconstructor {
     return std::move(work.stream);
   }
 
-  /// Moments of a site: of its input, and of its target with its input.
-  struct site_moments {
+  /// Moments of an input: its own, and of its target with it.
+  struct layer_moments {
     matrix<double> input;   ///< E[x xᵀ]: [in, in], x the smoothed input of the quantized model
     matrix<double> target;  ///< E[y xᵀ]: [outputs or inputs, in]; empty where the layer keeps its own output
   };
 
-  template <class Site>
-  void fit(const Site& site, std::size_t index, typename Model::block_type& block,
+  template <class Input>
+  void fit(const Input& input, std::size_t index, typename Model::block_type& block,
            std::span<const nn::token_batch> corpus, const std::vector<matrix<float>>& streams,
            const std::vector<detail::block_trace>& ideal) {
-    const site_moments moments = gather(site, index, block, corpus, streams, ideal);
+    const layer_moments moments = gather(input, index, block, corpus, streams, ideal);
     const input_metric metric(moments.input, options_.damping);
-    for (auto* layer : site.layers) fit_layer(*layer, *site.smoothing, metric, moments, site.writes_stream);
+    for (auto* layer : input.layers) fit_layer(*layer, *input.smoothing, metric, moments, input.writes_stream);
   }
 
-  template <class Site>
-  site_moments gather(const Site& site, std::size_t index, typename Model::block_type& block,
-                      std::span<const nn::token_batch> corpus, const std::vector<matrix<float>>& streams,
-                      const std::vector<detail::block_trace>& ideal) {
-    const std::size_t in = site.layers[0]->in_features(), out = site.layers[0]->out_features();
-    site_moments m{matrix<double>(in, in, 0.0), {}};
-    if constexpr (!scheme::quantizes_activations) m.target = matrix<double>(site.writes_stream ? out : in, in, 0.0);
+  template <class Input>
+  layer_moments gather(const Input& input, std::size_t index, typename Model::block_type& block,
+                       std::span<const nn::token_batch> corpus, const std::vector<matrix<float>>& streams,
+                       const std::vector<detail::block_trace>& ideal) {
+    const std::size_t in = input.layers[0]->in_features(), out = input.layers[0]->out_features();
+    layer_moments m{matrix<double>(in, in, 0.0), {}};
+    if constexpr (!scheme::quantizes_activations) m.target = matrix<double>(input.writes_stream ? out : in, in, 0.0);
     double rows = 0;
     for (std::size_t i = 0; i != corpus.size(); ++i) {
       const auto trace = detail::block_trace::of<Kernels>(block, corpus[i], streams[i], threads_);
-      const matrix<float> x = effective_input(trace.inputs[index], corpus[i], *site.smoothing);
+      const matrix<float> x = effective_input(trace.inputs[index], corpus[i], *input.smoothing);
       rows += static_cast<double>(x.rows());
       add_moments<Kernels>(x, x, m.input, threads_);
       if (m.target.empty()) continue;
-      if (!site.writes_stream) {
+      if (!input.writes_stream) {
         add_moments<Kernels>(ideal[i].inputs[index], x, m.target, threads_);
         continue;
       }
@@ -193,7 +193,7 @@ class reconstructor {
 
   template <class Linear>
   void fit_layer(Linear& layer, const nn::smoothing& smoothing, const input_metric& metric,
-                 const site_moments& moments, bool writes_stream) {
+                 const layer_moments& moments, bool writes_stream) {
     const matrix<double> weights = target_weights(layer, smoothing, metric, moments, writes_stream);
     matrix<float> scales;
     smoothing.scales(inference_lane{}, scales);
@@ -211,7 +211,7 @@ class reconstructor {
   /// The smoothed weights [out, in] to be rounded.
   template <class Linear>
   matrix<double> target_weights(const Linear& layer, const nn::smoothing& smoothing, const input_metric& metric,
-                                const site_moments& moments, bool writes_stream) {
+                                const layer_moments& moments, bool writes_stream) {
     const std::size_t out = layer.out_features(), in = layer.in_features();
     matrix<float> scales;
     smoothing.scales(inference_lane{}, scales);

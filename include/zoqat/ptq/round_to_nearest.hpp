@@ -11,8 +11,8 @@ namespace zoqat::inline ZOQAT_ABI::ptq {
 template <nn::model Model>
 void round_to_nearest(Model& model) {
   require_can_initialize(model, "round_to_nearest");
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->init_clipping(*site.smoothing);
+  model.for_each_shared_input([](auto&& input) {
+    for (auto* layer : input.layers) layer->init_clipping(*input.smoothing);
   });
 }
 

@@ -18,18 +18,18 @@
 
 namespace zoqat::inline ZOQAT_ABI::ptq {
 
-/// Starts the smoothing of one site as SmoothQuant does (arXiv 2211.10438, eq. 4): s_j = max|X_j|^α / max|W_j|^(1−α),
-/// the weights' maximum over all layers that read the site. `ranges` are those of its inputs, before the shift that
-/// the site may have; `layers` are in full precision.
+/// Starts the smoothing of one shared input as SmoothQuant does (arXiv 2211.10438, eq. 4): s_j = max|X_j|^α /
+/// max|W_j|^(1−α), the weights' maximum over all layers that read it. `ranges` are those of its inputs, before the
+/// shift that it may have; `layers` are in full precision.
 template <class Layers>
-void init_smoothing(nn::smoothing& site, std::span<const channel_range> ranges, const Layers& layers, float alpha) {
+void init_smoothing(nn::smoothing& smooth, std::span<const channel_range> ranges, const Layers& layers, float alpha) {
   constexpr float least = 1e-5f;
   matrix<float> shifts;
-  site.shifts(inference_lane{}, shifts);
-  const auto log_scale = site.log_scale().values().flat();
+  smooth.shifts(inference_lane{}, shifts);
+  const auto log_scale = smooth.log_scale().values().flat();
   std::vector<float> x(log_scale.size(), least), w(log_scale.size(), least);
-  for (std::size_t j = 0; j != site.width(); ++j) {
-    const std::size_t to = site.source(j);
+  for (std::size_t j = 0; j != smooth.width(); ++j) {
+    const std::size_t to = smooth.source(j);
     x[to] = std::max(x[to], ranges[j].reach(shifts.empty() ? 0.0f : shifts(0, j)));
     for (const auto* layer : layers)
       for (std::size_t row = 0; row != layer->out_features(); ++row)
@@ -39,8 +39,8 @@ void init_smoothing(nn::smoothing& site, std::span<const channel_range> ranges, 
     log_scale[i] = alpha * std::log(x[i]) - (1 - alpha) * std::log(w[i]);
 }
 
-/// Starts a whole model as SmoothQuant does, at the sites where a norm feeds linear layers, and its grids from the
-/// smoothed weights. A scheme that shifts inputs has its shifts started first, at all sites (see init_shift).
+/// Starts a whole model as SmoothQuant does, at the inputs where a norm feeds linear layers, and its grids from the
+/// smoothed weights. A scheme that shifts inputs has its shifts started first, at all inputs (see init_shift).
 /// `teacher` is the model in full precision. A scheme without quantized activations has no smoothing, and this is
 /// round-to-nearest. Throws as `require_can_initialize` does. Cost: one pass of the teacher over `corpus`.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, nn::model Teacher, executor Executor>
@@ -50,11 +50,11 @@ void smoothquant(Model& model, Teacher& teacher, std::span<const nn::token_batch
   if constexpr (Model::scheme::smooths_inputs) {
     const channel_ranges ranges = input_ranges<Kernels>(teacher, corpus, threads);
     std::size_t index = 0;
-    model.for_each_site([&](auto&& site) {
-      const auto of_site = ranges.of_site(index++);
-      if (site.smoothing->shifts()) init_shift(*site.smoothing, of_site);
-      if (site.smoothing->active() && !site.writes_stream)
-        init_smoothing(*site.smoothing, of_site, site.layers, alpha);
+    model.for_each_shared_input([&](auto&& input) {
+      const auto of_input = ranges.of_input(index++);
+      if (input.smoothing->shifts()) init_shift(*input.smoothing, of_input);
+      if (input.smoothing->active() && !input.writes_stream)
+        init_smoothing(*input.smoothing, of_input, input.layers, alpha);
     });
   }
   round_to_nearest(model);

@@ -11,8 +11,8 @@ namespace zoqat::inline ZOQAT_ABI::ptq {
 /// Call it once the grids are where training begins; `prepare` does. Costs one quantization of the weights.
 template <nn::model Model>
 void set_weight_units(Model& model) {
-  model.for_each_site([](auto&& site) {
-    for (auto* layer : site.layers) layer->set_weight_units(*site.smoothing);
+  model.for_each_shared_input([](auto&& input) {
+    for (auto* layer : input.layers) layer->set_weight_units(*input.smoothing);
   });
 }
 

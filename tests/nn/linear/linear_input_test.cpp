@@ -46,9 +46,9 @@ TEST_CASE("without smoothing and quantization the input is passed on as it is") 
 
 TEST_CASE("each lane is smoothed by its own s and shift") {
   fixture f;
-  nn::smoothing site(f.ids, "site", in, true);
-  std::ranges::copy(random_floats(in, 2), site.log_scale().values().data());
-  std::ranges::copy(random_floats(in, 3), site.shift().values().data());
+  nn::smoothing smooth(f.ids, "input", in, true);
+  std::ranges::copy(random_floats(in, 2), smooth.log_scale().values().data());
+  std::ranges::copy(random_floats(in, 3), smooth.shift().values().data());
   per_group<float> scale = per_group<float>::all(0.5f);
   std::array<zo::perturbation, 2> points{{{{7, 0, 0}, scale}, {}}};
   points[1] = -points[0];
@@ -57,27 +57,27 @@ TEST_CASE("each lane is smoothed by its own s and shift") {
   for (std::size_t row = 0; row != both.rows(); ++row)
     std::ranges::copy(f.x.row(row % tokens), both.row(row).begin());
 
-  const nn::linear_input<full_precision> input(pass_over(lanes, f.batch, f.work, f.threads), both, site);
+  const nn::linear_input<full_precision> input(pass_over(lanes, f.batch, f.work, f.threads), both, smooth);
   for (std::size_t lane = 0; lane != 2; ++lane)
     for (std::size_t k = 0; k != in; ++k) {
-      const float log_scale = site.log_scale().values()(0, k), s = input.scales(lane, k);
+      const float log_scale = smooth.log_scale().values()(0, k), s = input.scales(lane, k);
       CHECK(std::abs(std::log(s) - log_scale) == doctest::Approx(0.5).epsilon(1e-4));
-      CHECK(std::abs(input.shifts(lane, k) - site.shift().values()(0, k)) == doctest::Approx(0.5).epsilon(1e-4));
+      CHECK(std::abs(input.shifts(lane, k) - smooth.shift().values()(0, k)) == doctest::Approx(0.5).epsilon(1e-4));
       for (std::size_t i = 0; i != tokens; ++i)
         CHECK(input.values(lane * tokens + i, k) == doctest::Approx((f.x(i, k) - input.shifts(lane, k)) / s));
     }
   for (std::size_t k = 0; k != in; ++k)
     CHECK(std::log(input.scales(0, k)) + std::log(input.scales(1, k)) ==
-          doctest::Approx(2 * site.log_scale().values()(0, k)).epsilon(1e-4));
+          doctest::Approx(2 * smooth.log_scale().values()(0, k)).epsilon(1e-4));
 }
 
 TEST_CASE("tokens are quantized one by one, as they are and smoothed; sums of codes go by groups of weights") {
   using w8g8a5 = scheme<weight<8, group<8>>, activation<5>>;
   fixture f;
-  nn::smoothing site(f.ids, "site", in, true);
-  std::ranges::copy(random_floats(in, 2), site.log_scale().values().data());
-  std::ranges::copy(random_floats(in, 3), site.shift().values().data());
-  for (const nn::smoothing& smoothing : {nn::smoothing(), site}) {
+  nn::smoothing smooth(f.ids, "input", in, true);
+  std::ranges::copy(random_floats(in, 2), smooth.log_scale().values().data());
+  std::ranges::copy(random_floats(in, 3), smooth.shift().values().data());
+  for (const nn::smoothing& smoothing : {nn::smoothing(), smooth}) {
     const nn::linear_input<w8g8a5> input(pass_over(at_masters, f.batch, f.work, f.threads), f.x, smoothing);
     REQUIRE(input.code_sums.rows() == 3);
     for (std::size_t i = 0; i != tokens; ++i) {

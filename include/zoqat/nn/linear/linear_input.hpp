@@ -16,7 +16,7 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 /// So few tokens on a lane that reading the weights is all the work of a product: no panel pays for itself.
 inline constexpr std::size_t few_tokens = 4;
 
-/// The input of all linear layers that read one site, such as q, k and v. It is smoothed with the s and δ of each
+/// The input of all linear layers that read one input, such as q, k and v. It is smoothed with the s and δ of each
 /// lane (eq. 4) and, if the scheme quantizes activations, quantized token by token, once for all of these layers. It
 /// lives in the workspace of the pass, so it is valid until the next linear_input of the same pass is made.
 template <class Scheme>
@@ -36,15 +36,15 @@ class linear_input {
 
   /// `x` is [rows, in] and must outlive this.
   template <class Pass>
-  linear_input(const Pass& pass, matrix_view<const float> x, const smoothing& site)
+  linear_input(const Pass& pass, matrix_view<const float> x, const smoothing& by)
       : work_(pass.work.input), values(x) {
-    site.scales(pass.lanes, work_.scales);
-    site.shifts(pass.lanes, work_.shifts);
+    by.scales(pass.lanes, work_.scales);
+    by.shifts(pass.lanes, work_.shifts);
     work_.inverse = work_.scales;
     for (float& s : work_.inverse.flat()) s = 1.0f / s;
     if constexpr (Scheme::quantizes_activations)
       quantize(pass, x);
-    else if (site.active())
+    else if (by.active())
       smooth(pass, x);
     if constexpr (Scheme::quantizes_weights && !Scheme::quantizes_activations)
       if (pass.tokens() <= few_tokens) sum_values();

@@ -89,11 +89,11 @@ class quantized_weight {
 
   /// Starts the clipping parameters from the ranges of the smoothed masters, unclipped: round-to-nearest.
   template <simd::kernels Kernels = simd::default_kernels>
-  void init_clipping(const smoothing& site) {
+  void init_clipping(const smoothing& smooth) {
     if constexpr (clip_params > 0) {
       constexpr inference_lane lane;
       matrix<float> scales;
-      site.scales(lane, scales);
+      smooth.scales(lane, scales);
       std::vector<simd::range> ranges(clipping_.rows());
       for_each_range<Kernels>(lane, scales, [&](std::size_t r, std::size_t, std::size_t group, simd::range found) {
         simd::range& range = ranges[part::whole_tensor ? 0 : r * groups() + group];
@@ -111,8 +111,8 @@ class quantized_weight {
     for (std::size_t g = 0; g != grids.size(); ++g)
       clipping_policy::hold(grids[g], clipping_.values().row(row * groups() + g).data());
   }
-  /// Fixes the codes of a row too: its masters become the centers of their cells, divided by the site's s [in] (or
-  /// nothing) so that smoothing leads back to them.
+  /// Fixes the codes of a row too: its masters become the centers of their cells, divided by the smoothing's s [in]
+  /// (or nothing) so that smoothing leads back to them.
   void set_row(std::size_t row, std::span<const std::uint8_t> codes, std::span<const simd::grid> grids,
                std::span<const float> scales) {
     set_grids(row, grids);
@@ -121,20 +121,20 @@ class quantized_weight {
     for (std::size_t k = 0; k != scales.size(); ++k) w[k] /= scales[k];
   }
   /// The unit of each row of masters becomes its mean step size.
-  void set_units(const smoothing& site) {
+  void set_units(const smoothing& smooth) {
     masters_.unit().assign(out(), 0);
-    quantize(site, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
+    quantize(smooth, [&](std::size_t row, const std::uint8_t*, const simd::grid* grids) {
       for (std::size_t g = 0; g != groups(); ++g)
         masters_.unit()[row] += grids[g].scale / static_cast<float>(groups());
     });
   }
   /// Fixes the grids where they are: no lane moves them any more, whatever the weights do.
   template <simd::kernels Kernels = simd::default_kernels>
-  void fix_grids(const smoothing& site) {
+  void fix_grids(const smoothing& smooth) {
     if (grids_fixed()) return;
     constexpr inference_lane lane;
     matrix<float> scales;
-    site.scales(lane, scales);
+    smooth.scales(lane, scales);
     const auto whole = pass_grids<Kernels>(lane, scales);
     grids_.resize(part::whole_tensor ? 1 : out() * groups());
     if constexpr (part::whole_tensor)
@@ -148,13 +148,13 @@ class quantized_weight {
     if (steps_.neutral()) steps_.release();
   }
 
-  /// The codes and grids that the masters lead to under a site's s, as the forward pass makes them: calls
+  /// The codes and grids that the masters lead to under a smoothing's s, as the forward pass makes them: calls
   /// f(first row, codes [rows, in], grids [rows * groups]) for each 16 rows.
   template <simd::kernels Kernels = simd::default_kernels, class F>
-  void quantize_tiles(const smoothing& site, F&& f) const {
+  void quantize_tiles(const smoothing& smooth, F&& f) const {
     constexpr inference_lane lane;
     matrix<float> scales;
-    site.scales(lane, scales);
+    smooth.scales(lane, scales);
     const auto whole = pass_grids<Kernels>(lane, scales);
     std::vector<simd::grid> grids;
     detail::for_each_weight_tile(sequential{}, out(), [&](std::size_t first, std::size_t count) {
@@ -171,8 +171,8 @@ class quantized_weight {
   }
   /// The same row by row: f(row, codes, grids).
   template <simd::kernels Kernels = simd::default_kernels, class F>
-  void quantize(const smoothing& site, F&& f) const {
-    quantize_tiles<Kernels>(site,
+  void quantize(const smoothing& smooth, F&& f) const {
+    quantize_tiles<Kernels>(smooth,
                             [&](std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
                               for (std::size_t r = 0; r != codes.rows(); ++r)
                                 f(first + r, codes.row(r).data(), grids + r * groups());
