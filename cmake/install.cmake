@@ -25,6 +25,7 @@ install(
     ${PROJECT_BINARY_DIR}/zoqat-config.cmake
     ${PROJECT_BINARY_DIR}/zoqat-config-version.cmake
     cmake/zoqat-kernels.cmake
+    cmake/zoqat-dispatch.cmake
   DESTINATION ${package_dir})
 
 foreach(module IN ITEMS zoqat-zo zoqat)

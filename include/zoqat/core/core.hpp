@@ -17,6 +17,7 @@
 #include <zoqat/core/hash.hpp>
 #include <zoqat/core/running_moments.hpp>
 #include <zoqat/core/executor.hpp>
+#include <zoqat/core/dispatch.hpp>
 #include <zoqat/core/version.hpp>
 
 // POSIX.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every header of the component zo, and one step of it.
+// Every header of the component zo, one step of it, and a kernel for the processor that runs this.
+#include "dispatched.hpp"
+
 #include <zoqat/core/core.hpp>
 #include <zoqat/lab/lab.hpp>
 #include <zoqat/params/params.hpp>
@@ -25,5 +27,7 @@ int main() {
   auto objective = zo::in_place(parameters, [&] { return double{weights[0]} * double{weights[0]}; });
   zo::sgd<> optimizer{.learning_rate = {.weight = 0.01f}};
   zo::step(parameters, objective, zo::estimator<>{}, optimizer, 0);
-  return std::abs(weights[0]) < 2 ? 0 : 1;
+  const float ones[] = {1, 1, 1, 1};
+  const float sum = dispatch::best<dispatched>().dot(ones, ones, 4);
+  return std::abs(weights[0]) < 2 && sum == 4 ? 0 : 1;
 }
