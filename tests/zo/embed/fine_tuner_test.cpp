@@ -5,6 +5,7 @@
 #include <support/errors.hpp>
 #include <support/files.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -81,6 +82,25 @@ TEST_CASE("a run that does not improve keeps the start, bit for bit, and says so
   CHECK(result.kept_start);
   CHECK(e.large == large);
   CHECK(e.small == small);
+}
+
+TEST_CASE("what training gained is measured on data that it did not see, and a gain on its own data alone is none") {
+  engine e;
+  const auto large = e.large;
+  fine_tuner tuner({.compared_steps = 5});
+  e.give_to(tuner);
+  std::uint32_t last_step = 0;
+  const auto result = tuner.run(100, [&](std::uint32_t step, std::uint32_t) {
+    last_step = std::max(last_step, step);
+    const double wanted = step < 100 ? 20 : 30.5;
+    double total = 1;
+    for (const float w : e.large) total += 1e-3 * std::pow(double{w} - wanted, 2);
+    return total;
+  });
+  CHECK(last_step == 104);
+  CHECK(result.kept_start);
+  CHECK(result.loss_after > result.loss_before);
+  CHECK(e.large == large);
 }
 
 TEST_CASE("a run that is broken off is resumed to the bits of the unbroken one, and its log replays to them") {

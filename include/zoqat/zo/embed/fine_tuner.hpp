@@ -44,9 +44,10 @@ struct fine_tuner_options {
   std::size_t threads = 0;               ///< that perturb and update the buffers; 0: one for each core
   std::filesystem::path log = {};        ///< the run as a file; none where it is empty
   bool resume = false;                   ///< go on with the run in `log`
-  /// Compare the loss before and after on the data of so many steps, and go back to the start where it is not less.
-  /// Costs one more copy of what trains; 0 for neither.
-  std::uint32_t compared_steps = 8;
+  /// Compare the loss before and after on the data of so many steps beyond the run's, or as many as the run has where
+  /// that is less, and go back to the start where it is not less. Costs 2 · micro_batches losses for each, and one
+  /// more copy of what trains; 0 for neither.
+  std::uint32_t compared_steps = 32;
 };
 
 /// What a fine-tuner sees after a step.
@@ -61,7 +62,7 @@ struct fine_tuner_progress {
 struct fine_tuner_result {
   std::uint32_t steps = 0;                 ///< made by this call
   std::uint32_t rejected = 0;              ///< of them, whose loss was not finite: they changed nothing
-  double loss_before = 0, loss_after = 0;  ///< on the data of the first steps; NaN where nothing was compared
+  double loss_before = 0, loss_after = 0;  ///< on data beyond the run's; NaN where nothing was compared
   bool kept_start = false;                 ///< the loss did not fall, so the weights are those of the start
 };
 
@@ -80,7 +81,9 @@ concept owns_parameters =
 ///   tuner.run(600, [&](std::uint32_t step, std::uint32_t micro_batch) { return engine.loss(step, micro_batch); });
 ///
 /// The loss is called for one point at a time, with the point in the buffers; they are put back bit by bit whatever
-/// it throws. It must be the same number for the same weights, step and micro-batch. Directions, estimator, optimizer
+/// it throws. It must be the same number for the same weights, step and micro-batch, and have data for steps beyond
+/// those of the run: what training gained is measured there, since on the data that was trained on it may be none.
+/// Directions, estimator, optimizer
 /// and scales are this object's, so there is no second place to name them in; a perturbation of weights is measured
 /// in the root mean square of their tensor where `add` is given no unit.
 ///
@@ -322,11 +325,12 @@ class basic_fine_tuner {
     return values;
   }
 
+  /// On data that a run of `steps` steps does not see.
   template <class Loss>
   double mean_loss(Loss& loss, std::uint32_t steps) {
     const std::uint32_t compared = std::min(steps, options_.compared_steps);
     double sum = 0;
-    for (std::uint32_t step = 0; step != compared; ++step)
+    for (std::uint32_t step = steps; step != steps + compared; ++step)
       for (std::uint32_t m = 0; m != options_.micro_batches; ++m) sum += static_cast<double>(loss(step, m));
     return sum / (static_cast<double>(compared) * options_.micro_batches);
   }
@@ -348,8 +352,8 @@ class basic_fine_tuner {
   // --- The log: its settings are the numbers that were measured, so that a resumed run need not measure again ---
   [[nodiscard]] std::string settings_of(std::uint32_t steps) const {
     std::string text = fmt::format(
-        "fine_tuner steps={} directions={} micro_batches={} loss_increase={:a} aimed_increase={:a}", steps,
-        options_.directions, options_.micro_batches, scales_->loss_increase, scales_->aimed_increase);
+        "fine_tuner steps={} directions={} micro_batches={} loss={:a} loss_increase={:a} aimed_increase={:a}", steps,
+        options_.directions, options_.micro_batches, scales_->loss, scales_->loss_increase, scales_->aimed_increase);
     for (const parameter_group group : all_parameter_groups)
       text +=
           fmt::format(" {}={:a}", parameter_group_names[static_cast<std::size_t>(group)], scales_->epsilon[group]);
