@@ -128,6 +128,7 @@ TEST_CASE("a run that is broken off is resumed to the bits of the unbroken one, 
   again.give_to(resumed);
   const auto result = resumed.run(40, again.bound());
   CHECK(result.steps == 22);
+  CHECK(resumed.probe_line() == first.probe_line());
   CHECK(again.large == whole.large);
   CHECK(again.small == whole.small);
 
@@ -212,6 +213,12 @@ TEST_CASE("what cannot be tuned is an error that says what to do") {
   check_mentions(message_of<value_error>([&] { late.add("more", std::span(more)); }), "'more'", "add all buffers");
   (void)late.tell(0, finite_losses(late), 10);
   check_mentions(message_of<value_error>([&] { late.tell(1, finite_losses(late), 11); }), "10", "11");
+  const temporary_folder folder;
+  fine_tuner logged({.log = folder / "log"});
+  e.give_to(logged);
+  logged.probe(e.bound());
+  check_mentions(message_of<value_error>([&] { (void)logged.tell(0, finite_losses(logged), 10); }), "log",
+                 "told are not logged");
   fine_tuner early;
   e.give_to(early);
   check_mentions(message_of<value_error>([&] { (void)early.ask(0); }), "probe");

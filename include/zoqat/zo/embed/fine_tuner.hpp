@@ -136,8 +136,8 @@ class basic_fine_tuner {
     begin();
     host_objective objective{in_place(tensors_, bound_loss<Loss>{loss, step_}, threads_), step_};
     balance_options how{.relative_loss_increase = options_.relative_loss_increase, .seed = ~options_.seed};
-    how.smallest_epsilon = 1e-6f;
-    how.largest_epsilon = 1;
+    how.smallest_epsilon = smallest_epsilon;
+    how.largest_epsilon = largest_epsilon;
     balanced_scales found = balance(tensors_, objective, Distribution{}, how);
     require(
         found.loss_increase != 0,
@@ -256,6 +256,9 @@ class basic_fine_tuner {
   }
 
  private:
+  /// What ε may be; all weights have units, so that these hold for every group.
+  static constexpr float smallest_epsilon = 1e-6f, largest_epsilon = 1;
+
   /// Scales are of the tensors that were there when they were measured.
   void require_open(std::string_view name) const {
     require(!scales_, "fine_tuner: '{}' comes after the scales were measured; add all buffers first", name);
@@ -387,10 +390,15 @@ class basic_fine_tuner {
     require_equal("micro_batches", options_.micro_batches);
     require(log.header().seed == options_.seed, "{}: the run in the log has seed {}, but this one {}",
             log.path().native(), log.header().seed, options_.seed);
+    found.loss = number("loss");
     found.loss_increase = number("loss_increase");
     found.aimed_increase = number("aimed_increase");
-    for (const parameter_group group : all_parameter_groups)
-      found.epsilon[group] = static_cast<float>(number(parameter_group_names[static_cast<std::size_t>(group)]));
+    for (const parameter_group group : all_parameter_groups) {
+      const float epsilon = static_cast<float>(number(parameter_group_names[static_cast<std::size_t>(group)]));
+      found.epsilon[group] = epsilon;
+      found.at_bound[group] = epsilon != 0 && (epsilon <= smallest_epsilon || epsilon >= largest_epsilon);
+    }
+    for (const parameter& p : tensors_.all) found.count[p.group] += static_cast<double>(p.size());
     scales_ = found;
     return log;
   }
