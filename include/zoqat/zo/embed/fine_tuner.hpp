@@ -338,7 +338,10 @@ class basic_fine_tuner {
     return sum / (static_cast<double>(compared) * options_.micro_batches);
   }
   std::vector<std::byte> copy_of_masters() const {
+    std::size_t bytes = 0;
+    for (const parameter& p : tensors_.all) bytes += stored_bytes(p);
     std::vector<std::byte> copy;
+    copy.reserve(bytes);
     for (const parameter& p : tensors_.all)
       for_each_stored_run(p,
                           [&](std::span<const std::byte> run) { copy.insert(copy.end(), run.begin(), run.end()); });
