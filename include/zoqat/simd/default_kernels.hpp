@@ -6,8 +6,9 @@
 // The backend is chosen when the host compiles: Highway unless ZOQAT_KERNELS_XSIMD or ZOQAT_KERNELS_REFERENCE
 // is defined. Which instructions it may use, the flags of the compilation say. At a compiler's plain flags for x86-64
 // all is right and many times slower than the machine, and at -march=x86-64-v3 alone Highway does with half the
-// vectors. So a message says what to do, once for each translation unit; it is no warning, so that -Werror passes,
-// and Clang does not show it where zoqat is a system directory. ZOQAT_ALLOW_SLOW_KERNELS is for those who mean it.
+// vectors. So a message says what to do, once for each translation unit; it is no warning, so that -Werror passes.
+// Where zoqat is a system directory Clang shows it only with --no-system-header-prefix=zoqat/simd/default_kernels,
+// which the CMake targets give. ZOQAT_ALLOW_SLOW_KERNELS is for those who mean it.
 #if defined(ZOQAT_KERNELS_REFERENCE)
 #include <zoqat/simd/reference.hpp>
 #elif defined(ZOQAT_KERNELS_XSIMD)
