@@ -25,7 +25,8 @@ using four_bits = quant::weight<4, quant::group<32>>;
 
 /// Rounds all matrices to nearest, then by their moments; prints the perplexity of both.
 template <class Weight>
-void compare(const char* name, engine* e, const std::vector<ptq::input_moments>& moments, const chunks& text) {
+void compare(const char* name, const story_setting& s, const std::vector<ptq::input_moments>& moments) {
+  engine* const e = s.e;
   thread_pool threads;
   std::vector<matrix<float>> nearest, reconstructed;
   for (int i = 0; i != engine_matrices(e); ++i) {
@@ -36,7 +37,7 @@ void compare(const char* name, engine* e, const std::vector<ptq::input_moments>&
   }
   const auto with = [&](std::vector<matrix<float>>& deployed) {
     for (int i = 0; i != engine_matrices(e); ++i) engine_use(e, i, deployed[static_cast<std::size_t>(i)].data());
-    const double result = perplexity(e, text);
+    const double result = stories_perplexity(&s, &s.valid);
     for (int i = 0; i != engine_matrices(e); ++i) engine_use(e, i, nullptr);
     return result;
   };
@@ -47,11 +48,10 @@ void compare(const char* name, engine* e, const std::vector<ptq::input_moments>&
 }  // namespace
 
 int main() {
-  return with_setting("quantize_in_engine", 1000, [](setting& s) {
-    engine* const e = s.engine_of_stories.get();
-    std::printf("perplexity in full precision %.3f\n", perplexity(e, s.text));
-    const auto moments = gather(e, s.calibration);
-    compare<three_bits>("3 bits per channel", e, moments, s.text);
-    compare<four_bits>("4 bits, groups of 32", e, moments, s.text);
+  return with_setting("quantize_in_engine", 1000, calibration, [](const story_setting& s) {
+    std::printf("perplexity in full precision %.3f\n", stories_perplexity(&s, &s.valid));
+    const auto moments = gather(s);
+    compare<three_bits>("3 bits per channel", s, moments);
+    compare<four_bits>("4 bits, groups of 32", s, moments);
   });
 }

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _POSIX_C_SOURCE 200809L
 #include "engine.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { matrices_of_layer = 7 };
 
 struct engine {
   int dim, hidden, layers, heads, kv_heads, vocabulary, positions;
-  float* block; /* the whole file after its header */
+  void* file; /* mapped */
+  size_t bytes;
+  float* block; /* the file after its header */
   const float *embedding, *attention_norm, *mlp_norm, *final_norm, *classifier;
   float** own;   /* [matrices]: where each lies in the block */
   float** used;  /* [matrices]: where the pass reads each */
@@ -97,36 +104,43 @@ static int plausible(const engine* e) {
   return e->dim % e->heads == 0 && e->dim / e->heads % 2 == 0 && e->heads % e->kv_heads == 0;
 }
 
+/* Maps the file: what is written there stays in this process. */
+static int map_file(engine* e, const char* path) {
+  struct stat status;
+  const int file = open(path, O_RDONLY);
+  if (file < 0) return 0;
+  if (!fstat(file, &status) && status.st_size > 0) {
+    e->bytes = (size_t)status.st_size;
+    e->file = mmap(NULL, e->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    if (e->file == MAP_FAILED) e->file = NULL;
+  }
+  close(file);
+  return e->file != NULL;
+}
+
 engine* engine_open(const char* path, char* problem, int size) {
-  FILE* file = fopen(path, "rb");
   engine* e = calloc(1, sizeof *e);
   int32_t header[7];
-  long bytes = 0;
   const char* wrong = "out of memory";
   if (!e) goto failed;
-  wrong = "cannot be opened";
-  if (!file) goto failed;
+  wrong = "cannot be mapped";
+  if (!map_file(e, path)) goto failed;
   wrong = "is no checkpoint of llama2.c";
-  if (fread(header, sizeof header, 1, file) != 1 || fseek(file, 0, SEEK_END) || (bytes = ftell(file)) < 0) goto failed;
+  if (e->bytes < sizeof header) goto failed;
+  memcpy(header, e->file, sizeof header);
+  e->block = (float*)((char*)e->file + sizeof header);
   e->dim = header[0], e->hidden = header[1], e->layers = header[2], e->heads = header[3], e->kv_heads = header[4];
   e->vocabulary = header[5] < 0 ? -header[5] : header[5], e->positions = header[6];
   if (!plausible(e)) goto failed;
   wrong = "out of memory";
-  bytes -= (long)sizeof header;
   e->own = calloc((size_t)engine_matrices(e), sizeof *e->own);
   e->used = calloc((size_t)engine_matrices(e), sizeof *e->used);
-  e->block = malloc((size_t)bytes + sizeof(float));
-  if (!e->own || !e->used || !e->block || !allocate_scratch(e)) goto failed;
+  if (!e->own || !e->used || !allocate_scratch(e)) goto failed;
   wrong = "has another size than its header says";
-  if (cut(e, header[5] > 0) * sizeof(float) != (size_t)bytes) goto failed;
-  wrong = "cannot be read";
-  if (fseek(file, (long)sizeof header, SEEK_SET) || fread(e->block, 1, (size_t)bytes, file) != (size_t)bytes)
-    goto failed;
-  fclose(file);
+  if (sizeof header + cut(e, header[5] > 0) * sizeof(float) != e->bytes) goto failed;
   return e;
 failed:
   snprintf(problem, (size_t)size, "%s %s", path, wrong);
-  if (file) fclose(file);
   engine_close(e);
   return NULL;
 }
@@ -135,8 +149,8 @@ void engine_close(engine* e) {
   if (!e) return;
   free(e->own);
   free(e->used);
-  free(e->block);
   free(e->scratch);
+  if (e->file) munmap(e->file, e->bytes);
   free(e);
 }
 
@@ -154,6 +168,34 @@ engine_matrix engine_matrix_at(const engine* e, int i) {
   return m;
 }
 
+/* --- Fewer bits --------------------------------------------------------------------------------------------------- */
+
+/* One grid for n weights; 0 is on it. */
+static void round_group(const float* w, int n, int bits, float* out) {
+  const float top = (float)((1 << bits) - 1);
+  float low = 0, high = 0, step, zero;
+  for (int i = 0; i != n; ++i) {
+    if (w[i] < low) low = w[i];
+    if (w[i] > high) high = w[i];
+  }
+  step = (high - low) / top;
+  if (step < 1e-30f) step = 1e-30f; /* of zeros alone */
+  zero = rintf(-low / step);
+  for (int i = 0; i != n; ++i) {
+    const float code = rintf(w[i] / step) + zero;
+    out[i] = ((code < 0 ? 0 : code > top ? top : code) - zero) * step;
+  }
+}
+
+void engine_round(const float* weights, int rows, int cols, int bits, int group, float* out) {
+  const int width = group ? group : cols;
+  for (int r = 0; r != rows; ++r)
+    for (int k = 0; k < cols; k += width) {
+      const size_t at = (size_t)r * (size_t)cols + (size_t)k;
+      round_group(weights + at, cols - k < width ? cols - k : width, bits, out + at);
+    }
+}
+
 /* --- The forward pass -------------------------------------------------------------------------------------------- */
 
 static float dot(const float* a, const float* b, int n) {
@@ -163,8 +205,9 @@ static float dot(const float* a, const float* b, int n) {
   for (; i + 16 <= n; i += 16)
     for (int j = 0; j != 16; ++j) sums[j] += a[i + j] * b[i + j];
   for (; i != n; ++i) total += a[i] * b[i];
-  for (int j = 0; j != 16; ++j) total += sums[j];
-  return total;
+  if (n < 16) return total;
+  for (int j = 0; j != 4; ++j) sums[j] = (sums[j] + sums[j + 4]) + (sums[j + 8] + sums[j + 12]);
+  return total + ((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 /* out [tokens, rows] = x [tokens, cols] times matrix i. */
@@ -203,15 +246,18 @@ static void attend(engine* e, int t, int h) {
   const int head = e->dim / e->heads, kv = kv_dim(e), at = h / (e->heads / e->kv_heads) * head;
   const float* query = e->query + t * e->dim + h * head;
   float* out = e->mixed + t * e->dim + h * head;
+  const float scale = 1.0f / sqrtf((float)head);
   float top = -INFINITY, total = 0;
   for (int s = 0; s <= t; ++s) {
-    e->scores[s] = dot(query, e->key + s * kv + at, head) / sqrtf((float)head);
+    e->scores[s] = dot(query, e->key + s * kv + at, head) * scale;
     if (e->scores[s] > top) top = e->scores[s];
   }
   for (int s = 0; s <= t; ++s) total += e->scores[s] = expf(e->scores[s] - top);
   memset(out, 0, sizeof(float) * (size_t)head);
-  for (int s = 0; s <= t; ++s)
-    for (int k = 0; k != head; ++k) out[k] += e->scores[s] / total * e->value[s * kv + at + k];
+  for (int s = 0; s <= t; ++s) {
+    const float part = e->scores[s] / total;
+    for (int k = 0; k != head; ++k) out[k] += part * e->value[s * kv + at + k];
+  }
 }
 
 static void add_to_stream(engine* e, const float* x, int tokens) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A small inference engine in C99 that knows nothing of zoqat: it stands for the one that you have. It reads
- * checkpoints of llama2.c (seven int32 sizes, then fp32 tensors) into one block, and runs a LLaMA of that layout:
+ * checkpoints of llama2.c (seven int32 sizes, then fp32 tensors) from a mapped file, and runs a LLaMA of that layout:
  * RMSNorm, interleaved rotary positions, grouped queries, SwiGLU, a classifier tied to the embeddings or not.
  *
  * An engine holds the scratch of its forward pass, so one thread at a time may use it. */
@@ -19,10 +19,11 @@ typedef struct engine_tokenizer engine_tokenizer;
 typedef struct {
   char name[32]; /* "layers.3.wq" */
   int rows, cols;
-  float* values; /* what the forward pass reads: a part of the engine's block, unless engine_use changed it */
+  float* values; /* what the forward pass reads: a part of the mapped file, unless engine_use changed it */
 } engine_matrix;
 
-/* Reads a checkpoint. Returns NULL, and says why in `problem` (of `size` bytes), where that fails. */
+/* Maps a checkpoint, privately: what is written to its values reaches no file. Returns NULL, and says why in `problem`
+ * (of `size` bytes), where that fails. */
 engine* engine_open(const char* path, char* problem, int size);
 void engine_close(engine* e);
 
@@ -35,8 +36,12 @@ int engine_vocabulary(const engine* e);
 int engine_matrices(const engine* e);
 engine_matrix engine_matrix_at(const engine* e, int i);
 /* Makes the forward pass read matrix i from `values` [rows, cols], which must outlive their use; NULL goes back to the
- * engine's own block. */
+ * file's. */
 void engine_use(engine* e, int i, float* values);
+
+/* Rounds a matrix to nearest, to `bits` and a grid for each row, or for each `group` columns of a row where that is not
+ * 0; writes what the codes stand for, as the engine deploys it, to out [rows, cols]. */
+void engine_round(const float* weights, int rows, int cols, int bits, int group, float* out);
 
 /* Sees what a matrix is multiplied with: x is one row of its `cols` inputs. */
 typedef void (*engine_watcher)(void* user, int matrix, const float* x, int cols);

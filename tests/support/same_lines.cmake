@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Two programs, ONE and OTHER (lists: a program and its arguments), succeed and print the same first LINES lines.
+cmake_minimum_required(VERSION 3.24)
+
+foreach(program IN ITEMS ONE OTHER)
+  execute_process(COMMAND ${${program}} OUTPUT_VARIABLE output RESULT_VARIABLE status)
+  message("${${program}}:\n${output}")
+  if(output MATCHES "^skipped: ")
+    return()
+  endif()
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${${program}} returns ${status}")
+  endif()
+  set(lines_of_${program} "")
+  foreach(i RANGE 1 ${LINES})
+    if(NOT output MATCHES "^([^\n]+)\n")
+      message(FATAL_ERROR "${${program}} prints less than ${LINES} lines")
+    endif()
+    string(APPEND lines_of_${program} "${CMAKE_MATCH_0}")
+    string(LENGTH "${CMAKE_MATCH_0}" length)
+    string(SUBSTRING "${output}" ${length} -1 output)
+  endforeach()
+endforeach()
+if(NOT lines_of_ONE STREQUAL lines_of_OTHER)
+  message(FATAL_ERROR "the lines differ:\n${lines_of_ONE}${lines_of_OTHER}")
+endif()
