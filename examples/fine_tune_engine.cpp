@@ -2,9 +2,9 @@
 //
 // The same engine in C, fine-tuned at 3 and at 4 bits by its own loss, with no number chosen:
 //
-//   fine_tune_engine [steps] [seed] [what]
+//   fine_tune_engine [steps] [seed] [what] [bits]
 //
-// where `what` is
+// where `bits` is 3 or 4 for one of the two, and `what` is
 //   step-sizes   the weights start from a reconstruction, and the step sizes of its grids train (the default);
 //   weights      the engine's weights train where they lie, in the mapped file; it rounds them itself;
 //   fp16         the same with weights that the engine keeps in 16 bits.
@@ -41,6 +41,9 @@ struct choices {
   std::uint32_t steps;
   std::uint64_t seed;
   std::string_view what;
+  unsigned long bits;  ///< 0: 3 and 4
+
+  [[nodiscard]] bool has(unsigned long b) const noexcept { return bits == 0 || bits == b; }
 };
 
 /// Trains what was given to the tuner; `deploy` writes the weights that the forward pass reads.
@@ -168,19 +171,22 @@ int main(int argc, char** argv) {
   const auto number = [&](int i, unsigned long otherwise) {
     return argc > i ? std::strtoul(argv[i], nullptr, 10) : otherwise;
   };
-  const choices chosen{static_cast<std::uint32_t>(number(1, 300)), number(2, 0), argc > 3 ? argv[3] : "step-sizes"};
+  const choices chosen{static_cast<std::uint32_t>(number(1, 300)), number(2, 0), argc > 3 ? argv[3] : "step-sizes",
+                       number(4, 0)};
   if (chosen.what != "step-sizes" && chosen.what != "weights" && chosen.what != "fp16")
-    return std::fprintf(stderr, "usage: fine_tune_engine [steps] [seed] [step-sizes | weights | fp16]\n"), 1;
+    return std::fprintf(stderr, "usage: fine_tune_engine [steps] [seed] [step-sizes | weights | fp16] [3 | 4]\n"), 1;
   const std::uint32_t with_compared = chosen.steps + zo::fine_tuner_options().compared_steps;
   const int seen = calibration + 2 * sequences * static_cast<int>(with_compared);
   return with_setting("fine_tune_engine", 250, seen, [&](const story_setting& s) {
     std::printf("perplexity in full precision %.3f\n", stories_perplexity(&s, &s.valid));
     if (chosen.what != "step-sizes") {
-      train_weights("3 bits per channel", s, 3, 0, chosen);
-      return train_weights("4 bits, groups of 32", s, 4, 32, chosen);
+      if (chosen.has(3)) train_weights("3 bits per channel", s, 3, 0, chosen);
+      if (chosen.has(4)) train_weights("4 bits, groups of 32", s, 4, 32, chosen);
+      return;
     }
     const auto moments = gather(s);
-    train_step_sizes<quant::weight<3>>("3 bits per channel", s, moments, chosen);
-    train_step_sizes<quant::weight<4, quant::group<32>>>("4 bits, groups of 32", s, moments, chosen);
+    if (chosen.has(3)) train_step_sizes<quant::weight<3>>("3 bits per channel", s, moments, chosen);
+    if (chosen.has(4))
+      train_step_sizes<quant::weight<4, quant::group<32>>>("4 bits, groups of 32", s, moments, chosen);
   });
 }

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { bits = 3, trained_tokens = 64 };
+enum { bits = 3, trained_tokens = 48 };
 
 static story_setting setting;
 
@@ -44,7 +44,7 @@ static double perplexity(void) {
 
 int host_run(int (*train)(void)) {
   double before, after;
-  int failed = stories_open(&setting, ZOQAT_SHARED, 100, 1000);
+  int failed = stories_open(&setting, ZOQAT_SHARED, 20, 600);
   if (failed) return failed == 1 ? 0 : 1;
   before = perplexity();
   failed = train();
