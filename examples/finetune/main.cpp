@@ -18,7 +18,7 @@
 #include <zoqat/nn/llama.hpp>                 // llama<scheme>
 #include <zoqat/nn/opt.hpp>                   // opt<scheme, activation>
 #include <zoqat/ptq/ptq.hpp>                  // round_to_nearest, smoothquant, reconstructor
-#include <zoqat/quant/scheme_registry.hpp>    // catalogue, named, standard_schemes
+#include <zoqat/quant/scheme_registry.hpp>    // scheme_registry, named, standard_schemes
 #include <zoqat/tasks/tasks.hpp>              // read_sst2, …, split
 #include <zoqat/text/open_tokenizer.hpp>      // open_tokenizer
 #include <zoqat/train/train.hpp>              // task_loss, run, keep_best, replay_first
@@ -38,10 +38,10 @@ using full_precision = quant::full_precision;
 
 /// Grids stay where they are while weights are fine-tuned, so none of them learns its clipping; those of two bits are
 /// held apart from the weights (clip::codes), so that a reconstruction can choose them.
-using schemes =
-    quant::catalogue<quant::named<"w4a4", quant::scheme<quant::weight<4>, quant::activation<4>>>,
-                     quant::named<"w4a4shift", quant::scheme<quant::weight<4>, quant::activation<4>, quant::shift>>,
-                     quant::named<"w2a16g128", quant::standard_schemes::scheme_of<"w2a16g128">>>;
+using schemes = quant::scheme_registry<
+    quant::named<"w4a4", quant::scheme<quant::weight<4>, quant::activation<4>>>,
+    quant::named<"w4a4shift", quant::scheme<quant::weight<4>, quant::activation<4>, quant::shift>>,
+    quant::named<"w2a16g128", quant::standard_schemes::scheme_of<"w2a16g128">>>;
 template <class Scheme>
 constexpr bool holds_grids = std::is_same_v<typename Scheme::weight_type::clipping, quant::clip::codes>;
 

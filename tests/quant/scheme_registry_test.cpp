@@ -16,7 +16,8 @@ using namespace zoqat::quant;
 
 namespace {
 
-using two = catalogue<named<"small", scheme<weight<2, group<64>>>>, named<"large", scheme<activation<8>, weight<8>>>>;
+using two =
+    scheme_registry<named<"small", scheme<weight<2, group<64>>>>, named<"large", scheme<activation<8>, weight<8>>>>;
 
 constexpr auto bits = []<class Scheme>() { return Scheme::weight_type::bits; };
 

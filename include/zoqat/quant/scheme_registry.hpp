@@ -31,7 +31,7 @@ namespace detail {
 /// The first of some named schemes that has that name.
 template <fixed_string Name, class... Named>
 struct find_named {
-  static_assert(sizeof...(Named) != 0, "quant::catalogue: there is no scheme of that name");
+  static_assert(sizeof...(Named) != 0, "quant::scheme_registry: there is no scheme of that name");
 };
 template <fixed_string Name, class First, class... Rest>
 struct find_named<Name, First, Rest...>
@@ -40,13 +40,13 @@ struct find_named<Name, First, Rest...>
 
 /// Schemes to choose from when a program runs.
 template <class... Named>
-struct catalogue {
+struct scheme_registry {
   /// The scheme of that name, when the program is compiled.
   template <fixed_string Name>
   using scheme_of = typename detail::find_named<Name, Named...>::type::scheme;
   /// Some of the schemes, by their names: each costs a program compile time and size.
   template <fixed_string... Names>
-  using only = catalogue<typename detail::find_named<Names, Named...>::type...>;
+  using only = scheme_registry<typename detail::find_named<Names, Named...>::type...>;
 
   /// The names, separated by commas.
   [[nodiscard]] static std::string names() {
@@ -81,21 +81,22 @@ using trained_weight = weight<Bits, Granularity, asymmetric, clip::codes>;
 /// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16
 /// leaves activations alone.
 using standard_schemes =
-    catalogue<named<"w2a16", scheme<detail::trained_weight<2>>>, named<"w3a16", scheme<detail::trained_weight<3>>>,
-              named<"w4a16", scheme<detail::trained_weight<4>>>,
-              named<"w2a16g32", scheme<detail::trained_weight<2, group<32>>>>,
-              named<"w2a16g64", scheme<detail::trained_weight<2, group<64>>>>,
-              named<"w2a16g128", scheme<detail::trained_weight<2, group<128>>>>,
-              named<"w3a16g32", scheme<detail::trained_weight<3, group<32>>>>,
-              named<"w3a16g128", scheme<detail::trained_weight<3, group<128>>>>,
-              named<"w4a16g32", scheme<detail::trained_weight<4, group<32>>>>,
-              named<"w4a16g128", scheme<detail::trained_weight<4, group<128>>>>,
-              named<"w4a4", scheme<detail::trained_weight<4>, activation<4>>>,
-              named<"w4a4shift", scheme<detail::trained_weight<4>, activation<4>, shift>>,
-              named<"w4a4kv4", scheme<detail::trained_weight<4>, activation<4>, attention<4>>>,
-              named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
-              named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,
-              named<"w6a6kv6", scheme<detail::trained_weight<6>, activation<6>, attention<6>>>,
-              named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>>;
+    scheme_registry<named<"w2a16", scheme<detail::trained_weight<2>>>,
+                    named<"w3a16", scheme<detail::trained_weight<3>>>,
+                    named<"w4a16", scheme<detail::trained_weight<4>>>,
+                    named<"w2a16g32", scheme<detail::trained_weight<2, group<32>>>>,
+                    named<"w2a16g64", scheme<detail::trained_weight<2, group<64>>>>,
+                    named<"w2a16g128", scheme<detail::trained_weight<2, group<128>>>>,
+                    named<"w3a16g32", scheme<detail::trained_weight<3, group<32>>>>,
+                    named<"w3a16g128", scheme<detail::trained_weight<3, group<128>>>>,
+                    named<"w4a16g32", scheme<detail::trained_weight<4, group<32>>>>,
+                    named<"w4a16g128", scheme<detail::trained_weight<4, group<128>>>>,
+                    named<"w4a4", scheme<detail::trained_weight<4>, activation<4>>>,
+                    named<"w4a4shift", scheme<detail::trained_weight<4>, activation<4>, shift>>,
+                    named<"w4a4kv4", scheme<detail::trained_weight<4>, activation<4>, attention<4>>>,
+                    named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
+                    named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,
+                    named<"w6a6kv6", scheme<detail::trained_weight<6>, activation<6>, attention<6>>>,
+                    named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>>;
 
 }  // namespace zoqat::quant
