@@ -64,13 +64,13 @@ TEST_CASE("what was forgotten is read again") {
   const io::mapped_file file(folder / "file");
   for (const std::size_t first : {std::size_t{0}, std::size_t{5000}, std::size_t{99'999}, text.size()})
     for (const std::size_t n : {std::size_t{0}, std::size_t{1}, text.size() - first}) {
-      file.forget(file.bytes().subspan(first, std::min(n, text.size() - first)));
+      file.release_pages(file.bytes().subspan(first, std::min(n, text.size() - first)));
       CHECK(file.text() == text);
     }
   std::vector<std::byte> elsewhere(20'000, std::byte{7});  // must stay: it is not the file's
-  file.forget(elsewhere);
+  file.release_pages(elsewhere);
   CHECK(std::ranges::count(elsewhere, std::byte{7}) == 20'000);
-  io::mapped_file().forget(elsewhere);
+  io::mapped_file().release_pages(elsewhere);
 }
 
 TEST_CASE("what cannot be mapped is an io_error with the path and the reason") {

@@ -34,7 +34,7 @@ class hugging_face_folder {
     return find_by_canonical_name(find, name, shape_.tied_head);
   }
   /// Gives back the memory that reading a tensor took.
-  void forget(const tensor_view& tensor) const noexcept { tensors_.forget(tensor); }
+  void release_pages(const tensor_view& tensor) const noexcept { tensors_.release_pages(tensor); }
   /// All that is stored, under the names of the files.
   [[nodiscard]] const safetensors_folder& tensors() const noexcept { return tensors_; }
 

@@ -151,7 +151,7 @@ class llama2c_checkpoint {
   [[nodiscard]] std::span<const tensor_view> tensors() const noexcept { return content_.tensors; }
 
   /// Gives back the memory that reading a tensor took.
-  void forget(const tensor_view& tensor) const noexcept { file_.forget(tensor.data); }
+  void release_pages(const tensor_view& tensor) const noexcept { file_.release_pages(tensor.data); }
 
  private:
   mapped_file file_;

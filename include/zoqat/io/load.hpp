@@ -22,7 +22,7 @@ void load_tensor(const Source& source, Tensor& tensor) {
   const tensor_view* const stored = source.find(tensor.name());
   const bool flat = tensor.rows() == 1 && stored && stored->shape.size() == 1;
   const tensor_view& found = at(source, tensor.name(), std::span<const std::size_t>(extents).subspan(flat ? 1 : 0));
-  if constexpr (requires { source.forget(found); }) {
+  if constexpr (requires { source.release_pages(found); }) {
     const std::span<float> to = tensor.values().flat();
     detail::require_room(found, to.size());
     // Some megabytes at a time, so that the file and the tensor are not both in memory.
@@ -30,7 +30,7 @@ void load_tensor(const Source& source, Tensor& tensor) {
     for (std::size_t first = 0; first < to.size(); first += at_a_time) {
       const tensor_view piece = subtensor(found, first, std::min(at_a_time, to.size() - first));
       copy_to_f32(piece, to.subspan(first, piece.shape[0]));
-      source.forget(piece);
+      source.release_pages(piece);
     }
   } else {
     copy_to_f32(found, tensor.values().flat());

@@ -54,7 +54,7 @@ class mapped_file {
 
   /// Gives the memory of `part` back to the system; whoever reads it again reads the file again. Nothing of what is
   /// not this file's.
-  void forget(std::span<const std::byte> part) const noexcept {
+  void release_pages(std::span<const std::byte> part) const noexcept {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto address = [](const std::byte* p) { return reinterpret_cast<std::uintptr_t>(p); };
     const std::uintptr_t begin = address(bytes_.data()), end = begin + bytes_.size();

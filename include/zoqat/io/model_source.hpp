@@ -32,8 +32,8 @@ class model_source {
     return std::visit([&](const auto& s) { return s.find(name); }, format_);
   }
   /// Gives back the memory that reading a tensor took.
-  void forget(const tensor_view& tensor) const {
-    std::visit([&](const auto& s) { s.forget(tensor); }, format_);
+  void release_pages(const tensor_view& tensor) const {
+    std::visit([&](const auto& s) { s.release_pages(tensor); }, format_);
   }
   /// The format itself, for `std::visit`.
   [[nodiscard]] const formats& format() const noexcept { return format_; }

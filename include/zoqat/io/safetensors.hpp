@@ -172,7 +172,7 @@ class safetensors_file {
   }
 
   /// Gives back the memory that reading a tensor took.
-  void forget(const tensor_view& tensor) const noexcept { file_.forget(tensor.data); }
+  void release_pages(const tensor_view& tensor) const noexcept { file_.release_pages(tensor.data); }
 
  private:
   mapped_file file_;

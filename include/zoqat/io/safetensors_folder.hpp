@@ -45,8 +45,8 @@ class safetensors_folder {
   [[nodiscard]] const tensor_view* find(std::string_view name) const { return index_.find(name); }
 
   /// Gives back the memory that reading a tensor took.
-  void forget(const tensor_view& tensor) const noexcept {
-    for (const safetensors_file& file : files_) file.forget(tensor);
+  void release_pages(const tensor_view& tensor) const noexcept {
+    for (const safetensors_file& file : files_) file.release_pages(tensor);
   }
 
  private:
