@@ -52,10 +52,10 @@ std::int32_t signed_sum(const std::vector<std::uint8_t>& bytes) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("evaluate gives every value, each product rounded", K, reference, ZOQAT_BACKENDS) {
+TEST_CASE_TEMPLATE("materialize gives every value, each product rounded", K, reference, ZOQAT_BACKENDS) {
   for_each_row([](const row_case& w) {
     guarded<float> out(w.values.size());
-    K::evaluate(w.row(), w.values.size(), out.data());
+    K::materialize(w.row(), w.values.size(), out.data());
     REQUIRE(out.content() == w.meant());
     REQUIRE(out.intact());
   });
@@ -187,11 +187,11 @@ TEST_CASE_TEMPLATE("signs are a direction of +1 and -1", K, reference, ZOQAT_BAC
           const range bounds = reference::min_max(by_numbers.row(i), n), found = K::min_max(row, n);
           REQUIRE(found.min == bounds.min);
           REQUIRE(found.max == bounds.max);
-          std::vector<float> evaluated(n);
-          reference::evaluate(by_numbers.row(i), n, evaluated.data());
+          std::vector<float> materialized(n);
+          reference::materialize(by_numbers.row(i), n, materialized.data());
           guarded<float> out(n);
-          K::evaluate(row, n, out.data());
-          REQUIRE(out.content() == evaluated);
+          K::materialize(row, n, out.data());
+          REQUIRE(out.content() == materialized);
           REQUIRE(out.intact());
           ranges[i] = {grid_of(bounds, 4, false), 0, 15, 8};
           expected[i].resize(n);
@@ -253,7 +253,7 @@ TEST_CASE("a row of weights by hand") {
   const float values[] = {1, -2, 3, 0.5f}, direction[] = {1, 1, -1, -1}, smoothing[] = {2, 1, 0.5f, 4};
   const weight_row row{values, direction, 0.25f, smoothing};
   float out[4];
-  reference::evaluate(row, 4, out);
+  reference::materialize(row, 4, out);
   CHECK(out[0] == 2.5f);
   CHECK(out[1] == -1.75f);
   CHECK(out[2] == 1.375f);

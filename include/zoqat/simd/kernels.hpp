@@ -184,7 +184,7 @@ concept kernels =
       /// bytes. offset leaves codes within [-128, 127], or is zero for plain codes, whose sum means nothing beyond 7
       /// bits.
       { K::min_max(w, n) } noexcept -> std::same_as<range>;
-      { K::evaluate(w, n, y) } noexcept;
+      { K::materialize(w, n, y) } noexcept;
       { K::quantize(w, n, r, bytes) } noexcept -> std::same_as<std::int32_t>;
       /// Both rows of a pair at once, from one reading: (pair, n, ranges[2], bytes of either), with the sums.
       { K::quantize(pair, n, &r, bytes, bytes) } noexcept -> std::same_as<std::array<std::int32_t, 2>>;

@@ -117,7 +117,7 @@ struct reference {
     for (std::size_t i = 0; i != n; ++i) r = {std::min(r.min, at(w, i)), std::max(r.max, at(w, i))};
     return r;
   }
-  static void evaluate(const weight_row& w, std::size_t n, float* out) noexcept {
+  static void materialize(const weight_row& w, std::size_t n, float* out) noexcept {
     for (std::size_t i = 0; i != n; ++i) out[i] = at(w, i);
   }
   static std::int32_t quantize(const weight_row& w, std::size_t n, const code_range& r,

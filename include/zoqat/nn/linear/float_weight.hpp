@@ -59,8 +59,8 @@ class float_weight {
                                 [&](std::size_t r, std::size_t first_lane, std::span<const lane_values> values) {
                                   for (std::size_t i = 0; i != values.size(); ++i) {
                                     const std::size_t lane = first_lane + i;
-                                    Kernels::evaluate(detail::smoothed_row(values[i], input.scales, lane), in,
-                                                      to.values.data() + (lane * count + r) * in);
+                                    Kernels::materialize(detail::smoothed_row(values[i], input.scales, lane), in,
+                                                         to.values.data() + (lane * count + r) * in);
                                   }
                                 });
   }

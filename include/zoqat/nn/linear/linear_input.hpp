@@ -61,7 +61,7 @@ class linear_input {
     work_.smoothed.reshape(x.rows(), x.cols());
     values = work_.smoothed;
     pass.for_each_row([&](std::size_t row) {
-      Pass::kernels::evaluate(smoothed_row(x, row, row / pass.tokens()), x.cols(), work_.smoothed.row(row).data());
+      Pass::kernels::materialize(smoothed_row(x, row, row / pass.tokens()), x.cols(), work_.smoothed.row(row).data());
     });
   }
   template <class Pass>

@@ -57,7 +57,7 @@ void sweep_tile(const trainable& masters, const Lanes& lanes, const matrix<float
                 std::size_t from, std::size_t to, std::size_t count, tile_scratch& scratch, F&& f) {
   const auto shifted = [&](const lane_values& values, std::span<const float> shift) {
     scratch.row.resize(masters.cols());
-    Kernels::evaluate(smoothed_row(values, {}, 0), masters.cols(), scratch.row.data());
+    Kernels::materialize(smoothed_row(values, {}, 0), masters.cols(), scratch.row.data());
     return Kernels::dot(shift.data(), scratch.row.data(), masters.cols());
   };
   lanes.sweep_rows(masters.view(), first + from, to - from, scratch.sweep,

@@ -245,7 +245,7 @@ struct quantize_kernels {
     return specialize(w, [n](const auto& weights) HWY_ATTR { return bounds(weights, n); });
   }
 
-  static void evaluate(const weight_row& w, std::size_t n, float* out) noexcept {
+  static void materialize(const weight_row& w, std::size_t n, float* out) noexcept {
     specialize(w, [=](const auto& weights) HWY_ATTR {
       for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR { at.store(weights.load(at, i), out + i); });
     });

@@ -33,7 +33,7 @@ struct quantize_kernels {
   }
 
   static range min_max(const weight_row& w, std::size_t n) noexcept { return range_of(n, values_of(w)); }
-  static void evaluate(const weight_row& w, std::size_t n, float* out) noexcept {
+  static void materialize(const weight_row& w, std::size_t n, float* out) noexcept {
     for_each_batch<Arch>(n, [=, value = values_of(w)](auto at, std::size_t i) { at.store(value(at, i), out + i); });
   }
   static std::int32_t quantize(const weight_row& w, std::size_t n, const code_range& r,
