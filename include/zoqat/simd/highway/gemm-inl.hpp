@@ -147,12 +147,12 @@ struct gemm_kernels {
     prefetch<Rows, Panels>(to);
     // One sum for each element, whatever the tile: a row's bits do not depend on the rows beside it.
     vector<float> sums[size];
-    unroll<size>([&](auto i) ZOQAT_INLINE_LAMBDA { sums[i] = to.row(i / across).load(i % across * lanes); });
+    unroll<size>([&](auto i) ZOQAT_INLINE_LAMBDA { sums[i] = to.row(i / across).load(i % across * vector_length); });
     tile_input<float, Rows> rows(a, stride);
     for (; k != 0; --k) {
       vector<float> w[across];
       unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
-        w[v] = hn::LoadU(d, panels + v / panel_vectors * panel_stride + v % panel_vectors * lanes);
+        w[v] = hn::LoadU(d, panels + v / panel_vectors * panel_stride + v % panel_vectors * vector_length);
       });
       unroll<Rows>([&](auto r) ZOQAT_INLINE_LAMBDA {
         const auto x = hn::Set(d, *rows.row(r));
@@ -166,7 +166,7 @@ struct gemm_kernels {
       panels += panel_width;
     }
     unroll<size>([&](auto i) ZOQAT_INLINE_LAMBDA {
-      hn::StoreU(sums[i], d, to.to + i / across * to.stride + i % across * lanes);
+      hn::StoreU(sums[i], d, to.to + i / across * to.stride + i % across * vector_length);
     });
   }
 };

@@ -120,7 +120,7 @@ struct gemv_kernels {
   static void gemv(const float* x, std::size_t k, const std::uint8_t* bytes, float* sums) noexcept {
     std::fill_n(sums, panel_width, 0.0f);
     if (k == 0) return;
-    for (std::size_t j = 0; j != panel_width; j += lanes) {
+    for (std::size_t j = 0; j != panel_width; j += vector_length) {
       auto total = hn::Zero(tag<float>{});
       unroll<plane_count<Bits> >([&](auto p) ZOQAT_INLINE_LAMBDA {
         constexpr int width = planes<Bits>[p].width, field = planes<Bits>[p].shift, from = planes<Bits>[p].offset;

@@ -102,9 +102,11 @@ struct integer_gemm_kernels {
       const auto scale = hn::Set(d, grids[r].scale);
       const tile_output row = to.row(r);
       unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
-        const auto exact = hn::Sub(sums[r * across + v], hn::Mul(zero_point, hn::LoadU(di, columns.sum + v * lanes)));
-        const auto value = hn::Mul(hn::ConvertTo(d, exact), hn::Mul(scale, hn::LoadU(d, columns.scale + v * lanes)));
-        hn::StoreU(hn::Add(row.load(v * lanes), directions::rounded(value)), d, row.to + v * lanes);
+        const auto exact =
+            hn::Sub(sums[r * across + v], hn::Mul(zero_point, hn::LoadU(di, columns.sum + v * vector_length)));
+        const auto value =
+            hn::Mul(hn::ConvertTo(d, exact), hn::Mul(scale, hn::LoadU(d, columns.scale + v * vector_length)));
+        hn::StoreU(hn::Add(row.load(v * vector_length), directions::rounded(value)), d, row.to + v * vector_length);
       });
     });
   }
@@ -129,8 +131,8 @@ struct integer_gemm_kernels {
       const auto step = [&](auto chain) ZOQAT_INLINE_LAMBDA {
         decltype(Dot::weights(codes8{})) w[across];
         unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
-          w[v] =
-              Dot::weights(hn::LoadU(d, panels + v / panel_vectors * panel_size + v % panel_vectors * lanes * word));
+          w[v] = Dot::weights(
+              hn::LoadU(d, panels + v / panel_vectors * panel_size + v % panel_vectors * vector_length * word));
           keep_in_register(w[v]);
         });
         unroll<Rows>([&](auto r) ZOQAT_INLINE_LAMBDA {
@@ -181,7 +183,7 @@ struct integer_gemm_kernels {
           hn::Set(d, static_cast<std::int32_t>(static_cast<std::uint32_t>(row_sums[r]) - zero_points_of_a));
       unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
         auto& sum = sums[r * across + v];
-        sum = hn::Sub(sum, hn::Mul(row_sum, hn::LoadU(d, zero_points + v * lanes)));
+        sum = hn::Sub(sum, hn::Mul(row_sum, hn::LoadU(d, zero_points + v * vector_length)));
       });
     });
   }

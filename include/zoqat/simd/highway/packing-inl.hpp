@@ -34,9 +34,9 @@ struct packing_kernels {
   }
 };
 #else
-/// Four codes of each of `lanes` columns: a row of a code panel or of a plane is panel_vectors of them.
+/// Four codes of each of `vector_length` columns: a row of a code panel or of a plane is panel_vectors of them.
 using code_words = vector<std::uint32_t>;
-inline constexpr std::size_t vector_bytes = 4 * lanes;
+inline constexpr std::size_t vector_bytes = 4 * vector_length;
 
 HWY_INLINE code_words load_words(const std::uint8_t* from) {
   return hn::BitCast(tag<std::uint32_t>{}, hn::LoadU(hn::Repartition<std::uint8_t, tag<std::uint32_t> >{}, from));
@@ -104,8 +104,8 @@ struct packing_kernels {
       constexpr tag<std::uint32_t> d;
       offset.of[v] = hn::Zero(d);
       if (offsets)
-        offset.of[v] =
-            hn::Mul(hn::PromoteTo(d, hn::LoadU(tag<std::uint8_t>{}, offsets + v * lanes)), bits_of_bytes<1, 0>());
+        offset.of[v] = hn::Mul(hn::PromoteTo(d, hn::LoadU(tag<std::uint8_t>{}, offsets + v * vector_length)),
+                               bits_of_bytes<1, 0>());
     });
     for_each_block(k, [=](std::size_t block, std::size_t rows) HWY_ATTR {
       const std::uint8_t* const from = bytes + block * sizeof(packed_block<Bits>);

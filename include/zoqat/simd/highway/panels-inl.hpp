@@ -40,7 +40,7 @@ struct panel_kernels {
     std::array<float, panel_width> scales;
     std::array<std::int32_t, panel_width> zero_points;
     for (std::size_t j = 0; j != panel_width; ++j) scales[j] = grids[j].scale, zero_points[j] = grids[j].zero_point;
-    for (std::size_t j = 0; j != panel_width; j += lanes) {
+    for (std::size_t j = 0; j != panel_width; j += vector_length) {
       const auto scale = hn::LoadU(tag<float>{}, scales.data() + j);
       const auto zero_point = hn::LoadU(tag<std::int32_t>{}, zero_points.data() + j);
       const auto write = [=](code_words row_of_codes, std::size_t i) ZOQAT_INLINE_LAMBDA {
@@ -73,7 +73,7 @@ struct panel_kernels {
 #if HWY_TARGET != HWY_SCALAR
     if (rows.rows() == panel_width)
       for (; done + 4 <= words; done += 4)
-        for (std::size_t j = 0; j != panel_width; j += lanes) transpose_4(rows, j, done, panel);
+        for (std::size_t j = 0; j != panel_width; j += vector_length) transpose_4(rows, j, done, panel);
 #endif
     for (; done != words; ++done)
       for (std::size_t j = 0; j != panel_width; ++j) {
@@ -86,7 +86,7 @@ struct panel_kernels {
   }
 
 #if HWY_TARGET != HWY_SCALAR
-  // Words [w, w + 4) of the rows [j, j + lanes): each 128 bits of a vector transpose four rows.
+  // Words [w, w + 4) of the rows [j, j + vector_length): each 128 bits of a vector transpose four rows.
   static HWY_INLINE void transpose_4(bytes rows, std::size_t j, std::size_t w, std::uint8_t* panel) noexcept {
     constexpr hn::Repartition<std::uint8_t, tag<std::uint32_t>> d8;
     constexpr tag<std::uint32_t> d32;

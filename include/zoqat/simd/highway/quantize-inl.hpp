@@ -53,7 +53,7 @@ class number_steps {
     return directions::rounded(hn::Mul(at.load(direction_ + i), scale_));
   }
   HWY_INLINE void load_four(std::size_t i, step* of) const {
-    unroll<4>([&](auto u) ZOQAT_INLINE_LAMBDA { of[u] = load(whole{}, i + u * lanes); });
+    unroll<4>([&](auto u) ZOQAT_INLINE_LAMBDA { of[u] = load(whole{}, i + u * vector_length); });
   }
 
  private:
@@ -156,7 +156,7 @@ class row_coder {
   }
 
 #if HWY_TARGET != HWY_SCALAR
-  /// Weights [i, i + 4 * lanes).
+  /// Weights [i, i + 4 * vector_length).
   HWY_INLINE void write(vector<float> v0, vector<float> v1, vector<float> v2, vector<float> v3, std::size_t i) {
     const auto c = low_bytes(round(v0), round(v1), round(v2), round(v3), above_);
     sums_ = hn::Add(sums_, hn::SumsOf8(c));
@@ -323,11 +323,11 @@ struct quantize_kernels {
     unroll<rows>([&](auto r) ZOQAT_INLINE_LAMBDA { coders[r] = row_coder(ranges[r], codes[r]); });
     std::size_t i = 0;
 #if HWY_TARGET != HWY_SCALAR
-    for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    for (; i + 4 * vector_length <= n; i += 4 * vector_length) {
       typename Weights::step steps[4];
       weights.steps.load_four(i, steps);
       vector<float> v[4][rows];
-      unroll<4>([&](auto u) ZOQAT_INLINE_LAMBDA { weights.load(whole{}, i + u * lanes, steps[u], v[u]); });
+      unroll<4>([&](auto u) ZOQAT_INLINE_LAMBDA { weights.load(whole{}, i + u * vector_length, steps[u], v[u]); });
       unroll<rows>([&](auto r) ZOQAT_INLINE_LAMBDA { coders[r].write(v[0][r], v[1][r], v[2][r], v[3][r], i); });
     }
 #endif

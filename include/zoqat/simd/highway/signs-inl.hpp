@@ -20,7 +20,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 
-/// scale * u[i], vector by vector; every i is a multiple of `lanes`.
+/// scale * u[i], vector by vector; every i is a multiple of `vector_length`.
 class signed_scale {
  public:
   HWY_INLINE signed_scale(sign_run u, float scale)
@@ -30,15 +30,15 @@ class signed_scale {
     const std::size_t e = first_ + i;
     return signed_by(hn::ShiftLeftSame(word(e, e % unit), static_cast<int>(bit(e))));
   }
-  /// Loads the vectors at i, i + lanes, i + 2 lanes and i + 3 lanes.
+  /// Loads the vectors at i, i + vector_length, i + 2 vector_length and i + 3 vector_length.
   HWY_INLINE void load_four(std::size_t i, vector<float>* of) const {
-    constexpr std::size_t vectors = lanes < unit ? unit / lanes : 1;  // of a unit
+    constexpr std::size_t vectors = vector_length < unit ? unit / vector_length : 1;  // of a unit
     if constexpr (vectors <= 4) {
       constexpr std::size_t units = 4 / vectors;
       const std::size_t e = first_ + i;
       if (HWY_LIKELY(bit(e) + units <= 32)) {
         unroll<vectors>([&](auto v) ZOQAT_INLINE_LAMBDA {
-          auto words = hn::ShiftLeftSame(word(e, v * lanes), static_cast<int>(bit(e)));
+          auto words = hn::ShiftLeftSame(word(e, v * vector_length), static_cast<int>(bit(e)));
           unroll<units>([&](auto u) ZOQAT_INLINE_LAMBDA {
             of[u * vectors + v] = signed_by(words);
             words = hn::Add(words, words);
@@ -47,7 +47,7 @@ class signed_scale {
         return;
       }
     }
-    unroll<4>([&](auto u) ZOQAT_INLINE_LAMBDA { of[u] = load(i + u * lanes); });
+    unroll<4>([&](auto u) ZOQAT_INLINE_LAMBDA { of[u] = load(i + u * vector_length); });
   }
 
  private:
@@ -71,11 +71,11 @@ class signed_scale {
 inline void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
   const signed_scale steps(u, s);
   std::size_t i = 0;
-  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+  for (; i + 4 * vector_length <= n; i += 4 * vector_length) {
     vector<float> step[4];
     steps.load_four(i, step);
     unroll<4>([&](auto v) ZOQAT_INLINE_LAMBDA {
-      whole::store(hn::Add(whole::load(x + i + v * lanes), step[v]), out + i + v * lanes);
+      whole::store(hn::Add(whole::load(x + i + v * vector_length), step[v]), out + i + v * vector_length);
     });
   }
   for_each_vector(n - i, [=, &steps](auto at, std::size_t j)

@@ -39,18 +39,18 @@ namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// Floats in a vector, and the elements of any type that are processed together.
-inline constexpr std::size_t lanes = HWY_LANES(float);
+inline constexpr std::size_t vector_length = HWY_LANES(float);
 
 /// Vectors across a panel.
-inline constexpr std::size_t panel_vectors = panel_width / lanes;
+inline constexpr std::size_t panel_vectors = panel_width / vector_length;
 
-/// Tag of a vector of `lanes` elements of T: a whole register for 32 bits, a part of one for narrower types.
+/// Tag of a vector of `vector_length` elements of T: a whole register for 32 bits, a part of one for narrower types.
 template <class T>
 using tag = hn::Rebind<T, hn::ScalableTag<float>>;
 template <class T>
 using vector = hn::Vec<tag<T>>;
 
-/// Access to the next `lanes` elements of an array.
+/// Access to the next `vector_length` elements of an array.
 struct whole {
   template <class T>
   static HWY_INLINE vector<T> load(const T* from, T = {}) {
@@ -65,22 +65,22 @@ struct whole {
   static HWY_INLINE V keep(V v) {
     return v;
   }
-  /// Calls f with a pointer to `lanes` pairs.
+  /// Calls f with a pointer to `vector_length` pairs.
   template <class T, class F>
   static HWY_INLINE void on_pairs(T* pairs, F f) {
     f(pairs);
   }
 };
 
-/// Access to the last `count` < `lanes` elements of an array. Nothing beyond them is read or written; the other
-/// lanes are loaded as `fill`.
+/// Access to the last `count` < `vector_length` elements of an array. Nothing beyond them is read or written; the
+/// other lanes are loaded as `fill`.
 struct part {
   std::size_t count;
 
   template <class T>
   HWY_INLINE vector<T> load(const T* from, T fill = {}) const {
 #if HWY_MEM_OPS_MIGHT_FAULT
-    std::array<T, lanes> copy;
+    std::array<T, vector_length> copy;
     copy.fill(fill);
     std::memcpy(copy.data(), from, count * sizeof(T));
     return hn::LoadU(tag<T>{}, copy.data());
@@ -92,7 +92,7 @@ struct part {
   template <class T>
   HWY_INLINE void store(vector<T> v, T* to) const {
 #if HWY_MEM_OPS_MIGHT_FAULT
-    std::array<T, lanes> copy;
+    std::array<T, vector_length> copy;
     hn::StoreU(v, tag<T>{}, copy.data());
     std::memcpy(to, copy.data(), count * sizeof(T));
 #else
@@ -105,18 +105,19 @@ struct part {
   }
   template <class T, class F>
   HWY_INLINE void on_pairs(T* pairs, F f) const {
-    std::array<T, 2 * lanes> copy{};
+    std::array<T, 2 * vector_length> copy{};
     std::memcpy(copy.data(), pairs, 2 * count * sizeof(T));
     f(copy.data());
     std::memcpy(pairs, copy.data(), 2 * count * sizeof(T));
   }
 };
 
-/// Calls body(at, i) for the vectors at i = 0, lanes, … that cover n elements; `at` is `whole` or the last `part`.
+/// Calls body(at, i) for the vectors at i = 0, vector_length, … that cover n elements; `at` is `whole` or the last
+/// `part`.
 template <class Body>
 HWY_INLINE void for_each_vector(std::size_t n, Body body) {
   std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) body(whole{}, i);
+  for (; i + vector_length <= n; i += vector_length) body(whole{}, i);
   if (i != n) body(part{n - i}, i);
 }
 
@@ -144,8 +145,8 @@ template <class Accumulator, class Step, class Join>
 HWY_INLINE Accumulator fold(std::size_t n, Accumulator init, Step step, Join join) {
   Accumulator sums[4] = {init, init, init, init};
   std::size_t i = 0;
-  for (; i + 4 * lanes <= n; i += 4 * lanes)
-    unroll<4>([&](auto u) ZOQAT_INLINE_LAMBDA { sums[u] = step(sums[u], whole{}, i + u * lanes); });
+  for (; i + 4 * vector_length <= n; i += 4 * vector_length)
+    unroll<4>([&](auto u) ZOQAT_INLINE_LAMBDA { sums[u] = step(sums[u], whole{}, i + u * vector_length); });
   for_each_vector(n - i, [&](auto at, std::size_t j) HWY_ATTR { sums[0] = step(sums[0], at, i + j); });
   return join(join(sums[0], sums[1]), join(sums[2], sums[3]));
 }

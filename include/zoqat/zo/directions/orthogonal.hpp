@@ -27,14 +27,14 @@ struct orthogonal {
   template <class Kernels>
   static void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     Kernels::rademacher(diagonal_of(s), first, out, n);
-    constexpr std::size_t lanes = sign_run::granularity;
-    std::array<std::uint32_t, lanes> flips;
-    for (std::uint32_t lane = 0; lane != lanes; ++lane) flips[lane] = odd(s.index & lane) ? sign_bit : 0;
+    constexpr std::size_t width = sign_run::granularity;
+    std::array<std::uint32_t, width> flips;
+    for (std::uint32_t column = 0; column != width; ++column) flips[column] = odd(s.index & column) ? sign_bit : 0;
     for (std::size_t i = 0; i != n;) {
       const std::uint64_t at = first + i;
-      const std::uint32_t flip = odd(s.index & at & ~std::uint64_t{lanes - 1}) ? sign_bit : 0;
-      for (std::size_t lane = at % lanes; lane != lanes && i != n; ++lane, ++i)
-        out[i] = std::bit_cast<float>(std::bit_cast<std::uint32_t>(out[i]) ^ flips[lane] ^ flip);
+      const std::uint32_t flip = odd(s.index & at & ~std::uint64_t{width - 1}) ? sign_bit : 0;
+      for (std::size_t column = at % width; column != width && i != n; ++column, ++i)
+        out[i] = std::bit_cast<float>(std::bit_cast<std::uint32_t>(out[i]) ^ flips[column] ^ flip);
     }
   }
 
@@ -43,13 +43,13 @@ struct orthogonal {
   static void fill_signs(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     Kernels::rademacher_words(diagonal_of(s), superblock, count, words);
     // Element e of a superblock is bit 31 − e / 16 % 32 of words[e / 512][e % 16].
-    constexpr std::size_t lanes = sign_run::granularity, rows = sign_run::superblock_words / lanes;
+    constexpr std::size_t width = sign_run::granularity, rows = sign_run::superblock_words / width;
     std::uint32_t within_word = 0;
     for (std::uint32_t unit = 0; unit != 32; ++unit)
-      if (odd(s.index / lanes & unit)) within_word |= sign_bit >> unit;
+      if (odd(s.index / width & unit)) within_word |= sign_bit >> unit;
     for (std::uint64_t row = superblock * rows; row != (superblock + count) * rows; ++row)
-      for (std::uint64_t lane = 0; lane != lanes; ++lane)
-        *words++ ^= odd(s.index & (row * 512 + lane)) ? ~within_word : within_word;
+      for (std::uint64_t column = 0; column != width; ++column)
+        *words++ ^= odd(s.index & (row * 512 + column)) ? ~within_word : within_word;
   }
 
  private:
