@@ -61,7 +61,7 @@ struct elements {
     if (alone && *alone != p.id)
       std::fill_n(out, n, 0.0f);
     else
-      zo::either{is_gaussian}.fill<Kernels>(along.of_tensor(p.id), first, out, n);
+      zo::runtime_distribution{is_gaussian}.fill<Kernels>(along.of_tensor(p.id), first, out, n);
   }
   friend bool operator==(const elements&, const elements&) = default;
 };

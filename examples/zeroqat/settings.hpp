@@ -3,7 +3,7 @@
 
 #include <zoqat/core/error.hpp>        // require
 #include <zoqat/params/parameter.hpp>  // per_group, parameter_group_names
-#include <zoqat/zo/direction.hpp>      // either: Rademacher or Gaussian
+#include <zoqat/zo/direction.hpp>      // runtime_distribution
 
 #include <common/settings_text.hpp>  // parts_of
 
@@ -77,7 +77,7 @@ struct settings {
     const std::filesystem::path path(model);
     return (std::filesystem::is_directory(path) ? path : path.parent_path()) / "tokenizer.bin";
   }
-  [[nodiscard]] zo::either distribution() const { return {direction == "gaussian"}; }
+  [[nodiscard]] zo::runtime_distribution distribution() const { return {direction == "gaussian"}; }
   [[nodiscard]] per_group<bool> trained() const {
     per_group<bool> groups;
     for (const std::string& name : parts_of(train)) {

@@ -103,12 +103,12 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
        .compared_with = s.loss == "text" ? train::target::text : train::target::teacher,
        .seed = s.seed});
   auto [optimizer, epsilon] = plan_steps(model, loss, s);
-  const zo::estimator<zo::central, zo::either> estimator{.epsilon = epsilon,
-                                                         .directions = s.directions,
-                                                         .micro_batches = s.micro_batches,
-                                                         .clip = s.clip,
-                                                         .seed = s.seed,
-                                                         .distribution = s.distribution()};
+  const zo::estimator<zo::central, zo::runtime_distribution> estimator{.epsilon = epsilon,
+                                                                       .directions = s.directions,
+                                                                       .micro_batches = s.micro_batches,
+                                                                       .clip = s.clip,
+                                                                       .seed = s.seed,
+                                                                       .distribution = s.distribution()};
   std::optional<zo::run_log> log;
   std::uint32_t first = 0;
   if (s.resume) {

@@ -37,9 +37,9 @@ struct may_throw {
 }  // namespace
 
 static_assert(distribution<gaussian> && distribution<gaussian_ars> && distribution<rademacher> &&
-              distribution<either>);
-static_assert(sign_distribution<rademacher> && sign_distribution<either> && !sign_distribution<gaussian> &&
-              !sign_distribution<gaussian_ars>);
+              distribution<runtime_distribution>);
+static_assert(sign_distribution<rademacher> && sign_distribution<runtime_distribution> &&
+              !sign_distribution<gaussian> && !sign_distribution<gaussian_ars>);
 static_assert(!distribution<without_name> && !distribution<may_throw> && !distribution<int>);
 
 TEST_CASE("a direction names a stream for each tensor, made of all its parts") {
@@ -64,17 +64,17 @@ TEST_CASE("the distributions are those of zoqat::rng") {
       std::vector<float> expected(n);
       rng::gaussian(s, first, expected);
       CHECK(filled(gaussian(), s, first, n) == expected);
-      CHECK(filled(either{.is_gaussian = true}, s, first, n) == expected);
+      CHECK(filled(runtime_distribution{.is_gaussian = true}, s, first, n) == expected);
       rng::gaussian_ars(s, first, expected);
       CHECK(filled(gaussian_ars(), s, first, n) == expected);
       rng::rademacher(s, first, expected);
       CHECK(filled(rademacher(), s, first, n) == expected);
-      CHECK(filled(either{.is_gaussian = false}, s, first, n) == expected);
+      CHECK(filled(runtime_distribution{.is_gaussian = false}, s, first, n) == expected);
     }
 }
 
 TEST_CASE_TEMPLATE("what a distribution gives as signs is what it gives as numbers", Distribution, rademacher,
-                   either) {
+                   runtime_distribution) {
   Distribution elements;
   if constexpr (requires { elements.is_gaussian; }) {
     CHECK_FALSE(elements.gives_signs());
@@ -92,6 +92,6 @@ TEST_CASE("names") {
   CHECK(gaussian::name() == std::string_view("gaussian"));
   CHECK(gaussian_ars::name() == std::string_view("gaussian_ars"));
   CHECK(rademacher::name() == std::string_view("rademacher"));
-  CHECK(either{.is_gaussian = true}.name() == std::string_view(gaussian::name()));
-  CHECK(either{.is_gaussian = false}.name() == std::string_view(rademacher::name()));
+  CHECK(runtime_distribution{.is_gaussian = true}.name() == std::string_view(gaussian::name()));
+  CHECK(runtime_distribution{.is_gaussian = false}.name() == std::string_view(rademacher::name()));
 }

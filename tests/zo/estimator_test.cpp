@@ -138,7 +138,7 @@ TEST_CASE("the same step gives the same estimate, another step or seed another o
 TEST_CASE("elements chosen at run time are those of the type") {
   tensors store = assorted();
   const linear f{numbers(store.values().size(), 3)};
-  const estimator<central, either> e{.distribution = {.is_gaussian = false}};
+  const estimator<central, runtime_distribution> e{.distribution = {.is_gaussian = false}};
   const estimator<central, rademacher> r;
   CHECK(e(0, objective_of(store, e.distribution, f)).half_difference ==
         r(0, objective_of(store, rademacher(), f)).half_difference);

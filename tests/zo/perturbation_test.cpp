@@ -17,11 +17,11 @@ using namespace zoqat;
 using namespace zoqat::zo;
 using namespace zoqat::zo::testing;
 
-#define ZOQAT_DISTRIBUTIONS gaussian, gaussian_ars, rademacher, either
+#define ZOQAT_DISTRIBUTIONS gaussian, gaussian_ars, rademacher, runtime_distribution
 
 namespace {
 
-static_assert(lane_reader<lanes<gaussian>> && lane_reader<lanes<either>>);
+static_assert(lane_reader<lanes<gaussian>> && lane_reader<lanes<runtime_distribution>>);
 
 per_group<float> scales(float weight) {
   auto all = per_group<float>::all(weight / 2);
@@ -213,7 +213,7 @@ struct numbers_only {
 };
 static_assert(distribution<numbers_only> && !sign_distribution<numbers_only>);
 
-constexpr either by_choice{.is_gaussian = false};
+constexpr runtime_distribution by_choice{.is_gaussian = false};
 
 }  // namespace
 
@@ -221,7 +221,7 @@ TEST_CASE("signs read what numbers read, bit for bit, wherever a part begins") {
   const auto points = assorted_points();
   const lanes<numbers_only> wanted({points, {}});
   const lanes<rademacher> found({points, {}});
-  const lanes<either> chosen({points, by_choice});
+  const lanes<runtime_distribution> chosen({points, by_choice});
   // No units, and rows that are a multiple of 16 or not.
   for (const std::size_t rows : {0u, 1u, 4u, 5u, 20u, 320u}) {
     tensors store;
@@ -244,7 +244,7 @@ TEST_CASE("signs read what numbers read, bit for bit, wherever a part begins") {
 TEST_CASE("a sweep gives signs where parts begin at multiples of 16, and they are the numbers") {
   const auto points = assorted_points();
   const lanes<numbers_only> wanted({points, {}});
-  const lanes<either> found({points, by_choice}), gaussians({points, {}});
+  const lanes<runtime_distribution> found({points, by_choice}), gaussians({points, {}});
   sweep_scratch scratch, other;
   for (const std::size_t row_size : {7u, 16u, 48u, 100u, 512u, 768u, 2400u, 9600u})
     for (const std::size_t granularity : {std::size_t{1}, row_size, std::gcd(row_size, std::size_t{32})}) {

@@ -115,7 +115,8 @@ TEST_CASE("a step goes down along the directions of its estimator, whichever the
   constexpr per_group<float> epsilon = per_group<float>::all(1e-2f);
   CHECK(trained(estimator<central, rademacher>{.epsilon = epsilon}) < 4);
   CHECK(trained(estimator<central, gaussian>{.epsilon = epsilon}) < 4);
-  CHECK(trained(estimator<central, either>{.epsilon = epsilon, .distribution = {.is_gaussian = false}}) < 4);
+  CHECK(trained(estimator<central, runtime_distribution>{.epsilon = epsilon,
+                                                         .distribution = {.is_gaussian = false}}) < 4);
 }
 
 TEST_CASE("losses that are told out of order and late are the estimate that a call makes") {

@@ -50,7 +50,7 @@ std::vector<float> expected(const Distribution& elements, const planned_update& 
 }  // namespace
 
 TEST_CASE_TEMPLATE("an update is the formula, bit for bit, for any number of threads", Distribution, gaussian,
-                   gaussian_ars, rademacher, either) {
+                   gaussian_ars, rademacher, runtime_distribution) {
   const planned_update u = some_update();
   const auto wanted = bits_of(expected(Distribution(), u, large()));
   REQUIRE(wanted != bits_of(large().values()));
@@ -65,15 +65,15 @@ TEST_CASE_TEMPLATE("an update is the formula, bit for bit, for any number of thr
   }
 }
 
-TEST_CASE("the two kinds of `either` are the two distributions") {
+TEST_CASE("the two kinds of `runtime_distribution` are the two distributions") {
   for (const bool is_gaussian : {false, true}) {
-    tensors by_either = assorted(), by_type = assorted();
-    apply(update{some_update(), either{is_gaussian}}, by_either);
+    tensors chosen_at_run_time = assorted(), by_type = assorted();
+    apply(update{some_update(), runtime_distribution{is_gaussian}}, chosen_at_run_time);
     if (is_gaussian)
       apply(update{some_update(), gaussian()}, by_type);
     else
       apply(update{some_update(), rademacher()}, by_type);
-    CHECK(bits_of(by_either.values()) == bits_of(by_type.values()));
+    CHECK(bits_of(chosen_at_run_time.values()) == bits_of(by_type.values()));
   }
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("an update by signs is the formula too, for rows of any size") {
     tensors chosen = store;
     apply(update{u, rademacher()}, store, threads);
     CHECK(bits_of(store.values()) == wanted);
-    apply(update{u, either{.is_gaussian = false}}, chosen, threads);
+    apply(update{u, runtime_distribution{.is_gaussian = false}}, chosen, threads);
     CHECK(bits_of(chosen.values()) == wanted);
   }
 }

@@ -112,7 +112,7 @@ struct rademacher {
 };
 
 /// Gaussian or Rademacher, chosen when the program runs: for programs whose users choose.
-struct either {
+struct runtime_distribution {
   bool is_gaussian = true;
 
   [[nodiscard]] constexpr const char* name() const noexcept {
@@ -134,6 +134,6 @@ struct either {
 
 static_assert(distribution<gaussian> && !sign_distribution<gaussian>);
 static_assert(distribution<gaussian_ars> && !sign_distribution<gaussian_ars>);
-static_assert(sign_distribution<rademacher> && sign_distribution<either>);
+static_assert(sign_distribution<rademacher> && sign_distribution<runtime_distribution>);
 
 }  // namespace zoqat::zo
