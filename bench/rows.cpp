@@ -6,7 +6,7 @@
 
 #include <zoqat/core/aligned.hpp>
 #include <zoqat/core/matrix.hpp>
-#include <zoqat/core/sign_run.hpp>
+#include <zoqat/core/packed_signs.hpp>
 #include <zoqat/quant/fake_quantize.hpp>
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 #include <simd/backends.hpp>
 #include <support/directions.hpp>
 #include <zoqat/core/executor.hpp>
-#include <zoqat/core/sign_run.hpp>
+#include <zoqat/core/packed_signs.hpp>
 #include <zoqat/random/random.hpp>
 
 #include <algorithm>

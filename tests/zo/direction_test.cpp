@@ -2,7 +2,7 @@
 #include <zoqat/zo/direction.hpp>
 
 #include <doctest/doctest.h>
-#include <zoqat/core/sign_run.hpp>
+#include <zoqat/core/packed_signs.hpp>
 #include <zoqat/random/gaussian.hpp>
 #include <zoqat/random/rademacher.hpp>
 

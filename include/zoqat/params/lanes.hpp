@@ -2,7 +2,7 @@
 #pragma once
 
 #include <zoqat/core/aligned.hpp>
-#include <zoqat/core/sign_run.hpp>
+#include <zoqat/core/packed_signs.hpp>
 #include <zoqat/params/parameter.hpp>
 
 #include <concepts>

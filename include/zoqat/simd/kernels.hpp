@@ -3,7 +3,7 @@
 
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/core/numeric.hpp>
-#include <zoqat/core/sign_run.hpp>
+#include <zoqat/core/packed_signs.hpp>
 #include <zoqat/random/stream.hpp>
 
 #include <array>

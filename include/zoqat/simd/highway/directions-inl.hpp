@@ -11,7 +11,7 @@
 #endif
 
 #include <zoqat/core/numeric.hpp>
-#include <zoqat/core/sign_run.hpp>
+#include <zoqat/core/packed_signs.hpp>
 #include <zoqat/random/random.hpp>
 #include <zoqat/simd/highway/base.hpp>
 

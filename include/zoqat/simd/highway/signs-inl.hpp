@@ -14,7 +14,7 @@
 #endif
 
 #include <zoqat/core/numeric.hpp>
-#include <zoqat/core/sign_run.hpp>
+#include <zoqat/core/packed_signs.hpp>
 #include <zoqat/simd/highway/vectors-inl.hpp>
 
 HWY_BEFORE_NAMESPACE();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/core/sign_run.hpp>
+#include <zoqat/core/packed_signs.hpp>
 
 #include <doctest/doctest.h>
 
