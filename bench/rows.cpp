@@ -29,17 +29,17 @@ struct row_of_weights {
   buffer<std::uint32_t> signs;
 
   explicit row_of_weights(std::size_t n)
-      : size(n), values(n), numbers(n), smoothing(2 * n, 1.25f), signs(sign_run::words_of(0, n)) {
+      : size(n), values(n), numbers(n), smoothing(2 * n, 1.25f), signs(packed_signs::words_of(0, n)) {
     kernels::gaussian({.seed = 5, .use = rng::purpose::data}, 0, values.data(), n);
     kernels::gaussian({.seed = 6}, 0, numbers.data(), n);
-    kernels::rademacher_words({.seed = 7}, 0, signs.size() / sign_run::superblock_words, signs.data());
+    kernels::rademacher_words({.seed = 7}, 0, signs.size() / packed_signs::superblock_words, signs.data());
   }
   [[nodiscard]] simd::weight_pair pair(direction d) const {
     return {values.data(),
             d == direction::numbers ? numbers.data() : nullptr,
             1e-2f,
             {smoothing.data(), smoothing.data() + size},
-            d == direction::signs ? sign_run{signs.data()} : sign_run{}};
+            d == direction::signs ? packed_signs{signs.data()} : packed_signs{}};
   }
 };
 

@@ -106,13 +106,13 @@ TEST_CASE_TEMPLATE("directions do not depend on the number of threads or on the 
 TEST_CASE_TEMPLATE("the words of a Rademacher direction are its elements", K, simd::reference, ZOQAT_BACKENDS) {
   for (const std::uint64_t superblock : {0ull, 1ull, 77ull, (1ull << 28) - 3})
     for (const std::size_t count : {0u, 1u, 3u}) {
-      simd::testing::guarded<std::uint32_t> words(count * sign_run::superblock_words);
+      simd::testing::guarded<std::uint32_t> words(count * packed_signs::superblock_words);
       K::rademacher_words(golden_stream, superblock, count, words.data());
       CHECK(words.intact());
-      const std::size_t n = count * sign_run::superblock;
+      const std::size_t n = count * packed_signs::superblock;
       std::vector<float> elements(n);
-      for (std::size_t i = 0; i != n; ++i) elements[i] = sign_run{words.data()}[i];
-      CHECK(elements == generate(simd::reference::rademacher, superblock * sign_run::superblock, n));
+      for (std::size_t i = 0; i != n; ++i) elements[i] = packed_signs{words.data()}[i];
+      CHECK(elements == generate(simd::reference::rademacher, superblock * packed_signs::superblock, n));
     }
 }
 
@@ -134,7 +134,7 @@ TEST_CASE_TEMPLATE("the words of ARS are its blocks in the order of their number
 
 TEST_CASE_TEMPLATE("add_signs is add_scaled by the same signs, bit for bit, in place or not", K, simd::reference,
                    ZOQAT_BACKENDS) {
-  std::vector<std::uint32_t> words(3 * sign_run::superblock_words);
+  std::vector<std::uint32_t> words(3 * packed_signs::superblock_words);
   simd::reference::rademacher_words(golden_stream, 0, 3, words.data());
   const auto bits_of = [](const std::vector<float>& v) {
     std::vector<std::uint32_t> bits;
@@ -149,7 +149,7 @@ TEST_CASE_TEMPLATE("add_signs is add_scaled by the same signs, bit for bit, in p
         CAPTURE(scale);
         std::vector<float> x = simd::testing::floats(n, 9), u(n), expected(n);
         if (n != 0) x[n / 2] = -0.0f;
-        const sign_run signs{words.data(), first};
+        const packed_signs signs{words.data(), first};
         for (std::size_t i = 0; i != n; ++i) u[i] = signs[i];
         simd::reference::add_scaled(x.data(), u.data(), scale, expected.data(), n);
         simd::testing::guarded<float> out(n), in_place(x);

@@ -159,7 +159,7 @@ TEST_CASE_TEMPLATE("quantize of a pair is quantize of its two rows", K, referenc
 }
 
 TEST_CASE_TEMPLATE("signs are a direction of +1 and -1", K, reference, ZOQAT_BACKENDS) {
-  std::vector<std::uint32_t> words(4 * sign_run::superblock_words);
+  std::vector<std::uint32_t> words(4 * packed_signs::superblock_words);
   reference::rademacher_words({.seed = 5}, 3, 4, words.data());
   std::uint32_t name = 1000;
   for (const std::size_t first : {0u, 16u, 32u, 496u, 2032u})  // the last ones cross words and superblocks
@@ -168,7 +168,7 @@ TEST_CASE_TEMPLATE("signs are a direction of +1 and -1", K, reference, ZOQAT_BAC
         CAPTURE(first);
         CAPTURE(n);
         name += 3;
-        const sign_run signs{words.data(), first};
+        const packed_signs signs{words.data(), first};
         const auto values = floats(n, name, 2), of_first = floats(n, name + 1, 2), of_second = floats(n, name + 2, 2);
         std::vector<float> direction(n);
         for (std::size_t i = 0; i != n; ++i) direction[i] = signs[i];

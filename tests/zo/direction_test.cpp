@@ -82,10 +82,10 @@ TEST_CASE_TEMPLATE("what a distribution gives as signs is what it gives as numbe
   }
   CHECK(elements.gives_signs());
   const rng::stream s = direction{77, 3, 1}.of_tensor(4);
-  std::vector<std::uint32_t> words(2 * sign_run::superblock_words);
+  std::vector<std::uint32_t> words(2 * packed_signs::superblock_words);
   elements.template fill_signs<simd::default_kernels>(s, 5, 2, words.data());
-  const auto numbers = filled(elements, s, 5 * sign_run::superblock, 2 * sign_run::superblock);
-  for (std::size_t i = 0; i != numbers.size(); ++i) REQUIRE(sign_run{words.data()}[i] == numbers[i]);
+  const auto numbers = filled(elements, s, 5 * packed_signs::superblock, 2 * packed_signs::superblock);
+  for (std::size_t i = 0; i != numbers.size(); ++i) REQUIRE(packed_signs{words.data()}[i] == numbers[i]);
 }
 
 TEST_CASE("names") {

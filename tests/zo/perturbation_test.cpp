@@ -267,7 +267,7 @@ TEST_CASE("a sweep gives signs where parts begin at multiples of 16, and they ar
         found.sweep_rows(p, 0, rows, scratch, [&](std::size_t r, std::size_t lane, std::span<const lane_values> all) {
           for (const lane_values& v : all) {
             const bool moves = points[lane].scale.weight != 0, signs = static_cast<bool>(v.signs);
-            REQUIRE(signs == (moves && granularity % sign_run::granularity == 0));
+            REQUIRE(signs == (moves && granularity % packed_signs::granularity == 0));
             REQUIRE((v.direction != nullptr) == (moves && !signs));
             with_signs += signs;
             std::vector<float> row(v.values, v.values + row_size);
@@ -278,7 +278,7 @@ TEST_CASE("a sweep gives signs where parts begin at multiples of 16, and they ar
           }
         });
         CHECK(found_rows == seen.size());
-        CHECK((with_signs != 0) == (granularity % sign_run::granularity == 0));
+        CHECK((with_signs != 0) == (granularity % packed_signs::granularity == 0));
         gaussians.sweep_rows(p, 0, rows, scratch, [&](std::size_t, std::size_t, std::span<const lane_values> values) {
           for (const lane_values& v : values) REQUIRE_FALSE(v.signs);
         });

@@ -14,7 +14,7 @@ namespace zoqat::inline ZOQAT_ABI {
 /// The run begins at element `first` of the first superblock, a multiple of `granularity`.
 ///
 /// A run refers to whole superblocks, as many as its elements reach into. Null words: there is no direction.
-struct sign_run {
+struct packed_signs {
   const std::uint32_t* words = nullptr;
   std::size_t first = 0;
 
@@ -27,7 +27,7 @@ struct sign_run {
 
   [[nodiscard]] explicit constexpr operator bool() const noexcept { return words != nullptr; }
   /// The run from its element i on, a multiple of `granularity`.
-  [[nodiscard]] constexpr sign_run from(std::size_t i) const noexcept { return {words, first + i}; }
+  [[nodiscard]] constexpr packed_signs from(std::size_t i) const noexcept { return {words, first + i}; }
   /// +1 or -1.
   [[nodiscard]] constexpr float operator[](std::size_t i) const noexcept {
     const std::size_t e = first + i, row = e / 512, bit = 31 - e / granularity % 32;

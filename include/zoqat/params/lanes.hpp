@@ -19,7 +19,7 @@ struct lane_values {
   const float* values;
   const float* direction = nullptr;
   float scale = 0;
-  sign_run signs{};
+  packed_signs signs{};
 };
 
 /// Memory in which `sweep_rows` keeps the direction of the rows that it visits, and their values if the masters are
@@ -37,7 +37,7 @@ struct sweep_scratch {
 /// `sweep_rows(p, first, count, scratch, f)` gives rows [first, first + count) of a swept tensor without a copy for
 /// each lane: for each row it calls f(row - first, lane, values) with the one or two lanes from `lane` on
 /// that share a direction, until all have been seen. Only tensors whose granularity is a multiple of
-/// `sign_run::granularity` have directions that are signs. No two calls for one row may run at the same time.
+/// `packed_signs::granularity` have directions that are signs. No two calls for one row may run at the same time.
 ///
 /// This is where a network and a zeroth-order method meet, and neither knows the other: `zo::lanes` perturbs
 /// on read, `inference_lane` (params/inference_lane.hpp) reads what is there.

@@ -15,7 +15,8 @@ namespace zoqat::inline ZOQAT_ABI::rng {
 /// A Rademacher superblock: 128 units of 16 elements, one for each bit of a block. Unit t is bit 31 - t % 32 of word
 /// t / 32: a word is used up from its sign bit down, so that a vector kernel only ever doubles it.
 inline constexpr std::size_t rademacher_unit = superblock_lanes, rademacher_units = 128;
-static_assert(rademacher_unit == sign_run::granularity && rademacher_unit * rademacher_units == sign_run::superblock);
+static_assert(rademacher_unit == packed_signs::granularity &&
+              rademacher_unit * rademacher_units == packed_signs::superblock);
 
 /// The float bits of -1; their sign is flipped by a random bit that is set: 1 stands for +1, 0 for -1.
 inline constexpr std::uint32_t minus_one = std::bit_cast<std::uint32_t>(-1.0f);

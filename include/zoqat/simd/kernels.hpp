@@ -61,7 +61,7 @@ struct weight_row {
   const float* direction = nullptr;
   float scale = 0;
   const float* smoothing = nullptr;
-  sign_run signs{};
+  packed_signs signs{};
 
   [[nodiscard]] constexpr bool moves() const noexcept { return direction || signs; }
 };
@@ -73,7 +73,7 @@ struct weight_pair {
   const float* direction;
   float scale;
   const float* smoothing[2] = {nullptr, nullptr};
-  sign_run signs{};
+  packed_signs signs{};
 
   /// The first row of the pair, or the second.
   [[nodiscard]] constexpr weight_row row(std::size_t i) const noexcept {
@@ -150,7 +150,7 @@ template <class K>
 concept kernels =
     requires(const float* x, float* y, float s, std::size_t n, const std::uint8_t* codes, std::uint8_t* bytes,
              const std::int32_t* const_sums, int bits, grid g, weight_row w, const bf16* halves, bf16* stored,
-             const std::uint16_t* noise, sign_run signs, std::uint32_t* words, weight_pair pair, code_range r,
+             const std::uint16_t* noise, packed_signs signs, std::uint32_t* words, weight_pair pair, code_range r,
              column_dequantization columns, prefetch_hint next, matrix_view<const float> a, matrix_view<float> c,
              matrix_view<const std::uint8_t> q, rng::stream direction, std::uint64_t first) {
       /// Name of the backend and of the instruction set it computes with.
@@ -164,7 +164,7 @@ concept kernels =
       /// out = x + s * u, the product rounded before the sum: bit-identical everywhere. `out` may be `x`.
       { K::add_scaled(x, x, s, y, n) } noexcept;  // (x, u, s, out, n)
       /// (stream, superblock, count, words): the elements of `rademacher` as bits, those of superblocks
-      /// [superblock, superblock + count), 64 words each, laid out as `sign_run` says.
+      /// [superblock, superblock + count), 64 words each, laid out as `packed_signs` says.
       { K::rademacher_words(direction, first, n, words) } noexcept;
       /// (stream, superblock, count, words): the bits of ARS of superblocks [superblock, superblock + count), 64
       /// words each, those of its 16 blocks in the order of their numbers.

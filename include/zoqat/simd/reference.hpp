@@ -41,7 +41,7 @@ struct reference {
   static void ars_words(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     copy_words(s.ars_run(), superblock, count, words);
   }
-  static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
+  static void add_signs(const float* x, packed_signs u, float s, float* out, std::size_t n) noexcept {
     for (std::size_t i = 0; i != n; ++i) out[i] = add_product(x[i], s, u[i]);
   }
 

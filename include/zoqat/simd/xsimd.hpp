@@ -50,7 +50,7 @@ struct basic_xsimd_kernels : xsimd_detail::quantize_kernels<Arch>,
   static void ars_words(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     xsimd_detail::copy_words<Ars>(s, superblock, count, words);
   }
-  static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
+  static void add_signs(const float* x, packed_signs u, float s, float* out, std::size_t n) noexcept {
     xsimd_detail::add_signs<Arch>(x, u, s, out, n);
   }
 

@@ -70,7 +70,7 @@ template <distribution Distribution>
 }
 
 /// One that can give its elements as bits where they are all +1 or -1: where `d.gives_signs()`, `fill_signs` writes
-/// superblocks [superblock, superblock + count) of a stream as `sign_run` lays them out, the elements of `fill`.
+/// superblocks [superblock, superblock + count) of a stream as `packed_signs` lays them out, the elements of `fill`.
 template <class D>
 concept sign_distribution = distribution<D> && requires(const D& d, rng::stream s, std::uint64_t superblock,
                                                         std::size_t count, std::uint32_t* words) {

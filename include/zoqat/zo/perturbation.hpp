@@ -54,25 +54,25 @@ namespace detail {
 inline constexpr std::size_t chunk = 4096;
 /// Elements of a swept tensor worked on at a time. Rows of 768, 1024, 2048 and 3072 fill it and end with a
 /// superblock, so that no superblock of signs is made twice.
-inline constexpr std::size_t swept_at_a_time = 3 * sign_run::superblock;
+inline constexpr std::size_t swept_at_a_time = 3 * packed_signs::superblock;
 
 /// Whether a direction is to be given as signs to those who read it in parts that begin at multiples of
 /// `granularity`.
 template <distribution Distribution>
 [[nodiscard]] constexpr bool serves_signs(const Distribution& distribution, std::size_t granularity) noexcept {
   if constexpr (sign_distribution<Distribution>)
-    return distribution.gives_signs() && granularity % sign_run::granularity == 0;
+    return distribution.gives_signs() && granularity % packed_signs::granularity == 0;
   else
     return false;
 }
 
-/// Elements [first, first + n) of a direction as signs, in `words`: sign_run::words_of(first, n) of them.
+/// Elements [first, first + n) of a direction as signs, in `words`: packed_signs::words_of(first, n) of them.
 template <simd::kernels Kernels, sign_distribution Distribution>
-[[nodiscard]] sign_run signs_of(const Distribution& distribution, rng::stream s, std::size_t first, std::size_t n,
-                                std::uint32_t* words) noexcept {
-  distribution.template fill_signs<Kernels>(s, first / sign_run::superblock,
-                                            sign_run::words_of(first, n) / sign_run::superblock_words, words);
-  return {words, first % sign_run::superblock};
+[[nodiscard]] packed_signs signs_of(const Distribution& distribution, rng::stream s, std::size_t first, std::size_t n,
+                                    std::uint32_t* words) noexcept {
+  distribution.template fill_signs<Kernels>(s, first / packed_signs::superblock,
+                                            packed_signs::words_of(first, n) / packed_signs::superblock_words, words);
+  return {words, first % packed_signs::superblock};
 }
 
 /// Calls f(first, n, factor) for the longest pieces of [first, first + n) of `p` that lie in one row, so that one
@@ -106,8 +106,8 @@ struct chunk_of_numbers {
 /// The same as signs.
 template <class Kernels>
 struct chunk_of_signs {
-  alignas(alignment) std::array<std::uint32_t, sign_run::words_of(sign_run::superblock - 1, chunk)> words;
-  sign_run u;
+  alignas(alignment) std::array<std::uint32_t, packed_signs::words_of(packed_signs::superblock - 1, chunk)> words;
+  packed_signs u;
 
   template <class Distribution>
   void fill(const Distribution& distribution, const direction& along, const parameter& p, std::size_t first,
@@ -265,7 +265,7 @@ class lanes {
             sweep_scratch& scratch) const {
     if constexpr (sign_distribution<Distribution>) {
       if (detail::serves_signs(distribution_, p.granularity)) {
-        scratch.signs.resize(sign_run::words_of(at, n));
+        scratch.signs.resize(packed_signs::words_of(at, n));
         values.signs = detail::signs_of<Kernels>(distribution_, along.of_tensor(p.id), at, n, scratch.signs.data());
         return;
       }

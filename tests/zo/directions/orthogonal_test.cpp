@@ -31,11 +31,11 @@ TEST_CASE("reads, sweeps and updates go along orthogonal elements") { check_use(
 TEST_CASE("signs are the elements") {
   for (const std::uint32_t index : {0u, 1u, 3u, 16u, 37u, 513u, 2048u, 5000u, 0xffffffu}) {
     const rng::stream s = direction{77, 3, index}.of_tensor(4);
-    std::vector<std::uint32_t> words(3 * sign_run::superblock_words);
+    std::vector<std::uint32_t> words(3 * packed_signs::superblock_words);
     orthogonal::fill_signs<simd::default_kernels>(s, 1, 3, words.data());
-    std::vector<float> numbers(3 * sign_run::superblock);
-    orthogonal::fill<simd::default_kernels>(s, sign_run::superblock, numbers.data(), numbers.size());
-    for (std::size_t i = 0; i != numbers.size(); ++i) REQUIRE(sign_run{words.data()}[i] == numbers[i]);
+    std::vector<float> numbers(3 * packed_signs::superblock);
+    orthogonal::fill<simd::default_kernels>(s, packed_signs::superblock, numbers.data(), numbers.size());
+    for (std::size_t i = 0; i != numbers.size(); ++i) REQUIRE(packed_signs{words.data()}[i] == numbers[i]);
   }
 }
 

@@ -60,7 +60,7 @@ struct highway_kernels : quantize_kernels,
   static void ars_words(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     HWY_NAMESPACE::ars_words(s, superblock, count, words);
   }
-  static void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
+  static void add_signs(const float* x, packed_signs u, float s, float* out, std::size_t n) noexcept {
     HWY_NAMESPACE::add_signs(x, u, s, out, n);
   }
 

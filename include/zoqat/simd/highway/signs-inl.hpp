@@ -23,7 +23,7 @@ namespace zoqat::inline ZOQAT_ABI::simd::HWY_NAMESPACE {
 /// scale * u[i], vector by vector; every i is a multiple of `vector_length`.
 class signed_scale {
  public:
-  HWY_INLINE signed_scale(sign_run u, float scale)
+  HWY_INLINE signed_scale(packed_signs u, float scale)
       : words_(u.words), first_(u.first), minus_(hn::BitCast(tag<std::uint32_t>{}, hn::Set(tag<float>{}, -scale))) {}
 
   HWY_INLINE vector<float> load(std::size_t i) const {
@@ -51,7 +51,7 @@ class signed_scale {
   }
 
  private:
-  static constexpr std::size_t unit = sign_run::granularity;
+  static constexpr std::size_t unit = packed_signs::granularity;
 
   static HWY_INLINE std::size_t bit(std::size_t e) { return e / unit % 32; }
   HWY_INLINE vector<std::uint32_t> word(std::size_t e, std::size_t lane) const {
@@ -68,7 +68,7 @@ class signed_scale {
 };
 
 /// out = x + s * u, the bits of add_scaled; out may be x.
-inline void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
+inline void add_signs(const float* x, packed_signs u, float s, float* out, std::size_t n) noexcept {
   const signed_scale steps(u, s);
   std::size_t i = 0;
   for (; i + 4 * vector_length <= n; i += 4 * vector_length) {

@@ -245,7 +245,7 @@ void copy_words(rng::stream s, std::uint64_t superblock, std::size_t count, std:
 
 /// out[i] = x[i] + s * u[i], where u is given as signs.
 template <class Arch = xsimd::default_arch>
-void add_signs(const float* x, sign_run u, float s, float* out, std::size_t n) noexcept {
+void add_signs(const float* x, packed_signs u, float s, float* out, std::size_t n) noexcept {
   using floats = float_batch<Arch>;
   std::size_t i = 0;
   for (; n - i >= floats::size; i += floats::size)

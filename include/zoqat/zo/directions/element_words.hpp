@@ -16,7 +16,7 @@
 namespace zoqat::inline ZOQAT_ABI::zo::detail {
 
 /// The most elements that `for_each_element_words` gives at a time.
-inline constexpr std::size_t words_at_a_time = 16 * sign_run::superblock_words;
+inline constexpr std::size_t words_at_a_time = 16 * packed_signs::superblock_words;
 
 /// Calls f(i, count, words) for the parts [i, i + count) of [0, n): words[k] are the 32 random bits of element
 /// first + i + k of a stream, a pure function of both and the same on every target. A stream has them for 2³⁴
@@ -25,7 +25,7 @@ inline constexpr std::size_t words_at_a_time = 16 * sign_run::superblock_words;
 /// The bits are those that a Rademacher direction of the same stream takes its signs from.
 template <class Kernels, class F>
 void for_each_element_words(rng::stream s, std::uint64_t first, std::size_t n, F&& f) noexcept {
-  constexpr std::size_t superblock = sign_run::superblock_words;
+  constexpr std::size_t superblock = packed_signs::superblock_words;
   assert(first + n <= std::uint64_t{1} << 34);
   alignas(alignment) std::array<std::uint32_t, words_at_a_time> words;
   for (std::size_t done = 0, count; done != n; done += count) {

@@ -27,7 +27,7 @@ struct orthogonal {
   template <class Kernels>
   static void fill(rng::stream s, std::uint64_t first, float* out, std::size_t n) noexcept {
     Kernels::rademacher(diagonal_of(s), first, out, n);
-    constexpr std::size_t width = sign_run::granularity;
+    constexpr std::size_t width = packed_signs::granularity;
     std::array<std::uint32_t, width> flips;
     for (std::uint32_t column = 0; column != width; ++column) flips[column] = odd(s.index & column) ? sign_bit : 0;
     for (std::size_t i = 0; i != n;) {
@@ -43,7 +43,7 @@ struct orthogonal {
   static void fill_signs(rng::stream s, std::uint64_t superblock, std::size_t count, std::uint32_t* words) noexcept {
     Kernels::rademacher_words(diagonal_of(s), superblock, count, words);
     // Element e of a superblock is bit 31 − e / 16 % 32 of words[e / 512][e % 16].
-    constexpr std::size_t width = sign_run::granularity, rows = sign_run::superblock_words / width;
+    constexpr std::size_t width = packed_signs::granularity, rows = packed_signs::superblock_words / width;
     std::uint32_t within_word = 0;
     for (std::uint32_t unit = 0; unit != 32; ++unit)
       if (odd(s.index / width & unit)) within_word |= sign_bit >> unit;

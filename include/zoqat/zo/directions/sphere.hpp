@@ -22,7 +22,7 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 ///
 /// Cost: that of Gaussian elements and a sum of their squares; a run that is read in part is made as a whole.
 struct sphere {
-  static constexpr std::size_t run = sign_run::superblock;
+  static constexpr std::size_t run = packed_signs::superblock;
   static constexpr const char* name() noexcept { return "sphere"; }
 
   template <class Kernels>
