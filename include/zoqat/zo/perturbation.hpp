@@ -251,18 +251,18 @@ class lanes {
     for_each_pair(p, [&](std::size_t lane, std::span<const float> scales) {
       lane_values block{values};
       if (std::ranges::any_of(scales, [](float s) { return s != 0; }))
-        move(block, perturbations_[lane].along, p, at, count * p.row_size, scratch);
+        set_direction(block, perturbations_[lane].along, p, at, count * p.row_size, scratch);
       for (std::size_t i = 0; i != count; ++i) {
         const float unit = p.unit.empty() ? 1.0f : p.unit[first + r + i];
         std::array<lane_values, 2> row;
-        for (std::size_t j = 0; j != scales.size(); ++j) row[j] = part_of(block, i * p.row_size, scales[j], unit);
+        for (std::size_t j = 0; j != scales.size(); ++j) row[j] = slice(block, i * p.row_size, scales[j], unit);
         f(r + i, lane, std::span<const lane_values>(row.data(), scales.size()));
       }
     });
   }
   /// Gives n values from element `at` of their tensor on a direction.
-  void move(lane_values& values, const direction& along, const parameter& p, std::size_t at, std::size_t n,
-            sweep_scratch& scratch) const {
+  void set_direction(lane_values& values, const direction& along, const parameter& p, std::size_t at, std::size_t n,
+                     sweep_scratch& scratch) const {
     if constexpr (sign_distribution<Distribution>) {
       if (detail::serves_signs(distribution_, p.granularity)) {
         scratch.signs.resize(packed_signs::words_of(at, n));
@@ -275,7 +275,7 @@ class lanes {
     values.direction = scratch.direction.data();
   }
   /// The values from element k on, which move by scale * unit; a scale of zero leaves every bit: -0 + 0 would be +0.
-  static lane_values part_of(const lane_values& values, std::size_t k, float scale, float unit) noexcept {
+  static lane_values slice(const lane_values& values, std::size_t k, float scale, float unit) noexcept {
     if (scale == 0) return {values.values + k};
     return {values.values + k, values.direction ? values.direction + k : nullptr, scale * unit, values.signs.from(k)};
   }
