@@ -156,7 +156,7 @@ void dequantize_panel(benchmark::State& state) {
   const std::size_t depth = size_of(state);
   const buffer<std::uint8_t> codes(simd::code_panel_size(depth), 5);
   std::array<simd::grid, simd::panel_width> grids;
-  grids.fill(four_bits.where);
+  grids.fill(four_bits.grid);
   buffer<float> panel(simd::float_panel_size(depth));
   for (auto _ : state) {
     kernels::dequantize_panel(codes.data(), 0, depth, grids.data(), panel.data());

@@ -113,7 +113,7 @@ std::pair<matrices, matrices> fake_quantized(random_layer<Scheme>& l) {
     std::array<std::uint8_t, in> codes;
     for (std::size_t m = 0; m != rows; ++m) {
       const auto made = reference::quantize_row(inputs.row(m).data(), in, part::bits, part::symmetric, codes.data());
-      reference::dequantize(codes.data(), in, made.where, inputs.row(m).data());
+      reference::dequantize(codes.data(), in, made.grid, inputs.row(m).data());
     }
   }
   std::pair result(matrices(rows, biases), matrices(rows, std::vector<double>(out)));

@@ -17,13 +17,13 @@ constexpr simd::range ranges[] = {{-1, 2},      {0, 3}, {-0.7f, 0},        {-1e-
 
 bool is_in_domain(const code_grid& g, int bits) {
   const int top = (1 << bits) - 1;
-  return g.where.scale >= simd::minimum_scale && g.where.scale <= simd::maximum_scale && g.where.zero_point >= 0 &&
-         g.where.zero_point <= top && g.least <= g.greatest && g.greatest <= top;
+  return g.grid.scale >= simd::minimum_scale && g.grid.scale <= simd::maximum_scale && g.grid.zero_point >= 0 &&
+         g.grid.zero_point <= top && g.least <= g.greatest && g.greatest <= top;
 }
 
 void check_close(const code_grid& g, const simd::grid& expected, double tolerance) {
-  CHECK(g.where.scale == doctest::Approx(expected.scale).epsilon(tolerance));
-  CHECK(g.where.zero_point == expected.zero_point);
+  CHECK(g.grid.scale == doctest::Approx(expected.scale).epsilon(tolerance));
+  CHECK(g.grid.zero_point == expected.zero_point);
 }
 
 }  // namespace
@@ -33,7 +33,7 @@ TEST_CASE("without clipping the grid is the one of the range, with all its codes
     for (const bool symmetric : {false, true})
       for (const simd::range r : ranges) {
         const code_grid g = clip::none::grid_of(r, bits, symmetric, nullptr);
-        CHECK(g.where == simd::grid_of(r, bits, symmetric));
+        CHECK(g.grid == simd::grid_of(r, bits, symmetric));
         CHECK(g.least == 0);
         CHECK(g.greatest == (1 << bits) - 1);
         CHECK(is_in_domain(g, bits));
@@ -64,11 +64,11 @@ TEST_CASE("clip::range shrinks each side on its own, and never past zero") {
   const simd::range r{-1, 1};
   const float wide = 20, half = 0;  // logits of 1 and 1/2
   const float both[] = {wide, wide}, below[] = {half, wide}, above[] = {wide, half};
-  CHECK(clip::range::grid_of(r, 8, false, both).where.scale == doctest::Approx(2.0 / 255));
-  CHECK(clip::range::grid_of(r, 8, false, below).where.scale == doctest::Approx(1.5 / 255));
-  CHECK(clip::range::grid_of(r, 8, false, above).where.scale == doctest::Approx(1.5 / 255));
-  CHECK(clip::range::grid_of(r, 8, false, below).where.zero_point == 85);
-  CHECK(clip::range::grid_of(r, 8, false, above).where.zero_point == 170);
+  CHECK(clip::range::grid_of(r, 8, false, both).grid.scale == doctest::Approx(2.0 / 255));
+  CHECK(clip::range::grid_of(r, 8, false, below).grid.scale == doctest::Approx(1.5 / 255));
+  CHECK(clip::range::grid_of(r, 8, false, above).grid.scale == doctest::Approx(1.5 / 255));
+  CHECK(clip::range::grid_of(r, 8, false, below).grid.zero_point == 85);
+  CHECK(clip::range::grid_of(r, 8, false, above).grid.zero_point == 170);
   for (const float x : {-1000.0f, -100.0f, 100.0f, 1000.0f})
     for (const float y : {-1000.0f, 1000.0f})
       for (const simd::range each : ranges) {
@@ -113,7 +113,7 @@ TEST_CASE("the bounds of clip::codes cut off codes") {
   const code_grid g = clip::codes::grid_of({}, 4, false, p);
   CHECK(g.least == 3);
   CHECK(g.greatest == 9);
-  CHECK(g.where.zero_point == 3);
+  CHECK(g.grid.zero_point == 3);
 }
 
 TEST_CASE("no parameters lead clip::codes out of its domain") {
@@ -129,6 +129,6 @@ TEST_CASE("no parameters lead clip::codes out of its domain") {
           }
   const float lost[] = {0, nan, nan, nan};
   const code_grid g = clip::codes::grid_of({}, 4, false, lost);
-  CHECK(g.where.zero_point == 0);
+  CHECK(g.grid.zero_point == 0);
   CHECK(g.greatest == 0);
 }

@@ -27,7 +27,7 @@ void check_held(std::initializer_list<float> clipping, std::size_t bytes_each) {
   for (std::size_t i = 0; i != ranges.size(); ++i) held.set(i, grid_of<Weight>(ranges[i], clipping.begin()));
   for (std::size_t i = 0; i != ranges.size(); ++i) {
     const code_grid expected = grid_of<Weight>(ranges[i], clipping.begin());
-    CHECK(held[i].where == expected.where);
+    CHECK(held[i].grid == expected.grid);
     CHECK(held[i].least == expected.least);
     CHECK(held[i].greatest == expected.greatest);
   }

@@ -66,10 +66,10 @@ TEST_CASE("a scale times a factor stays a scale that can be stored") {
 
 TEST_CASE("the grid is the one of the clipping policy") {
   const simd::range r{-1, 2};
-  CHECK(grid_of<weight<4>>(r, nullptr).where == simd::grid_of(r, 4, false));
+  CHECK(grid_of<weight<4>>(r, nullptr).grid == simd::grid_of(r, 4, false));
   const std::array<float, 2> p{0, 1};
   using ranged = weight<4, per_channel, symmetric, clip::range>;
-  CHECK(grid_of<ranged>(r, p.data()).where == clip::range::grid_of(r, 4, true, p.data()).where);
+  CHECK(grid_of<ranged>(r, p.data()).grid == clip::range::grid_of(r, 4, true, p.data()).grid);
 }
 
 TEST_CASE("with half precision the scale is rounded, and the zero point stays") {
@@ -77,18 +77,18 @@ TEST_CASE("with half precision the scale is rounded, and the zero point stays") 
   using eight = weight<8, per_channel, asymmetric, clip::none, fp16_scale>;
   for (int i = 0; i != 1000; ++i) {
     const simd::range r{-draw.uniform(), draw.uniform()};
-    const simd::grid g = grid_of<eight>(r, nullptr).where;
+    const simd::grid g = grid_of<eight>(r, nullptr).grid;
     REQUIRE(g.scale == static_cast<float>(fp16(simd::grid_of(r, 8, false).scale)));
     REQUIRE(g.zero_point == simd::grid_of(r, 8, false).zero_point);
     REQUIRE(std::abs(r.min + g.scale * static_cast<float>(g.zero_point)) <= g.scale * 0.626f);
   }
   // Where the scale is cut off, both sides of zero are.
-  CHECK(grid_of<half_weight>({-8e9f, 7e9f}, nullptr).where == simd::grid{65504.0f, 8});
+  CHECK(grid_of<half_weight>({-8e9f, 7e9f}, nullptr).grid == simd::grid{65504.0f, 8});
   // A learned zero point stays what was learned.
   using learned = weight<8, per_channel, asymmetric, clip::codes, fp16_scale>;
   std::array<float, 4> p{};
   clip::codes::hold({0.1f, 77}, p.data());
-  CHECK(grid_of<learned>({}, p.data()).where == simd::grid{static_cast<float>(fp16(0.1f)), 77});
+  CHECK(grid_of<learned>({}, p.data()).grid == simd::grid{static_cast<float>(fp16(0.1f)), 77});
 }
 
 TEST_CASE("codes are held within the bounds of the grid") {
@@ -114,7 +114,7 @@ TEST_CASE("a row is the groups it consists of, each with its own clipping") {
   for_each_group<clipped>(75, [&](std::size_t group, std::size_t first, std::size_t count) {
     const auto part = w.row(0).subspan(first, count);
     const code_grid g = grid_of<clipped>(range_of(part), p.data() + 2 * group);
-    CHECK(grids[group] == g.where);
+    CHECK(grids[group] == g.grid);
     quantize_on<clipped>(part, g, alone.data() + first);
   });
   CHECK(codes == alone);

@@ -48,7 +48,7 @@ TEST_CASE_TEMPLATE("quantize_row gives the codes, the grid and the sum of the re
           guarded<std::uint8_t> codes(n);
           const auto e = reference::quantize_row(x.data(), n, bits, symmetric, expected.data());
           const auto r = K::quantize_row(x.data(), n, bits, symmetric, codes.data());
-          REQUIRE(r.where == e.where);
+          REQUIRE(r.grid == e.grid);
           REQUIRE(r.sum == e.sum);
           REQUIRE(codes.content() == expected);
           REQUIRE(codes.intact());

@@ -15,7 +15,7 @@ TEST_CASE("the reference's quantizer by hand") {
   CHECK(r.max == 2);
   std::uint8_t codes[4];
   const quantized_row row = reference::quantize_row(x, 4, 2, false, codes);  // scale 3 / 3, zero point 1
-  CHECK(row.where == grid{1, 1});
+  CHECK(row.grid == grid{1, 1});
   CHECK(codes[0] == 0);
   CHECK(codes[1] == 1);
   CHECK(codes[2] == 2);
@@ -23,13 +23,13 @@ TEST_CASE("the reference's quantizer by hand") {
   CHECK(row.sum == 6);
   CHECK(reference::sum(codes, 3) == 3);
   float out[4];
-  reference::dequantize(codes, 4, row.where, out);
+  reference::dequantize(codes, 4, row.grid, out);
   CHECK(out[0] == -1);
   CHECK(out[1] == 0);
   CHECK(out[2] == 1);
   CHECK(out[3] == 2);
   const quantized_row symmetric = reference::quantize_row(x, 4, 3, true, codes);  // scale 2 / 3, zero point 4
-  CHECK(symmetric.where == grid{2.0f / 3, 4});
+  CHECK(symmetric.grid == grid{2.0f / 3, 4});
   CHECK(codes[0] == 2);  // -1.5 rounds to -2
   CHECK(codes[1] == 4);
   CHECK(codes[2] == 5);

@@ -143,7 +143,7 @@ class self_attention {
       thread_local buffer<std::uint8_t> codes;
       codes.resize(head_size_);
       const auto row = Kernels::quantize_row(head, head_size_, scheme::attention_type::bits, false, codes.data());
-      Kernels::dequantize(codes.data(), head_size_, row.where, head);
+      Kernels::dequantize(codes.data(), head_size_, row.grid, head);
     }
   }
   template <lane_reader Lanes>

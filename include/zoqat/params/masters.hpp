@@ -58,11 +58,11 @@ void write_masters(const compact_masters& m, std::size_t first, std::size_t n, c
     if (!m.halves.empty()) return to_halves(offset, count, m.halves.data() + at);
     if (!m.fp16s.empty()) return to_halves(offset, count, m.fp16s.data() + at);
     if (!m.floats.empty()) return void(std::copy_n(values + offset, count, m.floats.data() + at));
-    for_each_block(m, from, count, [&](std::size_t element, std::size_t piece, simd::grid where) {
+    for_each_block(m, from, count, [&](std::size_t element, std::size_t piece, simd::grid g) {
       std::uint8_t* const codes = m.codes.data() + (at + (element - from));
-      if (m.host_scales.empty()) return to_codes(element - first, piece, where, codes);
+      if (m.host_scales.empty()) return to_codes(element - first, piece, g, codes);
       through_flipped<true>(codes, piece, [&](std::size_t done, std::size_t k, std::uint8_t* bytes) {
-        to_codes(element - first + done, k, where, bytes);
+        to_codes(element - first + done, k, g, bytes);
       });
     });
   });
@@ -80,12 +80,12 @@ void read_masters(const parameter& p, std::size_t first, std::size_t n, float* o
     if (!m.halves.empty()) return Kernels::widen(m.halves.data() + at, count, to);
     if (!m.fp16s.empty()) return Kernels::widen(m.fp16s.data() + at, count, to);
     if (!m.floats.empty()) return void(std::copy_n(m.floats.data() + at, count, to));
-    detail::for_each_block(m, from, count, [&](std::size_t element, std::size_t piece, simd::grid where) {
+    detail::for_each_block(m, from, count, [&](std::size_t element, std::size_t piece, simd::grid g) {
       std::uint8_t* const codes = m.codes.data() + (at + (element - from));
       float* const values = to + (element - from);
-      if (m.host_scales.empty()) return Kernels::dequantize(codes, piece, where, values);
+      if (m.host_scales.empty()) return Kernels::dequantize(codes, piece, g, values);
       detail::through_flipped<false>(codes, piece, [&](std::size_t done, std::size_t k, const std::uint8_t* bytes) {
-        Kernels::dequantize(bytes, k, where, values + done);
+        Kernels::dequantize(bytes, k, g, values + done);
       });
     });
   });
@@ -121,8 +121,8 @@ void store_masters(const parameter& p, rng::stream noise, std::size_t first, std
     detail::write_masters(
         p.compact, first, count, values,
         [&](std::size_t i, std::size_t m, auto* out) { Kernels::narrow(values + i, odds + i, m, out); },
-        [&](std::size_t i, std::size_t m, simd::grid where, std::uint8_t* codes) {
-          Kernels::narrow(values + i, odds + i, m, where, codes);
+        [&](std::size_t i, std::size_t m, simd::grid g, std::uint8_t* codes) {
+          Kernels::narrow(values + i, odds + i, m, g, codes);
         });
     first += count, values += count;
   }
@@ -139,8 +139,8 @@ void round_masters(const parameter& p, std::size_t first, std::size_t n, const f
     void operator()(std::size_t i, std::size_t m, fp16* out) const { Kernels::narrow(values + i, m, out); }
   };
   detail::write_masters(p.compact, first, n, values, to_nearest{values},
-                        [&](std::size_t i, std::size_t m, simd::grid where, std::uint8_t* codes) {
-                          Kernels::quantize(values + i, m, where, 8, codes);
+                        [&](std::size_t i, std::size_t m, simd::grid g, std::uint8_t* codes) {
+                          Kernels::quantize(values + i, m, g, 8, codes);
                         });
 }
 

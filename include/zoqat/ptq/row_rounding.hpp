@@ -112,7 +112,7 @@ class row_rounding {
     const auto attempt = [&](float a, float b) {
       const simd::grid g =
           quant::grid_of<typename Weight::template with_clipping<quant::clip::none>>({a * r.min, b * r.max}, nullptr)
-              .where;
+              .grid;
       const double error = range_error(first, count, g);
       if (error < best) best = error, result = g, low = a, high = b;
     };

@@ -12,7 +12,7 @@ namespace zoqat::inline ZOQAT_ABI::quant {
 
 /// A grid and the codes a weight may take on it.
 struct code_grid {
-  simd::grid where;
+  simd::grid grid;
   std::uint8_t least = 0, greatest = 0;
 };
 

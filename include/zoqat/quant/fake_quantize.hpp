@@ -68,7 +68,7 @@ void fake_quantize(matrix_view<const float> weights, matrix_view<float> out, std
           g = grid_of<Weight>(Kernels::min_max(part.data(), count),
                               clipping.data() + (r * groups + group) * Weight::clipping::parameters);
         quantize_on<Weight, Kernels>(part, g, codes.data());
-        Kernels::dequantize(codes.data(), count, detail::as_stored<Weight>(g.where), out.row(r).data() + first);
+        Kernels::dequantize(codes.data(), count, detail::as_stored<Weight>(g.grid), out.row(r).data() + first);
       });
     }
   });

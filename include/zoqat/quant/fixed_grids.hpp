@@ -34,13 +34,13 @@ class fixed_grids {
     if constexpr (bounded) bounds_.resize(grids);
   }
   void set(std::size_t i, const code_grid& g) noexcept {
-    scales_[i] = stored_scale<scale_type>(g.where.scale);
-    if constexpr (!centered) zero_points_[i] = static_cast<std::uint8_t>(g.where.zero_point);
+    scales_[i] = stored_scale<scale_type>(g.grid.scale);
+    if constexpr (!centered) zero_points_[i] = static_cast<std::uint8_t>(g.grid.zero_point);
     if constexpr (bounded) bounds_[i] = {g.least, g.greatest};
   }
   [[nodiscard]] code_grid operator[](std::size_t i) const noexcept {
     code_grid g{{static_cast<float>(scales_[i]), 1 << (Weight::bits - 1)}, 0, (1 << Weight::bits) - 1};
-    if constexpr (!centered) g.where.zero_point = zero_points_[i];
+    if constexpr (!centered) g.grid.zero_point = zero_points_[i];
     if constexpr (bounded) g.least = bounds_[i].least, g.greatest = bounds_[i].greatest;
     return g;
   }

@@ -173,7 +173,7 @@ template <class Weight, simd::kernels Kernels = simd::default_kernels>
   code_grid whole;
   if constexpr (Weight::whole_tensor) whole = detail::whole_tensor_grid<Weight, Kernels>(weights, clipping.data());
   matrix<std::uint8_t> codes(simd::panel_width, weights.cols());
-  std::vector<simd::grid> grids(simd::panel_width * groups, whole.where);
+  std::vector<simd::grid> grids(simd::panel_width * groups, whole.grid);
   for (std::size_t first = 0; first < weights.rows(); first += simd::panel_width) {
     const std::size_t count = std::min(simd::panel_width, weights.rows() - first);
     for (std::size_t r = 0; r != count; ++r) {

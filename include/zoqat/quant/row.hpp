@@ -37,14 +37,14 @@ template <class Weight>
 [[nodiscard, gnu::noinline]] code_grid grid_of(simd::range r, const float* clipping) noexcept {
   code_grid g = Weight::clipping::grid_of(r, Weight::bits, Weight::symmetric, clipping);
   // Rounding the scale by up to 2^-11 of itself moves the ends of 255 steps by an eighth of a step: zero stays put.
-  g.where.scale = static_cast<float>(stored_scale<typename Weight::scale_type>(g.where.scale));
+  g.grid.scale = static_cast<float>(stored_scale<typename Weight::scale_type>(g.grid.scale));
   return g;
 }
 
 /// Codes of weights on a given grid.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 void quantize_on(std::span<const float> weights, const code_grid& g, std::uint8_t* codes) noexcept {
-  const simd::code_range codes_of_grid{g.where, g.least, g.greatest, 0};
+  const simd::code_range codes_of_grid{g.grid, g.least, g.greatest, 0};
   Kernels::quantize(simd::weight_row{weights.data()}, weights.size(), codes_of_grid, codes);
 }
 
@@ -68,7 +68,7 @@ void quantize_row(std::span<const float> row, const float* clipping, std::uint8_
     const auto r = Kernels::min_max(weights.data(), count);
     const code_grid g = grid_of<Weight>(r, clipping + group * Weight::clipping::parameters);
     quantize_on<Weight, Kernels>(weights, g, codes + first);
-    grids[group] = g.where;
+    grids[group] = g.grid;
   });
 }
 

@@ -49,7 +49,7 @@ struct grid {
 
 /// What a dynamic quantizer leaves beside the codes of one row.
 struct quantized_row {
-  grid where;
+  simd::grid grid;
   std::int32_t sum = 0;  ///< of the codes: corrects the zero points of the other operand
 };
 
@@ -83,7 +83,7 @@ struct weight_pair {
 
 /// The codes that weights on a grid may take, and the number taken from each of them as it is stored in a byte.
 struct code_range {
-  grid where;
+  simd::grid grid;
   std::int32_t least = 0, greatest = 0, offset = 0;
 };
 

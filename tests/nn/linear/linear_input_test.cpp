@@ -86,7 +86,7 @@ TEST_CASE("tokens are quantized one by one, as they are and smoothed; sums of co
         smoothed[k] = smoothing.active() ? (f.x(i, k) - input.shifts(0, k)) * (1.0f / input.scales(0, k)) : f.x(i, k);
       std::array<std::uint8_t, in> codes;
       const auto made = simd::reference::quantize_row(smoothed.data(), in, 5, false, codes.data());
-      CHECK(made.where == input.grids[i]);
+      CHECK(made.grid == input.grids[i]);
       CHECK(std::ranges::equal(codes, input.codes.row(i)));
       std::array<std::int32_t, 3> sums{};
       for (std::size_t k = 0; k != in; ++k) sums[k / 8] += codes[k];

@@ -264,8 +264,8 @@ class quantized_weight {
         const quant::code_grid g =
             grids_.empty() ? grid_of_group<Kernels>(detail::subrow(rows[i], k), n, whole, lane + i, at, group, work)
                            : grids_[part::whole_tensor ? 0 : (first + r) * groups() + group];
-        ranges[i] = {g.where, g.least, g.greatest, to.offset(g.where.zero_point)};
-        simd::grid& stored = to.grid(lane + i, r, group) = g.where;
+        ranges[i] = {g.grid, g.least, g.greatest, to.offset(g.grid.zero_point)};
+        simd::grid& stored = to.grid(lane + i, r, group) = g.grid;
         if constexpr (learns_steps)
           if (!steps_.empty()) stored.scale = quant::scaled<part>(stored.scale, work.steps(at, group));
       }

@@ -144,10 +144,10 @@ class row_coder {
   HWY_INLINE row_coder() {}
   HWY_INLINE row_coder(const code_range& r, std::uint8_t* to)
       : to_(to),
-        inverse_(hn::Set(tag<float>{}, 1.0f / r.where.scale)),
-        low_(hn::Set(tag<float>{}, static_cast<float>(r.least - r.where.zero_point))),
-        high_(hn::Set(tag<float>{}, static_cast<float>(r.greatest - r.where.zero_point))),
-        above_(r.where.zero_point - r.least),
+        inverse_(hn::Set(tag<float>{}, 1.0f / r.grid.scale)),
+        low_(hn::Set(tag<float>{}, static_cast<float>(r.least - r.grid.zero_point))),
+        high_(hn::Set(tag<float>{}, static_cast<float>(r.greatest - r.grid.zero_point))),
+        above_(r.grid.zero_point - r.least),
         up_(r.least - r.offset),
         rest_(hn::Zero(tag<std::int32_t>{})) {
 #if HWY_TARGET != HWY_SCALAR

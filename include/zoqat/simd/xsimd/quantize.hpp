@@ -77,10 +77,10 @@ struct quantize_kernels {
   }
   template <class Value>
   static void store_codes(std::size_t n, const code_range& r, std::uint8_t* bytes, Value value) noexcept {
-    const floats inverse(1.0f / r.where.scale);
-    const floats low(static_cast<float>(r.least - r.where.zero_point));
-    const floats high(static_cast<float>(r.greatest - r.where.zero_point));
-    const integers shift(r.where.zero_point - r.offset);
+    const floats inverse(1.0f / r.grid.scale);
+    const floats low(static_cast<float>(r.least - r.grid.zero_point));
+    const floats high(static_cast<float>(r.greatest - r.grid.zero_point));
+    const integers shift(r.grid.zero_point - r.offset);
     for_each_batch<Arch>(n, [&](auto at, std::size_t i) {
       const floats scaled = value(at, i) * inverse;
       const floats above = xsimd::select(scaled > low, scaled, low);  // NaN takes the least code
