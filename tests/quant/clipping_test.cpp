@@ -44,7 +44,7 @@ TEST_CASE("clip::range starts at the factors it is given") {
   float p[2];
   for (const float least : {0.1f, 0.5f, 0.9f, 0.999f})
     for (const float most : {0.25f, 0.75f}) {
-      clip::range::start({-1, 2}, 4, false, least, most, p);
+      clip::range::init({-1, 2}, 4, false, least, most, p);
       check_close(clip::range::grid_of({-1, 2}, 4, false, p), simd::grid_of({-least, 2 * most}, 4, false), 1e-5);
       check_close(clip::range::grid_of({-1, 2}, 4, true, p), simd::grid_of({-least, 2 * most}, 4, true), 1e-5);
     }
@@ -53,7 +53,7 @@ TEST_CASE("clip::range starts at the factors it is given") {
 TEST_CASE("clip::range starts inside of its domain for factors outside of it") {
   float p[2];
   for (const float factor : {-1.0f, 0.0f, 1.0f, 7.0f, std::numeric_limits<float>::infinity()}) {
-    clip::range::start({-1, 2}, 4, false, factor, factor, p);
+    clip::range::init({-1, 2}, 4, false, factor, factor, p);
     CHECK(std::isfinite(p[0]));
     CHECK(std::isfinite(p[1]));
   }
@@ -86,7 +86,7 @@ TEST_CASE("clip::codes starts at the grid of the range, with all its codes") {
         for (const float factor : {1.0f, 0.8f}) {
           CAPTURE(bits);
           CAPTURE(r.max);
-          clip::codes::start(r, bits, symmetric, factor, factor, p);
+          clip::codes::init(r, bits, symmetric, factor, factor, p);
           const code_grid g = clip::codes::grid_of({}, bits, symmetric, p);
           check_close(g, simd::grid_of({factor * r.min, factor * r.max}, bits, symmetric), 1e-5);
           CHECK(g.least == 0);

@@ -31,7 +31,7 @@ namespace clip {
 struct none {
   static constexpr std::size_t parameters = 0;
   static constexpr bool follows_range = true;
-  static void start(simd::range, int, bool, float, float, float*) noexcept {}
+  static void init(simd::range, int, bool, float, float, float*) noexcept {}
   static code_grid grid_of(simd::range r, int bits, bool symmetric, const float*) noexcept {
     return {simd::grid_of(r, bits, symmetric), 0, static_cast<std::uint8_t>((1 << bits) - 1)};
   }
@@ -45,7 +45,7 @@ struct range {
   /// The factor of an unclipped side: as near to 1 as a logit that can still move.
   static constexpr float widest = 0.9999f;
 
-  static void start(simd::range, int, bool, float min_factor, float max_factor, float* p) noexcept {
+  static void init(simd::range, int, bool, float min_factor, float max_factor, float* p) noexcept {
     p[0] = detail::logit(std::clamp(min_factor, 1 - widest, widest));
     p[1] = detail::logit(std::clamp(max_factor, 1 - widest, widest));
   }
@@ -70,7 +70,7 @@ struct codes {
     p[2] = -unclipped;
     p[3] = unclipped;
   }
-  static void start(simd::range r, int bits, bool symmetric, float min_factor, float max_factor, float* p) noexcept {
+  static void init(simd::range r, int bits, bool symmetric, float min_factor, float max_factor, float* p) noexcept {
     hold(simd::grid_of({min_factor * r.min, max_factor * r.max}, bits, symmetric), p);
   }
   static code_grid grid_of(simd::range, int bits, bool, const float* p) noexcept {
