@@ -16,7 +16,7 @@ namespace zoqat::programs {
 namespace {
 
 std::string cell_text(const std::vector<double>& figures, int decimals) {
-  const auto [mean, deviation] = spread_of(figures);
+  const auto [mean, deviation] = moments_of(figures);
   if (std::isnan(mean)) return "-";
   std::string text = fmt::format("{:.{}f}", mean, decimals);
   if (deviation > 0) text += fmt::format(" ± {:.{}f}", deviation, decimals);
@@ -56,7 +56,7 @@ std::string aligned(const std::vector<std::vector<std::string>>& lines) {
 
 }  // namespace
 
-spread spread_of(std::span<const double> values) {
+sample_moments moments_of(std::span<const double> values) {
   const double n = static_cast<double>(values.size()), first = values.front();
   double sum = 0, squares = 0;
   for (const double v : values) sum += v - first;

@@ -16,10 +16,10 @@ namespace zoqat::programs {
 
 /// Mean and standard deviation of a sample, which has at least one value; the latter is 0 exactly where all are
 /// equal.
-struct spread {
+struct sample_moments {
   double mean = 0, deviation = 0;
 };
-[[nodiscard]] spread spread_of(std::span<const double> values);
+[[nodiscard]] sample_moments moments_of(std::span<const double> values);
 
 /// Figures of a model's versions, as a table for people and as JSON for programs. A version that was made several
 /// times, from several seeds, is one row: means, with their standard deviations where there are any.

@@ -13,14 +13,14 @@
 using namespace zoqat;
 using namespace zoqat::testing;
 
-TEST_CASE("the spread of a sample is that of statistics") {
+TEST_CASE("the mean and deviation of a sample are those of statistics") {
   const std::vector<double> sample{2, 4, 9}, single{7}, equal(3, 63.532110091743121);
-  CHECK(programs::spread_of(sample).mean == doctest::Approx(5));
-  CHECK(programs::spread_of(sample).deviation == doctest::Approx(3.605551275));
-  CHECK(programs::spread_of(single).mean == 7);
-  CHECK(programs::spread_of(single).deviation == 0);
-  CHECK(programs::spread_of(equal).mean == equal.front());
-  CHECK(programs::spread_of(equal).deviation == 0);
+  CHECK(programs::moments_of(sample).mean == doctest::Approx(5));
+  CHECK(programs::moments_of(sample).deviation == doctest::Approx(3.605551275));
+  CHECK(programs::moments_of(single).mean == 7);
+  CHECK(programs::moments_of(single).deviation == 0);
+  CHECK(programs::moments_of(equal).mean == equal.front());
+  CHECK(programs::moments_of(equal).deviation == 0);
 }
 
 TEST_CASE("rows keep their order, columns are aligned, and seeds of a row become mean and deviation") {

@@ -212,7 +212,7 @@ TEST_CASE("directions that are rounded once make the gradient longer, and those 
     const quantized_gaussian same(bits, roundings::same), independent(bits);
     const double step = double{same.step()};
     // The variance of rounding u/Δ is {u/Δ}(1 − {u/Δ}), the spread of a pair at ε = 1/2.
-    const double variance = step * step * oracle::rounding_spread::at(step, 0.5).mean;
+    const double variance = step * step * oracle::rounding_variance::at(step, 0.5).mean;
     const double gain = oracle::rounded_direction_gain(variance);
     std::vector<double> stretched = slope;
     for (double& x : stretched) x *= gain;

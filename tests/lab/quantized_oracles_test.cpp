@@ -132,7 +132,7 @@ TEST_CASE("the gradient's spread over a cell is that of the comb") {
     double squares = 0;
     for (int i = 0; i != n; ++i)
       squares += std::pow(oracle::quantized_gradient_comb(1, (i + 0.5) * 0.5 / n, 0.5, epsilon * 0.5) - 1, 2) / n;
-    CHECK(oracle::smoothed_gradient_spread(0.5, epsilon * 0.5) == doctest::Approx(squares).epsilon(1e-9));
+    CHECK(oracle::smoothed_gradient_variance(0.5, epsilon * 0.5) == doctest::Approx(squares).epsilon(1e-9));
   }
 }
 

@@ -40,11 +40,11 @@ namespace zoqat::inline ZOQAT_ABI::lab::oracle {
 /// Quantization's part of the error of one antithetic pair, averaged over W uniform in its cells. A coordinate moves
 /// by a = 2ε|U|/Δ cells on average and so by ⌊a⌋ or ⌈a⌉ of them: the variance is h = {a}(1 − {a}). These are E h and
 /// E hU², from h = 1/6 − Σ_k cos(2πka)/(πk)² term by term.
-struct rounding_spread {
+struct rounding_variance {
   double mean = 1.0 / 6, weighted = 1.0 / 6;
 
-  [[nodiscard]] static rounding_spread at(double step, double epsilon) noexcept {
-    rounding_spread h;
+  [[nodiscard]] static rounding_variance at(double step, double epsilon) noexcept {
+    rounding_variance h;
     for (double k = 1;; ++k) {
       const double t = 4 * std::numbers::pi * k * epsilon / step;
       if (t > 9) break;  // e^{−40} and less
@@ -58,7 +58,7 @@ struct rounding_spread {
 
 /// E‖∇f_ε(W) − g‖²/‖g‖² over W uniform in its cells: 2 Σ_m e^{−4π²m²ε²/Δ²}, the power of Poisson's waves. Directions
 /// at one W share it.
-[[nodiscard]] inline double smoothed_gradient_spread(double step, double epsilon) noexcept {
+[[nodiscard]] inline double smoothed_gradient_variance(double step, double epsilon) noexcept {
   const double blur = 2 * std::numbers::pi * epsilon / step;
   double sum = 0;
   for (double m = 1; m * blur < 6.5; ++m) sum += std::exp(-m * m * blur * blur);  // e^{−40} and less
@@ -66,11 +66,11 @@ struct rounding_spread {
 }
 /// E‖ĝ − g‖² over W uniform in its cells, over which E ĝ = g exactly, and q Gaussian directions, all at the same W:
 /// ‖g‖²[(A − B)/q + B], where A = d + 1 + (Δ²/4ε²)(E hU² + (d − 1) E h) is the error of one direction and B the
-/// `smoothed_gradient_spread`. More directions find ∇f_ε(W), not g: it takes a fresh W for each for A/q.
+/// `smoothed_gradient_variance`. More directions find ∇f_ε(W), not g: it takes a fresh W for each for A/q.
 [[nodiscard]] inline double quantized_mse(double d, double squared_norm, double step, double epsilon,
                                           double q = 1) noexcept {
-  const rounding_spread h = rounding_spread::at(step, epsilon);
-  const double coarse = step / (2 * epsilon), shared = smoothed_gradient_spread(step, epsilon);
+  const rounding_variance h = rounding_variance::at(step, epsilon);
+  const double coarse = step / (2 * epsilon), shared = smoothed_gradient_variance(step, epsilon);
   const double one_direction = (d + 1) + coarse * coarse * (h.weighted + (d - 1) * h.mean);
   return squared_norm * ((one_direction - shared) / q + shared);
 }

@@ -47,13 +47,13 @@ class smoothing {
   /// s of every lane: [lanes, width]. Empty if inactive.
   template <lane_reader Lanes>
   void scales(const Lanes& lanes, matrix<float>& out) const {
-    spread(lanes, log_scale_, active(), out);
+    expand_channels(lanes, log_scale_, active(), out);
     for (float& s : out.flat()) s = std::exp(s);
   }
   /// δ of every lane: [lanes, width]. Empty if there is none.
   template <lane_reader Lanes>
   void shifts(const Lanes& lanes, matrix<float>& out) const {
-    spread(lanes, shift_, shifts(), out);
+    expand_channels(lanes, shift_, shifts(), out);
   }
 
   /// No lane moves s and δ any more: codes of a layer that reads the input were made with them.
@@ -70,7 +70,7 @@ class smoothing {
 
  private:
   template <lane_reader Lanes>
-  void spread(const Lanes& lanes, const trainable& t, bool present, matrix<float>& out) const {
+  void expand_channels(const Lanes& lanes, const trainable& t, bool present, matrix<float>& out) const {
     if (!present) return out.reshape(0, 0);
     matrix<float> read;
     read_all(lanes, t, read);

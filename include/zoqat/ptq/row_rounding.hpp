@@ -52,9 +52,8 @@ struct rounded_row {
 /// Finds codes and grids for the weights of one output channel that keep its output: minimizes e H eᵀ over the codes,
 /// the step sizes and, in the first stage, the range of each grid. Stages, each starting from the last:
 ///   1. the range of each grid, by shrinking its two ends in steps of 5 % (the clipping of eq. 5);
-///   2. rounding column by column, the error of each spread over those to come (GPTQ, arXiv 2210.17323), unless
-///   rounding
-///      to nearest happens to be better;
+///   2. rounding column by column, the error of each spread over those to come (GPTQ, arXiv 2210.17323),
+///      unless rounding to nearest happens to be better;
 ///   3. coordinate descent over the codes, in turn with the least-squares step size of each group.
 /// Each stage lowers the error or leaves it. All in double. Cost: about 75 in · group_size + 30 in² operations.
 template <class Weight>
@@ -145,9 +144,9 @@ class row_rounding {
     for (std::size_t k = 0; k != size(); ++k) {
       const simd::grid& g = row.grids[group_of(k)];
       row.codes[k] = nearest(w[k], g);
-      const auto spread = metric_.feedback.row(k);
-      const double error = (w[k] - value(row.codes[k], g)) / spread[k];
-      for (std::size_t j = k; j != size(); ++j) w[j] -= error * spread[j];
+      const auto feedback = metric_.feedback.row(k);
+      const double error = (w[k] - value(row.codes[k], g)) / feedback[k];
+      for (std::size_t j = k; j != size(); ++j) w[j] -= error * feedback[j];
     }
     row.error = error_of(row);
   }

@@ -87,7 +87,7 @@ class packed_weight {
     if constexpr (Scheme::quantizes_activations)
       std::copy_n(sums_.data() + first * packed_.groups(), packed_.groups() * tile_width, &to.sum(0, 0, 0));
   }
-  /// out [rows, count] = x · tile, and the epilogue,, where x are the rows of the input from `row` on.
+  /// out [rows, count] = x · tile, and the epilogue, where x are the rows of the input from `row` on.
   template <class Kernels>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
                 epilogue finish, matrix_view<float> out, scratch&, simd::prefetch_hint next) const {
