@@ -6,7 +6,6 @@
 
 namespace zoqat::programs {
 
-io::model_source open_base_model(const std::filesystem::path& path) { return io::open_model(path); }
 io::safetensors_file open_trained_model(const std::filesystem::path& path) { return io::safetensors_file(path); }
 
 std::string trained_scheme_of(const std::filesystem::path& path) {

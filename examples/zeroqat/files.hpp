@@ -2,10 +2,10 @@
 #pragma once
 
 #include <zoqat/eval/corpus.hpp>             // chunks
-#include <zoqat/io/model_source.hpp>         // model_source
 #include <zoqat/io/safetensors.hpp>          // safetensors_file
 #include <zoqat/text/llama2c_tokenizer.hpp>  // llama2c_tokenizer
 
+#include <common/model_files.hpp>  // open_base_model
 #include <zeroqat/settings.hpp>
 
 #include <cstddef>
@@ -15,7 +15,6 @@
 /// The files that a run reads. What reads them is compiled once for all schemes.
 namespace zoqat::programs {
 
-[[nodiscard]] io::model_source open_base_model(const std::filesystem::path& path);
 [[nodiscard]] io::safetensors_file open_trained_model(const std::filesystem::path& path);
 /// The scheme of the trained model in a file; nothing for a base model.
 [[nodiscard]] std::string trained_scheme_of(const std::filesystem::path& path);

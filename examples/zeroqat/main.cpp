@@ -13,6 +13,7 @@
 #include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
 #include <zoqat/zo/log/run_log.hpp>         // run_log
 
+#include <common/options.hpp>        // add_options
 #include <common/settings_text.hpp>  // read_text
 #include <zeroqat/files.hpp>         // trained_scheme_of
 #include <zeroqat/scheme.hpp>
@@ -55,9 +56,7 @@ int main(int argc, char** argv) {
   CLI::App* const replay = app.add_subcommand("replay", "make a trained model again from its log");
   CLI::App* const eval = app.add_subcommand("eval", "perplexity of a base or a trained model on --eval");
   CLI::App* const generate = app.add_subcommand("generate", "text from a base or a trained model");
-  settings::for_each(s, [&](const std::string& name, auto& value, const std::string& help) {
-    train->add_option("--" + name, value, help)->capture_default_str();
-  });
+  add_options(*train, s);
   train->get_option("--scheme")->description("what is quantized, one of " + schemes::names());
   train->get_option("--start")->check(CLI::IsMember({"rtn", "smoothquant", "ranges", "codes"}));
   train->get_option("--optimizer")->check(CLI::IsMember({"parabolic", "sgd"}));

@@ -5,6 +5,7 @@
 #include <zoqat/params/parameter.hpp>  // per_group, parameter_group_names
 #include <zoqat/zo/direction.hpp>      // runtime_distribution
 
+#include <common/model_files.hpp>    // folder_of_model
 #include <common/settings_text.hpp>  // parts_of
 
 #include <fmt/ranges.h>
@@ -74,8 +75,7 @@ struct settings {
 
   [[nodiscard]] std::filesystem::path tokenizer_path() const {
     if (!tokenizer.empty()) return tokenizer;
-    const std::filesystem::path path(model);
-    return (std::filesystem::is_directory(path) ? path : path.parent_path()) / "tokenizer.bin";
+    return folder_of_model(model) / "tokenizer.bin";
   }
   [[nodiscard]] zo::runtime_distribution distribution() const { return {direction == "gaussian"}; }
   [[nodiscard]] per_group<bool> trained() const {

@@ -14,6 +14,7 @@
 #include <zoqat/zo/scales/flipped_codes.hpp>  // flipped_codes
 
 #include <common/either_optimizer.hpp>
+#include <common/recipe.hpp>
 #include <common/results_table.hpp>
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/workbench.hpp>
@@ -21,7 +22,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <optional>
 
 /// A run in its order: the start, the training, the table.
@@ -29,8 +29,7 @@ namespace zoqat::programs {
 
 [[nodiscard]] inline results_table new_table() { return results_table({{"perplexity", 4}, {"weight bytes"}}); }
 
-// --- The start
-// -------------------------------------------------------------------------------------------------------
+// --- The start ---
 
 /// Takes a model from the teacher's weights to where training begins, and adds the baselines on the way to `results`,
 /// if there is one.
@@ -38,10 +37,8 @@ template <class Model>
 void prepare(Model& model, workbench& bench, const settings& s, results_table* results) {
   constexpr std::array rows{"rtn", "smoothquant", "reconstructed", "reconstructed"};
   const auto depth = std::ranges::find(ptq::stage_names, s.start) - ptq::stage_names.begin();
-  ptq::prepare_options how{.depth = static_cast<ptq::stage>(depth), .smoothing_alpha = s.smoothing_alpha};
-  how.progress = [](std::size_t block, std::size_t blocks) {
-    fmt::print(stderr, "reconstruction: block {} of {}\n", block + 1, blocks);
-  };
+  ptq::prepare_options how = recipe(static_cast<ptq::stage>(depth));
+  how.smoothing_alpha = s.smoothing_alpha;
   if (results)
     how.after_stage = [&](ptq::stage done) {
       results->add(rows[static_cast<std::size_t>(done)], {bench.perplexity(model), model.weight_bytes()});
@@ -49,14 +46,7 @@ void prepare(Model& model, workbench& bench, const settings& s, results_table* r
   ptq::prepare(model, bench.teacher, bench.calibration(s), bench.threads, how);
 }
 
-// --- The training
-// ----------------------------------------------------------------------------------------------------
-
-/// An optimizer, and the ε that goes with it.
-struct step_plan {
-  either_optimizer optimizer;
-  per_group<float> epsilon;
-};
+// --- The training ---
 
 /// SGD with the rates that were given, or steps to the bottom of parabolas whose curvature is measured here.
 template <class Model, class Loss>
@@ -71,10 +61,7 @@ step_plan plan_steps(Model& model, Loss& loss, const settings& s) {
     if (scales.epsilon[group] > 0)
       fmt::print("epsilon of {} = {:.4g}\n", parameter_group_names[static_cast<std::size_t>(group)],
                  scales.epsilon[group]);
-  const per_group<float> epsilon = scales.epsilon;
-  return {
-      {zo::parabolic<zo::linear_decay>{.scales = std::move(scales), .step_fraction = s.trust, .schedule = schedule}},
-      epsilon};
+  return parabolic_plan(std::move(scales), s.trust, schedule);
 }
 
 /// A callback of a run that may be missing.
@@ -134,8 +121,7 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
     fmt::print("{} of {} steps had a loss that was not finite and changed nothing\n", rejected, s.steps);
 }
 
-// --- The table
-// -------------------------------------------------------------------------------------------------------
+// --- The table ---
 
 /// A trained model's last steps: table row, deployment, file.
 template <class Model>
