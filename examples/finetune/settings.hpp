@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>              // require
+#include <zoqat/eval/score.hpp>              // default_part_tokens
+#include <zoqat/nn/storage_plan.hpp>         // storage_plan
+#include <zoqat/params/compact_masters.hpp>  // master_format_names
+
+#include <common/model_files.hpp>    // folder_of_model
+#include <common/settings_text.hpp>  // parts_of, text_of
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace zoqat::programs {
+
+inline constexpr const char* lightweight = "*.q_proj,*.v_proj";
+inline constexpr const char* mezo = "MeZO";         // the row of full-precision ZO
+inline constexpr const char* log_ending = ".zlog";  // of the files that a run writes
+inline constexpr const char* model_ending = ".safetensors";
+
+struct settings {
+  // What makes a run: kept in its log, so that it can be made again.
+  std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, task, train, test, scheme = "w4a4";
+  std::string start = "smoothquant", masters = "fp32", embeddings = "fp32", optimizer = "parabolic";
+  std::size_t train_items = 1000, validation_items = 500, test_items = 1000, calibration = 128;
+  std::size_t batch = 32, length = 256, part_tokens = eval::default_part_tokens;
+  std::uint32_t steps = 300, every = 50, micro_batches = 2;
+  float epsilon = 1e-3f, rate = 5e-7f;
+  double elevation = 0.4, smooth_elevation = 0.01, trust = 0.3, final_rate = 0;
+  // Which runs there are, and what becomes of them.
+  std::vector<std::uint64_t> seeds{0};
+  std::vector<std::string> trains{lightweight, "*"};
+  bool only_zeroqat = false, overwrite = false;
+  std::string output = "finetuned", report;
+  std::size_t threads = 0;
+
+  /// Calls f(name, member, help) for everything that makes a run.
+  template <class Settings, class F>
+  static void for_each(Settings& s, F&& f) {
+    f("model", s.model, "folder with config.json, .safetensors file or llama2.c .bin file, of LLaMA or OPT");
+    f("tokenizer", s.tokenizer, "folder or file of the tokenizer; by default the model's folder");
+    f("task", s.task, "sst2, cb, choices (lines of {prompt, choices, correct}), squad, drop or alpaca");
+    f("train", s.train, "the task's file to draw training and validation items from");
+    f("test", s.test, "and to test on");
+    f("scheme", s.scheme, "what is quantized");
+    f("start", s.start,
+      "smoothquant; reconstructed: clipping and codes block by block (section 4.1), for w2a16g128; "
+      "or rtn, loaded tensor by tensor, so that the base is never in memory whole");
+    f("masters", s.masters, "of the weights that train: fp32, bf16 or int8");
+    f("embeddings", s.embeddings, "of tokens and positions, which do not train: the same");
+    f("train-items", s.train_items, "items to train with (appendix C.3)");
+    f("validation-items", s.validation_items, "items to choose the best step by");
+    f("test-items", s.test_items, "items to test with, at most");
+    f("calibration", s.calibration, "training items that SmoothQuant and the reconstruction see");
+    f("batch", s.batch, "items per step (MeZO: 16)");
+    f("length", s.length, "tokens of a prompt with its answer, at most the model's positions");
+    f("part-tokens", s.part_tokens, "tokens that go through the model at once");
+    f("steps", s.steps, "steps of a training (Table C.1: 8,000 for models of billions)");
+    f("every", s.every, "steps between validations");
+    f("micro-batches", s.micro_batches, "parts of a batch whose agreement measures the signal");
+    f("optimizer", s.optimizer, "parabolic: epsilon and rate from measured curvature; sgd: from the options below");
+    f("elevation", s.elevation, "parabolic: what a perturbation adds to the loss, relative to it");
+    f("smooth-elevation", s.smooth_elevation, "the same in full precision, where no rounding hides small ones");
+    f("trust", s.trust, "parabolic: part of the way to the bottom of the parabola");
+    f("final-rate", s.final_rate, "part of the rate that a linear fall leaves at the end; 1: constant (Table C.1)");
+    f("epsilon", s.epsilon, "sgd: perturbation of weights (Table C.1: 1e-3)");
+    f("rate", s.rate, "sgd: learning rate of weights (Table C.1: 5e-7, for models of billions)");
+  }
+
+  /// What a run's log keeps of its settings.
+  [[nodiscard]] std::string as_text(const std::string& trained) const {
+    return fmt::format("trains={}\n", trained) + text_of(*this);
+  }
+  [[nodiscard]] std::filesystem::path tokenizer_path() const {
+    return tokenizer.empty() ? folder_of_model(model) : std::filesystem::path(tokenizer);
+  }
+  /// The row of the table for a model of which the layers `trained` train.
+  [[nodiscard]] static std::string row_of(const std::string& trained) {
+    return "zeroqat " + (trained == lightweight ? "lightweight" : trained == "*" ? "full" : trained);
+  }
+  /// Where the files of a run go, but for their endings.
+  [[nodiscard]] std::string path(const std::string& row, std::uint64_t seed) const {
+    std::filesystem::path of_model = std::filesystem::weakly_canonical(model).lexically_normal();
+    if (std::filesystem::is_regular_file(of_model)) of_model.replace_extension();
+    std::string name =
+        fmt::format("{}-{}-{}-{}-{}-{}-{}", task, of_model.filename().native(), scheme, start, masters, row, seed);
+    for (const char special : {' ', '*', ',', '?', '/'}) std::ranges::replace(name, special, '_');
+    return (std::filesystem::path(output) / name).native();
+  }
+  /// Throws before hours of work where a run would replace what another one wrote.
+  void require_new_files() const {
+    std::vector<std::string> rows;
+    if (!only_zeroqat) rows.push_back(mezo);
+    for (const std::string& trained : trains) rows.push_back(row_of(trained));
+    for (const std::uint64_t seed : seeds)
+      for (const std::string& row : rows)
+        for (const char* const ending : {log_ending, model_ending}) {
+          const std::string file = path(row, seed) + ending;
+          require<io_error>(overwrite || !std::filesystem::exists(file),
+                            "{}: is there already, from another run; give --overwrite to replace it, or another "
+                            "--output",
+                            file);
+        }
+  }
+  /// What a model keeps in memory of which the layers `trained` train.
+  [[nodiscard]] nn::storage_plan plan(const std::string& trained) const {
+    const auto format = [](const std::string& name) {
+      return static_cast<master_format>(std::ranges::find(master_format_names, name) - master_format_names.begin());
+    };
+    return {.trained = parts_of(trained), .masters = format(masters), .embeddings = format(embeddings)};
+  }
+};
+
+}  // namespace zoqat::programs

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/plural.hpp>         // plural
+#include <zoqat/io/quantized_model.hpp>  // save_quantized
+#include <zoqat/train/callbacks.hpp>     // write_log
+#include <zoqat/train/keep_best.hpp>     // keep_best
+#include <zoqat/train/progress_bar.hpp>  // progress_bar
+#include <zoqat/train/task_loss.hpp>     // task_loss
+#include <zoqat/train/trainer.hpp>       // run, replay_first
+#include <zoqat/zo/log/run_log.hpp>      // run_log, fingerprint
+#include <zoqat/zo/scales/balance.hpp>   // balance
+
+#include <common/either_optimizer.hpp>
+#include <finetune/results.hpp>
+#include <finetune/settings.hpp>
+#include <finetune/workbench.hpp>
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+/// One training, and the row of the table that it makes. The best step is chosen by the validation score (for Alpaca
+/// by the validation loss), never by the test score, and the model as it was then is made again from the base and the
+/// run log.
+namespace zoqat::programs {
+
+/// SGD with the rates that were given, or steps to the bottom of parabolas whose curvature is measured here.
+template <class Model, class Loss>
+step_plan plan_steps(Model& model, Loss& loss, const settings& s, std::uint64_t seed) {
+  const zo::linear_decay schedule{s.steps, s.final_rate};
+  if (s.optimizer == "sgd") {
+    per_group<float> epsilon, rate;
+    epsilon.weight = s.epsilon, rate.weight = s.rate;
+    return {{zo::sgd<zo::linear_decay>{rate, schedule}}, epsilon};
+  }
+  per_group<bool> weights;
+  weights.weight = true;
+  // A perturbation of much less than a cell of the grid (ε is in cells) would be lost in the noise of rounding.
+  // Without rounding a small one is better: the loss is nearer to its parabola.
+  const double elevation = Model::scheme::quantizes_weights ? s.elevation : s.smooth_elevation;
+  return parabolic_plan(zo::balance(model, loss, zo::rademacher{},
+                                    {.relative_loss_increase = elevation,
+                                     .groups = weights,
+                                     .probes = 24,
+                                     .rounds = 4,
+                                     .first_epsilon = 0.05f,
+                                     .smallest_epsilon = 1e-3f,
+                                     .largest_epsilon = 0.5f,
+                                     .seed = ~seed}),
+                        s.trust, schedule);
+}
+
+/// One training of `model`, written to `log`. Returns the step with the best validation score, 0 for the start.
+template <class Model>
+std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, workbench& bench, const settings& s) {
+  train::task_loss<Model, thread_pool> loss(
+      model, bench.train.items, bench.threads,
+      {.batch = s.batch,
+       .micro_batches = s.micro_batches,
+       .compared_with = bench.answers() ? train::task_target::tokens : train::task_target::candidates,
+       .part_tokens = s.part_tokens,
+       .seed = bench.seed});
+  auto [optimizer, epsilon] = plan_steps(model, loss, s, bench.seed);
+  const zo::estimator<zo::central, zo::rademacher> estimator{
+      .epsilon = epsilon, .micro_batches = s.micro_batches, .seed = bench.seed};
+  train::keep_best best(s.every, [&] { return bench.merit(model); });
+  best.observe(0);
+  const std::uint32_t rejected = train::run(model, loss, estimator, optimizer, {0, s.steps}, bench.threads,
+                                            train::write_log{&log}, best, train::progress_bar());
+  fmt::print("seed {}: {}: epsilon {:.3g}, validation", bench.seed, row, estimator.epsilon.weight);
+  for (const train::scored_step& score : best.scores()) fmt::print(" {:.4g}", score.score);
+  fmt::print(" at every {} steps\n", s.every);
+  if (rejected > 0) fmt::print("{} with a loss that was not finite changed nothing\n", plural(rejected, "step"));
+  return best.best()->steps;
+}
+
+/// Trains the model that `make` makes, adds its row, and returns it as it was at the best step: made again from its
+/// start and the log, so that there is never a second copy of the weights.
+template <class Make>
+auto tune(const std::string& row, const std::string& trained, Make&& make, workbench& bench, const settings& s,
+          results& to) {
+  using model_type = decltype(make());
+  const std::string path = s.path(row, bench.seed);
+  auto start = make();
+  std::size_t moving = 0;
+  start.for_each_parameter([&](const parameter& p) { moving += p.group == parameter_group::weight ? p.size() : 0; });
+  require(moving > 0, "--trains: no layer has a name like '{}'", trained);
+  auto log = zo::run_log::create(path + log_ending,
+                                 {bench.seed, zo::fingerprint(start), s.as_text(trained), zo::rademacher::name()});
+  const std::uint32_t steps = train_once<model_type>(row, std::move(start), log, bench, s);
+  model_type model = make();
+  either_optimizer stateless;
+  train::replay_first(zo::rademacher{}, model, log, steps, stateless, bench.threads);
+  to.add(row, model, bench, steps, model.held_bytes());
+  if constexpr (model_type::scheme::quantizes_weights) {
+    model.deploy();
+    io::save_quantized(path + model_ending, model, s.scheme);
+  }
+  return model;
+}
+
+}  // namespace zoqat::programs
