@@ -12,6 +12,7 @@
 #include <zoqat/zo/scales/balance.hpp>   // balance
 
 #include <common/either_optimizer.hpp>
+#include <common/outcome.hpp>
 #include <finetune/results.hpp>
 #include <finetune/settings.hpp>
 #include <finetune/workbench.hpp>
@@ -75,6 +76,8 @@ std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, 
   for (const train::scored_step& score : best.scores()) fmt::print(" {:.4g}", score.score);
   fmt::print(" at every {} steps\n", s.every);
   if (rejected > 0) fmt::print("{} with a loss that was not finite changed nothing\n", plural(rejected, "step"));
+  fmt::print("{}", note_if_kept(best.best()->steps, best.scores().front().score, best.scores().back().score,
+                                "Give it more --steps or other --seeds."));
   return best.best()->steps;
 }
 

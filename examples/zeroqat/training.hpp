@@ -14,6 +14,7 @@
 #include <zoqat/zo/scales/flipped_codes.hpp>  // flipped_codes
 
 #include <common/either_optimizer.hpp>
+#include <common/outcome.hpp>
 #include <common/recipe.hpp>
 #include <common/results_table.hpp>
 #include <zeroqat/scheme.hpp>
@@ -22,7 +23,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <utility>
 
 /// A run in its order: the start, the training, the table.
 namespace zoqat::programs {
@@ -31,18 +34,13 @@ namespace zoqat::programs {
 
 // --- The start ---
 
-/// Takes a model from the teacher's weights to where training begins, and adds the baselines on the way to `results`,
-/// if there is one.
+/// Takes a model from the teacher's weights to where training begins, and calls `after_stage` on the way.
 template <class Model>
-void prepare(Model& model, workbench& bench, const settings& s, results_table* results) {
-  constexpr std::array rows{"rtn", "smoothquant", "reconstructed", "reconstructed"};
+void prepare(Model& model, workbench& bench, const settings& s, std::function<void(ptq::stage)> after_stage = {}) {
   const auto depth = std::ranges::find(ptq::stage_names, s.start) - ptq::stage_names.begin();
   ptq::prepare_options how = recipe(static_cast<ptq::stage>(depth));
   how.smoothing_alpha = s.smoothing_alpha;
-  if (results)
-    how.after_stage = [&](ptq::stage done) {
-      results->add(rows[static_cast<std::size_t>(done)], {bench.perplexity(model), model.weight_bytes()});
-    };
+  how.after_stage = std::move(after_stage);
   ptq::prepare(model, bench.teacher, bench.calibration(s), bench.threads, how);
 }
 
@@ -123,15 +121,29 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
 
 // --- The table ---
 
-/// A trained model's last steps: table row, deployment, file.
+/// Prepares a model, and adds the baselines on the way. Returns the perplexity where training begins.
 template <class Model>
-void finish(Model& model, workbench& bench, const settings& s, results_table& results) {
-  results.add("zeroqat", {bench.perplexity(model), model.weight_bytes()});
+double add_baselines(Model& model, workbench& bench, const settings& s, results_table& results) {
+  constexpr std::array rows{"rtn", "smoothquant", "reconstructed", "reconstructed"};
+  double perplexity = 0;
+  prepare(model, bench, s, [&](ptq::stage done) {
+    perplexity = bench.perplexity(model);
+    results.add(rows[static_cast<std::size_t>(done)], {perplexity, model.weight_bytes()});
+  });
+  return perplexity;
+}
+
+/// A trained model's last steps: table row, deployment, file. Returns its perplexity.
+template <class Model>
+double finish(Model& model, workbench& bench, const settings& s, results_table& results) {
+  const double perplexity = bench.perplexity(model);
+  results.add("zeroqat", {perplexity, model.weight_bytes()});
   model.deploy();
   if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme);
   fmt::print("\n{}", results.text(fmt::format("{} ({}, {})", s.scheme, simd::default_kernels::target(),
                                               plural(bench.threads.concurrency(), "thread"))));
   if (!s.report.empty()) results.write_json(s.report);
+  return perplexity;
 }
 
 template <class Scheme>
@@ -140,9 +152,11 @@ void train_model(const settings& s) {
   results_table results = new_table();
   results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});
   auto model = io::load<nn::llama<Scheme>>(bench.source);
-  prepare(model, bench, s, &results);
+  const double start = add_baselines(model, bench, s, results);
   train_to_the_end(model, bench, s);
-  finish(model, bench, s, results);
+  const double end = finish(model, bench, s, results);
+  fmt::print("{}", note_if_worse("perplexity", start, end,
+                                 "Give it more --steps or another --seed, or keep the start: --steps 0 saves it."));
 }
 
 template <class Scheme>
@@ -151,7 +165,7 @@ void replay_model(const settings& s) {
   workbench bench(s);
   results_table results = new_table();
   auto model = io::load<nn::llama<Scheme>>(bench.source);
-  prepare(model, bench, s, nullptr);
+  prepare(model, bench, s);
   either_optimizer stateless;
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads);
   fmt::print("{}: {} replayed\n", s.log, plural(steps, "step"));
