@@ -48,6 +48,16 @@ struct weight_states<S> {
   using type = std::variant<quantized_weight<S>, packed_weight<S>>;
 };
 
+/// B̃ = B + δW: adds to the biases [1, out] what the shift of the input is worth to each output.
+inline void add_shift(const trainable& masters, const smoothing& smooth, trainable& bias) {
+  matrix<float> shift;
+  smooth.shifts(inference_lane{}, shift);
+  buffer<float> room;
+  for (std::size_t r = 0; r != masters.rows(); ++r)
+    bias.values()(0, r) += simd::default_kernels::dot(
+        shift.data(), masters.master_rows().read<simd::default_kernels>(r, 1, room).data(), masters.cols());
+}
+
 }  // namespace detail
 
 /// A linear layer under a quantization scheme, Y = X̃ W̃ᵀ + B̃ (eq. 4). X: [rows, in], W: [out, in].
@@ -88,16 +98,16 @@ class smoothed_linear {
     return true;
   }
   /// The masters. Throws value_error for a layer that is deployed under a scheme that quantizes weights.
-  [[nodiscard]] trainable& weight() { return masters_of(*this); }
-  [[nodiscard]] const trainable& weight() const { return masters_of(*this); }
+  [[nodiscard]] trainable& weight() {
+    require_masters();
+    return training().masters();
+  }
+  [[nodiscard]] const trainable& weight() const {
+    require_masters();
+    return training().masters();
+  }
   /// What quantizes the weights while they train. Throws as `weight` does.
   [[nodiscard]] auto& quantizer()
-    requires Scheme::quantizes_weights
-  {
-    require_masters();
-    return training();
-  }
-  [[nodiscard]] const auto& quantizer() const
     requires Scheme::quantizes_weights
   {
     require_masters();
@@ -172,7 +182,10 @@ class smoothed_linear {
       training().quantize_tiles(smooth, [&](std::size_t first, auto codes, const simd::grid* grids) {
         packed.set_rows(first, codes, grids);
       });
-      fold_shift(smooth);
+      if (smooth.shifts()) {
+        make_bias();
+        detail::add_shift(weight(), smooth, bias_);
+      }
       weight_ = std::move(packed);
       finish_storage();
     }
@@ -226,25 +239,10 @@ class smoothed_linear {
   }
   [[nodiscard]] auto& training() noexcept { return *std::get_if<0>(&weight_); }
   [[nodiscard]] const auto& training() const noexcept { return *std::get_if<0>(&weight_); }
-  template <class Self>
-  [[nodiscard]] static auto& masters_of(Self& self) {
-    self.require_masters();
-    return self.training().masters();
-  }
   void make_bias() {
     if (!bias_.empty()) return;
     parameter_ids none;
     bias_ = {none, name_ + ".bias", parameter_group::norm, 1, out_};
-  }
-  void fold_shift(const smoothing& smooth) {
-    if (!smooth.shifts()) return;
-    matrix<float> shift;
-    smooth.shifts(inference_lane{}, shift);
-    make_bias();
-    buffer<float> room;
-    for (std::size_t r = 0; r != out_; ++r)
-      bias_.values()(0, r) += simd::default_kernels::dot(
-          shift.data(), weight().master_rows().template read<simd::default_kernels>(r, 1, room).data(), in_);
   }
   void require_masters() const {
     require(!deployed(), "{}: the weights are packed, and their masters are gone", name_);
