@@ -5,7 +5,7 @@
 # line counts the tests that passed and failed over all presets, one failure for each preset that does not configure
 # or build; the status is 0 if and only if none failed.
 #
-# To take less processor time, tests of a folder are compiled in groups and zeroqat is built with two schemes.
+# To take less processor time, tests of a folder are compiled in groups and zeroqat and finetune are built with two schemes.
 #
 # usage: test.sh [PRESET...]      default: release debug
 set -u
@@ -19,7 +19,8 @@ failed=0
 [ $# -gt 0 ] || set -- release debug
 for preset in "$@"; do
   echo "=== $preset"
-  if ! cmake --preset "$preset" -D ZOQAT_WERROR=ON -D ZOQAT_GROUP_TESTS=ON -D ZOQAT_SCHEMES="w4a4kv4;w2a16g32"; then
+  if ! cmake --preset "$preset" -D ZOQAT_WERROR=ON -D ZOQAT_GROUP_TESTS=ON -D ZOQAT_SCHEMES="w4a4kv4;w2a16g32" \
+    -D ZOQAT_FINETUNE_SCHEMES="w4a4;w2a16g128"; then
     failed=$((failed + 1))
     continue
   fi

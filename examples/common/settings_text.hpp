@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cstddef>
+#include <filesystem>
 #include <ranges>
 #include <string>
 #include <string_view>
@@ -20,6 +21,11 @@ namespace zoqat::programs {
   std::vector<std::string> parts;
   for (const auto part : std::views::split(list, ',')) parts.emplace_back(part.begin(), part.end());
   return parts;
+}
+
+/// The folder in which the files beside a model lie: its own, or the one that its file is in.
+[[nodiscard]] inline std::filesystem::path folder_of_model(const std::filesystem::path& model) {
+  return std::filesystem::is_directory(model) ? model : model.parent_path();
 }
 
 /// A line "name=value" for each setting.

@@ -8,9 +8,9 @@
 //   finetune --model M --task choices --train a.jsonl --test b.jsonl --scheme w2a16g128 --seeds 0,1,2
 //   finetune … --only-zeroqat --trains '*.q_proj' '*.q_proj,*.v_proj' '*'       Table D.4: which layers train
 
-#include <common/options.hpp>    // add_options
-#include <finetune/scheme.hpp>   // fine_tune
-#include <finetune/schemes.hpp>  // schemes
+#include <common/options.hpp>        // add_options
+#include <finetune/scheme.hpp>       // fine_tune
+#include <finetune/scheme_list.hpp>  // schemes: those that CMake was told to build
 
 #include <CLI/CLI.hpp>
 
@@ -48,11 +48,7 @@ int main(int argc, char** argv) {
                  s.test);
     s.require_new_files();
     std::filesystem::create_directories(s.output);
-    results all;
-    const model_kind kind = open_base_model(s.model).shape().kind;
-    schemes::with(s.scheme, [&]<class Scheme>() { fine_tune<Scheme>(kind, s, all); });
-    fmt::print("\n{}", all.table.text(fmt::format("{}, {}, {} masters", s.task, s.scheme, s.masters)));
-    if (!s.report.empty()) all.table.write_json(s.report);
+    schemes::with(s.scheme, [&]<class Scheme>() { fine_tune<Scheme>(s); });
   } catch (const std::exception& e) {
     fmt::print(stderr, "finetune: {}\n", e.what());
     return 1;

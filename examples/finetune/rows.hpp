@@ -5,6 +5,7 @@
 #include <zoqat/nn/visit.hpp>          // copy_base_tensors
 #include <zoqat/ptq/prepare.hpp>       // prepare, set_weight_units
 
+#include <common/model_files.hpp>  // open_base_model
 #include <common/recipe.hpp>
 #include <finetune/full_precision.hpp>
 #include <finetune/scheme.hpp>
@@ -79,15 +80,18 @@ void with_model(const model_kind& kind, const std::string& scheme, F&& f) {
 }
 
 template <class Scheme>
-void fine_tune(const model_kind& kind, const settings& s, results& to) {
-  with_model<Scheme>(kind, s.scheme, [&]<class Model, class Base>() {
+void fine_tune(const settings& s) {
+  results all;
+  with_model<Scheme>(open_base_model(s.model).shape().kind, s.scheme, [&]<class Model, class Base>() {
     require(s.start != "reconstructed" || ptq::holds_grids<Scheme>,
             "--start reconstructed: scheme {} has no grids that could be chosen; take w2a16g128", s.scheme);
     for (const std::uint64_t seed : s.seeds) {
       workbench bench(s, seed);
-      add_rows<Model, Base>(bench, s, to);
+      add_rows<Model, Base>(bench, s, all);
     }
   });
+  fmt::print("\n{}", all.table.text(fmt::format("{}, {}, {} masters", s.task, s.scheme, s.masters)));
+  if (!s.report.empty()) all.table.write_json(s.report);
 }
 
 }  // namespace zoqat::programs

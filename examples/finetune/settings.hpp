@@ -6,8 +6,7 @@
 #include <zoqat/nn/storage_plan.hpp>         // storage_plan
 #include <zoqat/params/compact_masters.hpp>  // master_format_names
 
-#include <common/model_files.hpp>    // folder_of_model
-#include <common/settings_text.hpp>  // parts_of, text_of
+#include <common/settings_text.hpp>  // parts_of, folder_of_model, text_of
 
 #include <fmt/format.h>
 

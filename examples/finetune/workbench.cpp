@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/tasks/tasks.hpp>  // read_sst2, …, split
 
+#include <common/model_files.hpp>  // open_base_model
 #include <finetune/workbench.hpp>
 
 #include <algorithm>
@@ -24,7 +25,7 @@ std::vector<tasks::answer_item> read_drop(const std::filesystem::path& file) {
 workbench::workbench(const settings& s, std::uint64_t run_seed)
     : threads(s.threads),
       source(open_base_model(s.model)),
-      tokenizer(text::open_tokenizer(s.tokenizer_path())),
+      tokenizer(s.tokenizer_path()),
       seed(run_seed),
       part_tokens(s.part_tokens),
       instructions(s.task == "alpaca"),

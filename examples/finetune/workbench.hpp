@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/executor.hpp>        // thread_pool
-#include <zoqat/eval/answers.hpp>         // answer_accuracy: the token F1 of answers
-#include <zoqat/eval/choices.hpp>         // accuracy among candidates
-#include <zoqat/io/model_source.hpp>      // model_source
-#include <zoqat/tasks/item.hpp>           // answer_item
-#include <zoqat/text/open_tokenizer.hpp>  // any_tokenizer
+#include <zoqat/core/executor.hpp>    // thread_pool
+#include <zoqat/eval/answers.hpp>     // answer_accuracy: the token F1 of answers
+#include <zoqat/eval/choices.hpp>     // accuracy among candidates
+#include <zoqat/io/model_source.hpp>  // model_source
+#include <zoqat/tasks/item.hpp>       // answer_item
 
 #include <finetune/settings.hpp>
+#include <finetune/tokenizer_file.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -55,7 +55,7 @@ struct workbench {
 
   thread_pool threads;
   io::model_source source;
-  text::any_tokenizer tokenizer;
+  tokenizer_file tokenizer;
   std::uint64_t seed;
   std::size_t part_tokens;
   bool instructions;

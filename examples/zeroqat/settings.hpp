@@ -5,8 +5,7 @@
 #include <zoqat/params/parameter.hpp>  // per_group, parameter_group_names
 #include <zoqat/zo/direction.hpp>      // runtime_distribution
 
-#include <common/model_files.hpp>    // folder_of_model
-#include <common/settings_text.hpp>  // parts_of
+#include <common/settings_text.hpp>  // parts_of, folder_of_model
 
 #include <fmt/ranges.h>
 
