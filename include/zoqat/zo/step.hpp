@@ -21,8 +21,7 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 /// step t, u ~ N(0, I) or uniform on {−1, 1}ᵈ, ε the perturbation scale, η the learning rate.
 ///
 /// `train::run` is this in a loop. It moves the masters in the sweep of the next forward pass instead of one of its
-/// own
-/// (`deferred_update`); the bits are the same. Returns the estimate.
+/// own (`deferred_update`); the bits are the same. Returns the estimate.
 template <parameter_store Store, class Objective, class Difference, distribution Distribution, class Shaping,
           optimizer Optimizer, class Executor = sequential>
   requires objective<Objective, Distribution> && executor<std::remove_cvref_t<Executor>>
