@@ -65,10 +65,21 @@ class self_attention {
   void forward(const Pass& pass, std::size_t layer, matrix_view<const float> x, matrix_view<float> stream) {
     workspace& work = pass.work;
     pass.observer.observe(normed_input(), x);
+    project(pass, x);
+    work.mixed.reshape(x.rows(), query_.out_features());
+    attend(pass, layer);
+    pass.observer.observe(mixed_input(), work.mixed);
+    const linear_input<scheme> mixed(pass, work.mixed, output_smoothing_);
+    output_.forward(pass, mixed, stream, true);
+  }
+  /// The first half of `forward`: leaves queries, keys and values in `pass.work`, with their positions encoded and
+  /// quantized as attention reads them.
+  template <class Pass>
+  void project(const Pass& pass, matrix_view<const float> x) const {
+    workspace& work = pass.work;
     work.query.reshape(x.rows(), query_.out_features());
     work.key.reshape(x.rows(), key_.out_features());
     work.value.reshape(x.rows(), value_.out_features());
-    work.mixed.reshape(x.rows(), query_.out_features());
     {
       const linear_input<scheme> input(pass, x, input_smoothing_);
       query_.forward(pass, input, work.query, false);
@@ -76,11 +87,12 @@ class self_attention {
       value_.forward(pass, input, work.value, false);
     }
     encode(pass);
-    attend(pass, layer);
-    pass.observer.observe(mixed_input(), work.mixed);
-    const linear_input<scheme> mixed(pass, work.mixed, output_smoothing_);
-    output_.forward(pass, mixed, stream, true);
   }
+
+  [[nodiscard]] std::size_t heads() const noexcept { return heads_; }
+  [[nodiscard]] std::size_t kv_heads() const noexcept { return kv_heads_; }
+  [[nodiscard]] std::size_t head_size() const noexcept { return head_size_; }
+  [[nodiscard]] const Position& position() const noexcept { return *position_; }
 
   /// Calls f(shared input) in the order of a pass.
   template <class F>

@@ -34,14 +34,8 @@ class gated_mlp {
   template <class Pass>
   void forward(const Pass& pass, std::size_t, matrix_view<const float> x, matrix_view<float> stream) {
     pass.observer.observe(normed_input(), x);
+    project(pass, x);
     matrix<float>&gate = pass.work.gate, &up = pass.work.up;
-    gate.reshape(x.rows(), gate_.out_features());
-    up.reshape(x.rows(), up_.out_features());
-    {
-      const linear_input<scheme> input(pass, x, input_smoothing_);
-      gate_.forward(pass, input, gate, false);
-      up_.forward(pass, input, up, false);
-    }
     pass.for_each_row([&](std::size_t row) {
       Activation::template apply<typename Pass::kernels>(gate.row(row).data(), gate.cols());
       Pass::kernels::multiply(up.row(row).data(), gate.row(row).data(), gate.cols());
@@ -49,6 +43,16 @@ class gated_mlp {
     pass.observer.observe(hidden_input(), gate);
     const linear_input<scheme> input(pass, gate, hidden_smoothing_);
     down_.forward(pass, input, stream, true);
+  }
+  /// The first half of `forward`: leaves gate(x) and up(x) in `pass.work.gate` and `pass.work.up`.
+  template <class Pass>
+  void project(const Pass& pass, matrix_view<const float> x) const {
+    matrix<float>&gate = pass.work.gate, &up = pass.work.up;
+    gate.reshape(x.rows(), gate_.out_features());
+    up.reshape(x.rows(), up_.out_features());
+    const linear_input<scheme> input(pass, x, input_smoothing_);
+    gate_.forward(pass, input, gate, false);
+    up_.forward(pass, input, up, false);
   }
 
   /// Calls f(shared input) in the order of a pass.
@@ -90,14 +94,19 @@ class mlp {
   template <class Pass>
   void forward(const Pass& pass, std::size_t, matrix_view<const float> x, matrix_view<float> stream) {
     pass.observer.observe(normed_input(), x);
+    project(pass, x);
     matrix<float>& hidden = pass.work.gate;
-    hidden.reshape(x.rows(), in_.out_features());
-    in_.forward(pass, linear_input<scheme>(pass, x, input_smoothing_), hidden, false);
     pass.for_each_row([&](std::size_t row) {
       Activation::template apply<typename Pass::kernels>(hidden.row(row).data(), hidden.cols());
     });
     pass.observer.observe(hidden_input(), hidden);
     out_.forward(pass, linear_input<scheme>(pass, hidden, hidden_smoothing_), stream, true);
+  }
+  /// The first half of `forward`: leaves fc1(x) in `pass.work.gate`.
+  template <class Pass>
+  void project(const Pass& pass, matrix_view<const float> x) const {
+    pass.work.gate.reshape(x.rows(), in_.out_features());
+    in_.forward(pass, linear_input<scheme>(pass, x, input_smoothing_), pass.work.gate, false);
   }
 
   /// Calls f(shared input) in the order of a pass.
