@@ -38,6 +38,11 @@
 #include <zoqat/nn/mlp.hpp>
 #include <zoqat/nn/block.hpp>
 
+// How outputs of linear layers act on the residual stream.
+#include <zoqat/nn/responses/response.hpp>
+#include <zoqat/nn/responses/attention.hpp>
+#include <zoqat/nn/responses/mlp.hpp>
+
 // Models, and what is computed with them.
 #include <zoqat/nn/model.hpp>
 #include <zoqat/nn/decoder.hpp>

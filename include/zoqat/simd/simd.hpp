@@ -12,5 +12,6 @@
 #include <zoqat/simd/kernels.hpp>
 #include <zoqat/simd/reference.hpp>
 #include <zoqat/simd/default_kernels.hpp>
+#include <zoqat/simd/multiply.hpp>
 
 // clang-format on
