@@ -135,6 +135,8 @@ class decoder {
  public:
   [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
   [[nodiscard]] std::vector<Block>& blocks() noexcept { return blocks_; }
+  /// What the final norm is multiplied with: [vocabulary, hidden].
+  [[nodiscard]] master_rows head() const noexcept { return (shape_.tied_head ? embedding_ : head_).master_rows(); }
 
   /// Starts the residual stream of every lane from the embeddings. Throws value_error for a token out of range, and
   /// where positions are embedded for a sequence longer than they reach.
@@ -162,6 +164,11 @@ class decoder {
   void forward(const Pass& pass) {
     embed(pass);
     for (std::size_t i = 0; i != blocks_.size(); ++i) blocks_[i].forward(pass, i, pass.work.stream);
+    normalize(pass);
+  }
+  /// The last part of `forward`: the final norm of `pass.work.stream`, left in `pass.work.normed`.
+  template <class Pass>
+  void normalize(const Pass& pass) const {
     pass.work.normed.reshape(pass.rows(), shape_.hidden);
     final_norm_.forward(pass, pass.work.stream, pass.work.normed);
   }
@@ -250,7 +257,6 @@ class decoder {
             s.kv_heads);
     return s;
   }
-  [[nodiscard]] master_rows head() const noexcept { return (shape_.tied_head ? embedding_ : head_).master_rows(); }
   /// The input of the head after some tokens of a batch: [lanes * tokens, hidden].
   template <class Pass>
   static matrix<float> gather(const Pass& pass, std::span<const std::size_t> tokens) {
