@@ -93,3 +93,16 @@ TEST_CASE_TEMPLATE("reconstruction comes nearer to the teacher than rounding to 
   });
   CHECK(s.divergence(found) == held);
 }
+
+TEST_CASE_TEMPLATE("how rows are rounded together is a matter of options, and always better than to nearest", Model,
+                   w2a16g8, w4a4) {
+  setup s;
+  auto rounded = s.rounded<Model>(), alone = rounded, together = rounded, recursive = rounded;
+  s.reconstruct(alone, 2, {.outputs = {.used = false}});
+  s.reconstruct(together, 2);
+  s.reconstruct(recursive, 2, {.outputs = {.stream = ptq::stream_metric::recursive}});
+  const double before = s.divergence(rounded);
+  for (Model* model : {&alone, &together, &recursive}) CHECK(s.divergence(*model) < 0.9 * before);
+  CHECK(bits_of(alone) != bits_of(together));
+  CHECK(bits_of(recursive) != bits_of(together));
+}

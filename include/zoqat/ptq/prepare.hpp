@@ -16,6 +16,7 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -41,8 +42,9 @@ inline constexpr bool holds_grids<Scheme> =
 
 struct prepare_options {
   stage depth = stage::codes;
-  float smoothing_alpha = 0.5f;  ///< SmoothQuant's exponent: how much of the range of inputs weights take over
-  double damping = 0.01;         ///< of reconstruction, see reconstruction_options
+  float smoothing_alpha = 0.5f;     ///< SmoothQuant's exponent: how much of the range of inputs weights take over
+  std::optional<double> damping{};  ///< of reconstruction, see reconstruction_options
+  output_metric_options outputs{};  ///< likewise
   /// Whether ε of weights counts in step sizes from then on (see set_weight_units), or in the weights' own values.
   bool weight_units = true;
   /// Called before each block that is reconstructed.
@@ -79,7 +81,7 @@ void prepare(Model& model, Teacher& teacher, std::span<const nn::token_batch> ca
     if (options.depth >= stage::ranges) {
       const auto depth = options.depth == stage::ranges ? reconstruction::ranges : reconstruction::codes;
       reconstructor<Model, Teacher, Executor, Kernels> reconstruct(model, teacher, threads,
-                                                                   {.depth = depth, .damping = options.damping});
+                                                                   {depth, options.damping, options.outputs});
       reconstruct(calibration, [&](std::size_t block, std::size_t blocks) {
         if (options.progress) options.progress(block, blocks);
       });

@@ -15,6 +15,12 @@
 #include <zoqat/ptq/reconstruct.hpp>
 #include <zoqat/ptq/weight_units.hpp>
 
+// What the rows of a matrix write together, and rounding in that metric.
+#include <zoqat/ptq/output_metric.hpp>
+#include <zoqat/ptq/stream_metric.hpp>
+#include <zoqat/ptq/matrix_rounding.hpp>
+#include <zoqat/ptq/row_rounding.hpp>
+
 // One matrix of an engine that is not made of this library's blocks.
 #include <zoqat/ptq/input_moments.hpp>
 #include <zoqat/ptq/reconstruct_matrix.hpp>
@@ -25,6 +31,6 @@
 #include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/cholesky.hpp>
-#include <zoqat/ptq/row_rounding.hpp>
+#include <zoqat/ptq/block_trace.hpp>
 
 // clang-format on

@@ -7,54 +7,22 @@
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/shared_input.hpp>
 #include <zoqat/params/inference_lane.hpp>
+#include <zoqat/ptq/block_trace.hpp>
 #include <zoqat/ptq/can_initialize.hpp>
+#include <zoqat/ptq/matrix_rounding.hpp>
 #include <zoqat/ptq/moments.hpp>
+#include <zoqat/ptq/output_metric.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::ptq {
-
-namespace detail {
-
-/// What one forward pass of a block left of its layers: inputs, and the residual stream before each. Streams end with
-/// that after the block.
-struct block_trace {
-  std::vector<matrix<float>> inputs, streams;
-
-  struct observer_type {
-    block_trace* to;
-    const nn::workspace* work;
-
-    template <class Input>
-    void observe(const Input&, matrix_view<const float> x) const {
-      to->streams.push_back(work->stream);
-      to->inputs.emplace_back(x.rows(), x.cols());
-      for (std::size_t row = 0; row != x.rows(); ++row)
-        std::ranges::copy(x.row(row), to->inputs.back().row(row).begin());
-    }
-  };
-
-  template <simd::kernels Kernels, class Block, executor Executor>
-  static block_trace of(Block& block, const nn::token_batch& batch, const matrix<float>& stream, Executor& threads) {
-    block_trace trace;
-    nn::workspace work;
-    work.stream = stream;
-    constexpr inference_lane lane;
-    const nn::forward_pass<Kernels, inference_lane, Executor, observer_type> pass{lane, threads, batch,
-                                                                                  work, nullptr, {&trace, &work}};
-    block.forward(pass, 0, work.stream);
-    trace.streams.push_back(std::move(work.stream));
-    return trace;
-  }
-};
-
-}  // namespace detail
 
 /// How far `reconstruct` goes.
 enum class reconstruction {
@@ -64,7 +32,8 @@ enum class reconstruction {
 
 struct reconstruction_options {
   reconstruction depth = reconstruction::codes;
-  double damping = 0.01;  ///< of the input moments, relative to their mean
+  std::optional<double> damping{};  ///< of the input moments, relative to their mean; else ptq::default_damping
+  output_metric_options outputs{};  ///< how the rows of a matrix are rounded together
 };
 
 /// The start of quantization-aware training (section 5.1: initialization by reconstruction loss), with forward passes
@@ -101,6 +70,7 @@ class reconstructor {
   /// `progress(block, blocks)` is called before each block.
   template <class Progress>
   void operator()(std::span<const nn::token_batch> corpus, Progress&& progress) {
+    output_metrics<Teacher, Executor, Kernels> metrics(teacher_, corpus, threads_, options_.outputs);
     std::vector<matrix<float>> expected, streams;
     for (const nn::token_batch& batch : corpus) expected.push_back(embedded(batch));
     streams = expected;
@@ -110,9 +80,13 @@ class reconstructor {
       std::vector<detail::block_trace> ideal;
       for (std::size_t i = 0; i != corpus.size(); ++i)
         ideal.push_back(detail::block_trace::of<Kernels>(teacher_.blocks()[b], corpus[i], expected[i], threads_));
-      std::size_t index = 0;
+      const std::vector<nn::output_metric> outputs = metrics.next();
+      std::size_t index = 0, layer = 0;
       block.for_each_residual([&](auto& r) {
-        r.layer().for_each_shared_input([&](auto&& input) { fit(input, index++, block, corpus, streams, ideal); });
+        r.layer().for_each_shared_input([&](auto&& input) {
+          fit(input, index++, std::span(outputs).subspan(layer, input.layers.size()), block, corpus, streams, ideal);
+          layer += input.layers.size();
+        });
       });
       for (std::size_t i = 0; i != corpus.size(); ++i) {
         streams[i] =
@@ -137,12 +111,13 @@ class reconstructor {
   };
 
   template <class Input>
-  void fit(const Input& input, std::size_t index, typename Model::block_type& block,
-           std::span<const nn::token_batch> corpus, const std::vector<matrix<float>>& streams,
-           const std::vector<detail::block_trace>& ideal) {
+  void fit(const Input& input, std::size_t index, std::span<const nn::output_metric> outputs,
+           typename Model::block_type& block, std::span<const nn::token_batch> corpus,
+           const std::vector<matrix<float>>& streams, const std::vector<detail::block_trace>& ideal) {
     const layer_moments moments = gather(input, index, block, corpus, streams, ideal);
-    const input_metric metric(moments.input, options_.damping);
-    for (auto* layer : input.layers) fit_layer(*layer, *input.smoothing, metric, moments, input.writes_stream);
+    const input_metric metric(moments.input, options_.damping.value_or(default_damping<weight_part>));
+    for (std::size_t i = 0; i != input.layers.size(); ++i)
+      fit_layer(*input.layers[i], *input.smoothing, metric, outputs[i], moments, input.writes_stream);
   }
 
   template <class Input>
@@ -193,18 +168,32 @@ class reconstructor {
 
   template <class Linear>
   void fit_layer(Linear& layer, const nn::smoothing& smoothing, const input_metric& metric,
-                 const layer_moments& moments, bool writes_stream) {
+                 const nn::output_metric& outputs, const layer_moments& moments, bool writes_stream) {
     const matrix<double> weights = target_weights(layer, smoothing, metric, moments, writes_stream);
+    const bool ranges = options_.depth == reconstruction::ranges;
+    std::vector<rounded_row> rows(layer.out_features());
+    threads_.parallel_for(rows.size(), [&](std::size_t row) {
+      const row_rounding<weight_part> rounding(metric, weights.row(row));
+      rows[row] = ranges ? rounding.ranges_only() : rounding();
+    });
+    if (ranges) {
+      for (std::size_t row = 0; row != rows.size(); ++row) layer.quantizer().set_grids(row, rows[row].grids);
+      return;
+    }
+    round_together(metric, outputs, weights, rows);
     matrix<float> scales;
     smoothing.scales(inference_lane{}, scales);
-    threads_.parallel_for(layer.out_features(), [&](std::size_t row) {
-      const row_rounding<weight_part> rounding(metric, weights.row(row));
-      if (options_.depth == reconstruction::ranges) {
-        layer.quantizer().set_grids(row, rounding.ranges_only().grids);
-      } else {
-        const rounded_row found = rounding();
-        layer.quantizer().set_row(row, found.codes, found.grids, scales.flat());
-      }
+    for (std::size_t row = 0; row != rows.size(); ++row)
+      layer.quantizer().set_row(row, rows[row].codes, rows[row].grids, scales.flat());
+  }
+  void round_together(const input_metric& metric, const nn::output_metric& outputs, const matrix<double>& weights,
+                      std::span<rounded_row> rows) {
+    std::vector<std::size_t> first{0};
+    for (const matrix<double>& block : outputs.blocks) first.push_back(first.back() + block.rows());
+    threads_.parallel_for(outputs.blocks.size(), [&](std::size_t b) {
+      const std::size_t count = outputs.blocks[b].rows();
+      matrix_rounding<weight_part>(metric, outputs.blocks[b], weights.view().row_block(first[b], count),
+                                   options_.outputs.damping)(rows.subspan(first[b], count));
     });
   }
 

@@ -40,7 +40,7 @@ template <class Weight, simd::kernels Kernels = simd::default_kernels, class Exe
   requires executor<std::remove_cvref_t<Executor>>
 [[nodiscard]] reconstructed_matrix<Weight> reconstruct_matrix(matrix_view<const float> weights,
                                                               matrix<double> moments, Executor&& threads = {},
-                                                              double damping = 0.01) {
+                                                              double damping = default_damping<Weight>) {
   static_assert(!Weight::whole_tensor,
                 "ptq::reconstruct_matrix: rows are found one by one: give quant::weight a granularity other than "
                 "per_tensor");
@@ -91,7 +91,7 @@ template <class Weight, simd::kernels Kernels = simd::default_kernels, class Exe
   requires executor<std::remove_cvref_t<Executor>>
 [[nodiscard]] reconstructed_matrix<Weight> reconstruct_matrix(matrix_view<const float> weights,
                                                               const input_moments& moments, Executor&& threads = {},
-                                                              double damping = 0.01) {
+                                                              double damping = default_damping<Weight>) {
   return reconstruct_matrix<Weight, Kernels>(weights, moments.mean(), threads, damping);
 }
 
