@@ -19,15 +19,14 @@ namespace zoqat::programs {
       start, end, advice);
 }
 
-/// A line for a training whose best step by the validation score is its start, with what it scored at the end;
-/// nothing where a step was better. Of scores, more is better.
-[[nodiscard]] inline std::string note_if_kept(unsigned best_step, double start, double end, std::string_view advice) {
+/// A line for a training whose best step by a score on validation data is its start, with what `measure` was at the
+/// start and at the end; nothing where a step was better.
+[[nodiscard]] inline std::string note_if_kept(unsigned best_step, std::string_view measure, double start, double end,
+                                              std::string_view advice) {
   if (best_step != 0) return {};
   return fmt::format(
-      "No step scored better than the start, which is kept: validation was {:.4g} at the start and {:.4g} at the "
-      "end. "
-      "{}\n",
-      start, end, advice);
+      "No step scored better than the start, which is kept: {} was {:.6g} at the start and {:.6g} at the end. {}\n",
+      measure, start, end, advice);
 }
 
 }  // namespace zoqat::programs

@@ -62,6 +62,8 @@ int main(int argc, char** argv) {
   train->get_option("--optimizer")->check(CLI::IsMember({"parabolic", "sgd"}));
   train->get_option("--loss")->check(CLI::IsMember({"teacher", "text"}));
   train->get_option("--scales")->check(CLI::IsMember({"balanced", "least-error"}));
+  train->get_option("--output-metric")->check(CLI::IsMember({"none", "identity", "head", "recursive"}));
+  train->get_option("--keep")->check(CLI::IsMember({"best", "last"}));
   train->get_option("--direction")->check(CLI::IsMember({"rademacher", "gaussian"}));
   CLI::Option* const log = train->add_option("--log", s.log, "run log to write");
   train

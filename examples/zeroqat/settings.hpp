@@ -21,11 +21,11 @@ struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
   std::string scheme = "w4a4", start = "codes", optimizer = "parabolic", loss = "teacher", direction = "rademacher",
-              scales = "balanced";
+              scales = "balanced", output_metric = "identity", keep = "best";
   std::string train = "smoothing,score_scale,step_tensor,step_row,step_column,step_group,norm,norm_scale";
   std::uint64_t seed = 0;
   std::size_t length = 256, calibration = 256, sampled = 512, batch = 4;
-  std::uint32_t steps = 600, micro_batches = 2, directions = 1;
+  std::uint32_t steps = 600, micro_batches = 2, directions = 1, validate_every = 100;
   float smoothing_alpha = 0.5f, clip = 0, epsilon = 1e-3f;
   float weight_rate = 5e-7f, smoothing_rate = 5e-6f, clipping_rate = 1e-5f;
   double elevation = 0.05, trust = 0.6;
@@ -45,6 +45,9 @@ struct settings {
     f("eval", s.eval, "text to evaluate on; without it a part of the training text is held out");
     f("scheme", s.scheme, "what is quantized");
     f("start", s.start, "rtn, smoothquant, ranges (clipping by reconstruction) or codes (codes and steps too)");
+    f("output-metric", s.output_metric,
+      "codes: metric of the residual stream in which the rows of a matrix are rounded together: identity, head, "
+      "recursive (by forward passes of each block); none: each row on its own");
     f("train", s.train,
       "parameter groups that train, by commas; weight and clipping too, from the starts rtn and ranges");
     f("loss", s.loss, "teacher: KL from the full-precision model; text: cross-entropy");
@@ -58,6 +61,9 @@ struct settings {
     f("steps", s.steps, "steps, with a rate that falls linearly to zero (Table C.1: 10,000 for models of billions)");
     f("micro-batches", s.micro_batches,
       "parts of a batch whose agreement measures the signal; each is one forward pass");
+    f("keep", s.keep,
+      "best: the step that is best on held-out training text, the start among them; last: the last one");
+    f("validate-every", s.validate_every, "steps between looks at the held-out training text");
     f("directions", s.directions, "directions averaged per step (q in eq. 2)");
     f("smoothing-alpha", s.smoothing_alpha, "SmoothQuant's exponent");
     f("elevation", s.elevation, "parabolic: what all perturbations together add to the loss, relative to it");

@@ -13,6 +13,7 @@
 #include <zoqat/zo/scales/balance.hpp>        // balance, for_least_error
 #include <zoqat/zo/scales/flipped_codes.hpp>  // flipped_codes
 
+#include <common/best_point.hpp>
 #include <common/either_optimizer.hpp>
 #include <common/outcome.hpp>
 #include <common/recipe.hpp>
@@ -40,6 +41,10 @@ void prepare(Model& model, workbench& bench, const settings& s, std::function<vo
   const auto depth = std::ranges::find(ptq::stage_names, s.start) - ptq::stage_names.begin();
   ptq::prepare_options how = recipe(static_cast<ptq::stage>(depth));
   how.smoothing_alpha = s.smoothing_alpha;
+  const auto metric = std::ranges::find(ptq::stream_metric_names, s.output_metric);
+  how.outputs.used = metric != ptq::stream_metric_names.end();  // otherwise none
+  if (how.outputs.used)
+    how.outputs.stream = static_cast<ptq::stream_metric>(metric - ptq::stream_metric_names.begin());
   how.after_stage = std::move(after_stage);
   ptq::prepare(model, bench.teacher, bench.calibration(s), bench.threads, how);
 }
@@ -61,6 +66,42 @@ step_plan plan_steps(Model& model, Loss& loss, const settings& s) {
                  scales.epsilon[group]);
   return parabolic_plan(std::move(scales), s.trust, schedule);
 }
+
+/// Chooses among the steps of a run by held-out training text, where the settings ask for it.
+template <class Model>
+class chosen_step {
+ public:
+  chosen_step(Model& model, workbench& bench, const settings& s) : steps_(s.steps) {
+    if (s.keep == "best" && s.steps > 0)
+      best_.emplace(model, s.trained(), s.validate_every,
+                    std::function([&] { return -bench.validation_perplexity(model); }));
+  }
+
+  /// After some steps that come from a log.
+  void operator()(std::uint32_t done) {
+    if (best_) (*best_)(done, steps_);
+  }
+  void after_step(const train::step_report& report) {
+    if (best_) best_->after_step(report);
+  }
+  [[nodiscard]] bool reads_parameters(const train::step_report& report) const {
+    return best_ && best_->reads_parameters(report);
+  }
+  /// Goes back to the best step, and says which one that was.
+  void restore() {
+    if (!best_) return;
+    const std::uint32_t step = best_->restore();
+    const double start = -best_->scores().front().score, end = -best_->scores().back().score;
+    fmt::print("{}", note_if_kept(step, "perplexity on held-out training text", start, end,
+                                  "Give it more --steps or another --seed."));
+    if (step != 0 && step != best_->scores().back().steps)
+      fmt::print("kept: {} of {}, the best on held-out training text\n", plural(step, "step"), steps_);
+  }
+
+ private:
+  std::uint32_t steps_;
+  std::optional<best_point<Model, std::function<double()>>> best_;
+};
 
 /// A callback of a run that may be missing.
 template <class Callback>
@@ -94,11 +135,12 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
                                                                        .clip = s.clip,
                                                                        .seed = s.seed,
                                                                        .distribution = s.distribution()};
+  chosen_step chosen(model, bench, s);
   std::optional<zo::run_log> log;
   std::uint32_t first = 0;
   if (s.resume) {
     log.emplace(zo::run_log::resume(s.log));
-    first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads);
+    first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads, chosen);
     fmt::print("{}: {} replayed\n", s.log, plural(first, "step"));
   } else if (!s.log.empty()) {
     log.emplace(
@@ -114,9 +156,10 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
   };
   const std::uint32_t rejected = train::run(
       model, loss, estimator, optimizer, {first, s.steps}, bench.threads, train::write_log{log ? &*log : nullptr},
-      train::evaluate_every(s.evaluate_every, evaluate), train::progress_bar(), metrics);
+      train::evaluate_every(s.evaluate_every, evaluate), train::progress_bar(), metrics, chosen);
   if (rejected > 0)
     fmt::print("{} of {} steps had a loss that was not finite and changed nothing\n", rejected, s.steps);
+  chosen.restore();
 }
 
 // --- The table ---
@@ -167,8 +210,10 @@ void replay_model(const settings& s) {
   auto model = io::load<nn::llama<Scheme>>(bench.source);
   prepare(model, bench, s);
   either_optimizer stateless;
-  const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads);
+  chosen_step chosen(model, bench, s);
+  const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads, chosen);
   fmt::print("{}: {} replayed\n", s.log, plural(steps, "step"));
+  chosen.restore();
   finish(model, bench, s, results);
 }
 

@@ -30,15 +30,17 @@ workbench::workbench(const settings& s)
   else if (s.text.empty())
     evaluation = sample(s.sampled / 8 + 1, ~s.seed);
   else
-    hold_out();
+    evaluation = hold_out("evaluation");
+  if (s.keep == "best" && s.steps > 0) validation = hold_out("--keep best");
 }
 
-void workbench::hold_out() {
+eval::chunks workbench::hold_out(const char* purpose) {
   const std::size_t held = std::min<std::size_t>(128, training.size() / 8);
-  require(held > 0, "the training text makes only {}: too few to hold some out for evaluation",
-          plural(training.size(), "chunk"));
-  evaluation.assign(training.end() - static_cast<std::ptrdiff_t>(held), training.end());
+  require(held > 0, "the training text makes only {}: too few to hold some out for {}",
+          plural(training.size(), "chunk"), purpose);
+  const eval::chunks part(training.end() - static_cast<std::ptrdiff_t>(held), training.end());
   training.resize(training.size() - held);
+  return part;
 }
 
 std::vector<nn::token_batch> workbench::calibration(const settings& s) const {

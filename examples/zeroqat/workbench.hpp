@@ -24,18 +24,23 @@ struct workbench {
   double perplexity(Model& model) {
     return eval::perplexity(model, evaluation, threads, work);
   }
+  /// That on training text that nothing was fitted to: what a step is chosen by.
+  template <class Model>
+  double validation_perplexity(Model& model) {
+    return eval::perplexity(model, validation, threads, work);
+  }
 
   thread_pool threads;
   io::model_source source;
   text::llama2c_tokenizer tokenizer;
   teacher_model teacher;
   std::size_t length;
-  eval::chunks training, evaluation;
+  eval::chunks training, validation, evaluation;
   nn::workspace work;
 
  private:
-  /// Without a text of its own, evaluation gets the last chunks of the training text, at most an eighth of it.
-  void hold_out();
+  /// The last chunks of the training text, at most an eighth of it, which are then no part of it any more.
+  [[nodiscard]] eval::chunks hold_out(const char* purpose);
 };
 
 }  // namespace zoqat::programs

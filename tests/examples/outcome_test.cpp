@@ -20,8 +20,8 @@ TEST_CASE("a training that did not end worse says nothing") {
 }
 
 TEST_CASE("a training of which the start is kept says so") {
-  CHECK(programs::note_if_kept(0, 62.5, 50, "Take more steps.") ==
+  CHECK(programs::note_if_kept(0, "validation", 62.5, 50, "Take more steps.") ==
         "No step scored better than the start, which is kept: validation was 62.5 at the start and 50 at the end. "
         "Take more steps.\n");
-  CHECK(programs::note_if_kept(50, 62.5, 50, "Take more steps.").empty());
+  CHECK(programs::note_if_kept(50, "validation", 62.5, 50, "Take more steps.").empty());
 }
