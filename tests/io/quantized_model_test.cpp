@@ -113,6 +113,21 @@ TEST_CASE_TEMPLATE("a deployed model comes back byte by byte", Model, asymmetric
     }
 }
 
+TEST_CASE("a model is not read as one of another arithmetic, even where its tensors have the same sizes") {
+  using without_attention = nn::llama<scheme<weight<3, group<4>, asymmetric, clip::none>, activation<8>>>;
+  const temporary_folder folder;
+  auto model = deployed<asymmetric_model>(tiny_shape(true));
+  io::save_quantized(folder / "m", model, "a name");
+  const io::safetensors_file file(folder / "m");
+  check_mentions(message_of<io_error>([&] { (void)io::load_quantized<without_attention>(file); }), "m: ",
+                 "weights of 3 bits per group of 4, asymmetric, fp32 scales; activations of 4 bits, asymmetric; "
+                 "queries, keys and values of 4 bits",
+                 "fp32 scales; activations of 8 bits, asymmetric");
+  // How clipping was learned is of no account.
+  using unclipped = nn::llama<scheme<weight<3, group<4>, asymmetric, clip::none>, activation<4>, attention<4>>>;
+  CHECK_NOTHROW((void)io::load_quantized<unclipped>(file));
+}
+
 TEST_CASE("a model that still trains cannot be saved") {
   const temporary_folder folder;
   asymmetric_model model(tiny_shape(true));

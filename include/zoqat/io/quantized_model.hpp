@@ -91,6 +91,31 @@ Enum enumerator_at(const safetensors_file& file, const std::string& key,
 
 namespace detail {
 
+/// What codes mean under a scheme, in words: a file's must be the type's, since another's tensors may have the same
+/// names and sizes. How clipping was learned is of no account any more.
+template <class Scheme>
+[[nodiscard]] std::string arithmetic_of() {
+  if constexpr (!Scheme::quantizes_weights) {
+    return "full precision";
+  } else {
+    using weight = typename Scheme::weight_type;
+    constexpr std::size_t whole_row = std::size_t{1} << 40, group = weight::group_size(whole_row);
+    std::string text = fmt::format("weights of {} bits per {}, {}, {} scales", weight::bits,
+                                   weight::whole_tensor ? "tensor"
+                                   : group == whole_row ? "channel"
+                                                        : fmt::format("group of {}", group),
+                                   weight::symmetric ? "symmetric" : "asymmetric",
+                                   std::is_same_v<typename weight::scale_type, fp16> ? "fp16" : "fp32");
+    if constexpr (Scheme::quantizes_activations)
+      text += fmt::format("; activations of {} bits, {}", Scheme::activation_type::bits,
+                          Scheme::activation_type::symmetric ? "symmetric" : "asymmetric");
+    if constexpr (Scheme::quantizes_attention)
+      text += fmt::format("; queries, keys and values of {} bits", Scheme::attention_type::bits);
+    if constexpr (Scheme::shifts_inputs) text += "; shifted inputs";
+    return text;
+  }
+}
+
 /// Collects what is written of a deployed model.
 struct stored_tensors {
   const std::filesystem::path& path;
@@ -124,6 +149,7 @@ template <class Model>
 void save_quantized(const std::filesystem::path& path, Model& model, std::string_view scheme) {
   model_shape shape = model.shape();
   safetensors_metadata metadata{{"format", std::string(quantized_format)}, {"scheme", std::string(scheme)}};
+  metadata["arithmetic"] = detail::arithmetic_of<typename Model::scheme>();
   detail::for_each_size(shape, [&](const char* name, std::size_t value) { metadata[name] = std::to_string(value); });
   metadata["norm_epsilon"] = fmt::format("{}", shape.norm_epsilon);
   metadata["rope_theta"] = fmt::format("{}", shape.rope_theta);
@@ -234,11 +260,16 @@ struct stored_reader {
 
 /// Reads a saved model into a deployed one of type `Model`, whose scheme must be the file's. Throws io_error, with
 /// the file and the tensor, for one that is missing or has another type or size, for scales that make no sense, and
-/// for a model of another kind.
+/// for a model of another kind or of another arithmetic (files of before 0.2.0 do not say theirs).
 template <class Model>
 [[nodiscard]] Model load_quantized(const safetensors_file& file) {
   const model_shape shape = shape_of_quantized(file);
   require_kind<Model>(shape.kind, file.path().native());
+  const std::string wanted = detail::arithmetic_of<typename Model::scheme>();
+  const auto arithmetic = file.metadata().find("arithmetic");
+  require<io_error>(arithmetic == file.metadata().end() || arithmetic->second == wanted,
+                    "{}: the model has {}, but it is read as one with {}", file.path().native(),
+                    arithmetic == file.metadata().end() ? "" : arithmetic->second, wanted);
   detail::require_held(file, shape);
   Model model = Model::with_storage(shape);
   model.visit(detail::stored_reader<typename Model::scheme>{file});
