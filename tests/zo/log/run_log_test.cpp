@@ -18,6 +18,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <span>
 #include <string>
@@ -179,6 +181,21 @@ TEST_CASE("create replaces what was there; resume goes on with it") {
   CHECK(run_log::read(folder / "log").updates() == expected);
   write_log(folder / "log", {update_of(1, 1)});
   CHECK(run_log::read(folder / "log").updates() == std::vector<planned_update>{update_of(1, 1)});
+}
+
+TEST_CASE("a file that is no log is not replaced by one") {
+  const temporary_folder folder;
+  const std::string text = "a model that took a week";
+  std::ofstream(folder / "model", std::ios::binary) << text;
+  check_mentions(message_of<io_error>([&] { (void)run_log::create(folder / "model", header); }), "model",
+                 "no run log", "another name");
+  std::ifstream in(folder / "model", std::ios::binary);
+  CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == text);
+  // What a crash left of a log in its first bytes, and an empty file, are.
+  for (const char* const begun : {"", "zoq"}) {
+    std::ofstream(folder / "begun", std::ios::binary) << begun;
+    CHECK_NOTHROW((void)run_log::create(folder / "begun", header));
+  }
 }
 
 // --- Files that are cut short or damaged ---------------------------------------------------------------------------

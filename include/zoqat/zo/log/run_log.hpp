@@ -71,12 +71,26 @@ class run_log {
   /// 1: fingerprints of parameters alone; 2: without the distribution. Both are refused.
   static constexpr std::uint32_t version = 3;
 
-  /// Starts a log; replaces a file of that name. Throws io_error.
+  /// Starts a log; replaces one of that name. Throws io_error, also for a file of that name that is no run log: that
+  /// one is left alone.
   [[nodiscard]] static run_log create(const std::filesystem::path& path, run_header header) {
+    require_replaceable(path);
     run_log log(path, std::move(header));
     log.open(O_CREAT | O_TRUNC);
     log.write(log.encoded_header());
     return log;
+  }
+  /// Throws io_error where `create` could not replace what has that name, or its folder is missing.
+  static void require_replaceable(const std::filesystem::path& path) {
+    const std::filesystem::path folder = path.parent_path();
+    require<io_error>(folder.empty() || std::filesystem::is_directory(folder),
+                      "{}: cannot create the run log: No such file or directory as '{}'", path.native(),
+                      folder.native());
+    std::ifstream in(path, std::ios::binary);
+    std::array<char, magic.size()> start{};
+    in.read(start.data(), start.size());  // nothing where there is no such file
+    require<io_error>(std::equal(start.begin(), start.begin() + in.gcount(), magic.begin()),
+                      "{}: this is no run log, and is not replaced by one; give the log another name", path.native());
   }
   /// Opens a log to go on with it: reads what is there and cuts off an incomplete last record. Throws io_error for a
   /// file that is not a log, whose header is damaged, or that goes on after a damaged record: no crash does that, and
