@@ -193,6 +193,68 @@ TEST_CASE("lanes that are asked for, evaluated out of order and told, are the st
   CHECK(by_run.small == by_hand.small);
 }
 
+TEST_CASE("a run that could not end well is refused before it begins") {
+  engine e;
+  const auto run_of = [&](fine_tuner& tuner, std::uint32_t steps = 5) {
+    return message_of<value_error>([&] { tuner.run(steps, e.bound()); });
+  };
+  const auto refused = [&](fine_tuner&& tuner, std::uint32_t steps = 5) {
+    e.give_to(tuner);
+    return run_of(tuner, steps);
+  };
+  check_mentions(refused(fine_tuner(), static_cast<std::uint32_t>(-1)), "4294967295 steps");
+  const temporary_folder folder;
+  fine_tuner nowhere({.log = folder / "no" / "log"});
+  e.give_to(nowhere);
+  check_mentions(message_of<io_error>([&] { nowhere.run(5, e.bound()); }), "log", "No such file");
+  CHECK(e.calls == 0);
+  // A value that is not finite, before or after the buffer was handed over.
+  fine_tuner late;
+  e.give_to(late);
+  e.small[17] = std::numeric_limits<float>::quiet_NaN();
+  check_mentions(run_of(late), "'small'", "not finite");
+  e.small[17] = 0.002f;
+  CHECK(e.calls == 0);
+  // Data for the comparison.
+  fine_tuner compared;
+  e.give_to(compared);
+  check_mentions(message_of<value_error>([&] {
+                   compared.run(1000, [&](std::uint32_t step, std::uint32_t m) {
+                     return step < 1000 ? e.loss(step, m) : std::numeric_limits<double>::quiet_NaN();
+                   });
+                 }),
+                 "steps 1000 to 1031", "compared_steps");
+}
+
+TEST_CASE("a log begins with the weights that the tuner was given, so one tuner writes it once") {
+  const temporary_folder folder;
+  engine e;
+  fine_tuner tuner({.log = folder / "log", .compared_steps = 0});
+  e.give_to(tuner);
+  const auto stop = [](const zo::fine_tuner_progress& progress) {
+    if (progress.step == 3) throw std::runtime_error("enough");
+  };
+  CHECK_THROWS_AS(tuner.run(10, e.bound(), stop), std::runtime_error);
+  check_mentions(message_of<value_error>([&] { tuner.run(10, e.bound()); }), "has written the log", "resume");
+  engine again;
+  fine_tuner resumed({.log = folder / "log", .resume = true, .compared_steps = 0});
+  again.give_to(resumed);
+  CHECK(resumed.run(10, again.bound()).steps == 6);
+}
+
+TEST_CASE("a loss or a callback cannot start what it is called by") {
+  engine e;
+  fine_tuner tuner({.compared_steps = 0});
+  e.give_to(tuner);
+  const auto nested = [&](auto&&...) -> double { return tuner.run(1, e.bound()).loss_after; };
+  check_mentions(message_of<value_error>([&] { tuner.run(5, nested); }), "going on");
+  check_mentions(message_of<value_error>([&] {
+                   tuner.run(5, e.bound(), [&](const zo::fine_tuner_progress&) { tuner.run(1, e.bound()); });
+                 }),
+                 "going on");
+  CHECK_NOTHROW(tuner.run(5, e.bound()));  // and what was refused leaves no mark
+}
+
 TEST_CASE("what cannot be tuned is an error that says what to do") {
   engine e;
   fine_tuner nothing;

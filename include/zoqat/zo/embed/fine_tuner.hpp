@@ -80,12 +80,13 @@ concept owns_parameters =
 ///   for (auto& m : engine.matrices()) tuner.add(m.name, m.values);
 ///   tuner.run(600, [&](std::uint32_t step, std::uint32_t micro_batch) { return engine.loss(step, micro_batch); });
 ///
-/// The loss is called for one point at a time, with the point in the buffers; they are put back bit by bit whatever
-/// it throws. It must be the same number for the same weights, step and micro-batch, and have data for steps beyond
-/// those of the run: what training gained is measured there, since on the data that was trained on it may be none.
-/// Directions, estimator, optimizer
-/// and scales are this object's, so there is no second place to name them in; a perturbation of weights is measured
-/// in the root mean square of their tensor where `add` is given no unit.
+/// The loss is called for one point at a time, with the point in the buffers. Where it throws, the masters are put
+/// back bit by bit as they were after the last whole step; a log goes on from there, by another tuner with the start
+/// weights and `resume`. It must be the same number for the same weights, step and micro-batch, and have data for
+/// steps beyond those of the run: what training gained is measured there, since on the data that was trained on it
+/// may be none. Directions, estimator, optimizer and scales are this object's, so there is no second place to name
+/// them in; a perturbation of weights is measured in the root mean square of their tensor where `add` is given no
+/// unit.
 ///
 /// Memory beside the buffers: the bytes of what trains once (its masters while a point lies in the buffers), and once
 /// more where `compared_steps` is not 0. Cost of a step: 2 · directions · micro_batches calls of the loss.
@@ -129,23 +130,12 @@ class basic_fine_tuner {
   [[nodiscard]] const parameter_list& parameters() const noexcept { return parameters_; }
 
   /// Measures the scales, unless that was done before, and says what they are; `run` does it by itself. Throws
-  /// value_error where nothing trains, where a rule matches no tensor, and where no perturbation changes the loss.
+  /// value_error where nothing trains, where a rule matches no tensor, where a buffer holds what is not finite, where
+  /// no perturbation changes the loss, and inside a loss of this tuner.
   template <class Loss>
   const balanced_scales& probe(Loss&& loss) {
-    if (scales_) return *scales_;
-    begin();
-    host_objective objective{in_place(tensors_, bound_loss<Loss>{loss, step_}, threads_), step_};
-    balance_options how{.relative_loss_increase = options_.relative_loss_increase, .seed = ~options_.seed};
-    how.smallest_epsilon = smallest_epsilon;
-    how.largest_epsilon = largest_epsilon;
-    balanced_scales found = balance(tensors_, objective, Distribution{}, how);
-    require(
-        found.loss_increase != 0,
-        "fine_tuner: moving everything by {} of its size leaves the loss at {} to the last bit: does it read these "
-        "buffers?",
-        fmt::join(nonzero(found.epsilon), ", "), found.loss);
-    scales_ = found;
-    return *scales_;
+    const busy_guard here(busy_);
+    return measure(loss);
   }
   /// One line about the probe: what trains, how far it is moved, and what that does. Empty before there was one.
   [[nodiscard]] std::string probe_line() const {
@@ -169,20 +159,36 @@ class basic_fine_tuner {
   /// Makes a run of `steps` steps with `loss(step, micro_batch)`: the loss of the weights as they lie in the buffers,
   /// on a part of the data of a step. With a log, the run can be broken off at any time and resumed with the same
   /// start weights; it ends in the bits of the unbroken one. `after_step(progress)` is told of every step. A log
-  /// holds the steps that were made, whether or not the start was kept in the end.
+  /// holds the steps that were made, whether or not the start was kept in the end. Throws as `probe` does, for a loss
+  /// that is not finite on the steps that are compared, and, before any loss is evaluated, where the log cannot be
+  /// written or this tuner wrote it before: it begins with the weights that the tuner was given.
   template <class Loss>
     requires std::is_invocable_r_v<double, Loss&, std::uint32_t, std::uint32_t>
   fine_tuner_result run(std::uint32_t steps, Loss&& loss, const progress_callback& after_step = {}) {
-    require(steps > 0, "fine_tuner: a run of 0 steps");
+    require(steps > 0 && steps <= most_steps, "fine_tuner: a run of {} steps; it takes 1 to {}", steps, most_steps);
+    require(!logged_,
+            "{}: this tuner has written the log before; resume it with another one that has the start weights",
+            options_.log.native());
+    const busy_guard here(busy_);
     begin();
     std::optional<run_log> log;
-    if (options_.resume) log.emplace(resume_log(steps));
-    probe(loss);
+    if (options_.resume)
+      log.emplace(resume_log(steps));
+    else if (!options_.log.empty())
+      run_log::require_replaceable(options_.log);
+    measure(loss);
     parabolic<> optimizer{.scales = *scales_, .schedule = {.steps = steps}};
     const auto estimator = make_estimator();
     const std::vector<std::byte> start = options_.compared_steps > 0 ? copy_of_masters() : std::vector<std::byte>();
     fine_tuner_result result;
-    if (options_.compared_steps > 0) result.loss_before = mean_loss(loss, steps);
+    if (options_.compared_steps > 0) {
+      result.loss_before = mean_loss(loss, steps);
+      require(
+          std::isfinite(result.loss_before),
+          "fine_tuner: the loss on steps {} to {}, which are compared before and after, is {}; have data for them, "
+          "or set compared_steps to 0",
+          steps, steps + std::min(steps, options_.compared_steps) - 1, result.loss_before);
+    }
     std::uint32_t first = 0;
     if (log) {
       for (const planned_update& u : log->updates()) {
@@ -194,6 +200,7 @@ class basic_fine_tuner {
       log.emplace(run_log::create(options_.log,
                                   {options_.seed, fingerprint(tensors_), settings_of(steps), Distribution::name()}));
     }
+    logged_ = log.has_value();
     host_objective objective{in_place(tensors_, bound_loss<Loss>{loss, step_}, threads_), step_};
     for (std::uint32_t step = first; step < steps; ++step) {
       objective.select(step);
@@ -258,6 +265,22 @@ class basic_fine_tuner {
  private:
   /// What ε may be; all weights have units, so that these hold for every group.
   static constexpr float smallest_epsilon = 1e-6f, largest_epsilon = 1;
+  static constexpr std::uint32_t most_steps = 1u << 30;  ///< those that are compared are counted from there
+
+  /// Keeps a loss or a callback from starting what it is called by: the points in the buffers would be mixed up.
+  class busy_guard {
+   public:
+    explicit busy_guard(bool& busy) : busy_(busy) {
+      require(!busy, "fine_tuner: a run of this tuner is going on; a loss or callback cannot start another one");
+      busy_ = true;
+    }
+    busy_guard(const busy_guard&) = delete;
+    busy_guard& operator=(const busy_guard&) = delete;
+    ~busy_guard() { busy_ = false; }
+
+   private:
+    bool& busy_;
+  };
 
   /// Scales are of the tensors that were there when they were measured.
   void require_open(std::string_view name) const {
@@ -289,6 +312,24 @@ class basic_fine_tuner {
   template <class Inner>
   host_objective(Inner, std::uint32_t&) -> host_objective<Inner>;
 
+  template <class Loss>
+  const balanced_scales& measure(Loss& loss) {
+    if (scales_) return *scales_;
+    begin();
+    host_objective objective{in_place(tensors_, bound_loss<Loss>{loss, step_}, threads_), step_};
+    balance_options how{.relative_loss_increase = options_.relative_loss_increase, .seed = ~options_.seed};
+    how.smallest_epsilon = smallest_epsilon;
+    how.largest_epsilon = largest_epsilon;
+    balanced_scales found = balance(tensors_, objective, Distribution{}, how);
+    require(
+        found.loss_increase != 0,
+        "fine_tuner: moving everything by {} of its size leaves the loss at {} to the last bit: does it read these "
+        "buffers?",
+        fmt::join(nonzero(found.epsilon), ", "), found.loss);
+    scales_ = found;
+    return *scales_;
+  }
+
   [[nodiscard]] estimator<central, Distribution> make_estimator() const {
     return {.epsilon = scales_->epsilon,
             .directions = options_.directions,
@@ -299,6 +340,7 @@ class basic_fine_tuner {
   /// Takes the tensors as they are now. A tensor without a unit gets its root mean square; one of zeros alone that of
   /// the others, since it is to be as large as they are.
   void begin() {
+    require_finite();
     if (tensors_.all.size() == parameters_.size() && !tensors_.all.empty()) return;
     require(parameters_.size() > 0,
             "fine_tuner: there is nothing to train; add buffers, and see that a rule leaves some");
@@ -320,6 +362,11 @@ class basic_fine_tuner {
       const double size = std::sqrt(mean > 0 ? mean : squares > 0 ? squares / count : 1.0);
       tensors_.all[index].unit = {&units_.emplace_back(static_cast<float>(size)), 1};
     }
+  }
+  void require_finite() const {
+    parameters_.for_each_parameter([&](const parameter& p) {
+      require(std::isfinite(detail::sum_of_squares(p)), "fine_tuner: '{}' holds a value that is not finite", p.name);
+    });
   }
   static std::vector<float> nonzero(const per_group<float>& epsilon) {
     std::vector<float> values;
@@ -414,6 +461,7 @@ class basic_fine_tuner {
   std::optional<balanced_scales> scales_;
   std::optional<parabolic<>> told_;
   std::uint32_t step_ = 0;
+  bool busy_ = false, logged_ = false;
 };
 
 using fine_tuner = basic_fine_tuner<>;
