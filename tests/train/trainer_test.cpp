@@ -26,6 +26,12 @@ using namespace zoqat::testing;
 
 namespace {
 
+/// A store as a deployed model is one.
+struct deployed_store {
+  template <class F>
+  void for_each_parameter(F&&) const {}
+};
+
 struct only_begin {
   std::vector<std::uint32_t>* seen;
   void begin(std::uint32_t first, std::uint32_t steps) { seen->insert(seen->end(), {first, steps}); }
@@ -329,6 +335,15 @@ TEST_CASE("the first steps of a log make the parameters as they were then") {
                   CHECK(again.values == after[done]);
                 });
   CHECK(seen == std::vector<std::uint32_t>{1, 2, 3, 4, 5});
+}
+
+TEST_CASE("a run in which nothing trains is refused") {
+  deployed_store nothing;
+  quadratic q;
+  check_mentions(message_of<value_error>([&] {
+                   train::run(nothing, q, q.estimator, q.optimizer, {0, 1}, q.threads);
+                 }),
+                 "no parameter trains", "deployed");
 }
 
 TEST_CASE("an objective that was told otherwise than the estimator is refused with both values") {

@@ -172,7 +172,7 @@ struct run_steps {
 /// An objective with `defer(update, parameters)` and `flush(parameters)` makes an update on its next pass through the
 /// weights. It is flushed before a callback looks at them; one that never does, or not after every step, says so by
 /// `bool reads_parameters(report) const`. One with `micro_batches()` must have as many as the estimator: throws
-/// value_error with both numbers where it has not.
+/// value_error with both numbers where it has not, and for a store in which nothing trains.
 template <class Difference, zo::distribution Distribution, class Shaping, class Objective, zo::optimizer Optimizer,
           parameter_store Store, executor Executor, class... Callbacks>
 std::uint32_t run(Store& parameters, Objective& loss,
@@ -185,6 +185,9 @@ std::uint32_t run(Store& parameters, Objective& loss,
   static_assert((callback<std::remove_reference_t<Callbacks>> && ...),
                 "train::run: a callback has none of begin(first, steps), after_step(report), stop() and end()");
   detail::require_match(loss, estimator);
+  std::size_t trained = 0;
+  parameters.for_each_parameter([&](const parameter& p) { trained += p.size(); });
+  require(trained > 0, "train::run: no parameter trains: the model is deployed, or all of it is frozen");
   (detail::call_begin(callbacks, range.first, range.steps), ...);
   std::uint32_t rejected = 0;
   detail::updater updates(loss, parameters, threads);
