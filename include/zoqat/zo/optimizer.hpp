@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/zo/estimate.hpp>
 #include <zoqat/zo/update.hpp>
 
 #include <concepts>
+#include <string_view>
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
@@ -20,6 +22,10 @@ concept optimizer = requires(O& o, const measurement& m, const planned_update& u
 /// The update that an optimizer makes of an estimate, along the directions that the estimate was measured along.
 template <optimizer Optimizer, distribution Distribution>
 [[nodiscard]] update<Distribution> plan(Optimizer& optimizer, const estimate<Distribution>& e) {
+  if constexpr (requires { std::string_view(optimizer.scales.distribution); })
+    require(optimizer.scales.distribution.empty() || optimizer.scales.distribution == e.distribution.name(),
+            "zo::plan: the scales were measured along {} directions, but the estimate is along {} ones",
+            optimizer.scales.distribution, e.distribution.name());
   return {optimizer.plan(e), e.distribution};
 }
 

@@ -138,6 +138,19 @@ TEST_CASE("without scales there is no step") {
   check_mentions(message_of<value_error>([&] { (void)optimizer.plan(measured({1}, 1, 1)); }), "parabolic", "balance");
 }
 
+TEST_CASE("scales that were measured along other directions than the estimate are refused") {
+  tensors store = three_groups();
+  bowl f = three_curvatures();
+  auto loss = objective_of(store, gaussian(), f);
+  parabolic<> optimizer{.scales = balance(store, loss, gaussian())};
+  const estimator<central, gaussian> same{.epsilon = optimizer.scales.epsilon};
+  CHECK_NOTHROW((void)plan(optimizer, same(0, loss)));
+  auto of_signs = objective_of(store, rademacher(), f);
+  const estimator<central, rademacher> other{.epsilon = optimizer.scales.epsilon};
+  check_mentions(message_of<value_error>([&] { (void)plan(optimizer, other(0, of_signs)); }), "gaussian",
+                 "rademacher");
+}
+
 TEST_CASE_TEMPLATE("it goes to the bottom of a bowl whose groups differ a thousandfold, with no rate set by hand",
                    Distribution, gaussian, rademacher) {
   tensors store = three_groups();

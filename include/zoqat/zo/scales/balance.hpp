@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string_view>
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
@@ -27,6 +28,8 @@ struct balanced_scales {
   double loss = 0;             ///< L⁰, at the masters
   per_group<double> count{};   ///< parameters in each group that moves
   per_group<bool> at_bound{};  ///< ε of the group stopped at a bound of the options, short of its share
+  /// Of the directions along which they were measured, by its name(): steps along others are refused (zo::plan).
+  std::string_view distribution{};
 };
 
 struct balance_options {
@@ -114,7 +117,9 @@ class increase_probe {
     lanes[1] = -lanes[0];
     std::array<double, 3> losses{};
     loss_(lane_points<Distribution>{lanes, distribution_}, std::size_t{0}, std::span<double>(losses));
-    for (const double value : losses) require(std::isfinite(value), "balance: the loss is {}", value);
+    for (const double value : losses)
+      require(std::isfinite(value), "balance: the loss of step {}, micro-batch 0, is {}; it must be finite",
+              along.step, value);
     loss_at_masters_ += losses[2] / options_.probes;
     return (losses[0] + losses[1]) / 2 - losses[2];
   }
@@ -149,7 +154,7 @@ template <parameter_store Store, class Objective, distribution Distribution>
                                       const balance_options& options = {}) {
   require(options.probes > 0 && options.rounds > 0, "balance: {} probes in {} rounds; both must be at least 1",
           options.probes, options.rounds);
-  balanced_scales result;
+  balanced_scales result{.distribution = distribution.name()};
   parameters.for_each_parameter([&](const parameter& p) {
     if (options.groups[p.group]) result.count[p.group] += static_cast<double>(p.size());
   });
