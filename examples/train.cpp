@@ -19,7 +19,7 @@
 
 using namespace zoqat;
 using w4a4 = quant::standard_schemes::scheme_of<"w4a4">;
-using estimator_type = zo::estimator<zo::central, zo::rademacher>;  // pairs along signs
+using signs = zo::rademacher;  // what directions are drawn from
 
 int main(int argc, char** argv) try {
   const auto steps = static_cast<std::uint32_t>(argc > 1 ? std::atoi(argv[1]) : 200);
@@ -34,22 +34,24 @@ int main(int argc, char** argv) try {
     constexpr nn::token begin = 1;
     return eval::sample_corpus(teacher, chunks, 64, {.temperature = 1}, begin, seed, threads);
   };
-  const eval::chunks corpus = write(128, 0), held_out = write(32, 1);
+  const eval::chunks corpus = write(128, 0), held_out = write(32, 1), validation = write(32, 2);
 
   // Prepare. Each linear layer gets smoothing, grids and codes that keep its outputs.
   ptq::prepare(model, teacher, eval::batches_of(corpus), threads);
   std::printf("prepared: perplexity %.4f\n", eval::perplexity(model, held_out, threads, work));
 
-  // Train everything but the weights: smoothing, step sizes and norms. Nothing is differentiated.
+  // Train smoothing, step sizes and norms; codes stay where they are. Nothing is differentiated.
   auto loss = train::distillation(model, teacher, corpus, threads);
   auto groups = per_group<bool>::all(true);
   groups.weight = groups.clipping = false;
-  const auto scales = zo::balance(model, loss, zo::rademacher{}, {.groups = groups});
-  const estimator_type estimator{.epsilon = scales.epsilon, .micro_batches = 2};
+  const auto scales = zo::balance(model, loss, signs{}, {.groups = groups});
+  const zo::estimator<zo::central, signs> estimator{.epsilon = scales.epsilon, .micro_batches = 2};
   zo::parabolic optimizer{.scales = scales, .schedule = zo::linear_decay{steps}};
-  train::run(model, loss, estimator, optimizer, {.steps = steps}, threads, train::progress_bar());
+  const auto score = [&] { return -eval::perplexity(model, validation, threads, work); };
+  train::best_point best(model, groups, 50, score);  // the step that is best on text of its own
+  train::run(model, loss, estimator, optimizer, {0, steps}, threads, best, train::progress_bar());
+  std::printf("step %u of %u is kept; 0 is the start\n", best.restore(), steps);
 
-  // Evaluate and save.
   std::printf("trained: perplexity %.4f\n", eval::perplexity(model, held_out, threads, work));
   model.deploy();
   if (argc > 3) io::save_quantized(argv[3], model, "w4a4");

@@ -5,6 +5,7 @@
 #include <zoqat/io/load.hpp>                  // load
 #include <zoqat/io/quantized_model.hpp>       // save_quantized
 #include <zoqat/ptq/prepare.hpp>              // prepare
+#include <zoqat/train/best_point.hpp>         // best_point
 #include <zoqat/train/callbacks.hpp>          // write_log, evaluate_every, csv_metrics
 #include <zoqat/train/objective.hpp>          // language_model_loss
 #include <zoqat/train/progress_bar.hpp>       // progress_bar
@@ -13,7 +14,6 @@
 #include <zoqat/zo/scales/balance.hpp>        // balance, for_least_error
 #include <zoqat/zo/scales/flipped_codes.hpp>  // flipped_codes
 
-#include <common/best_point.hpp>
 #include <common/either_optimizer.hpp>
 #include <common/outcome.hpp>
 #include <common/recipe.hpp>
@@ -100,7 +100,7 @@ class chosen_step {
 
  private:
   std::uint32_t steps_;
-  std::optional<best_point<Model, std::function<double()>>> best_;
+  std::optional<train::best_point<Model, std::function<double()>>> best_;
 };
 
 /// A callback of a run that may be missing.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <common/best_point.hpp>
+#include <zoqat/train/best_point.hpp>
 
 #include <doctest/doctest.h>
 
@@ -34,7 +34,7 @@ train::step_report after(std::uint32_t step, std::uint32_t steps) { return {.ste
 
 TEST_CASE("the best of the steps that are looked at comes back, in the groups that train") {
   store parameters;
-  programs::best_point best(parameters, norms_train(), 2, [&] { return -std::abs(double{parameters.norms[0]} - 4); });
+  train::best_point best(parameters, norms_train(), 2, [&] { return -std::abs(double{parameters.norms[0]} - 4); });
   const std::vector<float> walk{4, 3.5f, 4, 6, 5};  // the best is never looked at: after 1 and 3 of 5 steps
   for (std::uint32_t step = 0; step != 5; ++step) {
     parameters.norms[0] = walk[step];
@@ -52,7 +52,7 @@ TEST_CASE("the best of the steps that are looked at comes back, in the groups th
 
 TEST_CASE("the start comes back where no step was better") {
   store parameters;
-  programs::best_point best(parameters, norms_train(), 1, [&] { return double{parameters.norms[1]}; });
+  train::best_point best(parameters, norms_train(), 1, [&] { return double{parameters.norms[1]}; });
   for (std::uint32_t step = 0; step != 3; ++step) {
     parameters.norms[1] -= 1;
     best(step + 1, 3);

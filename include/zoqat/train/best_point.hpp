@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/error.hpp>        // require
-#include <zoqat/params/parameter.hpp>  // parameter, per_group
-#include <zoqat/train/keep_best.hpp>   // keep_best
+#include <zoqat/core/error.hpp>
+#include <zoqat/params/parameter.hpp>
+#include <zoqat/train/keep_best.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -12,11 +12,13 @@
 #include <utility>
 #include <vector>
 
-namespace zoqat::programs {
+namespace zoqat::inline ZOQAT_ABI::train {
 
 /// Keeps the parameters of the step that scores best on validation data, among `every` steps, the last one and the
 /// start: a training does no harm where that data is like what the model is for. Memory: the values of the groups
-/// that train, once. A callback of train::run; for steps that come from a log, it is called as (steps made, steps).
+/// that train, once (where those are the weights, `keep_best` and a run log make do without). A callback of
+/// train::run; for steps that come from a log, it is called as (steps made, steps). Throws value_error for parameters
+/// that are stored in fewer than 32 bits.
 template <class Store, class Score>
 class best_point {
  public:
@@ -27,12 +29,10 @@ class best_point {
   }
 
   void operator()(std::uint32_t done, std::uint32_t steps) {
-    if (train::is_due(every_, done, steps)) observe(done);
+    if (is_due(every_, done, steps)) observe(done);
   }
-  void after_step(const train::step_report& report) { (*this)(report.step + 1, report.steps); }
-  [[nodiscard]] bool reads_parameters(const train::step_report& report) const {
-    return best_.reads_parameters(report);
-  }
+  void after_step(const step_report& report) { (*this)(report.step + 1, report.steps); }
+  [[nodiscard]] bool reads_parameters(const step_report& report) const { return best_.reads_parameters(report); }
 
   /// Puts the best parameters back. Returns after how many steps they were.
   std::uint32_t restore() {
@@ -44,7 +44,7 @@ class best_point {
     return kept_;
   }
   /// The scores, the first one the start's.
-  [[nodiscard]] std::span<const train::scored_step> scores() const noexcept { return best_.scores(); }
+  [[nodiscard]] std::span<const scored_step> scores() const noexcept { return best_.scores(); }
 
  private:
   void observe(std::uint32_t done) {
@@ -66,8 +66,8 @@ class best_point {
   Store& store_;
   per_group<bool> groups_;
   std::uint32_t every_, kept_ = 0;
-  train::keep_best<Score> best_;
+  keep_best<Score> best_;
   std::vector<float> values_;
 };
 
-}  // namespace zoqat::programs
+}  // namespace zoqat::train

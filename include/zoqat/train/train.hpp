@@ -14,5 +14,6 @@
 #include <zoqat/train/callbacks.hpp>
 #include <zoqat/train/progress_bar.hpp>
 #include <zoqat/train/keep_best.hpp>
+#include <zoqat/train/best_point.hpp>
 
 // clang-format on
