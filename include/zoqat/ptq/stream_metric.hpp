@@ -178,8 +178,8 @@ template <simd::kernels Kernels, class Residual, executor Executor>
     const nn::forward_pass<Kernels, inference_lane, Executor> pass{lane, threads, batches[b], work};
     const auto after = [&](std::size_t i, float step) {
       work.stream = stream;
-      rng::engine signs({.step = static_cast<std::uint32_t>(b), .index = 1, .use = rng::purpose::sampling});
-      for (std::size_t t = 0; t != stream.rows(); ++t) work.stream(t, i) += signs() % 2 == 0 ? step : -step;
+      rng::engine coin({.step = static_cast<std::uint32_t>(b), .index = 1, .use = rng::purpose::sampling});
+      for (std::size_t t = 0; t != stream.rows(); ++t) work.stream(t, i) += coin() % 2 == 0 ? step : -step;
       residual.forward(pass, 0, work.stream);
     };
     after(0, 0);
