@@ -2,6 +2,7 @@
 #include <zoqat/ptq/output_metric.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/opt.hpp>
@@ -12,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 using namespace zoqat;
@@ -91,6 +93,31 @@ TEST_CASE_TEMPLATE("each layer of a block has a metric of its outputs, in the or
     CHECK_FALSE(metric.blocks.empty());
   for (const nn::output_metric& metric : s.metrics({.used = false})) CHECK(metric.blocks.empty());
   CHECK(s.metrics({.block = 10}, 1)[0].blocks[0](0, 0) != metrics[0].blocks[0](0, 0));  // the next block has its own
+}
+
+TEST_CASE("options that make no sense and a text without a token are refused") {
+  setup<llama> s;
+  const auto refused = [&](const ptq::output_metric_options& options) {
+    return message_of<value_error>([&] { (void)s.metrics(options); });
+  };
+  check_mentions(refused({.block = 0}), "blocks of 0 outputs");
+  check_mentions(refused({.tokens = 0}), "over 0 tokens");
+  check_mentions(refused({.stream_tokens = 0}), "stream over 0");
+  check_mentions(refused({.damping = -1}), "damping is -1");
+  s.corpus.clear();
+  check_mentions(refused({}), "no token");
+}
+
+TEST_CASE("a layer that says nothing of its outputs has each row on its own") {
+  setup<llama> s;
+  s.model.blocks()[0].for_each_residual([&](auto& r) {
+    using layer_type = std::remove_cvref_t<decltype(r.layer())>;
+    const auto metrics = nn::no_response<layer_type>(r.layer(), {}, 128).metrics();
+    std::size_t layers = 0;
+    r.layer().for_each_shared_input([&](auto&& input) { layers += input.layers.size(); });
+    CHECK(metrics.size() == layers);
+    for (const nn::output_metric& metric : metrics) CHECK(metric.blocks.empty());
+  });
 }
 
 TEST_CASE_TEMPLATE("rounding in the metric keeps what a layer writes to the stream", Model, llama, opt) {

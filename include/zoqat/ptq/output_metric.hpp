@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/model.hpp>
@@ -12,6 +13,7 @@
 #include <zoqat/ptq/stream_metric.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <iterator>
 #include <span>
@@ -39,15 +41,17 @@ template <class Model, executor Executor, simd::kernels Kernels = simd::default_
 class output_metrics {
  public:
   /// Runs through the model once if the stream's metric is not the identity. Nothing is kept of `corpus` but a
-  /// sample.
+  /// sample. Throws value_error for options that make no sense, and for a corpus without a token.
   output_metrics(Model& teacher, std::span<const nn::token_batch> corpus, Executor& threads,
                  const output_metric_options& options)
       : teacher_(teacher),
         threads_(threads),
-        options_(options),
+        options_(checked(options)),
         sample_(sample_stream<Kernels>(teacher, corpus, options.used ? options.tokens : 0, threads)),
         stream_metrics_(stream_metrics<Kernels>(teacher, options.used ? options.stream : stream_metric::identity,
-                                                corpus, options.stream_tokens, threads)) {}
+                                                corpus, options.stream_tokens, threads)) {
+    require(!options.used || sample_.tokens() > 0, "output_metrics: the calibration text has no token");
+  }
 
   /// Those of the next block's linear layers, in the order of for_each_shared_input.
   [[nodiscard]] std::vector<nn::output_metric> next() {
@@ -80,6 +84,16 @@ class output_metrics {
   }
 
  private:
+  static const output_metric_options& checked(const output_metric_options& o) {
+    require(
+        o.block > 0 && o.tokens > 0 && o.stream_tokens > 0,
+        "output_metrics: blocks of {} outputs, a mean over {} tokens and one of the stream over {}; each must be at "
+        "least 1",
+        o.block, o.tokens, o.stream_tokens);
+    require(o.damping >= 0 && std::isfinite(o.damping), "output_metrics: the damping is {}", o.damping);
+    return o;
+  }
+
   Model& teacher_;
   Executor& threads_;
   output_metric_options options_;

@@ -70,7 +70,9 @@ class reconstructor {
   /// `progress(block, blocks)` is called before each block.
   template <class Progress>
   void operator()(std::span<const nn::token_batch> corpus, Progress&& progress) {
-    output_metrics<Teacher, Executor, Kernels> metrics(teacher_, corpus, threads_, options_.outputs);
+    output_metric_options outputs_of = options_.outputs;
+    outputs_of.used &= options_.depth == reconstruction::codes;  // ranges are found for each row alone
+    output_metrics<Teacher, Executor, Kernels> metrics(teacher_, corpus, threads_, outputs_of);
     std::vector<matrix<float>> expected, streams;
     for (const nn::token_batch& batch : corpus) expected.push_back(embedded(batch));
     streams = expected;
