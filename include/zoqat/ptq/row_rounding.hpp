@@ -20,7 +20,7 @@
 namespace zoqat::inline ZOQAT_ABI::ptq {
 
 /// How much damping moments want where nothing is known of the model: the coarser the grid, the more of an error is
-/// of a kind that the calibration text does not show. Measured on held-out training text (bench/README.md).
+/// of a kind that the calibration text does not show. Chosen on held-out training text.
 template <class Weight>
 inline constexpr double default_damping = Weight::bits <= 2 ? 0.1 : 0.01;
 

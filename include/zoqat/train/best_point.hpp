@@ -17,8 +17,9 @@ namespace zoqat::inline ZOQAT_ABI::train {
 /// Keeps the parameters of the step that scores best on validation data, among `every` steps, the last one and the
 /// start: a training does no harm where that data is like what the model is for. Memory: the values of the groups
 /// that train, once (where those are the weights, `keep_best` and a run log make do without). A callback of
-/// train::run; for steps that come from a log, it is called as (steps made, steps). Throws value_error for parameters
-/// that are stored in fewer than 32 bits.
+/// train::run; `groups` are all that the estimator moves, since others stay where the last step left them. For steps
+/// that come from a log, it is called as (steps made, steps). Throws value_error for parameters that are stored in
+/// fewer than 32 bits.
 template <class Store, class Score>
 class best_point {
  public:

@@ -24,10 +24,10 @@ struct output_metric {
 /// full precision (there is no reverse pass, and no direction is tried). With F the metric of the stream behind the
 /// layer, H = mean over tokens of Jᵀ F J, where J is the derivative of what is written by the outputs in question.
 ///
-/// A layer says so by a specialization:
-///     response(layer, F, block)       F [hidden, hidden], or empty for the identity; blocks have at most `block`
-///     rows add<Pass>(pass, x)              x [tokens, hidden]: normed inputs of the layer metrics() of its linear
-///     layers, in the order of for_each_shared_input
+/// A layer says so by a specialization with three members:
+/// - `response(layer, F, block)`, F [hidden, hidden] or empty for the identity, blocks of at most `block` rows;
+/// - `add(pass, x)`, for the normed inputs x [tokens, hidden] of the layer;
+/// - `metrics()`, those of its linear layers in the order of for_each_shared_input.
 template <class Layer>
 class response {
   static_assert(sizeof(Layer) == 0,
