@@ -63,6 +63,7 @@ int main(int argc, char** argv) {
   train->get_option("--loss")->check(CLI::IsMember({"teacher", "text"}));
   train->get_option("--scales")->check(CLI::IsMember({"balanced", "least-error"}));
   train->get_option("--output-metric")->check(CLI::IsMember({"none", "identity", "head", "recursive"}));
+  train->get_option("--validate-every")->check(CLI::PositiveNumber);
   train->get_option("--keep")->check(CLI::IsMember({"best", "last"}));
   train->get_option("--direction")->check(CLI::IsMember({"rademacher", "gaussian"}));
   CLI::Option* const log = train->add_option("--log", s.log, "run log to write");
@@ -97,6 +98,11 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     if (*train) {
+      require(s.start == "codes" || train->count("--output-metric") == 0,
+              "--output-metric: --start {} rounds no codes by reconstruction; leave it out, or take --start codes",
+              s.start);
+      require(s.keep == "best" || train->count("--validate-every") == 0,
+              "--validate-every: --keep {} looks at no held-out text; leave it out, or take --keep best", s.keep);
       if (s.resume) s = of_log(s);
       with_scheme(s.scheme, [&]<class Scheme>() { train_model<Scheme>(s); });
     } else if (*replay) {
