@@ -28,6 +28,7 @@
 #include <zoqat/io/model_config.hpp>
 #include <zoqat/io/name_map.hpp>
 #include <zoqat/io/llama_config.hpp>
+#include <zoqat/io/rope_config.hpp>
 #include <zoqat/io/opt_config.hpp>
 #include <zoqat/io/opt_name_map.hpp>
 #include <zoqat/io/hugging_face.hpp>
