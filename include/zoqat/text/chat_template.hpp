@@ -31,9 +31,9 @@ struct chat_message {
 
 /// The ways to write a conversation down that are known.
 enum class chat_format : std::uint8_t {
-  chatml,  ///< <|im_start|>role\ncontent<|im_end|>\n
-  llama3,  ///< <|start_header_id|>role<|end_header_id|>\n\ncontent<|eot_id|>, after BOS
-  alpaca,  ///< ### Instruction:\n…\n\n### Response:\n…\n\n, after what the system says
+  chatml,  ///< each turn between `<|im_start|>` and the role in a line, and `<|im_end|>` and a line end
+  llama3,  ///< each after `<|start_header_id|>`, the role, `<|end_header_id|>` and an empty line, before `<|eot_id|>`
+  alpaca,  ///< each under "### Instruction:" or "### Response:", before an empty line; the system without a heading
 };
 inline constexpr std::array<std::string_view, 3> chat_format_names{"chatml", "llama3", "alpaca"};
 
