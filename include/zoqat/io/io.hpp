@@ -22,6 +22,13 @@
 #include <zoqat/io/safetensors.hpp>
 #include <zoqat/io/safetensors_folder.hpp>
 
+// GGUF files.
+#include <zoqat/io/gguf/tensor_type.hpp>
+#include <zoqat/io/gguf/value.hpp>
+#include <zoqat/io/gguf/content.hpp>
+#include <zoqat/io/gguf/file.hpp>
+#include <zoqat/io/gguf/writer.hpp>
+
 // Formats of models.
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/io/model_kind.hpp>
