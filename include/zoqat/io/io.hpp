@@ -28,6 +28,8 @@
 #include <zoqat/io/gguf/content.hpp>
 #include <zoqat/io/gguf/file.hpp>
 #include <zoqat/io/gguf/writer.hpp>
+#include <zoqat/io/gguf/blocks.hpp>
+#include <zoqat/io/gguf/decode.hpp>
 
 // Formats of models.
 #include <zoqat/io/model_source.hpp>
