@@ -30,6 +30,7 @@
 #include <zoqat/io/gguf/writer.hpp>
 #include <zoqat/io/gguf/blocks.hpp>
 #include <zoqat/io/gguf/decode.hpp>
+#include <zoqat/io/gguf/encode.hpp>
 
 // Formats of models.
 #include <zoqat/io/model_source.hpp>
