@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// Reading models and writing tensors.
+/// Reading and writing models.
 
 // The order is for reading.
 // clang-format off
@@ -31,6 +31,7 @@
 #include <zoqat/io/gguf/blocks.hpp>
 #include <zoqat/io/gguf/decode.hpp>
 #include <zoqat/io/gguf/encode.hpp>
+#include <zoqat/io/gguf/round.hpp>
 
 // Formats of models.
 #include <zoqat/io/model_source.hpp>
@@ -46,5 +47,8 @@
 // Models in, models out.
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/quantized_model.hpp>
+#include <zoqat/io/gguf/llama.hpp>
+#include <zoqat/io/gguf/llama_layout.hpp>
+#include <zoqat/io/gguf/llama_export.hpp>
 
 // clang-format on

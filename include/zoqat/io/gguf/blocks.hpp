@@ -207,7 +207,7 @@ struct q2_k_block {
   [[nodiscard]] constexpr float minimum(std::size_t g) const noexcept {
     return static_cast<float>(dmin) * static_cast<float>(scales[g] >> 4);
   }
-  constexpr void set_scale(std::size_t g, unsigned scale, unsigned minimum) noexcept {
+  constexpr void set_factors(std::size_t g, unsigned scale, unsigned minimum) noexcept {
     scales[g] = static_cast<std::uint8_t>(scale | minimum << 4);
   }
 };
@@ -271,6 +271,9 @@ struct q4_k_block {
   [[nodiscard]] constexpr float minimum(std::size_t g) const noexcept {
     return static_cast<float>(dmin) * static_cast<float>(scales.minimum(g));
   }
+  constexpr void set_factors(std::size_t g, unsigned scale, unsigned minimum) noexcept {
+    scales.set(g, scale, minimum);
+  }
 };
 
 struct q5_k_block {
@@ -296,6 +299,9 @@ struct q5_k_block {
   }
   [[nodiscard]] constexpr float minimum(std::size_t g) const noexcept {
     return static_cast<float>(dmin) * static_cast<float>(scales.minimum(g));
+  }
+  constexpr void set_factors(std::size_t g, unsigned scale, unsigned minimum) noexcept {
+    scales.set(g, scale, minimum);
   }
 };
 
