@@ -9,12 +9,14 @@
 //   zeroqat replay --log run.zlog              the trained model again, from the base model and the log alone
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
 //   zeroqat generate --model q.safetensors …   text from it
+//   zeroqat export --model M --gguf m.gguf …   the same model as a file for llama.cpp and its kin
 
 #include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
 #include <zoqat/zo/log/run_log.hpp>         // run_log
 
 #include <common/options.hpp>        // add_options
 #include <common/settings_text.hpp>  // read_text
+#include <zeroqat/export.hpp>        // export_model
 #include <zeroqat/files.hpp>         // trained_scheme_of
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/scheme_list.hpp>  // schemes: those that CMake was told to build
@@ -56,6 +58,10 @@ int main(int argc, char** argv) {
   CLI::App* const replay = app.add_subcommand("replay", "make a trained model again from its log");
   CLI::App* const eval = app.add_subcommand("eval", "perplexity of a base or a trained model on --eval");
   CLI::App* const generate = app.add_subcommand("generate", "text from a base or a trained model");
+  CLI::App* const exporting = app.add_subcommand("export", "write a base or a trained model as a GGUF file");
+  export_settings to;
+  to.model = s.model;
+  add_export_options(*exporting, to);
   add_options(*train, s);
   train->get_option("--scheme")->description("what is quantized, one of " + schemes::names());
   train->get_option("--start")->check(CLI::IsMember({"rtn", "smoothquant", "ranges", "codes"}));
@@ -108,6 +114,8 @@ int main(int argc, char** argv) {
     } else if (*replay) {
       s = of_log(s);
       with_scheme(s.scheme, [&]<class Scheme>() { replay_model<Scheme>(s); });
+    } else if (*exporting) {
+      export_model(to);
     } else if (*eval) {
       with_scheme_of(s.model, [&]<class Scheme>() { evaluate_model<Scheme>(s); });
     } else {

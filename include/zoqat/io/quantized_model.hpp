@@ -105,8 +105,7 @@ template <class Scheme>
                                    weight::whole_tensor ? "tensor"
                                    : group == whole_row ? "channel"
                                                         : fmt::format("group of {}", group),
-                                   weight::symmetric ? "symmetric" : "asymmetric",
-                                   std::is_same_v<typename weight::scale_type, fp16> ? "fp16" : "fp32");
+                                   weight::symmetry::name, weight::scale_format::name);
     if constexpr (Scheme::quantizes_activations)
       text += fmt::format("; activations of {} bits, {}", Scheme::activation_type::bits,
                           Scheme::activation_type::symmetric ? "symmetric" : "asymmetric");

@@ -128,7 +128,7 @@ class packed_matrix {
   }
   void set_grid(std::size_t row, std::size_t group, const simd::grid& g) noexcept {
     const std::size_t at = grid_index(row, group);
-    scales_[at] = stored_scale<scale_type>(g.scale);
+    scales_[at] = stored_scale<Weight>(g.scale);
     if constexpr (!Weight::symmetric) zero_points_[at] = static_cast<std::uint8_t>(g.zero_point);
   }
 

@@ -37,5 +37,6 @@
 #include <zoqat/text/open_tokenizer.hpp>
 #include <zoqat/text/llama2c_tokenizer.hpp>
 #include <zoqat/text/tokenizer_json.hpp>
+#include <zoqat/text/gguf_vocabulary.hpp>
 
 // clang-format on
