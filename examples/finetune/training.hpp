@@ -92,8 +92,10 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
   std::size_t moving = 0;
   start.for_each_parameter([&](const parameter& p) { moving += p.group == parameter_group::weight ? p.size() : 0; });
   require(moving > 0, "--trains: no layer has a name like '{}'", trained);
-  auto log = zo::run_log::create(path + log_ending,
-                                 {bench.seed, zo::fingerprint(start), s.as_text(trained), zo::rademacher::name()});
+  auto log = zo::run_log::create(
+      path + log_ending,
+      {bench.seed, zo::fingerprint(start), s.as_text(trained), zo::rademacher::name(), s.steps, {}},
+      {.replace = s.overwrite});
   const std::uint32_t steps = train_once<model_type>(row, std::move(start), log, bench, s);
   model_type model = make();
   either_optimizer stateless;

@@ -26,7 +26,7 @@ using namespace zoqat::programs;
 
 /// Everything that makes a run, as it was when its log was begun.
 settings of_log(settings s) {
-  read_text(s, zo::run_log::read(s.log).header().settings, s.log);
+  read_text(s, zo::run_log::read_intact(s.log).header().settings, s.log);
   return s;
 }
 
@@ -71,10 +71,16 @@ int main(int argc, char** argv) {
       ->add_flag("--resume", s.resume,
                  "go on with the run in --log; everything that makes the run is taken from there")
       ->needs(log);
+  train->add_flag("--overwrite", s.overwrite, "replace the log of another run")->needs(log);
+  train->add_option("--sync-every", s.sync_every, "seconds between waits for the disk to have the log; 0: each step")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
   train->add_option("--metrics", s.metrics, "CSV file with one line per step");
   train->add_option("--evaluate-every", s.evaluate_every, "steps between evaluations, 0 for none")
       ->capture_default_str();
   replay->add_option("--log", s.log, "run log")->required();
+  replay->add_flag("--allow-partial", s.allow_partial,
+                   "make what a log holds that is damaged or was broken off, which is another model");
   for (CLI::App* command : {train, replay}) {
     command->add_option("--output", s.output, "file for the trained quantized model (.safetensors)");
     command->add_option("--report", s.report, "file for the table as JSON");

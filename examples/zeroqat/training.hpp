@@ -139,12 +139,16 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
   std::optional<zo::run_log> log;
   std::uint32_t first = 0;
   if (s.resume) {
-    log.emplace(zo::run_log::resume(s.log));
+    log.emplace(zo::run_log::resume(s.log, s.log_how()));
+    if (log->cut_bytes() > 0)
+      fmt::print("{}: the run was cut off within a step; its {} are dropped\n", s.log,
+                 plural(log->cut_bytes(), "byte"));
     first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads, chosen);
     fmt::print("{}: {} replayed\n", s.log, plural(first, "step"));
   } else if (!s.log.empty()) {
-    log.emplace(
-        zo::run_log::create(s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name()}));
+    log.emplace(zo::run_log::create(
+        s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name(), s.steps, {}},
+        s.log_how()));
   }
   if_given<train::csv_metrics> metrics;
   if (!s.metrics.empty())
@@ -204,7 +208,8 @@ void train_model(const settings& s) {
 
 template <class Scheme>
 void replay_model(const settings& s) {
-  const zo::run_log log = zo::run_log::read(s.log);
+  const zo::run_log log = s.allow_partial ? zo::run_log::read_intact(s.log) : zo::run_log::read(s.log);
+  if (!s.allow_partial) log.require_finished();
   workbench bench(s);
   results_table results = new_table();
   auto model = io::load<nn::llama<Scheme>>(bench.source);
@@ -213,6 +218,9 @@ void replay_model(const settings& s) {
   chosen_step chosen(model, bench, s);
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads, chosen);
   fmt::print("{}: {} replayed\n", s.log, plural(steps, "step"));
+  if (!log.damage().empty()) fmt::print("{}: {}\n", s.log, log.damage());
+  if (steps < log.header().steps)
+    fmt::print("{}: {} are missing\n", s.log, plural(log.header().steps - steps, "step"));
   chosen.restore();
   finish(model, bench, s, results);
 }

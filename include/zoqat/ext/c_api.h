@@ -35,6 +35,7 @@ typedef struct {
   uint32_t threads; /* 0: one for each core */
   const char* log;  /* NULL: none */
   int resume;       /* not 0: go on with the run in `log` */
+  int replace;      /* not 0: another log in the place of `log` may be replaced */
   uint32_t compared_steps;
 } zoqat_options;
 
