@@ -24,12 +24,13 @@ namespace zoqat::inline ZOQAT_ABI {
   return static_cast<std::uintmax_t>(status.st_size);
 }
 
-/// Opens a file that is there with flags of open(2); `what`, such as "the run log", is for messages. Does not wait
+/// Opens a file that is there with flags of open(2); `what`, such as "the run log", is
+/// for messages. Does not wait
 /// for the other end of a FIFO. Throws io_error, also for what is no regular file.
 [[nodiscard]] inline file_descriptor open_regular(const std::filesystem::path& path, int flags,
-                                                  std::string_view what) {
+                                                  std::string_view what = {}) {
   file_descriptor file(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK));
-  if (!file) fail_errno(path, fmt::format("open {}", what));
+  if (!file) fail_errno(path, what.empty() ? "open" : fmt::format("open {}", what));
   static_cast<void>(regular_size(file, path));
   return file;
 }
@@ -50,10 +51,15 @@ namespace zoqat::inline ZOQAT_ABI {
   return done;
 }
 
+/// Whether the file could be taken as `lock_exclusively` takes it.
+[[nodiscard]] inline bool try_lock(const file_descriptor& file) noexcept {
+  return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
+}
+
 /// Keeps other processes that ask for it, and other openings of this one, from having the file until it is closed
 /// (flock). Throws io_error where another one has it.
 inline void lock_exclusively(const file_descriptor& file, const std::filesystem::path& path, std::string_view what) {
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return;
+  if (try_lock(file)) return;
   require<io_error>(errno != EWOULDBLOCK,
                     "{}: {} is in use by another run; wait until that one has ended, or give this one another name",
                     path.native(), what);
