@@ -37,7 +37,7 @@ struct settings {
   std::size_t threads = 0, count = 200;
   std::uint32_t evaluate_every = 0;
   float temperature = 0, top_p = 1;
-  bool resume = false, overwrite = false, allow_partial = false;
+  bool resume = false, reads_log = false, overwrite = false, allow_partial = false, allow_worse = false;
   double sync_every = 1;
 
   /// Calls f(name, member, help) for everything that makes a run.

@@ -395,12 +395,16 @@ TEST_CASE("a log that a run writes is not given to another one") {
     log.append(update_of(0, 1));
     const std::string before = read_file(folder / "log");
     for (const auto& take : {std::function([&] { (void)run_log::resume(folder / "log"); }),
+                             std::function([&] { run_log::require_resumable(folder / "log"); }),
                              std::function([&] { (void)run_log::create(folder / "log", header, {.replace = true}); }),
                              std::function([&] { run_log::require_creatable(folder / "log", {.replace = true}); })})
       check_mentions(message_of<io_error>(take), "log", "in use by another run");
     CHECK(read_file(folder / "log") == before);
     CHECK(run_log::read(folder / "log").updates().size() == 1);
   }
+  write_file(folder / "torn", read_file(folder / "log") + "torn");
+  run_log::require_resumable(folder / "torn");
+  CHECK(read_file(folder / "torn") == read_file(folder / "log") + "torn");
   CHECK(run_log::resume(folder / "log").updates().size() == 1);
 }
 

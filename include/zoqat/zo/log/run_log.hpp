@@ -91,17 +91,13 @@ class run_log {
   /// thrown away unasked.
   [[nodiscard]] static run_log resume(const std::filesystem::path& path, log_options how = {}) {
     run_log log(path, {}, how);
-    log.file_ = open_regular(path, O_RDWR | O_APPEND, "the run log");
-    lock_exclusively(log.file_, path, "the run log");
-    const std::uintmax_t size = log.read_from(log.file_);
-    require<io_error>(log.end_ != log_format::content::ending::damaged,
-                      "{}: {}; restore the log from a copy, or replay what is whole of it", path.native(),
-                      log.damage_);
-    log.cut_bytes_ = static_cast<std::size_t>(size - log.intact_);
+    log.take_over();
     log.damage_.clear();
     if (::ftruncate(log.file_.get(), static_cast<off_t>(log.intact_)) != 0) fail_errno(path, "truncate the run log");
     return log;
   }
+  /// Throws io_error where `resume` would. Changes nothing.
+  static void require_resumable(const std::filesystem::path& path) { run_log(path, {}, {}).take_over(); }
   /// Reads a log without the intention to write. Throws io_error for a file that is not a log, and for one that is
   /// not whole to its end.
   [[nodiscard]] static run_log read(const std::filesystem::path& path) {
@@ -213,6 +209,15 @@ class run_log {
                       path.native());
   }
 
+  /// Opens a log that is there for writing at the end of what is whole.
+  void take_over() {
+    file_ = open_regular(path_, O_RDWR | O_APPEND, "the run log");
+    lock_exclusively(file_, path_, "the run log");
+    const std::uintmax_t size = read_from(file_);
+    require<io_error>(end_ != log_format::content::ending::damaged,
+                      "{}: {}; restore the log from a copy, or replay what is whole of it", path_.native(), damage_);
+    cut_bytes_ = static_cast<std::size_t>(size - intact_);
+  }
   /// Reads the whole file and returns its size.
   std::uintmax_t read_from(const file_descriptor& file) {
     const std::uintmax_t size = regular_size(file, path_);
