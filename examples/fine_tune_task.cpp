@@ -60,7 +60,7 @@ int main(int argc, char** argv) try {
   const estimator_type estimator{.epsilon = scales.epsilon, .micro_batches = 2};
   zo::parabolic optimizer{.scales = scales, .schedule = zo::linear_decay{steps}};
   const zo::run_header start{.start = zo::fingerprint(model), .distribution = "rademacher"};
-  auto log = zo::run_log::create("fine_tune_task.zlog", start);
+  auto log = zo::run_log::create("fine_tune_task.zlog", start, {.replace = true});
   train::keep_best best(50, [&] { return percent(model, validation); });
   train::write_log write{&log};
   train::progress_bar bar;

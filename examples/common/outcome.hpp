@@ -19,6 +19,19 @@ namespace zoqat::programs {
       start, end, advice);
 }
 
+/// Whether a training ended worse than it began, by more than the part `chance` of what was.
+[[nodiscard]] constexpr bool is_worse(double start, double end, double chance) noexcept {
+  return !(end <= start * (1 + chance));
+}
+
+/// A line for a start that is worse than rounding to nearest, which costs nothing; nothing for another.
+[[nodiscard]] inline std::string note_if_useless_start(std::string_view measure, double rounded, double start,
+                                                       std::string_view advice) {
+  if (start <= rounded) return {};
+  return fmt::format("The start is worse than rounding to nearest: {} is {:.6g}, where rounding gives {:.6g}. {}\n",
+                     measure, start, rounded, advice);
+}
+
 /// A line for a training whose best step by a score on validation data is its start, with what `measure` was at the
 /// start and at the end; nothing where a step was better.
 [[nodiscard]] inline std::string note_if_kept(unsigned best_step, std::string_view measure, double start, double end,

@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>  // require, io_error
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <filesystem>
@@ -47,6 +48,20 @@ bool parse(std::string_view text, Number& value) {
   const char* const end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data(), end, value);
   return error == std::errc{} && stopped == end;
+}
+
+/// Throws value_error, with both, for the first setting that is not what it was when the log `source` was begun.
+inline void require_same_settings(const std::string& then, const std::string& now, const std::string& source) {
+  const auto lines_of = [](std::string_view text) {
+    std::vector<std::string> lines;
+    for (const auto line : std::views::split(text, '\n')) lines.emplace_back(line.begin(), line.end());
+    return lines;
+  };
+  const auto before = lines_of(then), here = lines_of(now);
+  const auto [was, is] = std::ranges::mismatch(before, here);
+  require(was == before.end() && is == here.end(),
+          "{}: the run was begun with {}, but goes on with {}; give it the same", source,
+          was == before.end() ? "less" : *was, is == here.end() ? "less" : *is);
 }
 
 /// Takes over the settings in `lines`, which come from the file `source`. Throws io_error, with the file and the

@@ -6,9 +6,12 @@
 //
 //   finetune --task sst2 --train train.tsv --test dev.tsv                       the model beside the examples
 //   finetune --model M --task choices --train a.jsonl --test b.jsonl --scheme w2a16g128 --seeds 0,1,2
+//   finetune … --resume                                                         after a kill, to the same bits
 //   finetune … --only-zeroqat --trains '*.q_proj' '*.q_proj,*.v_proj' '*'       Table D.4: which layers train
 
 #include <common/options.hpp>        // add_options
+#include <common/stop_signal.hpp>    // ended_by_signal
+#include <finetune/plan.hpp>         // require_sensible, require_outputs
 #include <finetune/scheme.hpp>       // fine_tune
 #include <finetune/scheme_list.hpp>  // schemes: those that CMake was told to build
 
@@ -39,16 +42,27 @@ int main(int argc, char** argv) {
   app.add_flag("--only-zeroqat", s.only_zeroqat, "leave out the rows in full precision and those made from it");
   app.add_option("--output", s.output, "folder for run logs and trained models")->capture_default_str();
   app.add_flag("--overwrite", s.overwrite, "replace the logs and models that another run left in that folder");
+  app.add_flag("--resume", s.resume,
+               "go on with the runs whose logs are in that folder; give the same options as before");
+  app.add_option("--sync-every", s.sync_every, "seconds between waits for the disk to have a log; 0: each step")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
   app.add_option("--report", s.report, "file for the table as JSON");
-  app.add_option("--threads", s.threads, "0: one per core; the result does not depend on it")->capture_default_str();
+  app.add_option("--threads", s.threads, "0: one per core; the result does not depend on it")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
     if (std::filesystem::equivalent(s.train, s.test))
       fmt::print(stderr, "finetune: --train and --test are one file, {}: the table shows what was learned by heart\n",
                  s.test);
-    s.require_new_files();
-    std::filesystem::create_directories(s.output);
+    require(!s.resume || !s.overwrite, "--overwrite: --resume goes on with the logs; leave one of them out");
+    require_sensible(s);
+    require_outputs(s);
     schemes::with(s.scheme, [&]<class Scheme>() { fine_tune<Scheme>(s); });
+  } catch (const ended_by_signal& e) {
+    fmt::print(stderr, "finetune: ended by a signal after a step; --resume goes on with the same options\n");
+    return e.status;
   } catch (const std::exception& e) {
     fmt::print(stderr, "finetune: {}\n", e.what());
     return 1;

@@ -5,12 +5,15 @@
 #include <zoqat/eval/score.hpp>              // default_part_tokens
 #include <zoqat/nn/storage_plan.hpp>         // storage_plan
 #include <zoqat/params/compact_masters.hpp>  // master_format_names
+#include <zoqat/zo/log/run_log.hpp>          // log_options
 
 #include <common/settings_text.hpp>  // parts_of, folder_of_model, text_of
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -36,7 +39,8 @@ struct settings {
   // Which runs there are, and what becomes of them.
   std::vector<std::uint64_t> seeds{0};
   std::vector<std::string> trains{lightweight, "*"};
-  bool only_zeroqat = false, overwrite = false;
+  bool only_zeroqat = false, overwrite = false, resume = false;
+  double sync_every = 1;
   std::string output = "finetuned", report;
   std::size_t threads = 0;
 
@@ -93,20 +97,9 @@ struct settings {
     for (const char special : {' ', '*', ',', '?', '/'}) std::ranges::replace(name, special, '_');
     return (std::filesystem::path(output) / name).native();
   }
-  /// Throws before hours of work where a run would replace what another one wrote.
-  void require_new_files() const {
-    std::vector<std::string> rows;
-    if (!only_zeroqat) rows.push_back(mezo);
-    for (const std::string& trained : trains) rows.push_back(row_of(trained));
-    for (const std::uint64_t seed : seeds)
-      for (const std::string& row : rows)
-        for (const char* const ending : {log_ending, model_ending}) {
-          const std::string file = path(row, seed) + ending;
-          require<io_error>(overwrite || !std::filesystem::exists(file),
-                            "{}: is there already, from another run; give --overwrite to replace it, or another "
-                            "--output",
-                            file);
-        }
+  /// How the logs are written.
+  [[nodiscard]] zo::log_options log_how() const {
+    return {.replace = overwrite, .sync_every = std::chrono::milliseconds(std::llround(1000 * sync_every))};
   }
   /// What a model keeps in memory of which the layers `trained` train.
   [[nodiscard]] nn::storage_plan plan(const std::string& trained) const {

@@ -13,6 +13,9 @@
 
 #include <common/either_optimizer.hpp>
 #include <common/outcome.hpp>
+#include <common/run_inputs.hpp>
+#include <common/settings_text.hpp>
+#include <common/stop_signal.hpp>
 #include <finetune/results.hpp>
 #include <finetune/settings.hpp>
 #include <finetune/workbench.hpp>
@@ -55,7 +58,8 @@ step_plan plan_steps(Model& model, Loss& loss, const settings& s, std::uint64_t 
                         s.trust, schedule);
 }
 
-/// One training of `model`, written to `log`. Returns the step with the best validation score, 0 for the start.
+/// One training of `model`, written to `log`, whose steps are replayed first. Returns the step with the best
+/// validation score, 0 for the start.
 template <class Model>
 std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, workbench& bench, const settings& s) {
   train::task_loss<Model, thread_pool> loss(
@@ -70,8 +74,12 @@ std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, 
       .epsilon = epsilon, .micro_batches = s.micro_batches, .seed = bench.seed};
   train::keep_best best(s.every, [&] { return bench.merit(model); });
   best.observe(0);
-  const std::uint32_t rejected = train::run(model, loss, estimator, optimizer, {0, s.steps}, bench.threads,
-                                            train::write_log{&log}, best, train::progress_bar());
+  const std::uint32_t first = train::replay(estimator.distribution, model, log, optimizer, bench.threads,
+                                            [&](std::uint32_t done) { best(done, s.steps); });
+  stop_signal signals;
+  const std::uint32_t rejected = train::run(model, loss, estimator, optimizer, {first, s.steps}, bench.threads,
+                                            train::write_log{&log}, best, train::progress_bar(), signals);
+  if (stop_signal::stop() && signals.made() < s.steps) throw ended_by_signal{stop_signal::exit_status()};
   fmt::print("seed {}: {}: epsilon {:.3g}, validation", bench.seed, row, estimator.epsilon.weight);
   for (const train::scored_step& score : best.scores()) fmt::print(" {:.4g}", score.score);
   fmt::print(" at every {} steps\n", s.every);
@@ -79,6 +87,22 @@ std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, 
   fmt::print("{}", note_if_kept(best.best()->steps, "validation", best.scores().front().score,
                                 best.scores().back().score, "Give it more --steps or other --seeds."));
   return best.best()->steps;
+}
+
+/// The log of a run that begins with `start`, or of one that goes on.
+template <class Model>
+zo::run_log open_log(const std::string& path, Model& start, const std::string& trained, workbench& bench,
+                     const settings& s) {
+  if (!s.resume || !std::filesystem::exists(path))
+    return zo::run_log::create(
+        path, {bench.seed, zo::fingerprint(start), s.as_text(trained), zo::rademacher::name(), s.steps, bench.inputs},
+        s.log_how());
+  auto log = zo::run_log::resume(path, s.log_how());
+  require_same_settings(log.header().settings, s.as_text(trained), path);
+  require_same_inputs(log, bench.inputs);
+  fmt::print("{}: goes on after {}{}\n", path, plural(log.updates().size(), "step"),
+             log.cut_bytes() > 0 ? ", without the one within which the run was cut off" : "");
+  return log;
 }
 
 /// Trains the model that `make` makes, adds its row, and returns it as it was at the best step: made again from its
@@ -92,8 +116,7 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
   std::size_t moving = 0;
   start.for_each_parameter([&](const parameter& p) { moving += p.group == parameter_group::weight ? p.size() : 0; });
   require(moving > 0, "--trains: no layer has a name like '{}'", trained);
-  auto log = zo::run_log::create(path + log_ending,
-                                 {bench.seed, zo::fingerprint(start), s.as_text(trained), zo::rademacher::name()});
+  auto log = open_log(path + log_ending, start, trained, bench, s);
   const std::uint32_t steps = train_once<model_type>(row, std::move(start), log, bench, s);
   model_type model = make();
   either_optimizer stateless;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/core/plural.hpp>  // plural
 #include <zoqat/tasks/tasks.hpp>  // read_sst2, …, split
 
 #include <common/model_files.hpp>  // open_base_model
 #include <finetune/workbench.hpp>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <limits>
 #include <type_traits>
@@ -24,6 +26,8 @@ std::vector<tasks::answer_item> read_drop(const std::filesystem::path& file) {
 
 workbench::workbench(const settings& s, std::uint64_t run_seed)
     : threads(s.threads),
+      inputs(inputs_of_run(s.model, s.tokenizer_path(),
+                           std::array<named_file, 2>{{{"--train", s.train}, {"--test", s.test}}})),
       source(open_base_model(s.model)),
       tokenizer(s.tokenizer_path()),
       seed(run_seed),
@@ -74,6 +78,9 @@ void workbench::encode(const std::vector<Item>& training, const std::vector<Item
       "seed {}: {} items to train with, {} to validate with, {} to test with; {} are longer than {} tokens "
       "and were cut\n",
       seed, train.items.size(), validation.items.size(), test.items.size(), cut, how.positions);
+  require(s.batch <= train.items.size(),
+          "--batch {}: there are only {} to train with; give more --train-items or a smaller batch", s.batch,
+          plural(train.items.size(), "item"));
   for (std::size_t i = 0; i < std::min(s.calibration, train.items.size()); ++i) {
     if (i % 16 == 0) calibration.emplace_back();
     calibration.back().add(train.items[i].right().read());

@@ -7,6 +7,7 @@
 #include <zoqat/io/model_source.hpp>  // model_source
 #include <zoqat/tasks/item.hpp>       // answer_item
 
+#include <common/run_inputs.hpp>  // run_inputs
 #include <finetune/settings.hpp>
 #include <finetune/tokenizer_file.hpp>
 
@@ -54,6 +55,7 @@ struct workbench {
   }
 
   thread_pool threads;
+  run_inputs inputs;
   io::model_source source;
   tokenizer_file tokenizer;
   std::uint64_t seed;

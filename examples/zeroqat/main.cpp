@@ -10,14 +10,20 @@
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
 //   zeroqat generate --model q.safetensors …   text from it
 //   zeroqat export --model M --gguf m.gguf …   the same model as a file for llama.cpp and its kin
+//
+// Returns 0; 1 for an error; 3 where the training ended worse than it began (see --allow-worse); and 128 and the
+// number of SIGINT or SIGTERM, after which a run ends with its step: its log and output are whole, and --resume goes
+// on.
 
 #include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
 #include <zoqat/zo/log/run_log.hpp>         // run_log
 
 #include <common/options.hpp>        // add_options
+#include <common/plan.hpp>           // require_within
 #include <common/settings_text.hpp>  // read_text
 #include <zeroqat/export.hpp>        // export_model
 #include <zeroqat/files.hpp>         // trained_scheme_of
+#include <zeroqat/plan.hpp>          // require_sensible, require_outputs
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/scheme_list.hpp>  // schemes: those that CMake was told to build
 
@@ -28,8 +34,28 @@ using namespace zoqat::programs;
 
 /// Everything that makes a run, as it was when its log was begun.
 settings of_log(settings s) {
-  read_text(s, zo::run_log::read(s.log).header().settings, s.log);
+  read_text(s, zo::run_log::read_intact(s.log).header().settings, s.log);
+  s.reads_log = true;
   return s;
+}
+
+/// Throws unless there is a command, with those that there are.
+void require_command(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  const std::vector<std::string> unknown = app.remaining();
+  require(unknown.empty(), "there is no command '{}'; there are {}", unknown.empty() ? "" : unknown.front(),
+          fmt::join(names, ", "));
+  require(!app.get_subcommands().empty(), "a command is wanted, one of {}; --help says more", fmt::join(names, ", "));
+}
+
+/// Throws for options beside --resume that make a run: those of the log count.
+void require_new_settings(const CLI::App& train, const settings& s) {
+  settings::for_each(s, [&](const std::string& name, const auto&, const auto&) {
+    require(!s.resume || train.count("--" + name) == 0,
+            "--{}: --resume takes it from the log, as it was when the run was begun; leave it out", name);
+  });
+  require(!s.resume || !s.overwrite, "--overwrite: --resume goes on with the log; leave one of them out");
 }
 
 /// The scheme `name`, among those of this build: f.operator()<Scheme>() is called with it.
@@ -53,7 +79,8 @@ int main(int argc, char** argv) {
   settings s;
   CLI::App app(
       "Quantization-aware training of LLaMA-family models with forward passes alone (ZeroQAT, arXiv 2509.00031)");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // what is none is named below, with those that there are
+  app.allow_extras();
   CLI::App* const train = app.add_subcommand("train", "quantize a model, train it, print the table");
   CLI::App* const replay = app.add_subcommand("replay", "make a trained model again from its log");
   CLI::App* const eval = app.add_subcommand("eval", "perplexity of a base or a trained model on --eval");
@@ -77,10 +104,17 @@ int main(int argc, char** argv) {
       ->add_flag("--resume", s.resume,
                  "go on with the run in --log; everything that makes the run is taken from there")
       ->needs(log);
+  train->add_flag("--overwrite", s.overwrite, "replace the log of another run")->needs(log);
+  train->add_option("--sync-every", s.sync_every, "seconds between waits for the disk to have the log; 0: each step")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  train->add_flag("--allow-worse", s.allow_worse, "return 0 also where the training ended worse than it began");
   train->add_option("--metrics", s.metrics, "CSV file with one line per step");
   train->add_option("--evaluate-every", s.evaluate_every, "steps between evaluations, 0 for none")
       ->capture_default_str();
   replay->add_option("--log", s.log, "run log")->required();
+  replay->add_flag("--allow-partial", s.allow_partial,
+                   "make what a log holds that is damaged or was broken off, which is another model");
   for (CLI::App* command : {train, replay}) {
     command->add_option("--output", s.output, "file for the trained quantized model (.safetensors)");
     command->add_option("--report", s.report, "file for the table as JSON");
@@ -100,25 +134,36 @@ int main(int argc, char** argv) {
   generate->add_option("--seed", s.seed, "of the sampling")->capture_default_str();
   for (CLI::App* command : {train, replay, eval, generate})
     command->add_option("--threads", s.threads, "0: one per core; the result does not depend on it")
+        ->check(CLI::Range(0, 1024))
         ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
+    require_command(app);
     if (*train) {
+      require_new_settings(*train, s);
       require(s.start == "codes" || train->count("--output-metric") == 0,
               "--output-metric: --start {} rounds no codes by reconstruction; leave it out, or take --start codes",
               s.start);
       require(s.keep == "best" || train->count("--validate-every") == 0,
               "--validate-every: --keep {} looks at no held-out text; leave it out, or take --keep best", s.keep);
       if (s.resume) s = of_log(s);
-      with_scheme(s.scheme, [&]<class Scheme>() { train_model<Scheme>(s); });
+      require_sensible(s);
+      require_outputs(s);
+      int status = 0;
+      with_scheme(s.scheme, [&]<class Scheme>() { status = train_model<Scheme>(s); });
+      return status;
     } else if (*replay) {
       s = of_log(s);
+      require_outputs(s);
       with_scheme(s.scheme, [&]<class Scheme>() { replay_model<Scheme>(s); });
     } else if (*exporting) {
       export_model(to);
     } else if (*eval) {
+      require_within("--length", static_cast<double>(s.length), {2, 1e9});
       with_scheme_of(s.model, [&]<class Scheme>() { evaluate_model<Scheme>(s); });
     } else {
+      require_within("--temperature", static_cast<double>(s.temperature), {0, 1e3});
+      require_within("--top-p", static_cast<double>(s.top_p), {0, 1, true});
       with_scheme_of(s.model, [&]<class Scheme>() { generate_text<Scheme>(s); });
     }
   } catch (const std::exception& e) {

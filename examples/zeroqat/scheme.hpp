@@ -7,9 +7,13 @@
 /// which CMake makes from scheme.cpp.in: they compile side by side, and a scheme that is added compiles alone.
 namespace zoqat::programs {
 
-/// Prepares a model, trains it and prints the table; with `s.resume`, goes on with the run in the log.
+/// What the program tells a shell: the run was of no use, though nothing failed.
+inline constexpr int worse_than_before = 3;
+
+/// Prepares a model, trains it and prints the table; with `s.resume`, goes on with the run in the log. Returns what
+/// the program returns: 0, `worse_than_before`, or 128 and the number of the signal that ended the run early.
 template <class Scheme>
-void train_model(const settings& s);
+[[nodiscard]] int train_model(const settings& s);
 
 /// Makes a trained model again: the start from the settings in the log, then the log.
 template <class Scheme>

@@ -4,12 +4,15 @@
 #include <zoqat/core/error.hpp>        // require
 #include <zoqat/params/parameter.hpp>  // per_group, parameter_group_names
 #include <zoqat/zo/direction.hpp>      // runtime_distribution
+#include <zoqat/zo/log/run_log.hpp>    // log_options
 
 #include <common/settings_text.hpp>  // parts_of, folder_of_model
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -34,7 +37,8 @@ struct settings {
   std::size_t threads = 0, count = 200;
   std::uint32_t evaluate_every = 0;
   float temperature = 0, top_p = 1;
-  bool resume = false;
+  bool resume = false, reads_log = false, overwrite = false, allow_partial = false, allow_worse = false;
+  double sync_every = 1;
 
   /// Calls f(name, member, help) for everything that makes a run.
   template <class Settings, class F>
@@ -81,6 +85,10 @@ struct settings {
   [[nodiscard]] std::filesystem::path tokenizer_path() const {
     if (!tokenizer.empty()) return tokenizer;
     return folder_of_model(model) / "tokenizer.bin";
+  }
+  /// How its log is written.
+  [[nodiscard]] zo::log_options log_how() const {
+    return {.replace = overwrite, .sync_every = std::chrono::milliseconds(std::llround(1000 * sync_every))};
   }
   [[nodiscard]] zo::runtime_distribution distribution() const { return {direction == "gaussian"}; }
   [[nodiscard]] per_group<bool> trained() const {

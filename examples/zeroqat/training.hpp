@@ -18,11 +18,14 @@
 #include <common/outcome.hpp>
 #include <common/recipe.hpp>
 #include <common/results_table.hpp>
+#include <common/run_inputs.hpp>
+#include <common/stop_signal.hpp>
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/workbench.hpp>
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -30,6 +33,12 @@
 
 /// A run in its order: the start, the training, the table.
 namespace zoqat::programs {
+
+/// What the run depends on beside its options.
+[[nodiscard]] inline run_inputs inputs_of(const settings& s) {
+  return inputs_of_run(s.model, s.tokenizer_path(),
+                       std::array<named_file, 2>{{{"--text", s.text}, {"--eval", s.eval}}});
+}
 
 [[nodiscard]] inline results_table new_table() { return results_table({{"perplexity", 4}, {"weight bytes"}}); }
 
@@ -119,9 +128,10 @@ struct if_given {
   }
 };
 
-/// Begins a training, or continues one: its log, if there is one, is replayed first.
+/// Begins a training, or continues one: its log, if there is one, is replayed first. Returns 0, or for a run that a
+/// signal ended what the program is to return.
 template <class Model>
-void train_to_the_end(Model& model, workbench& bench, const settings& s) {
+[[nodiscard]] int train_to_the_end(Model& model, workbench& bench, const settings& s) {
   train::language_model_loss<Model, teacher_model, thread_pool> loss(
       model, bench.teacher, bench.training, bench.threads,
       {.batch = s.batch,
@@ -139,12 +149,17 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
   std::optional<zo::run_log> log;
   std::uint32_t first = 0;
   if (s.resume) {
-    log.emplace(zo::run_log::resume(s.log));
+    log.emplace(zo::run_log::resume(s.log, s.log_how()));
+    require_same_inputs(*log, inputs_of(s));
+    if (log->cut_bytes() > 0)
+      fmt::print("{}: the run was cut off within a step; its {} are dropped\n", s.log,
+                 plural(log->cut_bytes(), "byte"));
     first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads, chosen);
     fmt::print("{}: {} replayed\n", s.log, plural(first, "step"));
   } else if (!s.log.empty()) {
-    log.emplace(
-        zo::run_log::create(s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name()}));
+    log.emplace(zo::run_log::create(
+        s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name(), s.steps, inputs_of(s)},
+        s.log_how()));
   }
   if_given<train::csv_metrics> metrics;
   if (!s.metrics.empty())
@@ -154,12 +169,17 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
   const auto evaluate = [&](std::uint32_t step) {
     fmt::print("step {}: perplexity {:.4f}\n", step, bench.perplexity(model));
   };
+  stop_signal signals;
   const std::uint32_t rejected = train::run(
       model, loss, estimator, optimizer, {first, s.steps}, bench.threads, train::write_log{log ? &*log : nullptr},
-      train::evaluate_every(s.evaluate_every, evaluate), train::progress_bar(), metrics, chosen);
+      train::evaluate_every(s.evaluate_every, evaluate), train::progress_bar(), metrics, chosen, signals);
   if (rejected > 0)
     fmt::print("{} of {} steps had a loss that was not finite and changed nothing\n", rejected, s.steps);
+  if (stop_signal::stop() && signals.made() < s.steps)
+    fmt::print("ended by a signal after {} of {}; {}\n", plural(signals.made(), "step"), s.steps,
+               log ? "--resume goes on" : "without a --log it cannot go on");
   chosen.restore();
+  return signals.made() < s.steps ? stop_signal::exit_status() : 0;
 }
 
 // --- The table ---
@@ -168,11 +188,16 @@ void train_to_the_end(Model& model, workbench& bench, const settings& s) {
 template <class Model>
 double add_baselines(Model& model, workbench& bench, const settings& s, results_table& results) {
   constexpr std::array rows{"rtn", "smoothquant", "reconstructed", "reconstructed"};
-  double perplexity = 0;
+  double perplexity = 0, rounded = 0;
   prepare(model, bench, s, [&](ptq::stage done) {
     perplexity = bench.perplexity(model);
+    if (done == ptq::stage::rtn) rounded = perplexity;
     results.add(rows[static_cast<std::size_t>(done)], {perplexity, model.weight_bytes()});
   });
+  fmt::print("{}", note_if_useless_start("perplexity", rounded, perplexity,
+                                         fmt::format("Give --calibration more than {} chunks, of text like what the "
+                                                     "model is for, or take --start rtn.",
+                                                     s.calibration)));
   return perplexity;
 }
 
@@ -182,6 +207,9 @@ double finish(Model& model, workbench& bench, const settings& s, results_table& 
   const double perplexity = bench.perplexity(model);
   results.add("zeroqat", {perplexity, model.weight_bytes()});
   model.deploy();
+  require(s.output.empty() || std::isfinite(perplexity),
+          "the trained model has a perplexity of {} and is not saved as {}: take smaller steps, or --keep best",
+          perplexity, s.output);
   if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme);
   fmt::print("\n{}", results.text(fmt::format("{} ({}, {})", s.scheme, simd::default_kernels::target(),
                                               plural(bench.threads.concurrency(), "thread"))));
@@ -190,21 +218,27 @@ double finish(Model& model, workbench& bench, const settings& s, results_table& 
 }
 
 template <class Scheme>
-void train_model(const settings& s) {
+int train_model(const settings& s) {
   workbench bench(s);
   results_table results = new_table();
   results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});
   auto model = io::load<nn::llama<Scheme>>(bench.source);
   const double start = add_baselines(model, bench, s, results);
-  train_to_the_end(model, bench, s);
+  const int stopped = train_to_the_end(model, bench, s);
   const double end = finish(model, bench, s, results);
   fmt::print("{}", note_if_worse("perplexity", start, end,
                                  "Give it more --steps or another --seed, or keep the start: --steps 0 saves it."));
+  if (stopped != 0) return stopped;
+  // A step that is best on held-out text may by chance be a little worse on another one.
+  const double chance = s.keep == "best" ? 0.01 : 0;
+  return !s.allow_worse && is_worse(start, end, chance) ? worse_than_before : 0;
 }
 
 template <class Scheme>
 void replay_model(const settings& s) {
-  const zo::run_log log = zo::run_log::read(s.log);
+  const zo::run_log log = s.allow_partial ? zo::run_log::read_intact(s.log) : zo::run_log::read(s.log);
+  if (!s.allow_partial) log.require_finished();
+  require_same_inputs(log, inputs_of(s));
   workbench bench(s);
   results_table results = new_table();
   auto model = io::load<nn::llama<Scheme>>(bench.source);
@@ -213,6 +247,9 @@ void replay_model(const settings& s) {
   chosen_step chosen(model, bench, s);
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads, chosen);
   fmt::print("{}: {} replayed\n", s.log, plural(steps, "step"));
+  if (!log.damage().empty()) fmt::print("{}: {}\n", s.log, log.damage());
+  if (steps < log.header().steps)
+    fmt::print("{}: {} are missing\n", s.log, plural(log.header().steps - steps, "step"));
   chosen.restore();
   finish(model, bench, s, results);
 }

@@ -32,6 +32,10 @@ workbench::workbench(const settings& s)
   else
     evaluation = hold_out("evaluation");
   if (s.keep == "best" && s.steps > 0) validation = hold_out("--keep best");
+  require(s.batch <= training.size(),
+          "--batch {}: the training text makes only {}; give more text, a smaller batch or "
+          "shorter chunks (--length)",
+          s.batch, plural(training.size(), "chunk"));
 }
 
 eval::chunks workbench::hold_out(const char* purpose) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: train::run: a callback has none of begin.first, steps., after_step.report., stop.. and end..
+// expect: a callback has none of begin.first, steps., before_update.report., after_step.report., stop.. and end..
 #include <zoqat/train/trainer.hpp>
 #include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/optimizers/sgd.hpp>

@@ -100,6 +100,31 @@ TEST_CASE("a replaced file keeps its permissions, a link stays a link") {
   CHECK(std::filesystem::is_symlink(folder.path() / "elsewhere" / "link"));
 }
 
+TEST_CASE("a link to nothing is refused and stays") {
+  const temporary_folder folder;
+  std::filesystem::create_symlink(folder / "nothing", folder / "link");
+  check_mentions(message_of<io_error>([&] { io::atomic_file file(folder / "link"); }), "link", "link to nothing");
+  CHECK(std::filesystem::is_symlink(folder / "link"));
+  CHECK(folder.count() == 1);
+}
+
+TEST_CASE("what a crash left is removed by the next file, and what another writer still writes is not") {
+  const temporary_folder folder;
+  write_file(folder / ".zoqat-123-0.tmp", "half of a model");
+  write_file(folder / ".zoqat-123-0.txt", "something else");
+  io::atomic_file first(folder / "first");
+  first.write("whole");
+  CHECK_FALSE(std::filesystem::exists(folder / ".zoqat-123-0.tmp"));
+  {
+    io::atomic_file second(folder / "second");
+    CHECK(folder.count() == 3);
+    second.commit();
+  }
+  first.commit();
+  CHECK(read_file(folder / "first") == "whole");
+  CHECK(folder.count() == 3);
+}
+
 TEST_CASE("a file name without a folder means the current one") {
   const temporary_folder folder;
   const auto before = std::filesystem::current_path();

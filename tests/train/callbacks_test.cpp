@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,6 +64,42 @@ TEST_CASE("every update goes to the log") {
   CHECK(behind == 0);
   CHECK(zo::run_log::read(folder / "run.zlog").updates() == log.updates());
   CHECK(log.updates().size() == 4);
+}
+
+TEST_CASE("parameters are never ahead of their log, whoever throws") {
+  const temporary_folder folder;
+  struct refuses {
+    std::uint32_t step;
+    bool before;
+    void before_update(const train::step_report& report) const {
+      if (before && report.step == step) throw std::runtime_error("no");
+    }
+    void after_step(const train::step_report& report) const {
+      if (!before && report.step == step) throw std::runtime_error("no");
+    }
+  };
+  const auto steps_of = [](std::uint32_t steps) {
+    quadratic q;
+    train::run(q.parameters, q, q.estimator, q.optimizer, {0, steps}, q.threads);
+    return q.values;
+  };
+  for (const bool before : {true, false}) {
+    quadratic q;
+    auto log = zo::run_log::create(folder / "run.zlog", {.seed = q.estimator.seed}, {.replace = true});
+    const auto run = [&] {
+      train::run(q.parameters, q, q.estimator, q.optimizer, {0, 9}, q.threads, refuses{3, before},
+                 train::write_log{&log});
+    };
+    CHECK_THROWS_AS(run(), std::runtime_error);
+    CHECK(log.steps() == (before ? 3 : 4));
+    CHECK(q.values == steps_of(log.steps()));
+  }
+  // A log of another seed takes no update at all.
+  quadratic q;
+  auto log = zo::run_log::create(folder / "other.zlog", {.seed = q.estimator.seed + 1});
+  CHECK_THROWS_AS(train::run(q.parameters, q, q.estimator, q.optimizer, {0, 9}, q.threads, train::write_log{&log}),
+                  value_error);
+  CHECK(q.values == steps_of(0));
 }
 
 TEST_CASE("metrics are lines of a CSV file, on disk after each step; a run that goes on appends") {

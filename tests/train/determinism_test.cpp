@@ -62,18 +62,21 @@ struct trainer {
                                                                    {.batch = 3, .micro_batches = 2, .seed = 5});
     train::run(model, loss, estimator, optimizer, {first, steps}, threads, train::write_log{&log}, stop_at{stop});
   }
+  zo::run_log new_log(const std::filesystem::path& path) {
+    return zo::run_log::create(
+        path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}, .distribution = "rademacher"},
+        {.replace = true});
+  }
   /// Without anyone who looks at the weights between two steps: updates are made in the pass of the next step.
   bits train_unwatched(const std::filesystem::path& path) {
-    auto log = zo::run_log::create(
-        path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}, .distribution = "rademacher"});
+    auto log = new_log(path);
     train::language_model_loss<student, teacher, thread_pool> loss(model, ideal, corpus, threads,
                                                                    {.batch = 3, .micro_batches = 2, .seed = 5});
     train::run(model, loss, estimator, optimizer, {0, steps}, threads, train::write_log{&log});
     return bits_of(model);
   }
   bits train(const std::filesystem::path& path, std::uint32_t stop = steps) {
-    auto log = zo::run_log::create(
-        path, {.seed = 5, .start = zo::fingerprint(model), .settings = {}, .distribution = "rademacher"});
+    auto log = new_log(path);
     run(0, log, stop);
     return bits_of(model);
   }

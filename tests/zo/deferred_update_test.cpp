@@ -2,6 +2,7 @@
 #include <zoqat/zo/deferred_update.hpp>
 
 #include <doctest/doctest.h>
+#include <support/failing_new.hpp>
 #include <zo/problems.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/params/lanes.hpp>
@@ -148,6 +149,27 @@ TEST_CASE("an empty update moves nothing and finishes the one before") {
   CHECK(bits_of(store.values()) == eagerly(1));
   pending.flush(store, threads);
   CHECK(bits_of(store.values()) == eagerly(1));
+}
+
+TEST_CASE("an update for which memory runs out anywhere moves nothing, and can be made again") {
+  sequential threads;
+  swept_tensors store;
+  deferred_update<> pending;
+  pending.defer(update{some_update(0), gaussian()}, store, threads);
+  pending.flush(store, threads);
+  REQUIRE(bits_of(store.values()) == eagerly(1));
+  const update next{some_update(1), gaussian()};
+  deferred_update<> fresh;
+  std::size_t moved = 0;
+  const std::size_t failures = zoqat::testing::fail_each_allocation([&] { fresh.defer(next, store, threads); },
+                                                                    [&] {
+                                                                      fresh.flush(store, threads);
+                                                                      moved += bits_of(store.values()) != eagerly(1);
+                                                                    });
+  CHECK(failures > 5);
+  CHECK(moved == 0);
+  fresh.flush(store, threads);
+  CHECK(bits_of(store.values()) == eagerly(2));
 }
 
 TEST_CASE("an update by signs on the way, row by row, gives the bits of one at once") {

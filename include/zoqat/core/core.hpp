@@ -22,6 +22,7 @@
 
 // POSIX.
 #include <zoqat/core/file_descriptor.hpp>
+#include <zoqat/core/regular_file.hpp>
 #include <zoqat/core/name_pattern.hpp>
 
 // clang-format on

@@ -29,6 +29,7 @@ zo::fine_tuner_options to_options(const zoqat_options& o) {
           .threads = o.threads,
           .log = o.log ? o.log : "",
           .resume = o.resume != 0,
+          .log_how = {.replace = o.replace != 0},
           .compared_steps = o.compared_steps};
 }
 
@@ -68,8 +69,9 @@ extern "C" {
 
 zoqat_options zoqat_default_options(void) {
   const zo::fine_tuner_options o;
-  return {o.seed, o.directions, o.micro_batches, o.relative_loss_increase, 0, nullptr, 0, o.compared_steps, nullptr,
-          0};
+  return {
+      o.seed, o.directions, o.micro_batches, o.relative_loss_increase, 0, nullptr, 0, 0, o.compared_steps, nullptr,
+      0};
 }
 
 zoqat_status zoqat_tuner_create(const zoqat_options* options, zoqat_tuner** tuner) {

@@ -60,6 +60,7 @@ typedef struct {
   uint32_t threads; /* 0: one for each core */
   const char* log;  /* NULL: none */
   int resume;       /* not 0: go on with the run in `log` */
+  int replace;      /* not 0: another log in the place of `log` may be replaced */
   uint32_t compared_steps;
   const zoqat_rule* rules; /* `rule_count` of them, read while the tuner is created */
   size_t rule_count;

@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/file_descriptor.hpp>
+#include <zoqat/core/regular_file.hpp>
 
 #include <sys/stat.h>
 
@@ -13,6 +14,7 @@
 #include <filesystem>
 #include <new>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -22,10 +24,10 @@ namespace zoqat::inline ZOQAT_ABI::io {
 /// Writes a file so that readers see the old content or the new one and never a part (POSIX): the bytes go to
 /// a temporary in the same folder, `commit()` makes them durable and renames. Until then the destination is
 /// untouched; an object destroyed without a commit removes its temporary. A crash can leave one behind, named
-/// `.zoqat-<pid>-<number>.tmp`.
+/// `.zoqat-<pid>-<number>.tmp`; the next file that is written in that folder removes it, since nobody holds its lock.
 ///
-/// A destination that exists keeps its permissions, and stays a link where it is one. Writes are unbuffered:
-/// hand over large spans.
+/// A destination that exists keeps its permissions, and stays a link where it is one; a link to nothing is refused.
+/// Writes are unbuffered: hand over large spans.
 class atomic_file {
  public:
   /// Throws io_error with the path and the system's reason.
@@ -52,6 +54,7 @@ class atomic_file {
   void commit() {
     require<io_error>(static_cast<bool>(file_), "{}: committed twice", path_.native());
     if (::fsync(file_.get()) != 0) fail_errno(path_, "sync");
+    const file_descriptor lock(::dup(file_.get()));  // until it has its name, nobody is to take it for dead
     if (::close(file_.release()) != 0) fail_errno(path_, "close");  // network file systems report errors here
     if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail_errno(path_, "rename into place");
     committed_ = true;
@@ -62,7 +65,13 @@ class atomic_file {
   static std::filesystem::path resolve(const std::filesystem::path& path) {
     std::error_code absent;
     auto target = std::filesystem::canonical(path, absent);
-    if (absent) return path;
+    if (absent) {
+      std::error_code ignored;
+      require<io_error>(!std::filesystem::is_symlink(std::filesystem::symlink_status(path, ignored)),
+                        "{}: is a link to nothing, which is not replaced by a file; give another name",
+                        path.native());
+      return path;
+    }
     // A rename would put a regular file in the place of a device.
     require<io_error>(std::filesystem::is_regular_file(target, absent), "{}: not a regular file", path.native());
     return target;
@@ -74,11 +83,29 @@ class atomic_file {
 
   std::filesystem::path create() {
     static std::atomic<std::uint64_t> counter{0};
+    remove_dead_temporaries();
     while (true) {
       auto name = folder() / fmt::format(".zoqat-{}-{}.tmp", ::getpid(), counter++);
       file_ = file_descriptor(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-      if (file_) return keep_permissions(std::move(name));
-      if (errno != EEXIST) fail_errno(path_, "create a temporary beside it");  // EEXIST: left by a crash
+      if (file_ && holds_its_name()) return keep_permissions(std::move(name));
+      if (!file_ && errno != EEXIST) fail_errno(path_, "create a temporary beside it");  // EEXIST: left by a crash
+    }
+  }
+
+  /// Takes the lock that says that the temporary is in use. False where somebody took it for dead before that.
+  [[nodiscard]] bool holds_its_name() const {
+    struct stat status {};
+    return try_lock(file_) && ::fstat(file_.get(), &status) == 0 && status.st_nlink != 0;
+  }
+  /// Removes what crashes left: temporaries that nobody has locked. What cannot be read or removed is no error here.
+  void remove_dead_temporaries() const {
+    std::error_code ignored;
+    const std::filesystem::directory_iterator end;
+    for (std::filesystem::directory_iterator at(folder(), ignored); at != end; at.increment(ignored)) {
+      const std::string name = at->path().filename().native();
+      if (!name.starts_with(".zoqat-") || !name.ends_with(".tmp")) continue;
+      const file_descriptor file(::open(at->path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+      if (file && try_lock(file)) ::unlink(at->path().c_str());
     }
   }
 
@@ -92,12 +119,10 @@ class atomic_file {
     return name;
   }
 
-  // Makes the rename itself survive a power failure. Some file systems cannot sync a folder, and then the
-  // content is safe all the same: no error.
+  // Makes the rename itself survive a power failure.
   void sync_folder() const noexcept {
     try {
-      const file_descriptor handle(::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (handle) ::fsync(handle.get());
+      sync_folder_of(target_);
     } catch (const std::bad_alloc&) {
     }
   }

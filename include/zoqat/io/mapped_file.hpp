@@ -3,9 +3,9 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/file_descriptor.hpp>
+#include <zoqat/core/regular_file.hpp>
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -26,13 +26,9 @@ class mapped_file {
   mapped_file() = default;
   /// Throws io_error with the path and the system's reason. An empty file is allowed and has no bytes.
   explicit mapped_file(std::filesystem::path path) : path_(std::move(path)) {
-    // O_NONBLOCK: opening a FIFO by mistake must not wait for its writer. It means nothing to regular files.
-    const file_descriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!file) fail_errno(path_, "open");
-    struct stat status {};
-    if (::fstat(file.get(), &status) != 0) fail_errno(path_, "stat");
-    require<io_error>(S_ISREG(status.st_mode), "{}: not a regular file", path_.native());
-    if (status.st_size > 0) map(file, static_cast<std::uintmax_t>(status.st_size));
+    const file_descriptor file = open_regular(path_, O_RDONLY);
+    const std::uintmax_t size = regular_size(file, path_);
+    if (size > 0) map(file, size);
   }
   mapped_file(mapped_file&& other) noexcept
       : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}

@@ -20,13 +20,16 @@
 
 namespace zoqat::inline ZOQAT_ABI::train {
 
-/// Appends every update to a run log; to none if it is null.
+/// Appends every update to a run log, before it is made: parameters are never ahead of their log, whatever throws. To
+/// none if it is null.
 struct write_log {
   zo::run_log* log;
-  void after_step(const step_report& report) {
+  void before_update(const step_report& report) {
     if (log) log->append(*report.update);
   }
-  static constexpr bool reads_parameters(const step_report&) noexcept { return false; }
+  void end() {
+    if (log) log->sync();
+  }
 };
 
 /// Whether something that happens every `every` steps, and after the last one, happens after `done` of `steps` steps;

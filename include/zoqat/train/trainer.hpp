@@ -28,16 +28,22 @@ struct step_report {
   std::uint32_t rejected = 0;  ///< steps so far whose loss was not finite
 };
 
-/// What looks on while a run goes: it has at least one of the four functions.
+/// What looks on while a run goes: it has at least one of the five functions.
 template <class C>
-concept callback = requires(C& c) { c.begin(0u, 0u); } || requires(C& c, const step_report& r) { c.after_step(r); } ||
-                   requires(C& c) { c.end(); } || requires(C& c) { c.stop(); };
+concept callback =
+    requires(C& c) { c.begin(0u, 0u); } || requires(C& c, const step_report& r) { c.before_update(r); } ||
+    requires(C& c, const step_report& r) { c.after_step(r); } || requires(C& c) { c.end(); } ||
+    requires(C& c) { c.stop(); };
 
 namespace detail {
 
 template <class C>
 void call_begin(C& callback, std::uint32_t first, std::uint32_t steps) {
   if constexpr (requires { callback.begin(first, steps); }) callback.begin(first, steps);
+}
+template <class C>
+void call_before(C& callback, const step_report& report) {
+  if constexpr (requires { callback.before_update(report); }) callback.before_update(report);
 }
 template <class C>
 void call_step(C& callback, const step_report& report) {
@@ -131,11 +137,6 @@ void require_match(const Objective& loss, const Estimator& estimator) {
             estimator.micro_batches);
 }
 
-template <class C>
-inline constexpr bool is_callback = requires(C& c) { c.begin(0u, 0u); } || requires(C& c, const step_report& r) {
-  c.after_step(r);
-} || requires(C& c) { c.end(); } || requires(C& c) { c.stop(); };
-
 }  // namespace detail
 
 /// Applies the updates of a log that were made before, and calls `each(steps made)` after each; the optimizer gets
@@ -166,8 +167,10 @@ struct run_steps {
 };
 
 /// Trains: makes `zo::step` after `zo::step`. Selects the data, asks for the lanes, evaluates, tells, plans, moves,
-/// and calls each callback's `begin(first, steps)`, `after_step(report)`, `stop()` and `end()`, whichever it has. A
-/// step whose loss is not finite is skipped and counted. Returns the number of such steps.
+/// and calls each callback's `begin(first, steps)`, `before_update(report)`, `after_step(report)`, `stop()` and
+/// `end()`, whichever it has. A step whose loss is not finite is skipped and counted. Returns the number of such
+/// steps. What throws leaves the parameters as they were before the step or after it: before it up to
+/// `before_update`.
 ///
 /// An objective with `defer(update, parameters)` and `flush(parameters)` makes an update on its next pass through the
 /// weights. It is flushed before a callback looks at them; one that never does, or not after every step, says so by
@@ -182,8 +185,10 @@ std::uint32_t run(Store& parameters, Objective& loss,
       zo::objective<Objective, Distribution>,
       "train::run: the objective must be callable as loss(zo::lane_points<Distribution>, micro_batch, losses) "
       "for the distribution of the estimator");
-  static_assert((callback<std::remove_reference_t<Callbacks>> && ...),
-                "train::run: a callback has none of begin(first, steps), after_step(report), stop() and end()");
+  static_assert(
+      (callback<std::remove_reference_t<Callbacks>> && ...),
+      "train::run: a callback has none of begin(first, steps), before_update(report), after_step(report), stop() "
+      "and end()");
   detail::require_match(loss, estimator);
   std::size_t trained = 0;
   parameters.for_each_parameter([&](const parameter& p) { trained += p.size(); });
@@ -196,8 +201,9 @@ std::uint32_t run(Store& parameters, Objective& loss,
     const zo::estimate<Distribution> estimate = estimator.tell(step, zo::evaluate(loss, estimator.ask(step)));
     rejected += estimate.rejected();
     const zo::update<Distribution> update = zo::plan(optimizer, estimate);
-    updates.make(update);
     [[maybe_unused]] const step_report report{step, range.steps, &estimate, &update, rejected};
+    (detail::call_before(callbacks, report), ...);
+    updates.make(update);
     if ((detail::looks(callbacks, report) || ...)) updates.finish();
     (detail::call_step(callbacks, report), ...);
     if ((detail::asks_to_stop(callbacks) || ...)) break;

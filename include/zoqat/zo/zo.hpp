@@ -59,6 +59,7 @@
 #include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/embed/in_place.hpp>
 #include <zoqat/zo/embed/lane_batches.hpp>
+#include <zoqat/zo/log/log_format.hpp>
 #include <zoqat/zo/log/run_log.hpp>
 
 // clang-format on

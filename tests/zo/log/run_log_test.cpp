@@ -11,6 +11,7 @@
 #include <zoqat/zo/optimizers/sgd.hpp>
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <bit>
@@ -19,6 +20,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <span>
@@ -33,6 +35,7 @@ using namespace zoqat::zo::testing;
 using zoqat::testing::check_mentions;
 using zoqat::testing::message_of;
 using zoqat::testing::read_file;
+using zoqat::testing::succeeds;
 using zoqat::testing::temporary_folder;
 
 namespace {
@@ -46,8 +49,11 @@ void write_file(const std::filesystem::path& path, std::string_view content) {
 const run_header header{.seed = 0xfedcba9876543210,
                         .start = 0x0123456789abcdef,
                         .settings = "steps = 7\nscheme = w4a4",
-                        .distribution = "rademacher"};
-constexpr std::size_t header_bytes = 8 + 4 + 4 + 8 + 8 + 23 + 8 + 4 + 10;
+                        .distribution = "rademacher",
+                        .steps = 7,
+                        .inputs = {{"library", "0.2.0"}, {"model", "01ab"}}};
+constexpr std::string_view inputs_text = "library=0.2.0\nmodel=01ab\n";
+constexpr std::size_t header_bytes = 8 + 4 + 3 * 4 + 4 + 8 + 8 + 23 + 10 + inputs_text.size() + 8;
 
 planned_update update_of(std::uint32_t step, std::size_t directions) {
   planned_update u{.seed = header.seed,
@@ -67,7 +73,7 @@ std::vector<planned_update> four_updates() {
 
 std::string write_log(const std::filesystem::path& path,
                       const std::vector<planned_update>& updates = four_updates()) {
-  run_log log = run_log::create(path, header);
+  run_log log = run_log::create(path, header, {.replace = true});
   for (const planned_update& u : updates) log.append(u);
   return read_file(path);
 }
@@ -122,7 +128,7 @@ TEST_CASE("headers of any text and logs without a record") {
   const temporary_folder folder;
   for (const std::string& settings : {std::string(), std::string("a\0b", 3), std::string(100000, 'x')}) {
     const run_header other{.seed = 1, .start = 2, .settings = settings};
-    (void)run_log::create(folder / "log", other);
+    (void)run_log::create(folder / "log", other, {.replace = true});
     CHECK(run_log::read(folder / "log").header() == other);
     CHECK(run_log::resume(folder / "log").updates().empty());
   }
@@ -140,7 +146,7 @@ TEST_CASE("a record takes the bytes it says, and the log is on disk after each s
     CHECK(run_log::read(folder / "log").updates() == log.updates());
   }
   CHECK(run_log::record_bytes(1) - run_log::record_bytes(0) == 4);
-  CHECK(run_log::record_bytes(1) == 4 * (2 + parameter_groups + 2 + 1 + 1));
+  CHECK(run_log::record_bytes(1) == 4 * (2 + parameter_groups + 2 + 1 + 2));
 }
 
 TEST_CASE("the file is what the documentation says") {
@@ -150,10 +156,14 @@ TEST_CASE("the file is what the documentation says") {
   zoqat::testing::append_value(expected, run_log::version);
   zoqat::testing::append_value(expected, std::uint32_t{23});
   zoqat::testing::append_value(expected, std::uint32_t{10});
+  zoqat::testing::append_value(expected, static_cast<std::uint32_t>(inputs_text.size()));
+  zoqat::testing::append_value(expected, std::uint32_t{7});
   zoqat::testing::append_value(expected, header.seed);
   zoqat::testing::append_value(expected, header.start);
   expected += header.settings + header.distribution;
-  zoqat::testing::append_value(expected, hash_bytes(std::as_bytes(std::span(expected))));
+  expected += inputs_text;
+  const std::uint64_t of_header = hash_bytes(std::as_bytes(std::span(expected)));
+  zoqat::testing::append_value(expected, of_header);
   const std::size_t record = expected.size();
   const planned_update u = update_of(3, 2);
   zoqat::testing::append_value(expected, u.step);
@@ -161,12 +171,14 @@ TEST_CASE("the file is what the documentation says") {
   for (const parameter_group group : all_parameter_groups) zoqat::testing::append_value(expected, u.gain[group]);
   for (const float x : {u.signal_power, u.total_power, u.half_difference[0], u.half_difference[1]})
     zoqat::testing::append_value(expected, x);
-  const std::uint64_t hash = hash_bytes(std::as_bytes(std::span(expected).subspan(record)));
-  zoqat::testing::append_value(expected, static_cast<std::uint32_t>(hash ^ hash >> 32));
+  for (const std::uint64_t seed : {of_header, 0xcbf29ce484222325u}) {
+    const std::uint64_t hash = hash_bytes(std::as_bytes(std::span(expected).subspan(record)), seed);
+    zoqat::testing::append_value(expected, static_cast<std::uint32_t>(hash ^ hash >> 32));
+  }
   CHECK(bytes == expected);
 }
 
-TEST_CASE("create replaces what was there; resume goes on with it") {
+TEST_CASE("resume goes on with what was there; create replaces it where it is told to") {
   const temporary_folder folder;
   write_log(folder / "log");
   {
@@ -179,6 +191,14 @@ TEST_CASE("create replaces what was there; resume goes on with it") {
   expected.push_back(update_of(7, 2));
   expected.push_back(update_of(8, 1));
   CHECK(run_log::read(folder / "log").updates() == expected);
+  const std::string before = read_file(folder / "log");
+  check_mentions(message_of<io_error>([&] { (void)run_log::create(folder / "log", header); }), "log", "already",
+                 "resume it", "another name");
+  check_mentions(message_of<io_error>([&] { run_log::require_creatable(folder / "log"); }), "already");
+  run_log::require_creatable(folder / "log", {.replace = true});
+  run_log::require_creatable(folder / "new");
+  CHECK(folder.count() == 1);
+  CHECK(read_file(folder / "log") == before);
   write_log(folder / "log", {update_of(1, 1)});
   CHECK(run_log::read(folder / "log").updates() == std::vector<planned_update>{update_of(1, 1)});
 }
@@ -194,7 +214,7 @@ TEST_CASE("a file that is no log is not replaced by one") {
   // What a crash left of a log in its first bytes, and an empty file, are.
   for (const char* const begun : {"", "zoq"}) {
     std::ofstream(folder / "begun", std::ios::binary) << begun;
-    CHECK_NOTHROW((void)run_log::create(folder / "begun", header));
+    CHECK_NOTHROW((void)run_log::create(folder / "begun", header, {}));
   }
 }
 
@@ -214,9 +234,15 @@ TEST_CASE("a log that ends anywhere gives the records before, or an error that n
       REQUIRE(read_file(path) == whole.substr(0, size));  // not ours, or not ours to cut
     } else {
       auto expected = first_updates(records_within(size));
-      REQUIRE(run_log::read(path).updates() == expected);
+      const run_log found = run_log::read_intact(path);
+      REQUIRE(found.updates() == expected);
       REQUIRE(read_file(path).size() == size);
-      run_log::resume(path).append(update_of(9, 2));
+      const bool torn = !std::ranges::count(record_ends(), size);
+      REQUIRE(found.damage().empty() != torn);
+      REQUIRE(succeeds<io_error>([&] { (void)run_log::read(path); }) != torn);
+      run_log log = run_log::resume(path);
+      REQUIRE((log.cut_bytes() != 0) == torn);
+      log.append(update_of(9, 2));
       expected.push_back(update_of(9, 2));
       REQUIRE(run_log::read(path).updates() == expected);
     }
@@ -232,9 +258,10 @@ TEST_CASE("no damage goes unnoticed: the records before it, or an error") {
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     at = static_cast<std::size_t>(std::ranges::mismatch(text, good).in1 - text.begin());
     write_file(path, text);
-    const run_log log = run_log::read(path);
+    const run_log log = run_log::read_intact(path);
     REQUIRE(log.header() == header);
     REQUIRE(log.updates() == first_updates(records_within(at)));
+    check_mentions(message_of<io_error>([&] { (void)run_log::read(path); }), path.native(), "byte ");
   };
   const zoqat::testing::corruptions corrupted{good, load};
   const auto flipped = corrupted.flip_bits(good.size());
@@ -274,8 +301,10 @@ TEST_CASE("what a file system may leave at the end of a file after a power cut i
   for (const char filler : {'\0', '\xff', 'x'})
     for (const std::size_t n : {1u, 4u, 63u, 64u, 65u, 4096u}) {
       write_file(path, whole + std::string(n, filler));
-      CHECK(run_log::read(path).updates() == four_updates());
-      CHECK(run_log::resume(path).updates() == four_updates());
+      CHECK(run_log::read_intact(path).updates() == four_updates());
+      const run_log resumed = run_log::resume(path);
+      CHECK(resumed.updates() == four_updates());
+      CHECK(resumed.cut_bytes() == n);
       CHECK(read_file(path) == whole);
     }
 }
@@ -291,11 +320,43 @@ TEST_CASE("a damaged header is an error that says what is wrong and names the fi
     return message_of<io_error>([&] { (void)run_log::read(path); });
   };
   check_mentions(message_with(0, 'Z'), path.native(), "not a run log");
-  check_mentions(message_with(8, 9), path.native(), "version 9", "version 3 is wanted");
+  check_mentions(message_with(8, 9), path.native(), "version 9", "version 4 is wanted");
   check_mentions(message_with(15, 0x7f), path.native(), "ends within the header");
   check_mentions(message_with(12, 24), path.native(), "damaged");
   check_mentions(message_with(16, 0), path.native(), "damaged");
-  check_mentions(message_with(40, '?'), path.native(), "damaged");
+  check_mentions(message_with(60, '?'), path.native(), "damaged");
+  check_mentions(message_with(8, 3), path.native(), "version 3");
+}
+
+TEST_CASE("a record that is missing, comes twice, has changed places or is another run's is found and named") {
+  const temporary_folder folder;
+  const auto path = folder / "log";
+  const std::string whole = write_log(path);
+  const auto ends = record_ends();
+  const auto record = [&](std::size_t i) { return whole.substr(ends[i], ends[i + 1] - ends[i]); };
+  const auto message = [&](const std::string& bytes) {
+    write_file(path, bytes);
+    const std::string resumed = message_of<io_error>([&] { (void)run_log::resume(path); });
+    CHECK(read_file(path) == bytes);
+    check_mentions(message_of<io_error>([&] { (void)run_log::read(path); }), "does not follow");
+    return resumed;
+  };
+  const std::string start = whole.substr(0, header_bytes);
+  check_mentions(message(start + record(0) + record(0) + record(1)), "byte " + std::to_string(ends[1]), "of step 0",
+                 "does not follow step 0");
+  check_mentions(message(whole + record(3)), "byte " + std::to_string(ends[4]), "does not follow step 5");
+  check_mentions(message(start + record(0) + record(2) + record(3)), "byte " + std::to_string(ends[1]), "of step 2",
+                 "does not follow step 0");
+  check_mentions(message(start + record(1)), "does not follow the header");
+  check_mentions(message(start + record(0) + record(1) + record(3) + record(2)), "of step 5", "follow step 1");
+  run_header other = header;
+  other.start ^= 1;
+  {
+    run_log log = run_log::create(folder / "other", other);
+    for (const planned_update& u : four_updates()) log.append(u);
+  }
+  const std::string foreign = read_file(folder / "other").substr(ends[3]);
+  check_mentions(message(start + record(0) + record(1) + record(2) + foreign), "of step 5", "another log");
 }
 
 // --- Files that cannot be read or written --------------------------------------------------------------------------
@@ -310,6 +371,71 @@ TEST_CASE("files that are missing, are folders or lie in folders that are not th
                  "No such file");
   CHECK_THROWS_AS((void)run_log::read(folder.path()), io_error);
   CHECK_THROWS_AS((void)run_log::create(folder.path(), header), io_error);
+}
+
+TEST_CASE("what is no regular file is no log, and nobody waits for it") {
+  const temporary_folder folder;
+  REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
+  std::filesystem::create_symlink(folder / "nothing", folder / "dangling");
+  for (const std::filesystem::path& path : {folder / "fifo", std::filesystem::path("/dev/zero")}) {
+    check_mentions(message_of<io_error>([&] { (void)run_log::read(path); }), path.native(), "not a regular file");
+    check_mentions(message_of<io_error>([&] { (void)run_log::resume(path); }), path.native(), "not a regular file");
+    check_mentions(message_of<io_error>([&] { (void)run_log::create(path, header, {.replace = true}); }),
+                   path.native(), "not a regular file");
+  }
+  check_mentions(message_of<io_error>([&] { (void)run_log::create(folder / "dangling", header); }), "dangling",
+                 "link to nothing");
+  CHECK(std::filesystem::is_symlink(folder / "dangling"));
+}
+
+TEST_CASE("a log that a run writes is not given to another one") {
+  const temporary_folder folder;
+  {
+    run_log log = run_log::create(folder / "log", header);
+    log.append(update_of(0, 1));
+    const std::string before = read_file(folder / "log");
+    for (const auto& take : {std::function([&] { (void)run_log::resume(folder / "log"); }),
+                             std::function([&] { run_log::require_resumable(folder / "log"); }),
+                             std::function([&] { (void)run_log::create(folder / "log", header, {.replace = true}); }),
+                             std::function([&] { run_log::require_creatable(folder / "log", {.replace = true}); })})
+      check_mentions(message_of<io_error>(take), "log", "in use by another run");
+    CHECK(read_file(folder / "log") == before);
+    CHECK(run_log::read(folder / "log").updates().size() == 1);
+  }
+  write_file(folder / "torn", read_file(folder / "log") + "torn");
+  run_log::require_resumable(folder / "torn");
+  CHECK(read_file(folder / "torn") == read_file(folder / "log") + "torn");
+  CHECK(run_log::resume(folder / "log").updates().size() == 1);
+}
+
+TEST_CASE("what is missing of a run, and what differs of what it depends on, is said") {
+  const temporary_folder folder;
+  write_log(folder / "log");
+  const run_log log = run_log::read(folder / "log");
+  check_mentions(message_of<value_error>([&] { log.require_finished(); }), "log", "6 of 7 steps", "resume");
+  run_log::resume(folder / "log").append(update_of(6, 1));
+  run_log::read(folder / "log").require_finished();
+
+  CHECK_NOTHROW(log.require_inputs(header.inputs));
+  auto here = header.inputs;
+  here["model"] = "01ac";
+  check_mentions(message_of<value_error>([&] { log.require_inputs(here); }), "the model", "then 01ab", "now 01ac");
+  here.erase("model");
+  check_mentions(message_of<value_error>([&] { log.require_inputs(here); }), "now none");
+  run_header lines = header;
+  lines.inputs["model"] = "a\nb";
+  CHECK_THROWS_AS((void)run_log::create(folder / "lines", lines), value_error);
+  CHECK_FALSE(std::filesystem::exists(folder / "lines"));
+}
+
+TEST_CASE("steps are appended in their order") {
+  const temporary_folder folder;
+  run_log log = run_log::create(folder / "log", header);
+  log.append(update_of(4, 1));
+  const std::string before = read_file(folder / "log");
+  for (const std::uint32_t step : {4u, 3u})
+    check_mentions(message_of<value_error>([&] { log.append(update_of(step, 1)); }), "after step 4");
+  CHECK(read_file(folder / "log") == before);
 }
 
 TEST_CASE("a log that was opened for reading takes no updates") {

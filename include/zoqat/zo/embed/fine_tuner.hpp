@@ -44,6 +44,7 @@ struct fine_tuner_options {
   std::size_t threads = 0;               ///< that perturb and update the buffers; 0: one for each core
   std::filesystem::path log = {};        ///< the run as a file; none where it is empty
   bool resume = false;                   ///< go on with the run in `log`
+  log_options log_how = {};              ///< whether it may replace another log, and how often the disk is waited for
   /// Compare the loss before and after on the data of so many steps beyond the run's, or as many as the run has where
   /// that is less, and go back to the start where it is not less. Costs 2 · micro_batches losses for each, and one
   /// more copy of what trains; 0 for neither.
@@ -64,6 +65,7 @@ struct fine_tuner_result {
   std::uint32_t rejected = 0;              ///< of them, whose loss was not finite: they changed nothing
   double loss_before = 0, loss_after = 0;  ///< on data beyond the run's; NaN where nothing was compared
   bool kept_start = false;                 ///< the loss did not fall, so the weights are those of the start
+  std::size_t cut_bytes = 0;               ///< of an incomplete record at the end of the log that was resumed
 };
 
 namespace detail {
@@ -175,7 +177,7 @@ class basic_fine_tuner {
     if (options_.resume)
       log.emplace(resume_log(steps));
     else if (!options_.log.empty())
-      run_log::require_replaceable(options_.log);
+      run_log::require_creatable(options_.log, options_.log_how);
     measure(loss);
     parabolic<> optimizer{.scales = *scales_, .schedule = {.steps = steps}};
     const auto estimator = make_estimator();
@@ -191,14 +193,16 @@ class basic_fine_tuner {
     }
     std::uint32_t first = 0;
     if (log) {
+      result.cut_bytes = log->cut_bytes();
       for (const planned_update& u : log->updates()) {
         apply(update{u, estimator.distribution}, tensors_, threads_);
         optimizer.replay(u);
         first = u.step + 1;
       }
     } else if (!options_.log.empty()) {
-      log.emplace(run_log::create(options_.log,
-                                  {options_.seed, fingerprint(tensors_), settings_of(steps), Distribution::name()}));
+      log.emplace(run_log::create(
+          options_.log, {options_.seed, fingerprint(tensors_), settings_of(steps), Distribution::name(), steps, {}},
+          options_.log_how));
     }
     logged_ = log.has_value();
     host_objective objective{in_place(tensors_, bound_loss<Loss>{loss, step_}, threads_), step_};
@@ -212,6 +216,7 @@ class basic_fine_tuner {
       ++result.steps;
       if (after_step) after_step({step, steps, estimate.loss, result.rejected});
     }
+    if (log) log->sync();
     if (options_.compared_steps > 0) {
       result.loss_after = mean_loss(loss, steps);
       result.kept_start = !(result.loss_after < result.loss_before);
@@ -223,7 +228,7 @@ class basic_fine_tuner {
   }
 
   /// Makes the steps of a log again, from the weights it started from: no loss is evaluated. Returns how many there
-  /// were. Throws value_error for other start weights.
+  /// were. Throws value_error for other start weights, and io_error for a log that is not whole.
   std::uint32_t replay(const std::filesystem::path& path) {
     begin();
     const run_log log = run_log::read(path);
@@ -422,7 +427,7 @@ class basic_fine_tuner {
         log.path().native(), log.header().start, fingerprint(tensors_));
   }
   run_log resume_log(std::uint32_t steps) {
-    run_log log = run_log::resume(options_.log);
+    run_log log = run_log::resume(options_.log, options_.log_how);
     require_same_run(log);
     balanced_scales found;
     const auto number = [&](std::string_view name) {

@@ -2,24 +2,28 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/file_descriptor.hpp>
 #include <zoqat/core/hash.hpp>
+#include <zoqat/core/plural.hpp>
+#include <zoqat/core/regular_file.hpp>
 #include <zoqat/params/parameter.hpp>
 #include <zoqat/params/stored_masters.hpp>
+#include <zoqat/zo/log/log_format.hpp>
 #include <zoqat/zo/update.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
-#include <bit>
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <map>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -47,227 +51,225 @@ template <parameter_store Store>
   return hash;
 }
 
-/// What a run started from.
-struct run_header {
-  std::uint64_t seed = 0;   ///< of the directions
-  std::uint64_t start = 0;  ///< `fingerprint` of the parameters before the first step
-  std::string settings{};   ///< whatever the trainer needs to make the start again; free text
-  /// What directions are drawn from, by its `name()`: updates along others are another run.
-  std::string distribution{};
-  friend bool operator==(const run_header&, const run_header&) = default;
+/// How a run log is written.
+struct log_options {
+  bool replace = false;  ///< `create` may put the log in the place of another one
+  /// How much of a run a power failure may take. 0: the disk is waited for after each step.
+  std::chrono::milliseconds sync_every{1000};
 };
 
 /// A run as the updates it made, in a file to which each step appends a record of its own: start + log = trained
 /// model, bit for bit. It is the checkpoint and the crash recovery: a record that a crash cut short is found by its
-/// checksum and dropped.
-///
-/// Little-endian, without padding:
-///   header  "zoqatlog", u32 version, u32 length of the settings, u32 length of the distribution's name, u64 seed,
-///           u64 start, settings, name, u64 hash
-///   record  u32 step, u32 q, f32 gain of each parameter group, f32 signal power, f32 total power, q × f32 half
-///   difference, u32 hash
+/// checksum and dropped. Every record is tied to those before it (see log_format), so that one which is missing,
+/// comes twice or is another run's is found. While a log is written nobody else can write it.
 class run_log {
  public:
-  /// 1: fingerprints of parameters alone; 2: without the distribution. Both are refused.
-  static constexpr std::uint32_t version = 3;
+  static constexpr std::uint32_t version = log_format::version;
 
-  /// Starts a log; replaces one of that name. Throws io_error, also for a file of that name that is no run log: that
-  /// one is left alone.
-  [[nodiscard]] static run_log create(const std::filesystem::path& path, run_header header) {
-    require_replaceable(path);
-    run_log log(path, std::move(header));
-    log.open(O_CREAT | O_TRUNC);
-    log.write(log.encoded_header());
+  /// Starts a log. Throws io_error, also where a file of that name is there, which is left alone: unless
+  /// `how.replace`, and it is a run log. What a crash left of a log that holds no header yet is replaced in any case.
+  [[nodiscard]] static run_log create(const std::filesystem::path& path, run_header header, log_options how = {}) {
+    run_log log(path, std::move(header), how);
+    const std::vector<std::byte> bytes = log_format::encode(log.header_, log.chain_);
+    log.file_ = open_for_creation(path, how);
+    if (::ftruncate(log.file_.get(), 0) != 0) fail_errno(path, "truncate the run log");
+    log.write(bytes);
+    log.sync();
+    sync_folder_of(path);
     return log;
   }
-  /// Throws io_error where `create` could not replace what has that name, or its folder is missing.
-  static void require_replaceable(const std::filesystem::path& path) {
-    const std::filesystem::path folder = path.parent_path();
-    require<io_error>(folder.empty() || std::filesystem::is_directory(folder),
-                      "{}: cannot create the run log: No such file or directory as '{}'", path.native(),
-                      folder.native());
-    std::ifstream in(path, std::ios::binary);
-    std::array<char, magic.size()> start{};
-    in.read(start.data(), start.size());  // nothing where there is no such file
-    require<io_error>(std::equal(start.begin(), start.begin() + in.gcount(), magic.begin()),
-                      "{}: this is no run log, and is not replaced by one; give the log another name", path.native());
+  /// Throws io_error where `create` would. Leaves no file behind.
+  static void require_creatable(const std::filesystem::path& path, log_options how = {}) {
+    std::error_code ignored;
+    const bool is_new = !std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+    const file_descriptor file = open_for_creation(path, how);
+    if (is_new) ::unlink(path.c_str());
   }
-  /// Opens a log to go on with it: reads what is there and cuts off an incomplete last record. Throws io_error for a
-  /// file that is not a log, whose header is damaged, or that goes on after a damaged record: no crash does that, and
-  /// what follows is not thrown away unasked.
-  [[nodiscard]] static run_log resume(const std::filesystem::path& path) {
-    run_log log = read(path);
-    require<io_error>(!log.goes_on_, "{}: the record at byte {} of the run log is damaged, but others follow it",
-                      path.native(), log.intact_);
-    log.open(0);
-    if (::ftruncate(log.file_, static_cast<off_t>(log.intact_)) != 0) log.fail_errno("truncate");
+  /// Opens a log to go on with it: reads what is there and cuts off an incomplete last record, see `cut_bytes`.
+  /// Throws io_error for a file that is not a log, that another run writes, whose header is damaged, or that goes on
+  /// after a damaged record or with one that does not belong there: no crash does that, and what follows is not
+  /// thrown away unasked.
+  [[nodiscard]] static run_log resume(const std::filesystem::path& path, log_options how = {}) {
+    run_log log(path, {}, how);
+    log.take_over();
+    log.damage_.clear();
+    if (::ftruncate(log.file_.get(), static_cast<off_t>(log.intact_)) != 0) fail_errno(path, "truncate the run log");
     return log;
   }
-  /// Reads a log without the intention to write: the updates before the first damaged or incomplete record. Throws
-  /// io_error for a file that is not a log or whose header is damaged.
+  /// Throws io_error where `resume` would. Changes nothing.
+  static void require_resumable(const std::filesystem::path& path) { run_log(path, {}, {}).take_over(); }
+  /// Reads a log without the intention to write. Throws io_error for a file that is not a log, and for one that is
+  /// not whole to its end.
   [[nodiscard]] static run_log read(const std::filesystem::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    require<io_error>(in.good(), "{}: cannot open the run log: {}", path.native(), std::strerror(errno));
-    std::vector<char> bytes;
-    for (std::array<char, 1 << 16> part; in.read(part.data(), part.size()), in.gcount() > 0;)
-      bytes.insert(bytes.end(), part.data(), part.data() + in.gcount());
-    require<io_error>(!in.bad(), "{}: cannot read the run log: {}", path.native(), std::strerror(errno));
-    run_log log(path, {});
-    log.parse(std::as_bytes(std::span(bytes)));
+    run_log log = read_intact(path);
+    require<io_error>(log.damage_.empty(), "{}: {}; what comes before can be replayed if that is asked for",
+                      path.native(), log.damage_);
+    return log;
+  }
+  /// Reads the updates before the first one that is not whole or not at its place; `damage` says whether there is
+  /// one. Throws io_error for a file that is not a log or whose header is damaged.
+  [[nodiscard]] static run_log read_intact(const std::filesystem::path& path) {
+    run_log log(path, {}, {});
+    static_cast<void>(log.read_from(open_regular(path, O_RDONLY, "the run log")));
     return log;
   }
 
-  run_log(run_log&& other) noexcept
-      : path_(std::move(other.path_)),
-        header_(std::move(other.header_)),
-        updates_(std::move(other.updates_)),
-        intact_(other.intact_),
-        goes_on_(other.goes_on_),
-        file_(std::exchange(other.file_, -1)) {}
+  run_log(run_log&&) noexcept = default;
   run_log& operator=(run_log&&) = delete;
   ~run_log() {
-    if (file_ >= 0) ::close(file_);
+    if (file_ && unsynced_) ::fdatasync(file_.get());
   }
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   [[nodiscard]] const run_header& header() const noexcept { return header_; }
   /// The updates so far, in order.
   [[nodiscard]] const std::vector<planned_update>& updates() const noexcept { return updates_; }
+  /// What is wrong behind the updates, with the place; empty for a log that is whole.
+  [[nodiscard]] const std::string& damage() const noexcept { return damage_; }
+  /// Bytes of an incomplete last record, which `resume` cut off.
+  [[nodiscard]] std::size_t cut_bytes() const noexcept { return cut_bytes_; }
+  /// Steps that were made.
+  [[nodiscard]] std::uint32_t steps() const noexcept { return updates_.empty() ? 0 : updates_.back().step + 1; }
   /// Bytes of one record.
   [[nodiscard]] static constexpr std::size_t record_bytes(std::size_t directions) noexcept {
-    return sizeof(std::uint32_t) * (5 + parameter_groups + directions);
+    return log_format::record_bytes(directions);
+  }
+
+  /// Throws value_error where the log has fewer steps than its run was to make.
+  void require_finished() const {
+    require(steps() >= header_.steps, "{}: the log has {} of {}: the run was broken off; resume it", path_.native(),
+            steps(), plural(header_.steps, "step"));
+  }
+  /// Throws value_error, which names it, where something that the losses depend on is not what it was.
+  void require_inputs(const std::map<std::string, std::string>& here) const {
+    for (const auto& [name, value] : header_.inputs) {
+      const auto found = here.find(name);
+      require(found != here.end() && found->second == value,
+              "{}: the {} is not the one that the run began with (then {}, now {}); go on with that one, or begin "
+              "another run with another log",
+              path_.native(), name, value, found == here.end() ? "none" : found->second);
+    }
   }
 
   /// Appends an update in one write, so that a crash of the program loses nothing. Throws value_error for an update
-  /// of another seed, which would not replay, and io_error, after which the log is as long as it was.
+  /// of another seed, which would not replay, or of a step that is not after the last one, and io_error, after which
+  /// the log is as long as it was (or, where the disk could not be waited for, has the update).
   void append(const planned_update& u) {
     require(u.seed == header_.seed, "{}: an update of seed {} in a run log of seed {}", path_.native(), u.seed,
             header_.seed);
-    std::vector<std::byte> record;
-    put(record, u.step);
-    put(record, static_cast<std::uint32_t>(u.half_difference.size()));
-    for (const parameter_group group : all_parameter_groups) put(record, u.gain[group]);
-    put(record, u.signal_power);
-    put(record, u.total_power);
-    for (const float value : u.half_difference) put(record, value);
-    put(record, checksum(record));
+    require(updates_.empty() || u.step > updates_.back().step, "{}: step {} after step {} in a run log",
+            path_.native(), u.step, updates_.empty() ? 0 : updates_.back().step);
+    std::uint64_t chain = chain_;
+    const std::vector<std::byte> record = log_format::encode(u, chain);
+    updates_.reserve(updates_.size() < updates_.capacity() ? 0 : 2 * updates_.size() + 1);
+    planned_update kept = u;
     write(record);
-    updates_.push_back(u);
+    updates_.push_back(std::move(kept));  // all memory was taken before
+    chain_ = chain;
+    if (clock::now() - synced_at_ >= how_.sync_every) sync();
+  }
+  /// Waits until the disk has it all. Throws io_error.
+  void sync() {
+    if (!unsynced_) return;
+    if (::fdatasync(file_.get()) != 0) fail_errno(path_, "sync the run log");
+    unsynced_ = false;
+    synced_at_ = clock::now();
   }
 
  private:
-  static_assert(std::endian::native == std::endian::little, "zo::run_log: the format is little-endian");
-  static constexpr std::array<char, 8> magic{'z', 'o', 'q', 'a', 't', 'l', 'o', 'g'};
+  using clock = std::chrono::steady_clock;
 
-  run_log(std::filesystem::path path, run_header header) : path_(std::move(path)), header_(std::move(header)) {}
+  run_log(std::filesystem::path path, run_header header, log_options how)
+      : path_(std::move(path)), header_(std::move(header)), how_(how) {}
 
-  template <class T>
-  static void put(std::vector<std::byte>& to, const T& value) {
-    const auto bytes = std::as_bytes(std::span(&value, 1));
-    to.insert(to.end(), bytes.begin(), bytes.end());
+  /// Nothing of a file that was there is changed.
+  static file_descriptor open_for_creation(const std::filesystem::path& path, log_options how) {
+    const std::filesystem::path folder = path.parent_path();
+    require<io_error>(folder.empty() || std::filesystem::is_directory(folder),
+                      "{}: cannot create the run log: No such file or directory as '{}'", path.native(),
+                      folder.native());
+    file_descriptor file(::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (!file && errno != EEXIST) fail_errno(path, "create the run log");
+    const bool is_new = static_cast<bool>(file);
+    require<io_error>(is_new || std::filesystem::exists(path), "{}: is a link to nothing; give the log another name",
+                      path.native());
+    if (!is_new) file = open_regular(path, O_RDWR | O_APPEND, "the run log");
+    lock_exclusively(file, path, "the run log");
+    if (!is_new) require_replaceable(file, path, how);
+    return file;
   }
-  /// Reads a value and moves on; false at the end.
-  template <class T>
-  static bool take(std::span<const std::byte>& from, T& value) {
-    if (from.size() < sizeof(T)) return false;
-    std::memcpy(&value, from.data(), sizeof(T));
-    from = from.subspan(sizeof(T));
-    return true;
-  }
-  static std::uint32_t checksum(std::span<const std::byte> record) {
-    const std::uint64_t hash = hash_bytes(record);
-    return static_cast<std::uint32_t>(hash ^ hash >> 32);
-  }
-
-  std::vector<std::byte> encoded_header() const {
-    std::vector<std::byte> bytes;
-    put(bytes, magic);
-    put(bytes, version);
-    put(bytes, static_cast<std::uint32_t>(header_.settings.size()));
-    put(bytes, static_cast<std::uint32_t>(header_.distribution.size()));
-    put(bytes, header_.seed);
-    put(bytes, header_.start);
-    for (const std::string* text : {&header_.settings, &header_.distribution}) {
-      const auto characters = std::as_bytes(std::span(*text));
-      bytes.insert(bytes.end(), characters.begin(), characters.end());
-    }
-    put(bytes, hash_bytes(bytes));
-    return bytes;
+  static void require_replaceable(const file_descriptor& file, const std::filesystem::path& path, log_options how) {
+    std::vector<std::byte> start(std::min<std::uintmax_t>(regular_size(file, path), largest_header));
+    start.resize(read_some(file, start, path));
+    require<io_error>(log_format::begins_like_a_log(start),
+                      "{}: this is no run log, and is not replaced by one; give the log another name", path.native());
+    require<io_error>(how.replace || log_format::ends_within_header(start),
+                      "{}: there is a run log of that name already, which is not replaced unasked; resume it, give "
+                      "this one another name, or say that it may be replaced",
+                      path.native());
   }
 
-  void parse(std::span<const std::byte> all) {
-    std::span<const std::byte> rest = all;
-    std::array<char, 8> found{};
-    std::uint32_t number = 0, length = 0, name_length = 0;
-    require<io_error>(take(rest, found) && found == magic, "{}: not a run log", path_.native());
-    require<io_error>(take(rest, number) && number == version, "{}: run log of version {}, but version {} is wanted",
-                      path_.native(), number, version);
-    const bool whole = take(rest, length) && take(rest, name_length) && take(rest, header_.seed) &&
-                       take(rest, header_.start) && rest.size() >= std::size_t{length} + name_length;
-    require<io_error>(whole, "{}: the file ends within the header of the run log", path_.native());
-    const auto* const text = reinterpret_cast<const char*>(rest.data());
-    header_.settings.assign(text, length);
-    header_.distribution.assign(text + length, name_length);
-    rest = rest.subspan(std::size_t{length} + name_length);
-    const auto hashed = all.first(all.size() - rest.size());
-    std::uint64_t hash = 0;
-    require<io_error>(take(rest, hash) && hash == hash_bytes(hashed), "{}: the header of the run log is damaged",
-                      path_.native());
-    intact_ = all.size() - rest.size();
-    for (planned_update u; take_record(rest, u); intact_ = all.size() - rest.size()) updates_.push_back(std::move(u));
-    for (std::size_t at = intact_ + 1; at < all.size() && !goes_on_; ++at) {
-      planned_update later;
-      goes_on_ = take_record(rest = all.subspan(at), later);
-    }
+  /// Opens a log that is there for writing at the end of what is whole.
+  void take_over() {
+    file_ = open_regular(path_, O_RDWR | O_APPEND, "the run log");
+    lock_exclusively(file_, path_, "the run log");
+    const std::uintmax_t size = read_from(file_);
+    require<io_error>(end_ != log_format::content::ending::damaged,
+                      "{}: {}; restore the log from a copy, or replay what is whole of it", path_.native(), damage_);
+    cut_bytes_ = static_cast<std::size_t>(size - intact_);
   }
-  bool take_record(std::span<const std::byte>& rest, planned_update& u) const {
-    const std::span<const std::byte> start = rest;
-    std::uint32_t directions = 0, sum = 0;
-    u = {.seed = header_.seed, .step = 0, .gain = {}, .half_difference = {}};
-    if (!take(rest, u.step) || !take(rest, directions)) return false;
-    for (const parameter_group group : all_parameter_groups)
-      if (!take(rest, u.gain[group])) return false;
-    if (!take(rest, u.signal_power) || !take(rest, u.total_power)) return false;
-    if (directions > rest.size() / sizeof(float)) return false;
-    u.half_difference.resize(directions);
-    for (float& value : u.half_difference) take(rest, value);
-    const auto record = start.first(start.size() - rest.size());
-    return take(rest, sum) && sum == checksum(record);
-  }
-
-  void open(int flags) {
-    file_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | flags, 0644);
-    if (file_ < 0) fail_errno("open");
+  /// Reads the whole file and returns its size.
+  std::uintmax_t read_from(const file_descriptor& file) {
+    const std::uintmax_t size = regular_size(file, path_);
+    require<io_error>(size <= largest, "{}: of {} bytes, more than the {} of the largest run log", path_.native(),
+                      size, largest);
+    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+    bytes.resize(read_some(file, bytes, path_));
+    log_format::content found = log_format::parse(bytes, path_.native());
+    header_ = std::move(found.header);
+    updates_ = std::move(found.updates);
+    intact_ = found.intact;
+    chain_ = found.chain;
+    end_ = found.end;
+    damage_ = std::move(found.damage);
+    return bytes.size();
   }
   void write(std::span<const std::byte> bytes) {
-    require<io_error>(file_ >= 0, "{}: the run log was opened for reading", path_.native());
+    require<io_error>(static_cast<bool>(file_), "{}: the run log was opened for reading", path_.native());
     const std::size_t size = bytes.size();
     while (!bytes.empty()) {
-      const ssize_t written = ::write(file_, bytes.data(), bytes.size());
+      const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
       if (written == 0) errno = ENOSPC;  // no error and no progress: trying again could go on for ever
       if (written <= 0) undo_write();
       bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
     intact_ += size;
+    unsynced_ = true;
   }
   /// A record cut short by a full disk would hide all that follow it.
   [[noreturn]] void undo_write() const {
     const int cause = errno;
-    const bool undone = ::ftruncate(file_, static_cast<off_t>(intact_)) == 0;
-    errno = cause;
-    fail_errno(undone ? "write" : "write a whole record of");
+    const bool undone = ::ftruncate(file_.get(), static_cast<off_t>(intact_)) == 0;
+    fail_errno(path_, undone ? "write the run log" : "write a whole record of the run log", cause);
   }
-  [[noreturn]] void fail_errno(const char* what) const {
-    fail<io_error>("{}: cannot {} the run log: {}", path_.native(), what, std::strerror(errno));
-  }
+
+  /// No run is so long; a file that is larger is none.
+  static constexpr std::uintmax_t largest = std::uintmax_t{1} << 32;
+  static constexpr std::uintmax_t largest_header = std::uintmax_t{1} << 24;
 
   std::filesystem::path path_;
   run_header header_;
+  log_options how_;
   std::vector<planned_update> updates_;
   std::size_t intact_ = 0;  ///< bytes before the first incomplete record
-  bool goes_on_ = false;    ///< a whole record follows the first incomplete one
-  int file_ = -1;
+  std::uint64_t chain_ = 0;
+  log_format::content::ending end_ = log_format::content::ending::whole;
+  std::string damage_;
+  std::size_t cut_bytes_ = 0;
+  file_descriptor file_;
+  bool unsynced_ = false;
+  clock::time_point synced_at_{};
 };
 
 }  // namespace zoqat::zo

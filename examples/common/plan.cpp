@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <common/plan.hpp>
+
+#include <zoqat/core/error.hpp>      // require
+#include <zoqat/io/atomic_file.hpp>  // atomic_file
+
+#include <fmt/format.h>
+
+#include <system_error>
+
+namespace zoqat::programs {
+
+namespace {
+
+[[nodiscard]] bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(a, b, ignored)) return true;
+  const auto name_of = [&](const std::filesystem::path& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored);
+  };
+  return name_of(a) == name_of(b);
+}
+
+}  // namespace
+
+std::vector<named_file> files_at(std::string_view option, const std::filesystem::path& path) {
+  if (path.empty()) return {};
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return {{std::string(option), path}};
+  std::vector<named_file> files;
+  const std::filesystem::directory_iterator end;
+  for (std::filesystem::directory_iterator at(path, ignored); at != end; at.increment(ignored))
+    files.push_back({std::string(option), at->path()});
+  return files;
+}
+
+void require_writable(std::span<const named_file> outputs) {
+  for (const auto& [option, path] : outputs) {
+    if (path.empty()) continue;
+    const std::filesystem::path folder = path.parent_path();
+    std::error_code ignored;
+    require<io_error>(folder.empty() || std::filesystem::is_directory(folder, ignored),
+                      "{} {}: there is no folder '{}'; make it first", option, path.native(), folder.native());
+    try {
+      const io::atomic_file probe(path);  // makes a file beside it, and removes that again
+    } catch (const io_error& e) {
+      fail<io_error>("{}: {}", option, e.what());
+    }
+  }
+}
+
+void require_apart(std::span<const named_file> outputs, std::span<const named_file> inputs) {
+  for (std::size_t i = 0; i != outputs.size(); ++i) {
+    const auto& [option, path] = outputs[i];
+    if (path.empty()) continue;
+    for (const named_file& input : inputs)
+      require(!same_file(path, input.path), "{} and {} are the same file, {}: the run would destroy what it reads",
+              option, input.option, path.native());
+    for (const named_file& other : outputs.subspan(i + 1))
+      require(other.path.empty() || !same_file(path, other.path), "{} and {} are the same file, {}", option,
+              other.option, path.native());
+  }
+}
+
+void require_within(std::string_view option, double value, bounds within) {
+  const bool holds = value <= within.most && (within.above ? value > within.least : value >= within.least);
+  require(holds, "{}: is {}, but must be {} {} and at most {}", option, value, within.above ? "above" : "at least",
+          within.least, within.most);
+}
+
+}  // namespace zoqat::programs

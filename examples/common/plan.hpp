@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What a program makes sure of before it begins: after that a run can only fail by the machine.
+namespace zoqat::programs {
+
+/// A file that an option names, or that follows from it.
+struct named_file {
+  std::string option;
+  std::filesystem::path path;
+};
+
+/// The file itself, or those in a folder, all under one option.
+[[nodiscard]] std::vector<named_file> files_at(std::string_view option, const std::filesystem::path& path);
+
+/// Throws io_error, with the option, unless each output can be written: its folder is there and takes a new file, and
+/// what has its name is a regular file. Those without a path are left out. Leaves nothing behind.
+void require_writable(std::span<const named_file> outputs);
+/// Throws value_error where an output is one of the inputs or another output, by whatever name or link.
+void require_apart(std::span<const named_file> outputs, std::span<const named_file> inputs);
+
+/// Which numbers an option takes.
+struct bounds {
+  double least, most;
+  bool above = false;  ///< `least` itself is not taken
+};
+/// Throws value_error, with the option and the value, unless it is a number within bounds.
+void require_within(std::string_view option, double value, bounds within);
+
+}  // namespace zoqat::programs

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <finetune/plan.hpp>
+
+#include <zoqat/zo/log/run_log.hpp>  // run_log
+
+#include <common/plan.hpp>  // require_within, require_writable
+
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+#include <vector>
+
+namespace zoqat::programs {
+
+void require_sensible(const settings& s) {
+  constexpr double any = 1e9;
+  require_within("--train-items", static_cast<double>(s.train_items), {1, any});
+  require_within("--validation-items", static_cast<double>(s.validation_items), {1, any});
+  require_within("--test-items", static_cast<double>(s.test_items), {1, any});
+  require_within("--calibration", static_cast<double>(s.calibration), {1, any});
+  require_within("--batch", static_cast<double>(s.batch), {1, any});
+  require_within("--micro-batches", s.micro_batches, {1, static_cast<double>(s.batch)});
+  require_within("--length", static_cast<double>(s.length), {2, any});  // a token to begin with and one to predict
+  require_within("--part-tokens", static_cast<double>(s.part_tokens), {1, any});
+  require_within("--steps", s.steps, {0, any});
+  require_within("--every", s.every, {1, any});
+  require_within("--elevation", s.elevation, {0, 10, true});
+  require_within("--smooth-elevation", s.smooth_elevation, {0, 10, true});
+  require_within("--trust", s.trust, {0, 2, true});  // twice the way to the bottom is as high on the other side
+  require_within("--final-rate", s.final_rate, {0, 1});
+  require_within("--epsilon", static_cast<double>(s.epsilon), {0, 10, true});
+  require_within("--rate", static_cast<double>(s.rate), {0, 1e3});
+}
+
+void require_outputs(const settings& s) {
+  std::vector<std::string> rows;
+  if (!s.only_zeroqat) rows.emplace_back(mezo);
+  for (const std::string& trained : s.trains) rows.push_back(settings::row_of(trained));
+  std::vector<named_file> logs, written{{"--report", s.report}};
+  for (const std::uint64_t seed : s.seeds)
+    for (const std::string& row : rows) {
+      logs.push_back({"--output", s.path(row, seed) + log_ending});
+      if (row != mezo) written.push_back({"--output", s.path(row, seed) + model_ending});
+    }
+  for (const named_file& file : written) {
+    const bool is_new = file.option == "--report" || s.overwrite || s.resume || !std::filesystem::exists(file.path);
+    require<io_error>(
+        is_new,
+        "{}: is there already, from another run; give --overwrite to replace it, --resume to go on with "
+        "that run, or another --output",
+        file.path.native());
+  }
+  std::vector<named_file> inputs;
+  for (const auto& [option, path] : std::initializer_list<named_file>{
+           {"--model", s.model}, {"--tokenizer", s.tokenizer_path()}, {"--train", s.train}, {"--test", s.test}})
+    std::ranges::copy(files_at(option, path), std::back_inserter(inputs));
+  std::vector<named_file> outputs = written;
+  outputs.insert(outputs.end(), logs.begin(), logs.end());
+  require_apart(outputs, inputs);
+  std::filesystem::create_directories(s.output);
+  require_writable(written);
+  for (const named_file& log : logs) {
+    if (s.resume && std::filesystem::exists(log.path))
+      zo::run_log::require_resumable(log.path);
+    else
+      zo::run_log::require_creatable(log.path, s.log_how());
+  }
+}
+
+}  // namespace zoqat::programs

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <finetune/settings.hpp>
+
+/// What finetune makes sure of before it begins (see common/plan.hpp).
+namespace zoqat::programs {
+
+/// Throws value_error for options that make no sense.
+void require_sensible(const settings& s);
+
+/// Throws where what the runs write cannot be written, would destroy what they read, or would replace what another
+/// run wrote without being told to. Makes the folder of `--output`.
+void require_outputs(const settings& s);
+
+}  // namespace zoqat::programs

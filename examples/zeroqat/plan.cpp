@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <zeroqat/plan.hpp>
+
+#include <zoqat/zo/log/run_log.hpp>  // run_log
+
+#include <common/plan.hpp>  // require_within, require_writable
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace zoqat::programs {
+
+void require_sensible(const settings& s) {
+  constexpr double any = 1e9;
+  require_within("--length", static_cast<double>(s.length),
+                 {2, any});  // a token that begins a text and one to predict
+  require_within("--sampled", static_cast<double>(s.sampled), {8, any});
+  require_within("--calibration", static_cast<double>(s.calibration), {1, any});
+  require_within("--batch", static_cast<double>(s.batch), {1, any});
+  require_within("--micro-batches", s.micro_batches, {1, static_cast<double>(s.batch)});
+  require_within("--directions", s.directions, {1, 1e6});
+  require_within("--steps", s.steps, {0, any});
+  require_within("--smoothing-alpha", static_cast<double>(s.smoothing_alpha), {0, 1});
+  require_within("--elevation", s.elevation, {0, 10, true});
+  require_within("--trust", s.trust, {0, 2, true});  // twice the way to the bottom is as high on the other side
+  require_within("--clip", static_cast<double>(s.clip), {0, 1e6});
+  require_within("--epsilon", static_cast<double>(s.epsilon), {0, 10, true});
+  require_within("--weight-rate", static_cast<double>(s.weight_rate), {0, 1e3});
+  require_within("--smoothing-rate", static_cast<double>(s.smoothing_rate), {0, 1e3});
+  require_within("--clipping-rate", static_cast<double>(s.clipping_rate), {0, 1e3});
+  const per_group<bool> trained = s.trained();
+  require(
+      s.start != "codes" || !(trained.weight || trained.clipping),
+      "--train {}: --start codes holds codes and ranges where they are, so neither weight nor clipping moves from "
+      "there; leave them out, or take --start ranges or rtn",
+      s.train);
+  if (!s.text.empty()) return;
+  const std::size_t held = s.keep == "best" && s.steps > 0 ? std::min<std::size_t>(128, s.sampled / 8) : 0;
+  require(s.batch <= s.sampled - held, "--batch {}: the model writes only {} chunks to train on; give more --sampled",
+          s.batch, s.sampled - held);
+}
+
+void require_outputs(const settings& s) {
+  const std::array<named_file, 4> outputs{
+      {{"--output", s.output}, {"--report", s.report}, {"--metrics", s.metrics}, {"--log", s.log}}};
+  std::vector<named_file> inputs;
+  for (const auto& [option, path] : std::initializer_list<named_file>{
+           {"--model", s.model}, {"--tokenizer", s.tokenizer_path()}, {"--text", s.text}, {"--eval", s.eval}})
+    std::ranges::copy(files_at(option, path), std::back_inserter(inputs));
+  require_apart(outputs, inputs);
+  require_writable(std::span(outputs).first(3));
+  if (s.resume) return zo::run_log::require_resumable(s.log);
+  if (!s.log.empty() && !s.reads_log) zo::run_log::require_creatable(s.log, s.log_how());
+}
+
+}  // namespace zoqat::programs

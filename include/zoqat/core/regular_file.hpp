@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/file_descriptor.hpp>
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace zoqat::inline ZOQAT_ABI {
+
+/// Bytes of an open file. Throws io_error, also for what is no regular file: a folder, a device, a FIFO.
+[[nodiscard]] inline std::uintmax_t regular_size(const file_descriptor& file, const std::filesystem::path& path) {
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) fail_errno(path, "stat");
+  require<io_error>(S_ISREG(status.st_mode), "{}: not a regular file", path.native());
+  return static_cast<std::uintmax_t>(status.st_size);
+}
+
+/// Opens a file that is there with flags of open(2); `what`, such as "the run log", is
+/// for messages. Does not wait
+/// for the other end of a FIFO. Throws io_error, also for what is no regular file.
+[[nodiscard]] inline file_descriptor open_regular(const std::filesystem::path& path, int flags,
+                                                  std::string_view what = {}) {
+  file_descriptor file(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK));
+  if (!file) fail_errno(path, what.empty() ? "open" : fmt::format("open {}", what));
+  static_cast<void>(regular_size(file, path));
+  return file;
+}
+
+/// Reads `to.size()` bytes from the place where the file stands, or fewer at its end, and returns how many. Throws
+/// io_error.
+[[nodiscard]] inline std::size_t read_some(const file_descriptor& file, std::span<std::byte> to,
+                                           const std::filesystem::path& path) {
+  std::size_t done = 0;
+  while (done != to.size()) {
+    const ssize_t got = ::read(file.get(), to.data() + done, to.size() - done);
+    if (got == 0) break;
+    if (got > 0)
+      done += static_cast<std::size_t>(got);
+    else if (errno != EINTR)
+      fail_errno(path, "read");
+  }
+  return done;
+}
+
+/// Whether the file could be taken as `lock_exclusively` takes it.
+[[nodiscard]] inline bool try_lock(const file_descriptor& file) noexcept {
+  return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
+}
+
+/// Keeps other processes that ask for it, and other openings of this one, from having the file until it is closed
+/// (flock). Throws io_error where another one has it.
+inline void lock_exclusively(const file_descriptor& file, const std::filesystem::path& path, std::string_view what) {
+  if (try_lock(file)) return;
+  require<io_error>(errno != EWOULDBLOCK,
+                    "{}: {} is in use by another run; wait until that one has ended, or give this one another name",
+                    path.native(), what);
+  fail_errno(path, fmt::format("lock {}", what));
+}
+
+/// Makes the names in the folder of `path` durable. Some file systems cannot sync a folder, and then the content of
+/// files is safe all the same: no error.
+inline void sync_folder_of(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  const file_descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (handle) ::fsync(handle.get());
+}
+
+}  // namespace zoqat

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/hash.hpp>
+#include <zoqat/core/plural.hpp>
+#include <zoqat/params/parameter.hpp>
+#include <zoqat/zo/update.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace zoqat::inline ZOQAT_ABI::zo {
+
+/// What a run started from.
+struct run_header {
+  std::uint64_t seed = 0;   ///< of the directions
+  std::uint64_t start = 0;  ///< `fingerprint` of the parameters before the first step
+  std::string settings{};   ///< whatever the trainer needs to make the start again; free text
+  /// What directions are drawn from, by its `name()`: updates along others are another run.
+  std::string distribution{};
+  std::uint32_t steps = 0;  ///< of the whole run; 0 where nobody knows
+  /// What else the losses depend on, by name: hashes of files, versions. Neither may hold a line end, nor a name '='.
+  std::map<std::string, std::string> inputs{};
+  friend bool operator==(const run_header&, const run_header&) = default;
+};
+
+/// The bytes of a run log. Little-endian, without padding:
+///   header  "zoqatlog", u32 version, u32 length of the settings, u32 of the distribution's name, u32 of the inputs,
+///           u32 steps, u64 seed, u64 start, settings, name, inputs as lines "name=value", u64 hash
+///   record  u32 step, u32 q, f32 gain of each parameter group, f32 signal power, f32 total power, q × f32 half
+///           difference, u32 chain, u32 hash
+/// `chain` is a hash of what stands before it in the record and of all records before and the header, so a record is
+/// at its place or known not to be; `hash` is one of the record alone, so that a damaged record is told from a whole
+/// one at another place.
+namespace log_format {
+
+static_assert(std::endian::native == std::endian::little, "zo::run_log: the format is little-endian");
+
+inline constexpr std::array<char, 8> magic{'z', 'o', 'q', 'a', 't', 'l', 'o', 'g'};
+/// 1: fingerprints of parameters alone; 2: without the distribution; 3: records that know nothing of their place. All
+/// are refused.
+inline constexpr std::uint32_t version = 4;
+
+/// Bytes of one record.
+[[nodiscard]] constexpr std::size_t record_bytes(std::size_t directions) noexcept {
+  return sizeof(std::uint32_t) * (6 + parameter_groups + directions);
+}
+
+/// A log as far as it is whole.
+struct content {
+  enum class ending { whole, torn, damaged };
+
+  run_header header{};
+  std::vector<planned_update> updates{};
+  std::size_t intact = 0;   ///< bytes before the first record that is not whole or not at its place
+  std::uint64_t chain = 0;  ///< what the next record goes on from
+  /// torn: the bytes at the end hold no whole record, as a killed run leaves them; damaged: no crash does that.
+  ending end = ending::whole;
+  std::string damage{};  ///< what is wrong behind `intact`, in words
+};
+
+namespace detail {
+
+template <class T>
+void put(std::vector<std::byte>& to, const T& value) {
+  const auto bytes = std::as_bytes(std::span(&value, 1));
+  to.insert(to.end(), bytes.begin(), bytes.end());
+}
+/// Reads a value and moves on; false at the end.
+template <class T>
+bool take(std::span<const std::byte>& from, T& value) {
+  if (from.size() < sizeof(T)) return false;
+  std::memcpy(&value, from.data(), sizeof(T));
+  from = from.subspan(sizeof(T));
+  return true;
+}
+[[nodiscard]] constexpr std::uint32_t folded(std::uint64_t hash) noexcept {
+  return static_cast<std::uint32_t>(hash ^ hash >> 32);
+}
+
+[[nodiscard]] inline std::string text_of(const std::map<std::string, std::string>& inputs) {
+  std::string lines;
+  for (const auto& [name, value] : inputs) {
+    require(name.find_first_of("=\n") == name.npos && value.find('\n') == value.npos,
+            "run_log: an input of the run is named '{}' and is '{}', which cannot be written as a line", name, value);
+    lines += fmt::format("{}={}\n", name, value);
+  }
+  return lines;
+}
+[[nodiscard]] inline std::map<std::string, std::string> inputs_of(std::string_view lines) {
+  std::map<std::string, std::string> inputs;
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    const std::size_t equals = std::min(line.find('='), line.size());
+    inputs.emplace(line.substr(0, equals), line.substr(std::min(equals + 1, line.size())));
+    lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+  }
+  return inputs;
+}
+
+/// Takes the header off `rest`. Throws io_error.
+inline void take_header(std::span<const std::byte>& rest, content& to, std::string_view source) {
+  const std::span<const std::byte> all = rest;
+  std::array<char, 8> found{};
+  std::uint32_t number = 0;
+  require<io_error>(take(rest, found) && found == magic, "{}: not a run log", source);
+  require<io_error>(take(rest, number) && number == version, "{}: run log of version {}, but version {} is wanted",
+                    source, number, version);
+  std::array<std::uint32_t, 3> lengths{};
+  run_header& header = to.header;
+  bool whole = take(rest, lengths) && take(rest, header.steps) && take(rest, header.seed) && take(rest, header.start);
+  const auto take_text = [&](std::size_t length) {
+    whole = whole && length <= rest.size();
+    if (!whole) return std::string();
+    std::string text(reinterpret_cast<const char*>(rest.data()), length);
+    rest = rest.subspan(length);
+    return text;
+  };
+  header.settings = take_text(lengths[0]);
+  header.distribution = take_text(lengths[1]);
+  header.inputs = inputs_of(take_text(lengths[2]));
+  const auto hashed = all.first(all.size() - rest.size());
+  std::uint64_t hash = 0;
+  require<io_error>(whole && take(rest, hash), "{}: the file ends within the header of the run log", source);
+  require<io_error>(hash == hash_bytes(hashed), "{}: the header of the run log is damaged", source);
+  to.chain = hash;
+}
+
+/// Whether a whole record begins at `rest`, wherever in a log it belongs; `chained` is what it holds of its place.
+inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std::uint32_t& chained) {
+  const std::span<const std::byte> start = rest;
+  std::uint32_t directions = 0, hash = 0;
+  if (!take(rest, u.step) || !take(rest, directions)) return false;
+  if (record_bytes(directions) > start.size()) return false;
+  for (const parameter_group group : all_parameter_groups) take(rest, u.gain[group]);
+  take(rest, u.signal_power);
+  take(rest, u.total_power);
+  u.half_difference.resize(directions);
+  for (float& value : u.half_difference) take(rest, value);
+  take(rest, chained);
+  const auto hashed = start.first(start.size() - rest.size());
+  return take(rest, hash) && hash == folded(hash_bytes(hashed));
+}
+[[nodiscard]] inline std::uint64_t next_chain(std::span<const std::byte> record, std::uint64_t before) noexcept {
+  return hash_bytes(record.first(record.size() - 2 * sizeof(std::uint32_t)), before);
+}
+
+/// Whether a whole record begins behind the first byte. A text made to look like many overlapping records would cost
+/// the square of its size: after so many bytes the answer is yes, since what is refused is not lost.
+[[nodiscard]] inline bool holds_record(std::span<const std::byte> rest) {
+  std::size_t work = 0;
+  const std::size_t most = 2 * record_bytes(0) * rest.size();
+  for (std::size_t at = 1; at + record_bytes(0) <= rest.size(); ++at) {
+    std::uint32_t directions = 0, chained = 0;
+    std::memcpy(&directions, rest.data() + at + sizeof(std::uint32_t), sizeof(directions));
+    if (record_bytes(directions) > rest.size() - at) continue;
+    work += record_bytes(directions);
+    if (work > most) return true;
+    planned_update later;
+    auto from = rest.subspan(at);
+    if (take_record(from, later, chained)) return true;
+  }
+  return false;
+}
+
+/// "step 4", or "the header" before the first one.
+[[nodiscard]] inline std::string last_of(const content& log) {
+  return log.updates.empty() ? "the header" : fmt::format("step {}", log.updates.back().step);
+}
+
+}  // namespace detail
+
+/// The bytes of a header, and of a record that follows them or another record. `chain` goes on.
+[[nodiscard]] inline std::vector<std::byte> encode(const run_header& header, std::uint64_t& chain) {
+  const std::string inputs = detail::text_of(header.inputs);
+  std::vector<std::byte> bytes;
+  detail::put(bytes, magic);
+  detail::put(bytes, version);
+  for (const std::string* text : {&header.settings, &header.distribution, &inputs})
+    detail::put(bytes, static_cast<std::uint32_t>(text->size()));
+  detail::put(bytes, header.steps);
+  detail::put(bytes, header.seed);
+  detail::put(bytes, header.start);
+  for (const std::string* text : {&header.settings, &header.distribution, &inputs}) {
+    const auto characters = std::as_bytes(std::span(*text));
+    bytes.insert(bytes.end(), characters.begin(), characters.end());
+  }
+  chain = hash_bytes(bytes);
+  detail::put(bytes, chain);
+  return bytes;
+}
+[[nodiscard]] inline std::vector<std::byte> encode(const planned_update& u, std::uint64_t& chain) {
+  std::vector<std::byte> record;
+  record.reserve(record_bytes(u.half_difference.size()));
+  detail::put(record, u.step);
+  detail::put(record, static_cast<std::uint32_t>(u.half_difference.size()));
+  for (const parameter_group group : all_parameter_groups) detail::put(record, u.gain[group]);
+  detail::put(record, u.signal_power);
+  detail::put(record, u.total_power);
+  for (const float value : u.half_difference) detail::put(record, value);
+  chain = hash_bytes(record, chain);
+  detail::put(record, detail::folded(chain));
+  detail::put(record, detail::folded(hash_bytes(record)));
+  return record;
+}
+
+/// Whether bytes begin like a log, as far as they go; nothing at all does.
+[[nodiscard]] inline bool begins_like_a_log(std::span<const std::byte> start) {
+  const auto expected = std::as_bytes(std::span(magic));
+  const std::size_t common = std::min(start.size(), expected.size());
+  return std::ranges::equal(start.first(common), expected.first(common));
+}
+/// Whether bytes that begin like a log end before its header does: a run was killed before it made a step.
+[[nodiscard]] inline bool ends_within_header(std::span<const std::byte> start) {
+  std::array<char, 8> found{};
+  std::uint32_t number = version;
+  std::array<std::uint32_t, 3> lengths{};
+  std::uint64_t bytes = sizeof(std::uint32_t) + 3 * sizeof(std::uint64_t);  // of what stands beside the texts
+  if (!detail::take(start, found) || !detail::take(start, number)) return true;
+  if (number != version) return false;
+  if (!detail::take(start, lengths)) return true;
+  for (const std::uint32_t length : lengths) bytes += length;
+  return start.size() < bytes;
+}
+
+/// Reads a log that lies in memory, as far as it is whole; `source` names it in messages. Throws io_error for what is
+/// no log and for a damaged header. Time linear in the size, memory some multiple of it.
+[[nodiscard]] inline content parse(std::span<const std::byte> all, std::string_view source) {
+  content log;
+  std::span<const std::byte> rest = all;
+  detail::take_header(rest, log, source);
+  log.intact = all.size() - rest.size();
+  while (!rest.empty()) {
+    const std::span<const std::byte> from = rest;
+    planned_update u{.seed = log.header.seed};
+    std::uint32_t chained = 0;
+    if (!detail::take_record(rest, u, chained)) {
+      const bool goes_on = detail::holds_record(from);
+      log.end = goes_on ? content::ending::damaged : content::ending::torn;
+      log.damage = goes_on ? fmt::format("the record at byte {}, after {}, is damaged, but others follow it",
+                                         log.intact, detail::last_of(log))
+                           : fmt::format("the {} from byte {} on, after {}, are no whole record",
+                                         plural(from.size(), "byte"), log.intact, detail::last_of(log));
+      return log;
+    }
+    const std::uint64_t chain = detail::next_chain(from.first(from.size() - rest.size()), log.chain);
+    const bool in_order = log.updates.empty() || u.step > log.updates.back().step;
+    if (chained != detail::folded(chain) || !in_order) {
+      log.end = content::ending::damaged;
+      log.damage = fmt::format(
+          "the record at byte {} is of step {} and whole, but does not follow {} of this log: records are missing, "
+          "come twice, have changed places or are of another log",
+          log.intact, u.step, detail::last_of(log));
+      return log;
+    }
+    log.chain = chain;
+    log.updates.push_back(std::move(u));
+    log.intact = all.size() - rest.size();
+  }
+  return log;
+}
+
+}  // namespace log_format
+
+}  // namespace zoqat::zo
