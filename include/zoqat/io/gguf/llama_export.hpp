@@ -42,10 +42,12 @@ class llama_export {
   /// Throws io_error for a model that is not one.
   llama_export(const model_shape& shape, export_types types, std::string_view source)
       : layout_(shape, info_of(types.weights).elements) {
-    require<io_error>(shape.kind == model_kind{} && !shape.biases,
-                      "{}: holds a model for {}{}, but GGUF files are written of LLaMA models without biases", source,
-                      model_family_names[static_cast<std::size_t>(shape.kind.family)],
-                      shape.biases ? " with biases" : "");
+    require<io_error>(shape.kind == model_kind{} && !shape.biases.any() && shape.rope_scaling == rope_scaling{},
+                      "{}: holds a model for {}{}{}, but GGUF files are written of LLaMA models without biases and "
+                      "scaled rotary frequencies",
+                      source, model_family_names[static_cast<std::size_t>(shape.kind.family)],
+                      shape.biases.any() ? " with biases" : "",
+                      shape.rope_scaling == rope_scaling{} ? "" : " with scaled rotary frequencies");
     for (const tensor_type type : {types.weights, types.embeddings})
       require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
     if (layout_.intermediate() != shape.intermediate)
