@@ -34,9 +34,8 @@ workbench::workbench(const settings& s, std::uint64_t run_seed)
       part_tokens(s.part_tokens),
       instructions(s.task == "alpaca"),
       how{.positions = std::min(s.length, source.shape().positions), .bos = tokenizer.bos().has_value()} {
-  require<io_error>(tokenizer.size() <= source.shape().vocabulary,
-                    "{}: has {} tokens, but the model {} a vocabulary of {}: they do not belong together",
-                    s.tokenizer_path().native(), tokenizer.size(), s.model, source.shape().vocabulary);
+  require_within_vocabulary(tokenizer, s.tokenizer_path(), s.model, source.shape().vocabulary);
+  fmt::print("{}", tokenizer.losses());
   read_task(s);
 }
 

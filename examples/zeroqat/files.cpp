@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/io/quantized_model.hpp>  // is_quantized_model, scheme_of
+#include <zoqat/core/plural.hpp>         // plural
+#include <zoqat/io/quantized_model.hpp>  // is_quantized_model, scheme_of, shape_of_quantized
 #include <zoqat/io/text_file.hpp>        // read_text
+#include <zoqat/tasks/texts.hpp>         // read_texts
+#include <zoqat/text/chat_template.hpp>  // read_chat_template
 
 #include <zeroqat/files.hpp>
+
+#include <algorithm>
+#include <string_view>
+#include <system_error>
+#include <vector>
 
 namespace zoqat::programs {
 
@@ -14,14 +22,52 @@ std::string trained_scheme_of(const std::filesystem::path& path) {
   return io::is_quantized_model(file) ? io::scheme_of(file) : std::string();
 }
 
-text::llama2c_tokenizer open_tokenizer(const settings& s, std::size_t vocabulary) {
-  return text::llama2c_tokenizer(s.tokenizer_path(), vocabulary);
+model_kind kind_of(const std::filesystem::path& path, bool ignore_unused) {
+  if (!trained_scheme_of(path).empty()) return io::shape_of_quantized(io::safetensors_file(path)).kind;
+  return open_base_model(path, ignore_unused).shape().kind;
 }
 
-eval::chunks read_corpus(const std::string& path, const text::llama2c_tokenizer& tokenizer, std::size_t length) {
+tokenizer_file open_tokenizer(const settings& s, std::size_t vocabulary) {
+  const auto path = s.tokenizer_path();
+  tokenizer_file tokenizer(path);
+  require_within_vocabulary(tokenizer, path, s.model, vocabulary);
+  fmt::print(stderr, "{}", tokenizer.losses());
+  return tokenizer;
+}
+
+namespace {
+
+/// How conversations are written: as is asked for, or as the model's own template does.
+std::optional<text::chat_template> chat_of(const settings& s) {
+  if (s.chat != "template") {
+    const auto named = std::ranges::find(text::chat_format_names, s.chat) - text::chat_format_names.begin();
+    return text::chat_template{static_cast<text::chat_format>(named)};
+  }
+  std::filesystem::path folder = s.tokenizer_path();
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored)) folder = folder.parent_path();
+  return text::read_chat_template(folder);
+}
+
+}  // namespace
+
+eval::chunks read_corpus(const std::string& path, const settings& s, const tokenizer_file& tokenizer,
+                         std::size_t length) {
+  const auto chunks_of = [&](const std::vector<std::string_view>& documents) {
+    return eval::chunk_documents(documents, length, [&](auto text) { return tokenizer.encode_document(text); });
+  };
+  const auto extension = std::filesystem::path(path).extension();
+  if (extension == ".jsonl" || extension == ".json") {
+    const std::vector<std::string> texts = tasks::read_texts(path, {s.text_field, chat_of(s)});
+    return chunks_of({texts.begin(), texts.end()});
+  }
   const std::string text = io::read_text(path);
-  return eval::chunk_documents(eval::split_documents(text), length,
-                               [&](auto document) { return tokenizer.encode(document, true); });
+  std::size_t left_out = 0;
+  const auto documents = eval::split_documents(text, {.min_characters = s.min_characters}, &left_out);
+  if (left_out > 0)
+    fmt::print(stderr, "{}: {} of at most {} characters, out of {}, left out; --min-characters 0 keeps them\n", path,
+               plural(left_out, "document"), s.min_characters, documents.size() + left_out);
+  return chunks_of(documents);
 }
 
 }  // namespace zoqat::programs

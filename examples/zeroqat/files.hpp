@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/eval/corpus.hpp>             // chunks
-#include <zoqat/io/safetensors.hpp>          // safetensors_file
-#include <zoqat/text/llama2c_tokenizer.hpp>  // llama2c_tokenizer
+#include <zoqat/core/model_shape.hpp>  // model_kind
+#include <zoqat/eval/corpus.hpp>       // chunks
+#include <zoqat/io/safetensors.hpp>    // safetensors_file
 
-#include <common/model_files.hpp>  // open_base_model
+#include <common/model_files.hpp>     // open_base_model
+#include <common/tokenizer_file.hpp>  // tokenizer_file
 #include <zeroqat/settings.hpp>
 
 #include <cstddef>
@@ -18,10 +19,14 @@ namespace zoqat::programs {
 [[nodiscard]] io::safetensors_file open_trained_model(const std::filesystem::path& path);
 /// The scheme of the trained model in a file; nothing for a base model.
 [[nodiscard]] std::string trained_scheme_of(const std::filesystem::path& path);
-[[nodiscard]] text::llama2c_tokenizer open_tokenizer(const settings& s, std::size_t vocabulary);
+/// What a base model or a trained one computes.
+[[nodiscard]] model_kind kind_of(const std::filesystem::path& path, bool ignore_unused);
+/// Opens it, and says what texts lose in it.
+[[nodiscard]] tokenizer_file open_tokenizer(const settings& s, std::size_t vocabulary);
 
-/// A file of text as chunks of `length` tokens; a token that begins a text stands before each document.
-[[nodiscard]] eval::chunks read_corpus(const std::string& path, const text::llama2c_tokenizer& tokenizer,
+/// A file of text as chunks of `length` tokens; the tokens that begin and end a text stand around each document. A
+/// plain text falls into documents, a `.json` or `.jsonl` file holds one in each record. Says what is left out.
+[[nodiscard]] eval::chunks read_corpus(const std::string& path, const settings& s, const tokenizer_file& tokenizer,
                                        std::size_t length);
 
 }  // namespace zoqat::programs

@@ -11,49 +11,84 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdio>
+#include <string>
+#include <string_view>
 #include <type_traits>
-#include <utility>
+#include <vector>
 
 namespace zoqat::programs {
 
 /// The base model at `s.model`, or the trained one of a quantized scheme.
-template <class Scheme>
-nn::llama<Scheme> load_model(const settings& s) {
+template <class Scheme, class Family>
+typename Family::template model<Scheme> load_model(const settings& s) {
   if constexpr (std::is_same_v<Scheme, quant::full_precision>)
-    return io::load<teacher_model>(open_base_model(s.model));
+    return io::load<teacher_model<Family>>(open_base_model(s.model, s.unused_tensors == "ignored"));
   else
-    return io::load_quantized<nn::llama<Scheme>>(open_trained_model(s.model));
+    return io::load_quantized<typename Family::template model<Scheme>>(open_trained_model(s.model));
 }
 
-template <class Scheme>
+template <class Scheme, class Family>
 void evaluate_model(const settings& s) {
-  auto model = load_model<Scheme>(s);
+  auto model = load_model<Scheme, Family>(s);
   thread_pool threads(s.threads);
   nn::workspace work;
-  const text::llama2c_tokenizer tokenizer = open_tokenizer(s, model.shape().vocabulary);
-  const eval::chunks corpus = read_corpus(s.eval, tokenizer, std::min(s.length, model.shape().positions));
+  const tokenizer_file tokenizer = open_tokenizer(s, model.shape().vocabulary);
+  const eval::chunks corpus = read_corpus(s.eval, s, tokenizer, std::min(s.length, model.shape().positions));
   const nn::token_loss loss = eval::cross_entropy(model, corpus, threads, work);
   fmt::print("perplexity {:.4f}  loss {:.17g}  tokens {}  weight bytes {}\n", std::exp(loss.mean()), loss.mean(),
              loss.tokens, model.weight_bytes());
 }
 
-template <class Scheme>
+/// Prints the text of tokens as they come: what can no longer change when more of them follow.
+class printed_text {
+ public:
+  explicit printed_text(const tokenizer_file& tokenizer) : tokenizer_(tokenizer) {}
+
+  void add(nn::token t) {
+    if (t >= tokenizer_.size()) return;  // fills the model's vocabulary up, and has no text
+    tokens_.push_back(t);
+    const std::string text = tokenizer_.decode(tokens_);
+    const std::size_t whole = whole_characters(text);
+    if (whole > printed_) fmt::print("{}", std::string_view(text).substr(printed_, whole - printed_));
+    printed_ = std::max(printed_, whole);
+    std::fflush(stdout);
+  }
+
+ private:
+  /// Where the last character begins if its bytes are not all there.
+  static std::size_t whole_characters(std::string_view text) {
+    std::size_t last = text.size();
+    for (std::size_t i = 1; i <= std::min<std::size_t>(4, text.size()); ++i) {
+      const auto byte = static_cast<unsigned char>(text[text.size() - i]);
+      if ((byte & 0xC0) == 0x80) continue;
+      const std::size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
+      if (length > i) last = text.size() - i;
+      break;
+    }
+    return last;
+  }
+
+  const tokenizer_file& tokenizer_;
+  std::vector<nn::token> tokens_;
+  std::size_t printed_ = 0;
+};
+
+template <class Scheme, class Family>
 void generate_text(const settings& s) {
-  auto model = load_model<Scheme>(s);
+  auto model = load_model<Scheme, Family>(s);
   thread_pool threads(s.threads);
-  const text::llama2c_tokenizer tokenizer = open_tokenizer(s, model.shape().vocabulary);
+  const tokenizer_file tokenizer = open_tokenizer(s, model.shape().vocabulary);
   nn::generator generate(model, threads);
   rng::engine random({.seed = s.seed, .use = rng::purpose::sampling});
   const auto prompt = tokenizer.encode(s.prompt, true);
-  fmt::print("{}", tokenizer.decode(prompt));
+  require(!prompt.empty(), "--prompt: it has no tokens, and this tokenizer puts none in front; give some text");
+  printed_text text(tokenizer);
+  for (const nn::token t : prompt) text.add(t);
   generate(
       prompt, s.count, {s.temperature, s.top_p}, random,
-      [&](nn::token t) { return t == tokenizer.bos() || t == tokenizer.eos(); },
-      [&, previous = prompt.back()](nn::token t) mutable {
-        fmt::print("{}", tokenizer.decode(std::exchange(previous, t), t));
-        std::fflush(stdout);
-      });
+      [&](nn::token t) { return t == tokenizer.bos() || t == tokenizer.eos(); }, [&](nn::token t) { text.add(t); });
   fmt::print("\n");
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Quantization-aware training of a LLaMA-family model with forward passes alone: from the files of a model to a table
-// of perplexities. In the order of a run: settings.hpp, the data in workbench.hpp, the start, the training and the
-// table in training.hpp; inference.hpp is what a trained model is for.
+// Quantization-aware training of a language model (LLaMA, Mistral, Qwen, SmolLM, OPT) with forward passes alone: from
+// the files of a model to a table of perplexities. In the order of a run: settings.hpp, the data in workbench.hpp,
+// the start, the training and the table in training.hpp; inference.hpp is what a trained model is for.
 //
 //   zeroqat train                              the model in examples/models, on text that it writes itself
 //   zeroqat train --model M --tokenizer T --text train.txt --eval eval.txt --scheme w3a16
@@ -22,6 +22,7 @@
 #include <common/plan.hpp>           // require_within
 #include <common/settings_text.hpp>  // read_text
 #include <zeroqat/export.hpp>        // export_model
+#include <zeroqat/family_list.hpp>   // family_list: those that CMake was told to build
 #include <zeroqat/files.hpp>         // trained_scheme_of
 #include <zeroqat/plan.hpp>          // require_sensible, require_outputs
 #include <zeroqat/scheme.hpp>
@@ -58,27 +59,26 @@ void require_new_settings(const CLI::App& train, const settings& s) {
   require(!s.resume || !s.overwrite, "--overwrite: --resume goes on with the log; leave one of them out");
 }
 
-/// The scheme `name`, among those of this build: f.operator()<Scheme>() is called with it.
+/// The scheme `name`, among those of this build, and the family of the model at `path`:
+/// f.operator()<Scheme, Family>() is called with them.
 template <class F>
-void with_scheme(const std::string& name, F&& f) {
+void with_model(const std::string& scheme, const settings& s, F&& f) {
+  const auto with_family = [&]<class Scheme>() {
+    family_list::with(kind_of(s.model, s.unused_tensors == "ignored"), s.model,
+                      [&]<class Family>() { f.template operator()<Scheme, Family>(); });
+  };
+  if (scheme.empty()) return with_family.template operator()<quant::full_precision>();
   const std::string all = schemes::names();
-  require((", " + all + ",").find(", " + name + ",") != std::string::npos,
-          "this build has no scheme '{}', but {}; configure it with -D ZOQAT_SCHEMES={} or =all", name, all, name);
-  schemes::with(name, f);
-}
-
-/// Calls f.operator()<Scheme>() with the scheme of the model at `path`: that of a trained one, or full precision.
-template <class F>
-void with_scheme_of(const std::filesystem::path& path, F&& f) {
-  const std::string scheme = trained_scheme_of(path);
-  if (scheme.empty()) return f.template operator()<quant::full_precision>();
-  with_scheme(scheme, f);
+  require((", " + all + ",").find(", " + scheme + ",") != std::string::npos,
+          "this build has no scheme '{}', but {}; configure it with -D ZOQAT_SCHEMES={} or =all", scheme, all,
+          scheme);
+  schemes::with(scheme, with_family);
 }
 
 int main(int argc, char** argv) {
   settings s;
   CLI::App app(
-      "Quantization-aware training of LLaMA-family models with forward passes alone (ZeroQAT, arXiv 2509.00031)");
+      "Quantization-aware training of language models with forward passes alone (ZeroQAT, arXiv 2509.00031)");
   app.require_subcommand(0, 1);  // what is none is named below, with those that there are
   app.allow_extras();
   CLI::App* const train = app.add_subcommand("train", "quantize a model, train it, print the table");
@@ -122,10 +122,20 @@ int main(int argc, char** argv) {
   for (CLI::App* command : {eval, generate}) {
     command->add_option("--model", s.model, "base model, or a trained one that --output wrote")
         ->capture_default_str();
-    command->add_option("--tokenizer", s.tokenizer, "tokenizer.bin of llama2.c; by default that beside the model");
+    command->add_option("--tokenizer", s.tokenizer, "folder or file of the tokenizer; by default the model's folder");
+    command->add_option("--unused-tensors", s.unused_tensors, "tensors that a base model does not use")
+        ->capture_default_str();
   }
   eval->add_option("--eval", s.eval, "text")->required();
   eval->add_option("--length", s.length, "tokens in a chunk")->capture_default_str();
+  eval->add_option("--text-field", s.text_field, "what holds the text of a record")->capture_default_str();
+  eval->add_option("--chat", s.chat, "how conversations are written")->capture_default_str();
+  eval->add_option("--min-characters", s.min_characters, "documents of a plain text that have no more are left out")
+      ->capture_default_str();
+  for (CLI::App* command : {train, eval})
+    command->get_option("--chat")->check(CLI::IsMember({"template", "chatml", "llama3", "alpaca"}));
+  for (CLI::App* command : {train, eval, generate})
+    command->get_option("--unused-tensors")->check(CLI::IsMember({"refused", "ignored"}));
   generate->add_option("--prompt", s.prompt, "what the text begins with")->capture_default_str();
   generate->add_option("--tokens", s.count, "how many at most")->capture_default_str();
   generate->add_option("--temperature", s.temperature, "0: always the most likely token")->capture_default_str();
@@ -150,21 +160,27 @@ int main(int argc, char** argv) {
       require_sensible(s);
       require_outputs(s);
       int status = 0;
-      with_scheme(s.scheme, [&]<class Scheme>() { status = train_model<Scheme>(s); });
+      with_model(s.scheme, s, [&]<class Scheme, class Family>() {
+        if constexpr (!std::is_same_v<Scheme, quant::full_precision>) status = train_model<Scheme, Family>(s);
+      });
       return status;
     } else if (*replay) {
       s = of_log(s);
       require_outputs(s);
-      with_scheme(s.scheme, [&]<class Scheme>() { replay_model<Scheme>(s); });
+      with_model(s.scheme, s, [&]<class Scheme, class Family>() {
+        if constexpr (!std::is_same_v<Scheme, quant::full_precision>) replay_model<Scheme, Family>(s);
+      });
     } else if (*exporting) {
       export_model(to);
     } else if (*eval) {
       require_within("--length", static_cast<double>(s.length), {2, 1e9});
-      with_scheme_of(s.model, [&]<class Scheme>() { evaluate_model<Scheme>(s); });
+      with_model(trained_scheme_of(s.model), s,
+                 [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
     } else {
       require_within("--temperature", static_cast<double>(s.temperature), {0, 1e3});
       require_within("--top-p", static_cast<double>(s.top_p), {0, 1, true});
-      with_scheme_of(s.model, [&]<class Scheme>() { generate_text<Scheme>(s); });
+      with_model(trained_scheme_of(s.model), s,
+                 [&]<class Scheme, class Family>() { generate_text<Scheme, Family>(s); });
     }
   } catch (const std::exception& e) {
     fmt::print(stderr, "zeroqat: {}\n", e.what());

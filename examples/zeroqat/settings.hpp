@@ -24,10 +24,11 @@ struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
   std::string scheme = "w4a4", start = "codes", optimizer = "parabolic", loss = "teacher", direction = "rademacher",
-              scales = "balanced", output_metric = "identity", keep = "best";
+              scales = "balanced", output_metric = "identity", keep = "best", text_field = "text", chat = "template",
+              unused_tensors = "refused";
   std::string train = "smoothing,score_scale,step_tensor,step_row,step_column,step_group,norm,norm_scale";
   std::uint64_t seed = 0;
-  std::size_t length = 256, calibration = 256, sampled = 512, batch = 4;
+  std::size_t length = 256, calibration = 256, sampled = 512, batch = 4, min_characters = 200;
   std::uint32_t steps = 600, micro_batches = 2, directions = 1, validate_every = 100;
   float smoothing_alpha = 0.5f, clip = 0, epsilon = 1e-3f;
   float weight_rate = 5e-7f, smoothing_rate = 5e-6f, clipping_rate = 1e-5f;
@@ -44,9 +45,14 @@ struct settings {
   template <class Settings, class F>
   static void for_each(Settings& s, F&& f) {
     f("model", s.model, "folder with config.json, .safetensors file or llama2.c .bin file");
-    f("tokenizer", s.tokenizer, "tokenizer.bin of llama2.c; by default that beside the model");
-    f("text", s.text, "text to calibrate and train on; without it the model writes its own");
-    f("eval", s.eval, "text to evaluate on; without it a part of the training text is held out");
+    f("unused-tensors", s.unused_tensors, "tensors of the model's files that it does not use: refused or ignored");
+    f("tokenizer", s.tokenizer, "folder or file of the tokenizer; by default the model's folder");
+    f("text", s.text,
+      "text to calibrate and train on, plain or in records (.json, .jsonl); without it the model writes its own");
+    f("eval", s.eval, "text to evaluate on, likewise; without it a part of the training text is held out");
+    f("text-field", s.text_field, "what holds the text of a record");
+    f("chat", s.chat, "how conversations are written: chatml, llama3, alpaca, or as the model's chat template does");
+    f("min-characters", s.min_characters, "documents of a plain text that have no more are left out");
     f("scheme", s.scheme, "what is quantized");
     f("start", s.start, "rtn, smoothquant, ranges (clipping by reconstruction) or codes (codes and steps too)");
     f("output-metric", s.output_metric,
@@ -83,8 +89,7 @@ struct settings {
   }
 
   [[nodiscard]] std::filesystem::path tokenizer_path() const {
-    if (!tokenizer.empty()) return tokenizer;
-    return folder_of_model(model) / "tokenizer.bin";
+    return tokenizer.empty() ? folder_of_model(model) : std::filesystem::path(tokenizer);
   }
   /// How its log is written.
   [[nodiscard]] zo::log_options log_how() const {

@@ -8,14 +8,10 @@
 
 #include <span>
 
-/// What all schemes do with the teacher: compiled once, in teacher.cpp.
-namespace zoqat::inline ZOQAT_ABI {
-
-extern template double eval::perplexity(programs::teacher_model&, const eval::chunks&, thread_pool&, nn::workspace&,
-                                        std::size_t);
-extern template nn::teacher_scores nn::teacher_probabilities(
-    programs::teacher_model&, const nn::forward_pass<simd::default_kernels, inference_lane, thread_pool>&);
-extern template ptq::channel_ranges ptq::input_ranges(programs::teacher_model&, std::span<const nn::token_batch>,
-                                                      thread_pool&);
-
-}  // namespace zoqat
+// What all schemes do with the teacher, declared (KIND `extern template`) or compiled (KIND `template`) for one TYPE
+// of it: once for each family, in what CMake makes from family.cpp.in.
+#define ZOQAT_OF_TEACHER(KIND, TYPE)                                                                   \
+  KIND double eval::perplexity(TYPE&, const eval::chunks&, thread_pool&, nn::workspace&, std::size_t); \
+  KIND nn::teacher_scores nn::teacher_probabilities(                                                   \
+      TYPE&, const nn::forward_pass<simd::default_kernels, inference_lane, thread_pool>&);             \
+  KIND ptq::channel_ranges ptq::input_ranges(TYPE&, std::span<const nn::token_batch>, thread_pool&);

@@ -45,8 +45,9 @@ namespace zoqat::programs {
 // --- The start ---
 
 /// Takes a model from the teacher's weights to where training begins, and calls `after_stage` on the way.
-template <class Model>
-void prepare(Model& model, workbench& bench, const settings& s, std::function<void(ptq::stage)> after_stage = {}) {
+template <class Model, class Family>
+void prepare(Model& model, workbench<Family>& bench, const settings& s,
+             std::function<void(ptq::stage)> after_stage = {}) {
   const auto depth = std::ranges::find(ptq::stage_names, s.start) - ptq::stage_names.begin();
   ptq::prepare_options how = recipe(static_cast<ptq::stage>(depth));
   how.smoothing_alpha = s.smoothing_alpha;
@@ -80,7 +81,8 @@ step_plan plan_steps(Model& model, Loss& loss, const settings& s) {
 template <class Model>
 class chosen_step {
  public:
-  chosen_step(Model& model, workbench& bench, const settings& s) : steps_(s.steps) {
+  template <class Family>
+  chosen_step(Model& model, workbench<Family>& bench, const settings& s) : steps_(s.steps) {
     if (s.keep == "best" && s.steps > 0)
       best_.emplace(model, s.trained(), s.validate_every,
                     std::function([&] { return -bench.validation_perplexity(model); }));
@@ -130,9 +132,9 @@ struct if_given {
 
 /// Begins a training, or continues one: its log, if there is one, is replayed first. Returns 0, or for a run that a
 /// signal ended what the program is to return.
-template <class Model>
-[[nodiscard]] int train_to_the_end(Model& model, workbench& bench, const settings& s) {
-  train::language_model_loss<Model, teacher_model, thread_pool> loss(
+template <class Model, class Family>
+[[nodiscard]] int train_to_the_end(Model& model, workbench<Family>& bench, const settings& s) {
+  train::language_model_loss<Model, teacher_model<Family>, thread_pool> loss(
       model, bench.teacher, bench.training, bench.threads,
       {.batch = s.batch,
        .micro_batches = s.micro_batches,
@@ -145,7 +147,7 @@ template <class Model>
                                                                        .clip = s.clip,
                                                                        .seed = s.seed,
                                                                        .distribution = s.distribution()};
-  chosen_step chosen(model, bench, s);
+  chosen_step<Model> chosen(model, bench, s);
   std::optional<zo::run_log> log;
   std::uint32_t first = 0;
   if (s.resume) {
@@ -185,8 +187,8 @@ template <class Model>
 // --- The table ---
 
 /// Prepares a model, and adds the baselines on the way. Returns the perplexity where training begins.
-template <class Model>
-double add_baselines(Model& model, workbench& bench, const settings& s, results_table& results) {
+template <class Model, class Family>
+double add_baselines(Model& model, workbench<Family>& bench, const settings& s, results_table& results) {
   constexpr std::array rows{"rtn", "smoothquant", "reconstructed", "reconstructed"};
   double perplexity = 0, rounded = 0;
   prepare(model, bench, s, [&](ptq::stage done) {
@@ -202,8 +204,8 @@ double add_baselines(Model& model, workbench& bench, const settings& s, results_
 }
 
 /// A trained model's last steps: table row, deployment, file. Returns its perplexity.
-template <class Model>
-double finish(Model& model, workbench& bench, const settings& s, results_table& results) {
+template <class Model, class Family>
+double finish(Model& model, workbench<Family>& bench, const settings& s, results_table& results) {
   const double perplexity = bench.perplexity(model);
   results.add("zeroqat", {perplexity, model.weight_bytes()});
   model.deploy();
@@ -217,12 +219,13 @@ double finish(Model& model, workbench& bench, const settings& s, results_table& 
   return perplexity;
 }
 
-template <class Scheme>
+template <class Scheme, class Family>
 int train_model(const settings& s) {
-  workbench bench(s);
+  workbench<Family> bench(s);
   results_table results = new_table();
   results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});
-  auto model = io::load<nn::llama<Scheme>>(bench.source);
+  using model_type = typename Family::template model<Scheme>;
+  auto model = io::load<model_type>(bench.source);
   const double start = add_baselines(model, bench, s, results);
   const int stopped = train_to_the_end(model, bench, s);
   const double end = finish(model, bench, s, results);
@@ -234,17 +237,18 @@ int train_model(const settings& s) {
   return !s.allow_worse && is_worse(start, end, chance) ? worse_than_before : 0;
 }
 
-template <class Scheme>
+template <class Scheme, class Family>
 void replay_model(const settings& s) {
   const zo::run_log log = s.allow_partial ? zo::run_log::read_intact(s.log) : zo::run_log::read(s.log);
   if (!s.allow_partial) log.require_finished();
   require_same_inputs(log, inputs_of(s));
-  workbench bench(s);
+  workbench<Family> bench(s);
   results_table results = new_table();
-  auto model = io::load<nn::llama<Scheme>>(bench.source);
+  using model_type = typename Family::template model<Scheme>;
+  auto model = io::load<model_type>(bench.source);
   prepare(model, bench, s);
   either_optimizer stateless;
-  chosen_step chosen(model, bench, s);
+  chosen_step<model_type> chosen(model, bench, s);
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads, chosen);
   fmt::print("{}: {} replayed\n", s.log, plural(steps, "step"));
   if (!log.damage().empty()) fmt::print("{}: {}\n", s.log, log.damage());

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/core/plural.hpp>      // plural
-#include <zoqat/eval/sample.hpp>      // sample_corpus
-#include <zoqat/io/load.hpp>          // load
 #include <zoqat/train/step_data.hpp>  // draw_chunks
 
 #include <zeroqat/workbench.hpp>
@@ -10,35 +8,27 @@
 
 namespace zoqat::programs {
 
-workbench::workbench(const settings& s)
+texts_of_run::texts_of_run(const settings& s)
     : threads(s.threads),
-      source(open_base_model(s.model)),
+      source(open_base_model(s.model, s.unused_tensors == "ignored")),
       tokenizer(open_tokenizer(s, source.shape().vocabulary)),
-      teacher(io::load<teacher_model>(source)),
-      length(std::min(s.length, source.shape().positions)) {
-  const auto sample = [&](std::size_t chunks, std::uint64_t seed) {
-    return eval::sample_corpus(teacher, chunks, length, {.temperature = 1}, tokenizer.bos(), seed, threads);
-  };
-  if (s.text.empty()) {
-    fmt::print("no --text: the model writes {} chunks of {} tokens itself\n", s.sampled + s.sampled / 8, length);
-    training = sample(s.sampled, s.seed);
-  } else {
-    training = read_corpus(s.text, tokenizer, length);
-  }
-  if (!s.eval.empty())
-    evaluation = read_corpus(s.eval, tokenizer, length);
-  else if (s.text.empty())
-    evaluation = sample(s.sampled / 8 + 1, ~s.seed);
-  else
-    evaluation = hold_out("evaluation");
-  if (s.keep == "best" && s.steps > 0) validation = hold_out("--keep best");
+      length(std::min(s.length, source.shape().positions)) {}
+
+void texts_of_run::read(const settings& s) {
+  if (!s.text.empty()) training = read_corpus(s.text, s, tokenizer, length);
+  if (!s.eval.empty()) evaluation = read_corpus(s.eval, s, tokenizer, length);
+}
+
+void texts_of_run::hold_out(const settings& s) {
+  if (evaluation.empty()) evaluation = held_out("evaluation");
+  if (s.keep == "best" && s.steps > 0) validation = held_out("--keep best");
   require(s.batch <= training.size(),
           "--batch {}: the training text makes only {}; give more text, a smaller batch or "
           "shorter chunks (--length)",
           s.batch, plural(training.size(), "chunk"));
 }
 
-eval::chunks workbench::hold_out(const char* purpose) {
+eval::chunks texts_of_run::held_out(const char* purpose) {
   const std::size_t held = std::min<std::size_t>(128, training.size() / 8);
   require(held > 0, "the training text makes only {}: too few to hold some out for {}",
           plural(training.size(), "chunk"), purpose);
@@ -47,7 +37,7 @@ eval::chunks workbench::hold_out(const char* purpose) {
   return part;
 }
 
-std::vector<nn::token_batch> workbench::calibration(const settings& s) const {
+std::vector<nn::token_batch> texts_of_run::calibration(const settings& s) const {
   eval::chunks chosen;
   constexpr std::uint32_t before_the_first_step = ~0u;
   for (const std::uint32_t i : train::draw_chunks(training.size(), s.calibration, s.seed, before_the_first_step))

@@ -3,8 +3,8 @@
 
 #include <zoqat/core/executor.hpp>    // thread_pool
 #include <zoqat/eval/perplexity.hpp>  // perplexity
-#include <zoqat/nn/llama.hpp>         // llama<scheme>
 
+#include <zeroqat/families.hpp>
 #include <zeroqat/files.hpp>
 #include <zeroqat/settings.hpp>
 
@@ -13,13 +13,37 @@
 
 namespace zoqat::programs {
 
-using teacher_model = nn::llama<quant::full_precision>;
+template <class Family>
+using teacher_model = typename Family::template model<quant::full_precision>;
+
+/// What a run works on, whatever the family of its model.
+struct texts_of_run {
+  explicit texts_of_run(const settings& s);
+
+  /// Draws chunks of the training text to calibrate with.
+  [[nodiscard]] std::vector<nn::token_batch> calibration(const settings& s) const;
+  /// Reads what there are files for.
+  void read(const settings& s);
+  /// Holds chunks out where there is no file to evaluate on, and to validate with.
+  void hold_out(const settings& s);
+
+  thread_pool threads;
+  io::model_source source;
+  tokenizer_file tokenizer;
+  std::size_t length;
+  eval::chunks training, validation, evaluation;
+  nn::workspace work;
+
+ private:
+  /// The last chunks of the training text, at most an eighth of it, which are then no part of it any more.
+  [[nodiscard]] eval::chunks held_out(const char* purpose);
+};
 
 /// Everything a run works on besides the model it trains.
-struct workbench {
+template <class Family>
+struct workbench : texts_of_run {
   explicit workbench(const settings& s);
 
-  [[nodiscard]] std::vector<nn::token_batch> calibration(const settings& s) const;
   template <class Model>
   double perplexity(Model& model) {
     return eval::perplexity(model, evaluation, threads, work);
@@ -30,17 +54,7 @@ struct workbench {
     return eval::perplexity(model, validation, threads, work);
   }
 
-  thread_pool threads;
-  io::model_source source;
-  text::llama2c_tokenizer tokenizer;
-  teacher_model teacher;
-  std::size_t length;
-  eval::chunks training, validation, evaluation;
-  nn::workspace work;
-
- private:
-  /// The last chunks of the training text, at most an eighth of it, which are then no part of it any more.
-  [[nodiscard]] eval::chunks hold_out(const char* purpose);
+  teacher_model<Family> teacher;
 };
 
 }  // namespace zoqat::programs
