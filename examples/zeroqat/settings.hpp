@@ -39,8 +39,8 @@ struct settings {
   /// Calls f(name, member, help) for everything that makes a run.
   template <class Settings, class F>
   static void for_each(Settings& s, F&& f) {
-    f("model", s.model, "folder with config.json, .safetensors file or llama2.c .bin file");
-    f("tokenizer", s.tokenizer, "tokenizer.bin of llama2.c; by default that beside the model");
+    f("model", s.model, "folder with config.json, .safetensors, .gguf or llama2.c .bin file");
+    f("tokenizer", s.tokenizer, "tokenizer.bin of llama2.c; by default that beside the model, or in a .gguf file");
     f("text", s.text, "text to calibrate and train on; without it the model writes its own");
     f("eval", s.eval, "text to evaluate on; without it a part of the training text is held out");
     f("scheme", s.scheme, "what is quantized");
@@ -80,6 +80,7 @@ struct settings {
 
   [[nodiscard]] std::filesystem::path tokenizer_path() const {
     if (!tokenizer.empty()) return tokenizer;
+    if (std::filesystem::path(model).extension() == ".gguf") return model;
     return folder_of_model(model) / "tokenizer.bin";
   }
   [[nodiscard]] zo::runtime_distribution distribution() const { return {direction == "gaussian"}; }
