@@ -31,6 +31,7 @@ gguf::tensor_type type_named(const char* option, const std::string& name) {
 /// The tokenizer that is given, or what lies beside the model.
 std::filesystem::path tokenizer_of(const export_settings& s) {
   if (!s.tokenizer.empty()) return s.tokenizer;
+  if (std::filesystem::path(s.model).extension() == ".gguf") return s.model;
   const auto folder = folder_of_model(s.model);
   std::error_code ignored;
   const bool json = std::filesystem::exists(folder / "tokenizer.json", ignored);

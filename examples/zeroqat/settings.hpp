@@ -44,9 +44,9 @@ struct settings {
   /// Calls f(name, member, help) for everything that makes a run.
   template <class Settings, class F>
   static void for_each(Settings& s, F&& f) {
-    f("model", s.model, "folder with config.json, .safetensors file or llama2.c .bin file");
+    f("model", s.model, "folder with config.json, .safetensors, .gguf or llama2.c .bin file");
     f("unused-tensors", s.unused_tensors, "tensors of the model's files that it does not use: refused or ignored");
-    f("tokenizer", s.tokenizer, "folder or file of the tokenizer; by default the model's folder");
+    f("tokenizer", s.tokenizer, "folder or file of the tokenizer; by default the model's folder, or its .gguf file");
     f("text", s.text,
       "text to calibrate and train on, plain or in records (.json, .jsonl); without it the model writes its own");
     f("eval", s.eval, "text to evaluate on, likewise; without it a part of the training text is held out");
@@ -89,7 +89,9 @@ struct settings {
   }
 
   [[nodiscard]] std::filesystem::path tokenizer_path() const {
-    return tokenizer.empty() ? folder_of_model(model) : std::filesystem::path(tokenizer);
+    if (!tokenizer.empty()) return tokenizer;
+    const std::filesystem::path path = model;
+    return path.extension() == ".gguf" ? path : folder_of_model(path);
   }
   /// How its log is written.
   [[nodiscard]] zo::log_options log_how() const {

@@ -45,8 +45,8 @@ TEST_CASE("what is no model is refused with the reason") {
   check_mentions(failure(folder / "absent.bin"), "absent.bin", "No such file");
   check_mentions(failure(folder / "absent"), "absent", "No such file");
   check_mentions(failure(folder.path()), "config.json", "No such file");
-  write_file(folder / "model.gguf", "GGUF");
-  check_mentions(failure(folder / "model.gguf"), "model.gguf", "not a model");
+  write_file(folder / "model.ggml", "GGUF");
+  check_mentions(failure(folder / "model.ggml"), "model.ggml", "not a model");
   write_file(folder / "model.bin", "GGUF");
   check_mentions(failure(folder / "model.bin"), "model.bin", "too short");
 }

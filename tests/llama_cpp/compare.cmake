@@ -42,6 +42,10 @@ function(run)
   endif()
 endfunction()
 run(${ZEROQAT} export --model ${MODEL} --tokenizer ${TOKENIZER} --gguf ${WORK}/model.gguf ${OPTIONS})
+if(OPTIONS)  # of what the file holds, not of what was rounded
+  set(MODEL ${WORK}/model.gguf)
+  set(TOKENIZER ${MODEL})
+endif()
 execute_process(COMMAND ${SCORES} ${MODEL} ${TOKENIZER} ${WORK}/text.txt 2
   OUTPUT_FILE ${WORK}/scores.jsonl RESULT_VARIABLE result ERROR_VARIABLE errors)
 if(NOT result EQUAL 0)

@@ -34,6 +34,7 @@
 #include <zoqat/io/gguf/round.hpp>
 
 // Formats of models.
+#include <zoqat/io/gguf/llama_model.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/io/model_kind.hpp>
 #include <zoqat/io/model_config.hpp>

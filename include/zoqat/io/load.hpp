@@ -22,18 +22,22 @@ void load_tensor(const Source& source, Tensor& tensor) {
   const tensor_view* const stored = source.find(tensor.name());
   const bool flat = tensor.rows() == 1 && stored && stored->shape.size() == 1;
   const tensor_view& found = at(source, tensor.name(), std::span<const std::size_t>(extents).subspan(flat ? 1 : 0));
-  if constexpr (requires { source.release_pages(found); }) {
-    const std::span<float> to = tensor.values().flat();
+  const std::span<float> to = tensor.values().flat();
+  // Some megabytes at a time, so that the file and the tensor are not both in memory.
+  constexpr std::size_t at_a_time = std::size_t{1} << 20;
+  if constexpr (requires { source.read_f32(found, 0, to); }) {
+    const std::size_t whole_rows = std::max(at_a_time / extents[1], std::size_t{1}) * extents[1];
+    for (std::size_t first = 0; first < to.size(); first += whole_rows)
+      source.read_f32(found, first, to.subspan(first, std::min(whole_rows, to.size() - first)));
+  } else if constexpr (requires { source.release_pages(found); }) {
     detail::require_room(found, to.size());
-    // Some megabytes at a time, so that the file and the tensor are not both in memory.
-    constexpr std::size_t at_a_time = std::size_t{1} << 20;
     for (std::size_t first = 0; first < to.size(); first += at_a_time) {
       const tensor_view piece = subtensor(found, first, std::min(at_a_time, to.size() - first));
       copy_to_f32(piece, to.subspan(first, piece.shape[0]));
       source.release_pages(piece);
     }
   } else {
-    copy_to_f32(found, tensor.values().flat());
+    copy_to_f32(found, to);
   }
 }
 

@@ -3,11 +3,14 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/gguf/llama_model.hpp>
 #include <zoqat/io/hugging_face.hpp>
 #include <zoqat/io/llama2c.hpp>
 #include <zoqat/io/tensor_source.hpp>
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -18,7 +21,7 @@ namespace zoqat::inline ZOQAT_ABI::io {
 /// A model in any of the formats that are read. Itself a `tensor_source`.
 class model_source {
  public:
-  using formats = std::variant<llama2c_checkpoint, hugging_face_folder>;
+  using formats = std::variant<llama2c_checkpoint, hugging_face_folder, gguf::llama_model>;
 
   explicit model_source(formats format) noexcept : format_(std::move(format)) {}
 
@@ -31,6 +34,10 @@ class model_source {
   [[nodiscard]] const tensor_view* find(std::string_view name) const {
     return std::visit([&](const auto& s) { return s.find(name); }, format_);
   }
+  /// Elements [first, first + out.size()) of a tensor that `find` gave, whole rows of it.
+  void read_f32(const tensor_view& tensor, std::size_t first, std::span<float> out) const {
+    std::visit([&](const auto& s) { io::read_f32(s, tensor, first, out); }, format_);
+  }
   /// Gives back the memory that reading a tensor took.
   void release_pages(const tensor_view& tensor) const {
     std::visit([&](const auto& s) { s.release_pages(tensor); }, format_);
@@ -42,11 +49,12 @@ class model_source {
   formats format_;
 };
 
-static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_folder> && tensor_source<model_source>);
+static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_folder> &&
+              tensor_source<gguf::llama_model> && tensor_source<model_source>);
 
 /// Opens a model by what `path` is: a Hugging Face folder, a `.safetensors` file with `config.json` beside it, or
-/// a llama2.c checkpoint (`.bin`). Throws io_error when it is none of these, missing or malformed, or holds tensors
-/// that its model does not use, unless these are to be ignored.
+/// a llama2.c checkpoint (`.bin`), or a LLaMA model in a GGUF file (`.gguf`). Throws io_error when it is none of
+/// these, missing or malformed, or holds tensors that its model does not use, unless these are to be ignored.
 [[nodiscard]] inline model_source open_model(const std::filesystem::path& path,
                                              unused_tensors unused = unused_tensors::refused) {
   std::error_code error;
@@ -57,7 +65,8 @@ static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_fo
   if (std::filesystem::is_directory(status) || extension == ".safetensors")
     return model_source(hugging_face_folder(path, unused));
   if (extension == ".bin") return model_source(llama2c_checkpoint(path));
-  fail<io_error>("{}: not a model: a folder with config.json, a .safetensors file or a llama2.c .bin file is wanted",
+  if (extension == ".gguf") return model_source(gguf::llama_model(path));
+  fail<io_error>("{}: not a model: a folder with config.json, a .safetensors, .gguf or llama2.c .bin file is wanted",
                  path.native());
 }
 

@@ -61,6 +61,24 @@ template <tensor_source Source>
   return at(source, name_of(tensor, layer), shape_of(tensor, source.shape()));
 }
 
+/// Elements [first, first + out.size()) of a tensor of a source as floats, exactly; whole rows of it. A source whose
+/// tensors are more than their bytes has a member of that name. Throws io_error, with the file and the tensor, for
+/// types that floats do not hold, and unless there are as many.
+template <tensor_source Source>
+void read_f32(const Source& source, const tensor_view& tensor, std::size_t first, std::span<float> out) {
+  if constexpr (requires { source.read_f32(tensor, first, out); }) {
+    source.read_f32(tensor, first, out);
+  } else {
+    const std::size_t count = element_count(tensor);
+    require<io_error>(first <= count && out.size() <= count - first,
+                      "{}: tensor '{}': elements [{}, {}) are wanted, but it has {}", tensor.source, tensor.name,
+                      first, first + out.size(), count);
+    const tensor_view part = subtensor(tensor, first, out.size());
+    copy_to_f32(part, out);
+    if constexpr (requires { source.release_pages(part); }) source.release_pages(part);
+  }
+}
+
 /// Throws io_error, with the file and the tensor, unless the source holds every tensor of a decoder of its kind and
 /// shape.
 template <tensor_source Source>

@@ -2,20 +2,19 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/io/gguf/file.hpp>
 #include <zoqat/io/gguf/value.hpp>
 #include <zoqat/io/json.hpp>
 #include <zoqat/text/bpe_tokenizer.hpp>
+#include <zoqat/text/gguf_words.hpp>
 #include <zoqat/text/llama2c_tokenizer.hpp>
 #include <zoqat/text/open_tokenizer.hpp>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,30 +22,6 @@
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::text {
-
-/// The types of tokens in GGUF files.
-enum class gguf_token : std::int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
-
-/// A way to cut texts into words that engines know by name: the steps of a tokenizer.json, in which ByteLevel comes
-/// last.
-struct gguf_words {
-  std::string_view name;
-  std::string_view pattern;  ///< of a Split before ByteLevel, which then cuts no more
-  bool digits = false;       ///< each digit is a word
-  bool whole_words = false;  ///< a word that is in the vocabulary is its token
-};
-
-inline constexpr std::array<gguf_words, 4> known_gguf_words{{
-    {.name = "gpt-2", .pattern = {}},
-    {.name = "smollm", .pattern = {}, .digits = true},
-    {.name = "llama-bpe",
-     .pattern = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
-                R"(\s*[\r\n]+|\s+(?!\S)|\s+)",
-     .whole_words = true},
-    {.name = "qwen2",
-     .pattern = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
-                R"(\s*[\r\n]+|\s+(?!\S)|\s+)"},
-}};
 
 namespace detail {
 
@@ -67,40 +42,6 @@ struct gguf_tokens {
 inline void require_room(std::size_t tokens, std::size_t size, std::string_view source) {
   require<io_error>(tokens <= size, "{}: {} tokens, but the model has {}: take the tokenizer that it was made with",
                     source, tokens, size);
-}
-
-/// The steps of a pre-tokenizer, one after another.
-inline std::vector<io::json> steps_of(const io::json& part) {
-  if (part.is_null()) return {};
-  if (!has_step(part, "pretokenizers", "Sequence")) return {part};
-  std::vector<io::json> steps;
-  for (const io::json& step : member(part, "pretokenizers", "")) steps.push_back(step);
-  return steps;
-}
-
-/// Whether a ByteLevel spells bytes alone, or cuts GPT-2's words too.
-inline bool is_byte_level(const io::json& step, bool cuts) {
-  return step.value("type", "") == "ByteLevel" && !step.value("add_prefix_space", true) &&
-         step.value("use_regex", true) == cuts;
-}
-inline bool cuts_by(const io::json& step, std::string_view pattern) {
-  return step.value("type", "") == "Split" && step.value("behavior", "") == "Isolated" &&
-         !step.value("invert", false) && step.contains("pattern") && step.at("pattern").value("Regex", "") == pattern;
-}
-
-/// The name of what a pre-tokenizer of tokenizer.json does, if engines know it.
-inline const gguf_words* find_words(const io::json& part, bool whole_words) {
-  const std::vector<io::json> steps = steps_of(part);
-  for (const gguf_words& known : known_gguf_words) {
-    const bool first = known.digits || !known.pattern.empty();
-    if (steps.size() != 1 + std::size_t{first} || known.whole_words != whole_words) continue;
-    if (!is_byte_level(steps.back(), known.pattern.empty())) continue;
-    if (known.digits && !(steps[0].value("type", "") == "Digits" && steps[0].value("individual_digits", false)))
-      continue;
-    if (!known.pattern.empty() && !cuts_by(steps[0], known.pattern)) continue;
-    return &known;
-  }
-  return nullptr;
 }
 
 /// The merges of a model of type BPE, as lines.
@@ -128,7 +69,7 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
     scores.push_back(tokenizer.score(id));
     if (id < 3) continue;
     std::string piece;
-    for (const char c : tokenizer.piece(id)) c == ' ' ? piece += "\u2581" : piece += c;
+    for (const char c : tokenizer.piece(id)) c == ' ' ? piece += gguf_space : piece += c;
     tokens.add(std::move(piece), id < 3 + 256 ? gguf_token::byte : gguf_token::normal);
   }
   tokens.fill_up(size);
@@ -157,14 +98,11 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
                     io::detail::shown(part("normalizer")));
   const io::json& model = detail::member(object, "model", file);
   const bool whole_words = io::get_if<bool>(model, "ignore_merges", file).value_or(false);
-  const gguf_words* const words = detail::find_words(part("pre_tokenizer"), whole_words);
-  if (!words) {
-    std::vector<std::string_view> names;
-    for (const gguf_words& known : known_gguf_words) names.push_back(known.name);
-    fail<io_error>("{}: engines have no name for the pre-tokenizer {}{}; those that are known here are {}", file,
-                   io::detail::shown(part("pre_tokenizer")), whole_words ? " with \"ignore_merges\"" : "",
-                   fmt::join(names, ", "));
-  }
+  const gguf_words* const words = find_gguf_words(part("pre_tokenizer"), whole_words);
+  require<io_error>(words != nullptr,
+                    "{}: engines have no name for the pre-tokenizer {}{}; those that are known here are {}", file,
+                    io::detail::shown(part("pre_tokenizer")), whole_words ? " with \"ignore_merges\"" : "",
+                    known_gguf_words_names());
 
   detail::gguf_tokens tokens;
   for (std::uint32_t id = 0; id != tokenizer.size(); ++id)
@@ -191,10 +129,22 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
   return entries;
 }
 
-/// The tokenizer at `path`, a llama2.c .bin or a tokenizer.json, as metadata of a model with `size` rows of
-/// embedding. Throws io_error as `open_tokenizer` and the functions above do.
+/// What a GGUF file says of its tokenizer, untouched, for a model with `size` rows of embedding. Throws io_error for
+/// one with other than that many tokens.
+[[nodiscard]] inline io::gguf::metadata vocabulary_metadata(const io::gguf::file& from, std::size_t size) {
+  const auto tokens = from.get<std::vector<std::string>>("tokenizer.ggml.tokens").size();
+  require<io_error>(tokens == size, "{}: {} tokens, but the model has {}", from.path().native(), tokens, size);
+  io::gguf::metadata entries;
+  for (const auto& [key, value] : from.metadata())
+    if (key.starts_with("tokenizer.")) entries.emplace_back(key, value);
+  return entries;
+}
+
+/// The tokenizer at `path`, a llama2.c .bin, a tokenizer.json or that of a .gguf file, as metadata of a model with
+/// `size` rows of embedding. Throws io_error as `open_tokenizer` and the functions above do.
 [[nodiscard]] inline io::gguf::metadata read_vocabulary_metadata(const std::filesystem::path& path,
                                                                  std::size_t size) {
+  if (path.extension() == ".gguf") return vocabulary_metadata(io::gguf::file(path), size);
   const any_tokenizer tokenizer = open_tokenizer(path);
   if (const auto* const by_score = std::get_if<llama2c_tokenizer>(&tokenizer.format()))
     return vocabulary_metadata(*by_score, size, path.native());

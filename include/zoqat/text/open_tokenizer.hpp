@@ -5,6 +5,7 @@
 #include <zoqat/core/file_descriptor.hpp>
 #include <zoqat/text/bpe_tokenizer.hpp>
 #include <zoqat/text/byte_level_bpe.hpp>
+#include <zoqat/text/gguf_tokenizer.hpp>
 #include <zoqat/text/llama2c_tokenizer.hpp>
 #include <zoqat/text/special_names.hpp>
 #include <zoqat/text/tokenizer_json.hpp>
@@ -92,8 +93,9 @@ inline void refuse_sentencepiece(const std::filesystem::path& path) {
 
 /// Opens a tokenizer by what `path` is: a folder with `tokenizer.json`, with `vocab.json` and `merges.txt`, or with
 /// `tokenizer.bin` (the first of these), a `tokenizer.json` or other `.json` file of that kind, a `vocab.json` with
-/// `merges.txt` beside it, or a llama2.c tokenizer (`.bin`). BOS and EOS are those that the folder's configuration
-/// names, if it does (`special_names.hpp`). Throws io_error when it is none of these, missing or malformed.
+/// `merges.txt` beside it, a llama2.c tokenizer (`.bin`), or that of a GGUF file (`.gguf`). BOS and EOS are those
+/// that the folder's configuration names, if it does (`special_names.hpp`). Throws io_error when it is none of these,
+/// missing or malformed.
 [[nodiscard]] inline any_tokenizer open_tokenizer(const std::filesystem::path& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
@@ -108,9 +110,10 @@ inline void refuse_sentencepiece(const std::filesystem::path& path) {
 
   detail::refuse_sentencepiece(path);
   if (path.extension() == ".bin") return any_tokenizer(llama2c_tokenizer(path));
+  if (path.extension() == ".gguf") return any_tokenizer(read_gguf_tokenizer(io::gguf::file(path)));
   require<io_error>(path.extension() == ".json",
-                    "{}: not a tokenizer: a folder, a tokenizer.json, a vocab.json with merges.txt beside it or a "
-                    "llama2.c .bin file is wanted",
+                    "{}: not a tokenizer: a folder, a tokenizer.json, a vocab.json with merges.txt beside it, a "
+                    "llama2.c .bin or a .gguf file is wanted",
                     path.native());
   const std::filesystem::path folder = path.parent_path();
   const special_names names = read_special_names(folder);

@@ -37,6 +37,8 @@
 #include <zoqat/text/open_tokenizer.hpp>
 #include <zoqat/text/llama2c_tokenizer.hpp>
 #include <zoqat/text/tokenizer_json.hpp>
+#include <zoqat/text/gguf_words.hpp>
 #include <zoqat/text/gguf_vocabulary.hpp>
+#include <zoqat/text/gguf_tokenizer.hpp>
 
 // clang-format on

@@ -76,13 +76,10 @@ class llama_export {
     to.commit();
   }
 
-  /// Adds a tensor whose values are those of `from`, rounded to nearest.
-  void add_values(const llama_place& p, const tensor_view& from) {
-    add(p, [p, &from, layout = layout_](writer& to) {
-      layout.write_values(to, p, [&](std::size_t row, std::span<float> values) {
-        copy_to_f32(subtensor(from, row * p.cols, p.cols), values);
-      });
-    });
+  /// Adds a tensor of values, rounded to nearest: read(row, values) gives those of a row of the model.
+  template <class Read>
+  void add_values(const llama_place& p, Read read) {
+    add(p, [p, read, layout = layout_](writer& to) { layout.write_values(to, p, read); });
   }
   /// Adds a tensor that write(writer) writes.
   void add(const llama_place& p, std::function<void(writer&)> write) {
@@ -139,7 +136,9 @@ template <tensor_source Source>
   result.layout().for_each_place([&](llama_place p) {
     const tensor_type wanted = p.is_embedding() ? types.embeddings : types.weights;
     if (p.is_matrix()) result.choose_type(p, {wanted, fallback(wanted), tensor_type::f16});
-    result.add_values(p, at(source, p.tensor, p.layer));
+    result.add_values(
+        p, [&source, &tensor = at(source, p.tensor, p.layer), cols = p.cols](
+               std::size_t row, std::span<float> values) { read_f32(source, tensor, row * cols, values); });
   });
   return result;
 }
@@ -211,7 +210,9 @@ template <class Scheme>
       if (p.is_matrix()) result.choose_type(p, {types.embeddings, fallback(types.embeddings), tensor_type::f16});
       const tensor_view& tensor = file.at(name);
       io::detail::require_room(tensor, p.rows * p.cols);
-      return result.add_values(p, tensor);
+      return result.add_values(p, [&tensor, cols = p.cols](std::size_t row, std::span<float> values) {
+        copy_to_f32(subtensor(tensor, row * cols, cols), values);
+      });
     }
     result.choose_type(p, {types.weights, tensor_type::f32});
     const std::string layer = name.substr(0, name.rfind(".weight"));
