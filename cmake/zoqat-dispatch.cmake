@@ -31,6 +31,9 @@ function(zoqat_target_dispatch target source)
     endforeach()
     target_compile_definitions(${unit} PRIVATE ZOQAT_DISPATCH_HERE=${set} ZOQAT_ALLOW_SLOW_KERNELS)
     target_compile_options(${unit} PRIVATE ${flags_${set}})
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # whose unique symbols stay global whatever objcopy is told
+      target_compile_options(${unit} PRIVATE -fno-gnu-unique)
+    endif()
     set_target_properties(${unit} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)  # whose objects objcopy cannot read
     if(type MATCHES "SHARED_LIBRARY|MODULE_LIBRARY")
       set_target_properties(${unit} PROPERTIES POSITION_INDEPENDENT_CODE ON)

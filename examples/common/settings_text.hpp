@@ -26,7 +26,8 @@ namespace zoqat::programs {
 
 /// The folder in which the files beside a model lie: its own, or the one that its file is in.
 [[nodiscard]] inline std::filesystem::path folder_of_model(const std::filesystem::path& model) {
-  return std::filesystem::is_directory(model) ? model : model.parent_path();
+  if (std::filesystem::is_directory(model)) return model;
+  return model.has_parent_path() ? model.parent_path() : std::filesystem::path(".");
 }
 
 /// A line "name=value" for each setting.

@@ -9,6 +9,7 @@
 //   zeroqat replay --log run.zlog              the trained model again, from the base model and the log alone
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
 //   zeroqat generate --model q.safetensors …   text from it
+//   zeroqat info q.safetensors                 what is in a model, a trained one or a run log
 //   zeroqat export --model M --gguf m.gguf …   the same model as a file for llama.cpp and its kin
 //
 // Returns 0; 1 for an error; 3 where the training ended worse than it began (see --allow-worse); and 128 and the
@@ -24,6 +25,7 @@
 #include <zeroqat/export.hpp>        // export_model
 #include <zeroqat/family_list.hpp>   // family_list: those that CMake was told to build
 #include <zeroqat/files.hpp>         // trained_scheme_of
+#include <zeroqat/info.hpp>          // info_of, version_text
 #include <zeroqat/plan.hpp>          // require_sensible, require_outputs
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/scheme_list.hpp>  // schemes: those that CMake was told to build
@@ -86,6 +88,10 @@ int main(int argc, char** argv) {
   CLI::App* const eval = app.add_subcommand("eval", "perplexity of a base or a trained model on --eval");
   CLI::App* const generate = app.add_subcommand("generate", "text from a base or a trained model");
   CLI::App* const exporting = app.add_subcommand("export", "write a base or a trained model as a GGUF file");
+  CLI::App* const info = app.add_subcommand("info", "what is in a model, a trained model or a run log");
+  std::string file;
+  info->add_option("file", file, "folder or file")->required();
+  app.set_version_flag("--version", version_text());
   export_settings to;
   to.model = s.model;
   add_export_options(*exporting, to);
@@ -170,6 +176,8 @@ int main(int argc, char** argv) {
       with_model(s.scheme, s, [&]<class Scheme, class Family>() {
         if constexpr (!std::is_same_v<Scheme, quant::full_precision>) replay_model<Scheme, Family>(s);
       });
+    } else if (*info) {
+      fmt::print("{}", info_of(file));
     } else if (*exporting) {
       export_model(to);
     } else if (*eval) {

@@ -81,6 +81,9 @@ TEST_CASE("errors are codes with a sentence") {
         std::string::npos);
   CHECK(message_of_status(t, zoqat_tuner_add_f32(t, "w", e.values.data(), 2, 8, 7), ZOQAT_INVALID).find("overlap") !=
         std::string::npos);
+  for (const std::size_t rows : {static_cast<std::size_t>(-1), (std::size_t{1} << 62) + 1})
+    CHECK(message_of_status(t, zoqat_tuner_add_f32(t, "w", e.values.data(), rows, 4, 4), ZOQAT_INVALID)
+              .find("memory") != std::string::npos);
   REQUIRE(zoqat_tuner_add_f32(t, "w", e.values.data(), 1, 256, 256) == ZOQAT_OK);
   CHECK(message_of_status(t, zoqat_tuner_add_f32(t, "again", e.values.data() + 8, 1, 8, 8), ZOQAT_INVALID)
             .find("'w'") != std::string::npos);
@@ -101,6 +104,27 @@ TEST_CASE("errors are codes with a sentence") {
   CHECK(zoqat_tuner_probe(t, loss_of, &e) == ZOQAT_INVALID);
   zoqat_tuner_destroy(t);
   zoqat_tuner_destroy(nullptr);
+}
+
+TEST_CASE("a loss that the callback forgets to write rejects its step") {
+  std::vector<float> values(64, 1.5f);
+  zoqat_options options = zoqat_default_options();
+  options.compared_steps = 0;
+  zoqat_tuner* t = nullptr;
+  REQUIRE(zoqat_tuner_create(&options, &t) == ZOQAT_OK);
+  REQUIRE(zoqat_tuner_add_f32(t, "w", values.data(), 8, 8, 8) == ZOQAT_OK);
+  const auto probed = [](void* user, std::uint32_t, std::uint32_t, double* l) {
+    *l = 1;
+    for (const float w : *static_cast<std::vector<float>*>(user)) *l += double{w} * double{w};
+    return 0;
+  };
+  REQUIRE(zoqat_tuner_probe(t, probed, &values) == ZOQAT_OK);
+  const auto forgets = [](void*, std::uint32_t, std::uint32_t, double*) { return 0; };
+  zoqat_result result{};
+  REQUIRE(zoqat_tuner_run(t, 3, forgets, nullptr, &values, &result) == ZOQAT_OK);
+  CHECK(result.rejected == 3);
+  CHECK(values == std::vector<float>(64, 1.5f));
+  zoqat_tuner_destroy(t);
 }
 
 TEST_CASE("rules say what trains, in which group and with which unit") {

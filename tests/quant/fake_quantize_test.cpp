@@ -78,10 +78,12 @@ TEST_CASE("shapes that do not fit are errors that give both") {
   };
   check_mentions(failure(4, 5), "[4, 6]", "[4, 5]");
   check_mentions(failure(3, 6), "[4, 6]", "[3, 6]");
-  const std::vector<float> clipping(7);
+  const std::vector<float> clipping(7), not_a_number(8, std::numeric_limits<float>::quiet_NaN());
   matrix<float> out(4, 6);
   check_mentions(message_of<value_error>([&] { fake_quantize<ranged>(w, out, clipping); }), "7 clipping parameters",
                  "[4, 6]", "8");
+  check_mentions(message_of<value_error>([&] { fake_quantize<ranged>(w, out, not_a_number); }),
+                 "clipping parameter 0 is nan");
   matrix<float> none(0, 6), also(0, 6);
   CHECK_NOTHROW(fake_quantize<plain>(none, also));
 }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -86,6 +87,16 @@ TEST_CASE_TEMPLATE("weights that train are rounded to the grids as they are", We
   CHECK(same(dequantize(m.deployed()), out));
   m.materialize(w.view(), w.view());
   CHECK(same(w, out));
+}
+
+TEST_CASE("weights that are not finite, and an output that overlaps them, are refused") {
+  auto w = weights(12, 40, 6);
+  host_matrix<plain> m(w.view().row_block(0, 8));
+  check_mentions(message_of<value_error>([&] { m.materialize(w.view().row_block(0, 8), w.view().row_block(2, 8)); }),
+                 "materialize", "overlaps");
+  w(3, 5) = std::numeric_limits<float>::quiet_NaN();
+  matrix<float> out(8, 40);
+  check_mentions(message_of<value_error>([&] { m.materialize(w.view().row_block(0, 8), out); }), "(3, 5)");
 }
 
 TEST_CASE("the parameters are tensors of groups of their own") {

@@ -60,6 +60,22 @@ TEST_CASE("an evaluation leaves the masters as they are, bit for bit") {
   CHECK(bits_of(store.values()) == before);
 }
 
+TEST_CASE("an epsilon that moves nothing, or is no number, is an error that names the group") {
+  for (const float bad : {-1e-3f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const estimator<central, rademacher> e{.epsilon = {.norm = bad}};
+    check_mentions(message_of<value_error>([&] { (void)e.ask(0); }), "epsilon of norm");
+  }
+  const estimator<central, rademacher> still{.epsilon = per_group<float>::all(0)};
+  check_mentions(message_of<value_error>([&] { (void)still.ask(0); }), "nothing moves");
+}
+
+TEST_CASE("losses whose differences are beyond all floats reject the step") {
+  const estimator<central, rademacher> e{};
+  auto losses = e.ask(0).losses();
+  losses.set(0, std::vector<double>{1e25, 1.0});
+  CHECK(e.tell(0, losses).rejected());
+}
+
 TEST_CASE("settings that evaluate nothing are errors") {
   const auto never = [](const auto&, std::size_t, std::span<double>) {};
   const auto message = zoqat::testing::message_of<value_error>([&] { (void)estimator<>{.directions = 0}(0, never); });

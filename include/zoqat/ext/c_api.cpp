@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <new>
 #include <utility>
@@ -57,7 +58,7 @@ std::vector<zo::tensor_rule> to_rules(const zoqat_options& o) {
 auto to_loss(zoqat_loss loss, void* user) {
   require(loss != nullptr, "zoqat: the loss is NULL");
   return [=](std::uint32_t step, std::uint32_t micro_batch) {
-    double value = 0;
+    double value = std::numeric_limits<double>::quiet_NaN();  // where the callback forgets to write one
     if (loss(user, step, micro_batch, &value) != 0) throw stopped();
     return value;
   };

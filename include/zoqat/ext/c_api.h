@@ -28,8 +28,7 @@ typedef enum {
 
 /* The tensors of a group are perturbed on a scale of their own; see parameter_group. */
 typedef enum {
-  ZOQAT_GROUP_DEFAULT =
-      0, /* as it is handed over: a matrix's step sizes have groups of their own, the rest is weights */
+  ZOQAT_GROUP_DEFAULT = 0, /* weights, but a matrix's step sizes, which have groups of their own */
   ZOQAT_GROUP_WEIGHT,
   ZOQAT_GROUP_SMOOTHING,
   ZOQAT_GROUP_SCORE_SCALE,
@@ -78,7 +77,8 @@ typedef struct {
   uint32_t rejected;
 } zoqat_progress;
 
-/* Writes the loss of the weights as they lie in the buffers to `loss`. Returns 0, or anything else to end the run. */
+/* Writes the loss of the weights as they lie in the buffers to `loss`; a step for which it forgets to is rejected.
+ * Returns 0, or anything else to end the run. */
 typedef int (*zoqat_loss)(void* user, uint32_t step, uint32_t micro_batch, double* loss);
 typedef void (*zoqat_watch)(void* user, const zoqat_progress* progress);
 

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string>
@@ -82,6 +83,9 @@ template <class T>
 matrix_view<T> view(const char* what, T* values, std::size_t rows, std::size_t cols, std::size_t stride) {
   require(what && values, "zoqat: a matrix needs a name and values, but one of the two is NULL");
   require(stride >= cols, "'{}': its rows of {} begin every {} elements, so they overlap", what, cols, stride);
+  constexpr std::size_t most = std::numeric_limits<std::ptrdiff_t>::max() / sizeof(T);
+  require(rows == 0 || stride <= most / rows, "'{}': {} rows of {} elements are more than there is memory for", what,
+          rows, stride);
   return {values, rows, cols, stride};
 }
 

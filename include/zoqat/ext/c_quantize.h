@@ -8,7 +8,10 @@
  *   find codes and grids                                                               (zoqat_matrix_create)
  *   train the step sizes of the grids                                                  (zoqat_tuner_add_matrix)
  *   in the loss: write the weights that the codes stand for, then run the forward pass (zoqat_matrix_values)
- *   at the end: take codes, scales and zero points                                     (zoqat_matrix_codes) */
+ *   at the end: take codes, scales and zero points                                     (zoqat_matrix_codes)
+ *
+ * Where weights train beside the step sizes, write them by zoqat_matrix_round; the last call of a run is for a point
+ * that was tried, so call it once more after the run, before the codes are taken. */
 #ifndef ZOQAT_EXT_C_QUANTIZE_H
 #define ZOQAT_EXT_C_QUANTIZE_H
 

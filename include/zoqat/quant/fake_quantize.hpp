@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <type_traits>
 
@@ -23,16 +22,6 @@ template <class Weight>
 [[nodiscard]] simd::grid as_stored(const simd::grid& g) noexcept {
   return {static_cast<float>(stored_scale<Weight>(g.scale)),
           Weight::symmetric ? 1 << (Weight::bits - 1) : static_cast<std::uint8_t>(g.zero_point)};
-}
-
-inline void require_apart_or_same(matrix_view<const float> from, matrix_view<float> to) {
-  if (from.empty() || (from.data() == to.data() && from.stride() == to.stride())) return;
-  constexpr std::less<const float*> before;
-  const float* const from_end = from.row(from.rows() - 1).data() + from.cols();
-  const float* const to_end = to.row(to.rows() - 1).data() + to.cols();
-  require(!before(from.data(), to_end) || !before(to.data(), from_end),
-          "fake_quantize: the output [{}, {}] overlaps its input; give it the same rows or others", to.rows(),
-          to.cols());
 }
 
 }  // namespace detail
@@ -51,7 +40,7 @@ void fake_quantize(matrix_view<const float> weights, matrix_view<float> out, std
           "fake_quantize: weights [{}, {}] do not fit an output [{}, {}]", weights.rows(), weights.cols(), out.rows(),
           out.cols());
   detail::require_clipping<Weight>("fake_quantize", weights, clipping);
-  detail::require_apart_or_same(weights, out);
+  detail::require_apart_or_same("fake_quantize", weights, out);
   if (weights.empty()) return;
   code_grid whole;
   if constexpr (Weight::whole_tensor) whole = detail::whole_tensor_grid<Weight, Kernels>(weights, clipping.data());

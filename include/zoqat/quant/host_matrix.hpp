@@ -90,12 +90,17 @@ class host_matrix {
     });
   }
   /// The same for weights that train beside the step sizes: rounds them to the grids, and forgets the codes there
-  /// were. `out` may be `weights` itself, row for row.
+  /// were; so do it once more after a run, whose last weights may be of a point that was tried, before `deployed`.
+  /// `out` may be `weights` itself, row for row, or lie apart from it. Throws value_error for weights that are not
+  /// finite too.
   template <simd::kernels Kernels = simd::default_kernels, class Executor = sequential>
     requires executor<std::remove_cvref_t<Executor>>
   void materialize(matrix_view<const float> weights, matrix_view<float> out, Executor&& threads = {}) {
     require_shape(weights.rows(), weights.cols());
     require_shape(out.rows(), out.cols());
+    detail::require_apart_or_same("host_matrix::materialize", weights, out);
+    for (std::size_t r = 0; r != rows(); ++r)
+      detail::require_finite_row<Kernels>("host_matrix::materialize", r, weights.row(r));
     for_each_panel(threads, [&](std::size_t first, std::size_t count) {
       matrix<std::uint8_t> codes(count, cols());
       std::vector<simd::grid> starts;

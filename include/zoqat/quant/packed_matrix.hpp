@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -140,7 +141,7 @@ class packed_matrix {
 
 namespace detail {
 
-/// Throws value_error unless there are as many clipping parameters as a matrix takes.
+/// Throws value_error unless there are as many clipping parameters as a matrix takes, and they are finite.
 template <class Weight>
 void require_clipping(const char* what, matrix_view<const float> weights, std::span<const float> clipping) {
   const std::size_t grids =
@@ -148,6 +149,8 @@ void require_clipping(const char* what, matrix_view<const float> weights, std::s
   const std::size_t wanted = grids * Weight::clipping::parameters;
   require(clipping.size() == wanted, "{}: {} clipping parameters for a matrix [{}, {}], which takes {}", what,
           clipping.size(), weights.rows(), weights.cols(), wanted);
+  for (std::size_t i = 0; i != clipping.size(); ++i)
+    require(std::isfinite(clipping[i]), "{}: clipping parameter {} is {}", what, i, clipping[i]);
 }
 
 /// Throws value_error where a row of weights holds what is not finite. The common case costs one dot product.
@@ -156,6 +159,16 @@ void require_finite_row(const char* what, std::size_t row, std::span<const float
   if (std::isfinite(Kernels::dot(weights.data(), weights.data(), weights.size()))) return;
   for (std::size_t i = 0; i != weights.size(); ++i)  // or the squares were too large
     require(std::isfinite(weights[i]), "{}: weight ({}, {}) is {}", what, row, i, weights[i]);
+}
+
+/// Throws value_error where an output overlaps its input, unless it is the same rows.
+inline void require_apart_or_same(const char* what, matrix_view<const float> from, matrix_view<float> to) {
+  if (from.empty() || (from.data() == to.data() && from.stride() == to.stride())) return;
+  constexpr std::less<const float*> before;
+  const float* const from_end = from.row(from.rows() - 1).data() + from.cols();
+  const float* const to_end = to.row(to.rows() - 1).data() + to.cols();
+  require(!before(from.data(), to_end) || !before(to.data(), from_end),
+          "{}: the output [{}, {}] overlaps its input; give it the same rows or others", what, to.rows(), to.cols());
 }
 
 /// The one grid of a per_tensor matrix.

@@ -75,10 +75,19 @@ struct estimator {
   [[no_unique_address]] Difference difference{};
   [[no_unique_address]] Shaping shaping{};
 
-  /// The lanes whose losses step `step` needs, 2q for central differences: a pure function of the settings.
+  /// The lanes whose losses step `step` needs, 2q for central differences: a pure function of the settings. Throws
+  /// value_error for settings that make no sense.
   [[nodiscard]] asked_lanes<Distribution> ask(std::uint32_t step) const {
     require(directions > 0 && micro_batches > 0, "estimator: {} on {}; both must be at least 1",
             plural(directions, "direction"), plural(micro_batches, "micro-batch"));
+    bool moves = false;
+    for (const parameter_group group : all_parameter_groups) {
+      require(std::isfinite(epsilon[group]) && epsilon[group] >= 0,
+              "estimator: epsilon of {} is {}; it must be a positive number, or 0 for a group that stays",
+              parameter_group_names[static_cast<std::size_t>(group)], epsilon[group]);
+      moves |= epsilon[group] > 0;
+    }
+    require(moves, "estimator: epsilon is 0 for every group, so nothing moves");
     asked_lanes<Distribution> asked{step, micro_batches, std::vector<perturbation>(difference.lanes(directions)),
                                     distribution};
     difference.place(directions_of(step), asked.points);
@@ -86,7 +95,8 @@ struct estimator {
   }
 
   /// The estimate that the losses of step `step` lead to, now or much later. Rejected where one of them is not
-  /// finite. Throws value_error for a table of another shape, or one that still lacks a loss.
+  /// finite, or so far from the others that the square of the difference is not. Throws value_error for a table of
+  /// another shape, or one that still lacks a loss.
   [[nodiscard]] estimate<Distribution> tell(std::uint32_t step, const loss_table& losses) const {
     const auto asked = ask(step);
     require(losses.lanes() == asked.size() && losses.micro_batches() == micro_batches,
@@ -105,6 +115,10 @@ struct estimator {
     }
     for (std::uint32_t i = 0; i != directions; ++i)
       add_direction(std::span<const double>(all).subspan(i * micro_batches, micro_batches), result);
+    if (!std::isfinite(result.signal_power) || !std::isfinite(result.total_power)) {
+      result.half_difference.clear();
+      return result;
+    }
     shaping(std::span(result.half_difference), result.loss_stddev);
     return result;
   }

@@ -20,12 +20,20 @@ concept optimizer = requires(O& o, const measurement& m, const planned_update& u
 };
 
 /// The update that an optimizer makes of an estimate, along the directions that the estimate was measured along.
+/// Throws value_error where the optimizer's scales are of other directions or other perturbations.
 template <optimizer Optimizer, distribution Distribution>
 [[nodiscard]] update<Distribution> plan(Optimizer& optimizer, const estimate<Distribution>& e) {
   if constexpr (requires { std::string_view(optimizer.scales.distribution); })
     require(optimizer.scales.distribution.empty() || optimizer.scales.distribution == e.distribution.name(),
             "zo::plan: the scales were measured along {} directions, but the estimate is along {} ones",
             optimizer.scales.distribution, e.distribution.name());
+  if constexpr (requires { per_group<float>(optimizer.scales.epsilon); })
+    for (const parameter_group group : all_parameter_groups)
+      require(e.epsilon[group] == 0 || e.epsilon[group] == optimizer.scales.epsilon[group],
+              "zo::plan: the scales move {} by {}, but the estimate moved it by {}; give the estimator the scales' "
+              "epsilon",
+              parameter_group_names[static_cast<std::size_t>(group)], optimizer.scales.epsilon[group],
+              e.epsilon[group]);
   return {optimizer.plan(e), e.distribution};
 }
 

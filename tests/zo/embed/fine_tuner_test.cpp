@@ -253,6 +253,96 @@ TEST_CASE("a loss or a callback cannot start what it is called by") {
                  }),
                  "going on");
   CHECK_NOTHROW(tuner.run(5, e.bound()));  // and what was refused leaves no mark
+  const auto asked = tuner.ask(0);
+  const auto inner = [&] { return tuner.evaluate(asked, 0, [] { return 1.0; }); };
+  check_mentions(message_of<value_error>([&] { (void)tuner.evaluate(asked, 0, inner); }), "going on");
+  check_mentions(message_of<value_error>([&] {
+                   tuner.run(5, e.bound(),
+                             [&](const zo::fine_tuner_progress&) { tuner.tell(0, finite_losses(tuner), 5); });
+                 }),
+                 "going on");
+  const temporary_folder folder;
+  check_mentions(message_of<value_error>([&] {
+                   tuner.run(5, e.bound(), [&](const zo::fine_tuner_progress&) { tuner.replay(folder / "log"); });
+                 }),
+                 "going on");
+  fine_tuner fresh;
+  e.give_to(fresh);
+  std::vector<float> more(8, 1.0f);
+  check_mentions(message_of<value_error>([&] {
+                   fresh.probe([&](std::uint32_t step, std::uint32_t m) {
+                     fresh.add("more", std::span(more));
+                     return e.loss(step, m);
+                   });
+                 }),
+                 "'more'", "add all buffers first");
+}
+
+TEST_CASE("a loss that is far beyond the others costs its step and nothing else") {
+  engine e;
+  fine_tuner tuner({.compared_steps = 0});
+  e.give_to(tuner);
+  tuner.probe(e.bound());
+  std::uint32_t spikes = 0;
+  const auto result = tuner.run(20, [&](std::uint32_t step, std::uint32_t m) {
+    if (step == 4 && spikes == 0) return ++spikes, 1e20;
+    return e.loss(step, m);
+  });
+  CHECK(result.rejected == 1);
+  for (const float w : e.large) CHECK(std::isfinite(w));
+  for (const double scale : {1e-20, 1e25}) {
+    fine_tuner scaled;
+    engine other;
+    other.give_to(scaled);
+    check_mentions(message_of<value_error>([&] {
+                     scaled.probe([&](std::uint32_t s, std::uint32_t m) { return scale * other.loss(s, m); });
+                   }),
+                   "the loss is", "by a factor");
+  }
+}
+
+TEST_CASE("a log is of its groups and rules too, and is read whatever the locale") {
+  const temporary_folder folder;
+  engine e;
+  fine_tuner tuner({.log = folder / "log", .compared_steps = 0});
+  e.give_to(tuner);
+  tuner.run(5, e.bound());
+  engine again;
+  fine_tuner regrouped({.compared_steps = 0}, {{.pattern = "small", .group = parameter_group::norm}});
+  again.give_to(regrouped);
+  check_mentions(message_of<value_error>([&] { regrouped.replay(folder / "log"); }),
+                 "other weights, groups or rules");
+  fine_tuner shifted({.compared_steps = 0}, {{.pattern = "first", .trains = false}});
+  std::vector<float> first(4, 1.0f);
+  shifted.add("first", std::span(first));
+  again.give_to(shifted);
+  check_mentions(message_of<value_error>([&] { shifted.replay(folder / "log"); }), "other weights, groups or rules");
+}
+
+TEST_CASE("a loss that writes to the buffers is refused, and they are put back") {
+  engine e;
+  fine_tuner tuner;
+  e.give_to(tuner);
+  const auto large = e.large;
+  check_mentions(message_of<value_error>([&] {
+                   tuner.run(5, [&](std::uint32_t step, std::uint32_t m) {
+                     for (float& w : e.large) w = std::round(w);
+                     e.large[0] = 7;
+                     return e.loss(step, m);
+                   });
+                 }),
+                 "writes to the buffers");
+  CHECK(e.large == large);
+}
+
+TEST_CASE("steps that are told are those of the run, each once") {
+  engine e;
+  fine_tuner tuner;
+  e.give_to(tuner);
+  tuner.probe(e.bound());
+  CHECK(tuner.tell(3, finite_losses(tuner), 10));
+  check_mentions(message_of<value_error>([&] { tuner.tell(3, finite_losses(tuner), 10); }), "step 3", "before");
+  check_mentions(message_of<value_error>([&] { tuner.tell(10, finite_losses(tuner), 10); }), "step 10 of 10");
 }
 
 TEST_CASE("what cannot be tuned is an error that says what to do") {

@@ -31,7 +31,7 @@ TEST_CASE("parameters come back in the order in which they were added, with ids 
   CHECK(list[0].group == parameter_group::smoothing);
   CHECK(list[0].values.data() == a.data());
   CHECK(list[0].values.size() == 6);
-  CHECK(list[0].unit.data() == unit.data());
+  CHECK(std::ranges::equal(list[0].unit, unit));
   CHECK(list[0].unit.size() == 2);
   CHECK(list[1].id == 1);
   CHECK(list[1].group == parameter_group::weight);
@@ -63,6 +63,50 @@ TEST_CASE("units that do not make rows, or are not positive numbers, are errors"
   check_mentions(adding({1, std::numeric_limits<float>::quiet_NaN()}), "nan");
   check_mentions(adding({std::numeric_limits<float>::infinity(), 1}), "inf");
   CHECK(list.size() == 0);
+}
+
+TEST_CASE("a rule and the call may not put a tensor into different groups") {
+  std::vector<float> values(2, 1.0f);
+  zo::parameter_list list({{.pattern = "*.norm", .group = parameter_group::norm}});
+  check_mentions(message_of<value_error>([&] { list.add("a.norm", values, parameter_group::clipping); }), "'a.norm'",
+                 "clipping", "'*.norm'", "norm");
+  CHECK_NOTHROW(list.add("b.norm", values));
+}
+
+TEST_CASE("units are copied, and a matrix has one for each row or one for all") {
+  std::vector<float> values(24, 1.0f);
+  zo::parameter_list list;
+  list.add("w", matrix_view<float>(values.data(), 2, 6), {}, std::vector<float>{0.5f, 0.25f});
+  list.add("v", matrix_view<float>(values.data() + 12, 2, 6), {}, std::vector<float>{2.0f});
+  CHECK(list[0].unit[1] == 0.25f);
+  CHECK(list[1].unit.size() == 1);
+  for (const std::size_t count : {3u, 4u, 6u, 12u})
+    check_mentions(message_of<value_error>([&] {
+                     zo::parameter_list other;
+                     other.add("w", matrix_view<float>(values.data(), 2, 6), {}, std::vector<float>(count, 1.0f));
+                   }),
+                   "'w'", "units", "[2, 6]");
+}
+
+TEST_CASE("rows that overlap are refused") {
+  std::vector<float> values(24, 1.0f);
+  zo::parameter_list list;
+  check_mentions(message_of<value_error>([&] { list.add("w", matrix_view<float>(values.data(), 3, 6, 4)); }), "'w'",
+                 "every 4 elements", "overlap");
+}
+
+TEST_CASE("scales of codes may not train, nor may what trains become scales") {
+  std::vector<std::int8_t> codes(8, 3);
+  std::vector<float> scales(2, 0.5f), other(2, 1.0f);
+  zo::parameter_list list;
+  list.add("codes", zo::int8_codes{matrix_view<std::int8_t>(codes.data(), 2, 4), scales});
+  check_mentions(message_of<value_error>([&] { list.add("scales", scales); }), "'scales'", "must stay");
+  list.add("other", other);
+  std::vector<std::int8_t> more(8, 3);
+  check_mentions(message_of<value_error>([&] {
+                   list.add("more", zo::int8_codes{matrix_view<std::int8_t>(more.data(), 2, 4), other});
+                 }),
+                 "'more'", "'other'");
 }
 
 TEST_CASE("rows of one value") {
@@ -267,7 +311,7 @@ TEST_CASE("rules give groups, units and what trains by patterns of names") {
   list.add("layers.0.norm", norm);
   list.add("other", other);
   std::vector<float> more(2, 1.0f);
-  list.add("layers.1.norm", more, parameter_group::clipping, own);
+  list.add("layers.1.norm", more, parameter_group::norm, own);
   REQUIRE(list.size() == 4);
   CHECK(list[0].id == 1);  // the one left out has an id too
   CHECK(list[0].group == parameter_group::weight);
@@ -277,8 +321,8 @@ TEST_CASE("rules give groups, units and what trains by patterns of names") {
   CHECK(list[1].unit[0] == 0.5f);
   CHECK(list[2].unit.empty());
   CHECK(list[3].id == 4);
-  CHECK(list[3].group == parameter_group::clipping);
-  CHECK(list[3].unit.data() == own.data());
+  CHECK(list[3].group == parameter_group::norm);
+  CHECK(std::ranges::equal(list[3].unit, own));
   CHECK(list.unmatched_patterns() == std::vector<std::string>{"layer.*"});
   check_mentions(message_of<value_error>([&] { list.add("again", embedding); }), "'again'", "'embedding'");
 }

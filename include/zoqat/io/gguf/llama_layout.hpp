@@ -59,7 +59,7 @@ class llama_layout {
     one(llama_tensor::embedding, 0);
     for (std::size_t layer = 0; layer != shape_.layers; ++layer)
       for (const llama_entry& entry : llama_tensors)
-        if (is_per_layer(entry)) one(entry.tensor, layer);
+        if (is_per_layer(entry) && is_present(entry, shape_)) one(entry.tensor, layer);
     one(llama_tensor::final_norm, 0);
     if (!shape_.tied_head) one(llama_tensor::head, 0);
   }

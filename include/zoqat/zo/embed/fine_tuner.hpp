@@ -4,6 +4,7 @@
 #include <zoqat/core/aligned.hpp>
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
+#include <zoqat/core/hash.hpp>
 #include <zoqat/core/plural.hpp>
 #include <zoqat/params/stored_masters.hpp>
 #include <zoqat/zo/embed/in_place.hpp>
@@ -17,11 +18,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -30,6 +32,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -184,7 +188,12 @@ class basic_fine_tuner {
     const std::vector<std::byte> start = options_.compared_steps > 0 ? copy_of_masters() : std::vector<std::byte>();
     fine_tuner_result result;
     if (options_.compared_steps > 0) {
+      const std::uint64_t given = start_of_run();
       result.loss_before = mean_loss(loss, steps);
+      if (start_of_run() != given) {
+        restore_masters(start);
+        fail("fine_tuner: the loss writes to the buffers; let it quantize into others");
+      }
       require(
           std::isfinite(result.loss_before),
           "fine_tuner: the loss on steps {} to {}, which are compared before and after, is {}; have data for them, "
@@ -201,7 +210,7 @@ class basic_fine_tuner {
       }
     } else if (!options_.log.empty()) {
       log.emplace(run_log::create(
-          options_.log, {options_.seed, fingerprint(tensors_), settings_of(steps), Distribution::name(), steps, {}},
+          options_.log, {options_.seed, start_of_run(), settings_of(steps), Distribution::name(), steps, {}},
           options_.log_how));
     }
     logged_ = log.has_value();
@@ -230,6 +239,7 @@ class basic_fine_tuner {
   /// Makes the steps of a log again, from the weights it started from: no loss is evaluated. Returns how many there
   /// were. Throws value_error for other start weights, and io_error for a log that is not whole.
   std::uint32_t replay(const std::filesystem::path& path) {
+    const busy_guard here(busy_);
     begin();
     const run_log log = run_log::read(path);
     require_same_run(log);
@@ -248,6 +258,7 @@ class basic_fine_tuner {
   template <class Loss>
   [[nodiscard]] double evaluate(const asked_lanes<Distribution>& asked, std::size_t lane, Loss&& loss) {
     require(lane < asked.size(), "fine_tuner: there is no lane {}; the step has {}", lane, asked.size());
+    const busy_guard here(busy_);
     double result = 0;
     in_place(tensors_, std::ref(loss), threads_)(asked.lanes().part(lane, 1), 0, std::span(&result, 1));
     return result;
@@ -256,12 +267,15 @@ class basic_fine_tuner {
   /// order and late, but all machines must tell the same steps in the same order.
   bool tell(std::uint32_t step, const loss_table& losses, std::uint32_t steps) {
     require(scales_.has_value(), "fine_tuner: tell needs scales; call probe(loss) first");
+    require(step < steps, "fine_tuner: step {} of {} was told; steps count from 0", step, steps);
+    const busy_guard here(busy_);
     require(options_.log.empty(), "{}: steps that are told are not logged; use run, or a run_log of your own",
             options_.log.native());
     require(!told_ || told_->schedule.steps == steps,
             "fine_tuner: step {} was told as one of {}, but those before as {}", step, steps,
             told_ ? told_->schedule.steps : 0);
     if (!told_) told_.emplace(parabolic<>{.scales = *scales_, .schedule = {.steps = steps}});
+    require(told_steps_.insert(step).second, "fine_tuner: step {} was told before", step);
     const auto estimate = make_estimator().tell(step, losses);
     apply(plan(*told_, estimate), tensors_, threads_);
     return !estimate.rejected();
@@ -289,6 +303,7 @@ class basic_fine_tuner {
 
   /// Scales are of the tensors that were there when they were measured.
   void require_open(std::string_view name) const {
+    require(!busy_, "fine_tuner: '{}' is added while the tuner measures; add all buffers first", name);
     require(!scales_, "fine_tuner: '{}' comes after the scales were measured; add all buffers first", name);
   }
   /// The list with a unit for every tensor.
@@ -326,6 +341,9 @@ class basic_fine_tuner {
     how.smallest_epsilon = smallest_epsilon;
     how.largest_epsilon = largest_epsilon;
     balanced_scales found = balance(tensors_, objective, Distribution{}, how);
+    constexpr double smallest = 1e-15, largest = 1e15;  // squares of differences must be floats
+    require(found.aimed_increase > smallest && found.aimed_increase < largest,
+            "fine_tuner: the loss is {}; bring it between {} and {}, as by a factor", found.loss, smallest, largest);
     require(
         found.loss_increase != 0,
         "fine_tuner: moving everything by {} of its size leaves the loss at {} to the last bit: does it read these "
@@ -350,8 +368,10 @@ class basic_fine_tuner {
     require(parameters_.size() > 0,
             "fine_tuner: there is nothing to train; add buffers, and see that a rule leaves some");
     const auto unmatched = parameters_.unmatched_patterns();
-    require(unmatched.empty(), "fine_tuner: no tensor has a name like '{}'; is it misspelt?",
-            unmatched.empty() ? "" : unmatched.front());
+    require(
+        unmatched.empty(),
+        "fine_tuner: the rule '{}' holds for no tensor: is it misspelt, or do rules before it hold for all it names?",
+        unmatched.empty() ? "" : unmatched.front());
     tensors_.all.clear();
     units_.clear();
     double squares = 0, count = 0;
@@ -407,6 +427,16 @@ class basic_fine_tuner {
       });
   }
 
+  /// Hash of what a log goes on from: weights, and which of them move together along which directions.
+  [[nodiscard]] std::uint64_t start_of_run() {
+    std::uint64_t hash = fingerprint(tensors_);
+    for (const parameter& p : tensors_.all) {
+      const std::array<std::uint32_t, 2> place{p.id, static_cast<std::uint32_t>(p.group)};
+      hash = hash_bytes(std::as_bytes(std::span(place)), hash);
+    }
+    return hash;
+  }
+
   // --- The log: its settings are the numbers that were measured, so that a resumed run need not measure again ---
   [[nodiscard]] std::string settings_of(std::uint32_t steps) const {
     std::string text = fmt::format(
@@ -420,11 +450,10 @@ class basic_fine_tuner {
   void require_same_run(const run_log& log) {
     require(log.header().distribution == Distribution::name(), "{}: the log's directions are {}, but this tuner's {}",
             log.path().native(), log.header().distribution, Distribution::name());
-    require(
-        log.header().start == fingerprint(tensors_),
-        "{}: the log started from other weights (fingerprint {:016x}, here {:016x}); give the tuner those, in the "
-        "same order",
-        log.path().native(), log.header().start, fingerprint(tensors_));
+    require(log.header().start == start_of_run(),
+            "{}: the log started from other weights, groups or rules (fingerprint {:016x}, here {:016x}); give the "
+            "tuner those, in the same order",
+            log.path().native(), log.header().start, start_of_run());
   }
   run_log resume_log(std::uint32_t steps) {
     run_log log = run_log::resume(options_.log, options_.log_how);
@@ -434,7 +463,18 @@ class basic_fine_tuner {
       const std::string key = fmt::format(" {}=", name);
       const std::size_t at = log.header().settings.find(key);
       require<io_error>(at != std::string::npos, "{}: the log's settings lack '{}'", log.path().native(), name);
-      return std::strtod(log.header().settings.c_str() + at + key.size(), nullptr);
+      const std::string& text = log.header().settings;
+      const char* const end = text.data() + text.size();
+      double value = 0;  // read as it was written, whatever the locale says of decimal points
+      const char* first = text.data() + at + key.size();
+      const bool negative = first != end && *first == '-';
+      first += negative ? 1 : 0;
+      const bool hexadecimal = end - first > 2 && first[0] == '0' && first[1] == 'x';
+      first += hexadecimal ? 2 : 0;
+      const auto [stopped, error] =
+          std::from_chars(first, end, value, hexadecimal ? std::chars_format::hex : std::chars_format::general);
+      require<io_error>(error == std::errc(), "{}: the log's setting '{}' is no number", log.path().native(), name);
+      return negative ? -value : value;
     };
     const auto require_equal = [&](std::string_view name, double here) {
       require(number(name) == here, "{}: the run in the log has {} = {}, but this one {}", log.path().native(), name,
@@ -465,6 +505,7 @@ class basic_fine_tuner {
   std::deque<float> units_;
   std::optional<balanced_scales> scales_;
   std::optional<parabolic<>> told_;
+  std::unordered_set<std::uint32_t> told_steps_;
   std::uint32_t step_ = 0;
   bool busy_ = false, logged_ = false;
 };

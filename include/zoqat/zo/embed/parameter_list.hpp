@@ -63,8 +63,10 @@ concept is_buffer = std::convertible_to<T, std::span<float>> || std::convertible
 /// Every `add` reads the tensor once and throws value_error, with its name, for
 ///   - no values, or one that is not finite;
 ///   - units or scales that do not divide the values into rows, or are not positive numbers;
-///   - memory that a tensor of the list has already: the same buffer twice would be perturbed and moved twice.
-/// What is handed over must outlive the list: values, scales and units alike.
+///   - memory that a tensor of the list has already: the same buffer twice would be perturbed and moved twice, and
+///     scales that train would change what codes mean;
+///   - a rule that puts it in another group than `add` does.
+/// What is handed over must outlive the list, values and scales alike; units are copied.
 ///
 /// A step moves all formats alike: the directions are the same, the update is computed in fp32 and rounded to the
 /// format stochastically. So masters in fp32 are the same bits wherever their rows lie; in bf16, fp16 and int8 they
@@ -97,17 +99,21 @@ class parameter_list {
   }
   /// Matrices whose rows may lie apart: a part of a fused matrix, or of a buffer.
   void add(std::string_view name, matrix_view<float> m, group_choice group = {}, std::span<const float> unit = {}) {
+    require_rows(name, m, unit);
     if (joined(m)) return add(name, spanned(m), group, unit);
     enlist(name, {.compact = apart({.floats = spanned(m)}, m)}, group, unit);
   }
   void add(std::string_view name, matrix_view<bf16> m, group_choice group = {}, std::span<const float> unit = {}) {
+    require_rows(name, m, unit);
     enlist(name, {.compact = apart({.halves = spanned(m)}, m)}, group, unit);
   }
   void add(std::string_view name, matrix_view<fp16> m, group_choice group = {}, std::span<const float> unit = {}) {
+    require_rows(name, m, unit);
     enlist(name, {.compact = apart({.fp16s = spanned(m)}, m)}, group, unit);
   }
   /// Masters of 8 bits. The scales stay; training moves the codes within [-127, 127].
   void add(std::string_view name, const int8_codes& m, group_choice group = {}, std::span<const float> unit = {}) {
+    require_rows(name, m.codes, unit);
     const std::size_t rows = m.codes.rows(), cols = m.codes.cols(), scales = m.scales.size();
     require(m.codes.empty() || (scales != 0 && scales % rows == 0 && cols % (scales / rows) == 0),
             "parameter '{}': {} scales do not divide the rows of a matrix [{}, {}] of codes", name, scales, rows,
@@ -120,6 +126,10 @@ class parameter_list {
     compact_masters codes{.codes = {reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()}};
     codes.host_scales = m.scales;
     if (scales != 0) codes.scale_size = m.codes.size() / scales;
+    const std::span<const std::byte> scale_bytes = std::as_bytes(m.scales);
+    if (const std::string* const other = owner_of(scale_bytes))
+      fail("parameter '{}': its scales are memory of '{}', which trains; scales must stay as they are", name, *other);
+    scales_.push_back(scale_bytes);  // first, so that nothing fails once the tensor is listed
     enlist(name, {.compact = apart(codes, m.codes)}, group, unit);
   }
   /// Nothing else can train.
@@ -176,6 +186,16 @@ class parameter_list {
   static std::span<T> spanned(matrix_view<T> m) noexcept {
     return m.empty() ? std::span<T>() : std::span<T>(m.data(), (m.rows() - 1) * m.stride() + m.cols());
   }
+  /// Rows that do not overlap, and a unit for each of them, or one for all.
+  template <class T>
+  static void require_rows(std::string_view name, matrix_view<T> m, std::span<const float> unit) {
+    require(m.rows() <= 1 || m.stride() >= m.cols(),
+            "parameter '{}': its rows of {} begin every {} elements, so they overlap", name, m.cols(), m.stride());
+    require(unit.size() <= 1 || unit.size() == m.rows(),
+            "parameter '{}': {} units of a matrix [{}, {}]; give one for "
+            "each row, or one for all",
+            name, unit.size(), m.rows(), m.cols());
+  }
   template <class T>
   static compact_masters apart(compact_masters masters, matrix_view<T> m) noexcept {
     if (!joined(m)) masters.cols = m.cols(), masters.stride = m.stride();
@@ -185,9 +205,15 @@ class parameter_list {
   void enlist(std::string_view name, parameter p, group_choice group, std::span<const float> unit) {
     const tensor_rule rule = rule_of(name);
     p.id = next_id_;
+    require(
+        !group || !rule.group || *group == *rule.group,
+        "parameter '{}' is added to the group {}, but the rule '{}' puts it into {}; leave the group out of one of "
+        "them",
+        name, name_of(group), rule.pattern, name_of(rule.group));
     p.group = group.value_or(rule.group.value_or(parameter_group::weight));
-    p.unit = unit;
-    if (unit.empty() && rule.unit != 0) p.unit = {&units_.emplace_back(rule.unit), 1};
+    std::vector<float>& kept = units_.emplace_back(unit.begin(), unit.end());
+    if (unit.empty() && rule.unit != 0) kept.push_back(rule.unit);
+    p.unit = kept;
     check(name, p);
     require_unclaimed(name, p);
     p.name = names_.emplace_back(name);
@@ -198,6 +224,9 @@ class parameter_list {
     if (rule.trains) parameters_.push_back(p);
   }
 
+  static std::string_view name_of(const group_choice& group) {
+    return group ? parameter_group_names[static_cast<std::size_t>(*group)] : std::string_view();
+  }
   tensor_rule rule_of(std::string_view name) {
     for (std::size_t i = 0; i != rules_.size(); ++i) {
       if (!matches_pattern(rules_[i].pattern, std::string(name))) continue;
@@ -227,16 +256,23 @@ class parameter_list {
     }
   }
 
+  /// The tensor that has memory of a run; null where none does.
+  [[nodiscard]] const std::string* owner_of(std::span<const std::byte> run) const {
+    constexpr std::less<const std::byte*> before;
+    const auto next = claimed_.upper_bound(run.data());
+    if (next != claimed_.end() && before(next->first, run.data() + run.size())) return next->second.name;
+    if (next != claimed_.begin() && before(run.data(), std::prev(next)->second.end))
+      return std::prev(next)->second.name;
+    return nullptr;
+  }
   void require_unclaimed(std::string_view name, const parameter& p) const {
     constexpr std::less<const std::byte*> before;
     for_each_stored_run(p, [&](std::span<const std::byte> run) {
-      const auto next = claimed_.upper_bound(run.data());
-      const std::string* other = nullptr;
-      if (next != claimed_.end() && before(next->first, run.data() + run.size())) other = next->second.name;
-      if (next != claimed_.begin() && before(run.data(), std::prev(next)->second.end))
-        other = std::prev(next)->second.name;
-      require(!other, "parameter '{}' has memory of '{}'; list each buffer once", name,
-              other ? std::string_view(*other) : "");
+      if (const std::string* const other = owner_of(run))
+        fail("parameter '{}' has memory of '{}'; list each buffer once", name, *other);
+      for (const std::span<const std::byte> scales : scales_)
+        require(!before(run.data(), scales.data() + scales.size()) || !before(scales.data(), run.data() + run.size()),
+                "parameter '{}' has memory of the scales of another tensor, which must stay as they are", name);
     });
   }
 
@@ -250,7 +286,8 @@ class parameter_list {
   std::vector<bool> matched_;
   std::uint32_t next_id_ = 0;
   std::deque<std::string> names_;  // addresses stay put while the list grows
-  std::deque<float> units_;
+  std::deque<std::vector<float>> units_;
+  std::vector<std::span<const std::byte>> scales_;  // of codes
   std::deque<buffer<float>> copies_;
   std::vector<parameter> parameters_;
   std::map<const std::byte*, memory> claimed_;  // by where it begins

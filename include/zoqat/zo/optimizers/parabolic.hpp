@@ -59,6 +59,8 @@ struct parabolic {
     const double increase = std::max(scales.loss_increase, scales.aimed_increase);
     require(increase > 0, "parabolic: no group raises the loss (by {}); `scales` is what zo::balance measures",
             scales.loss_increase);
+    require(schedule(m.step) > 0,
+            "parabolic: the schedule has come to nothing at step {}; give it the steps of the whole run", m.step);
     replay(u);
     const double factor = step_fraction * schedule(m.step) * tracker.fraction() / (2 * increase);
     const auto bound =
