@@ -9,6 +9,7 @@
 //   zeroqat replay --log run.zlog              the trained model again, from the base model and the log alone
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
 //   zeroqat generate --model q.safetensors …   text from it
+//   zeroqat verify FILE…                       whether run logs and trained models are whole
 //
 // Returns 0; 1 for an error; 3 where the training ended worse than it began (see --allow-worse); and 128 and the
 // number of SIGINT or SIGTERM, after which a run ends with its step: its log and output are whole, and --resume goes
@@ -24,6 +25,7 @@
 #include <zeroqat/plan.hpp>          // require_sensible, require_outputs
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/scheme_list.hpp>  // schemes: those that CMake was told to build
+#include <zeroqat/verify.hpp>       // verify_files
 
 #include <CLI/CLI.hpp>
 
@@ -83,6 +85,9 @@ int main(int argc, char** argv) {
   CLI::App* const replay = app.add_subcommand("replay", "make a trained model again from its log");
   CLI::App* const eval = app.add_subcommand("eval", "perplexity of a base or a trained model on --eval");
   CLI::App* const generate = app.add_subcommand("generate", "text from a base or a trained model");
+  CLI::App* const verify = app.add_subcommand("verify", "whether run logs and quantized models are whole");
+  std::vector<std::string> files;
+  verify->add_option("files", files, "run logs, and models that --output wrote (.safetensors)")->required();
   add_options(*train, s);
   train->get_option("--scheme")->description("what is quantized, one of " + schemes::names());
   train->get_option("--start")->check(CLI::IsMember({"rtn", "smoothquant", "ranges", "codes"}));
@@ -150,6 +155,8 @@ int main(int argc, char** argv) {
       s = of_log(s);
       require_outputs(s);
       with_scheme(s.scheme, [&]<class Scheme>() { replay_model<Scheme>(s); });
+    } else if (*verify) {
+      return verify_files(files);
     } else if (*eval) {
       require_within("--length", static_cast<double>(s.length), {2, 1e9});
       with_scheme_of(s.model, [&]<class Scheme>() { evaluate_model<Scheme>(s); });

@@ -15,6 +15,7 @@
 #include <zoqat/zo/scales/flipped_codes.hpp>  // flipped_codes
 
 #include <common/either_optimizer.hpp>
+#include <common/model_origin.hpp>
 #include <common/outcome.hpp>
 #include <common/recipe.hpp>
 #include <common/results_table.hpp>
@@ -96,15 +97,16 @@ class chosen_step {
   [[nodiscard]] bool reads_parameters(const train::step_report& report) const {
     return best_ && best_->reads_parameters(report);
   }
-  /// Goes back to the best step, and says which one that was.
-  void restore() {
-    if (!best_) return;
+  /// Goes back to the best step, and says which one that was, of so many that were made. Returns it.
+  std::uint32_t restore(std::uint32_t made) {
+    if (!best_) return made;
     const std::uint32_t step = best_->restore();
     const double start = -best_->scores().front().score, end = -best_->scores().back().score;
     fmt::print("{}", note_if_kept(step, "perplexity on held-out training text", start, end,
                                   "Give it more --steps or another --seed."));
     if (step != 0 && step != best_->scores().back().steps)
       fmt::print("kept: {} of {}, the best on held-out training text\n", plural(step, "step"), steps_);
+    return step;
   }
 
  private:
@@ -131,7 +133,8 @@ struct if_given {
 /// Begins a training, or continues one: its log, if there is one, is replayed first. Returns 0, or for a run that a
 /// signal ended what the program is to return.
 template <class Model>
-[[nodiscard]] int train_to_the_end(Model& model, workbench& bench, const settings& s) {
+[[nodiscard]] int train_to_the_end(Model& model, workbench& bench, const settings& s,
+                                   io::safetensors_metadata& made_by) {
   train::language_model_loss<Model, teacher_model, thread_pool> loss(
       model, bench.teacher, bench.training, bench.threads,
       {.batch = s.batch,
@@ -169,7 +172,7 @@ template <class Model>
   const auto evaluate = [&](std::uint32_t step) {
     fmt::print("step {}: perplexity {:.4f}\n", step, bench.perplexity(model));
   };
-  stop_signal signals;
+  stop_signal signals(first);
   const std::uint32_t rejected = train::run(
       model, loss, estimator, optimizer, {first, s.steps}, bench.threads, train::write_log{log ? &*log : nullptr},
       train::evaluate_every(s.evaluate_every, evaluate), train::progress_bar(), metrics, chosen, signals);
@@ -178,7 +181,8 @@ template <class Model>
   if (stop_signal::stop() && signals.made() < s.steps)
     fmt::print("ended by a signal after {} of {}; {}\n", plural(signals.made(), "step"), s.steps,
                log ? "--resume goes on" : "without a --log it cannot go on");
-  chosen.restore();
+  const std::uint32_t kept = chosen.restore(signals.made());
+  if (log) made_by = origin_of(*log, kept);
   return signals.made() < s.steps ? stop_signal::exit_status() : 0;
 }
 
@@ -203,14 +207,15 @@ double add_baselines(Model& model, workbench& bench, const settings& s, results_
 
 /// A trained model's last steps: table row, deployment, file. Returns its perplexity.
 template <class Model>
-double finish(Model& model, workbench& bench, const settings& s, results_table& results) {
+double finish(Model& model, workbench& bench, const settings& s, results_table& results,
+              const io::safetensors_metadata& made_by) {
   const double perplexity = bench.perplexity(model);
   results.add("zeroqat", {perplexity, model.weight_bytes()});
   model.deploy();
   require(s.output.empty() || std::isfinite(perplexity),
           "the trained model has a perplexity of {} and is not saved as {}: take smaller steps, or --keep best",
           perplexity, s.output);
-  if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme);
+  if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme, made_by);
   fmt::print("\n{}", results.text(fmt::format("{} ({}, {})", s.scheme, simd::default_kernels::target(),
                                               plural(bench.threads.concurrency(), "thread"))));
   if (!s.report.empty()) results.write_json(s.report);
@@ -224,8 +229,9 @@ int train_model(const settings& s) {
   results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});
   auto model = io::load<nn::llama<Scheme>>(bench.source);
   const double start = add_baselines(model, bench, s, results);
-  const int stopped = train_to_the_end(model, bench, s);
-  const double end = finish(model, bench, s, results);
+  io::safetensors_metadata made_by;
+  const int stopped = train_to_the_end(model, bench, s, made_by);
+  const double end = finish(model, bench, s, results, made_by);
   fmt::print("{}", note_if_worse("perplexity", start, end,
                                  "Give it more --steps or another --seed, or keep the start: --steps 0 saves it."));
   if (stopped != 0) return stopped;
@@ -250,8 +256,7 @@ void replay_model(const settings& s) {
   if (!log.damage().empty()) fmt::print("{}: {}\n", s.log, log.damage());
   if (steps < log.header().steps)
     fmt::print("{}: {} are missing\n", s.log, plural(log.header().steps - steps, "step"));
-  chosen.restore();
-  finish(model, bench, s, results);
+  finish(model, bench, s, results, origin_of(log, chosen.restore(steps)));
 }
 
 }  // namespace zoqat::programs

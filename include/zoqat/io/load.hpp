@@ -15,7 +15,7 @@ namespace zoqat::inline ZOQAT_ABI::io {
 
 /// Fills a tensor with name(), rows(), cols() and values() from a source, straight from the mapped file, whose memory
 /// it gives back. A tensor of one row may be stored without its row dimension. Throws io_error, with the file and the
-/// tensor, for one that is missing or of another shape.
+/// tensor, for one that is missing, of another shape, or holds a value that is not finite.
 template <class Tensor, tensor_source Source>
 void load_tensor(const Source& source, Tensor& tensor) {
   const std::array<std::size_t, 2> extents{tensor.rows(), tensor.cols()};
@@ -30,10 +30,12 @@ void load_tensor(const Source& source, Tensor& tensor) {
     for (std::size_t first = 0; first < to.size(); first += at_a_time) {
       const tensor_view piece = subtensor(found, first, std::min(at_a_time, to.size() - first));
       copy_to_f32(piece, to.subspan(first, piece.shape[0]));
+      require_finite(found, to.subspan(first, piece.shape[0]), first);
       source.release_pages(piece);
     }
   } else {
     copy_to_f32(found, tensor.values().flat());
+    require_finite(found, tensor.values().flat());
   }
 }
 

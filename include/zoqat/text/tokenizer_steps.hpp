@@ -81,7 +81,8 @@ std::vector<Step> read_steps(const io::json& object, std::string_view key, std::
 // Whether a step of that type is `object` or among those of the sequence that it is; `key` is where that lists them.
 inline bool has_step(const io::json& object, std::string_view key, std::string_view type) {
   if (!object.is_object()) return false;
-  if (object.value("type", "") == type) return true;
+  const auto own = object.find("type");
+  if (own != object.end() && *own == type) return true;
   const auto steps = object.find(key);
   return steps != object.end() && steps->is_array() &&
          std::ranges::any_of(*steps, [&](const io::json& step) { return has_step(step, key, type); });

@@ -128,6 +128,8 @@ class run_log {
   [[nodiscard]] const std::string& damage() const noexcept { return damage_; }
   /// Bytes of an incomplete last record, which `resume` cut off.
   [[nodiscard]] std::size_t cut_bytes() const noexcept { return cut_bytes_; }
+  /// A hash of all that was written: two logs that have the same are the same run.
+  [[nodiscard]] std::uint64_t chain() const noexcept { return chain_; }
   /// Steps that were made.
   [[nodiscard]] std::uint32_t steps() const noexcept { return updates_.empty() ? 0 : updates_.back().step + 1; }
   /// Bytes of one record.
