@@ -10,6 +10,7 @@
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
 //   zeroqat generate --model q.safetensors …   text from it
 //   zeroqat verify FILE…                       whether run logs and trained models are whole
+//   zeroqat export --model M --gguf m.gguf …   the same model as a file for llama.cpp and its kin
 //
 // Returns 0; 1 for an error; 3 where the training ended worse than it began (see --allow-worse); and 128 and the
 // number of SIGINT or SIGTERM, after which a run ends with its step: its log and output are whole, and --resume goes
@@ -21,6 +22,7 @@
 #include <common/options.hpp>        // add_options
 #include <common/plan.hpp>           // require_within
 #include <common/settings_text.hpp>  // read_text
+#include <zeroqat/export.hpp>        // export_model
 #include <zeroqat/files.hpp>         // trained_scheme_of
 #include <zeroqat/plan.hpp>          // require_sensible, require_outputs
 #include <zeroqat/scheme.hpp>
@@ -88,6 +90,10 @@ int main(int argc, char** argv) {
   CLI::App* const verify = app.add_subcommand("verify", "whether run logs and quantized models are whole");
   std::vector<std::string> files;
   verify->add_option("files", files, "run logs, and models that --output wrote (.safetensors)")->required();
+  CLI::App* const exporting = app.add_subcommand("export", "write a base or a trained model as a GGUF file");
+  export_settings to;
+  to.model = s.model;
+  add_export_options(*exporting, to);
   add_options(*train, s);
   train->get_option("--scheme")->description("what is quantized, one of " + schemes::names());
   train->get_option("--start")->check(CLI::IsMember({"rtn", "smoothquant", "ranges", "codes"}));
@@ -157,6 +163,8 @@ int main(int argc, char** argv) {
       with_scheme(s.scheme, [&]<class Scheme>() { replay_model<Scheme>(s); });
     } else if (*verify) {
       return verify_files(files);
+    } else if (*exporting) {
+      export_model(to);
     } else if (*eval) {
       require_within("--length", static_cast<double>(s.length), {2, 1e9});
       with_scheme_of(s.model, [&]<class Scheme>() { evaluate_model<Scheme>(s); });

@@ -44,6 +44,9 @@ TEST_CASE("short documents are left out") {
   const std::string at_limit(200, 'x');
   CHECK(eval::split_documents(at_limit).empty());
   CHECK(eval::split_documents(at_limit + "y").size() == 1);
+  std::size_t left_out = 2;
+  CHECK(eval::split_documents(at_limit + "<|endoftext|> <|endoftext|>" + at_limit + "z", {}, &left_out).size() == 1);
+  CHECK(left_out == 3);  // what is empty is no document
   CHECK(eval::split_documents(at_limit + "y<|endoftext|>" + at_limit + "z").size() == 2);
 }
 

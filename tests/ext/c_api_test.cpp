@@ -103,6 +103,54 @@ TEST_CASE("errors are codes with a sentence") {
   zoqat_tuner_destroy(nullptr);
 }
 
+TEST_CASE("rules say what trains, in which group and with which unit") {
+  std::vector<float> trained(8, 1.0f), frozen(8, 1.0f), gains(8, 1.0f);
+  struct buffers {
+    std::vector<float>&trained, &frozen, &gains;
+  } all{trained, frozen, gains};
+  const auto loss = [](void* user, std::uint32_t, std::uint32_t, double* l) {
+    const auto& b = *static_cast<buffers*>(user);
+    *l = 1;
+    for (const auto* values : {&b.trained, &b.frozen, &b.gains})
+      for (const float w : *values) *l += double{w} * double{w};
+    return 0;
+  };
+  const auto give = [&](zoqat_tuner* t) {
+    REQUIRE(zoqat_tuner_add_f32(t, "layers.0.wq", trained.data(), 1, 8, 8) == ZOQAT_OK);
+    REQUIRE(zoqat_tuner_add_f32(t, "layers.0.wk", frozen.data(), 1, 8, 8) == ZOQAT_OK);
+    REQUIRE(zoqat_tuner_add_f32(t, "layers.0.norm", gains.data(), 1, 8, 8) == ZOQAT_OK);
+  };
+  const zoqat_rule rules[] = {{"*.wk", 0, ZOQAT_GROUP_DEFAULT, 0}, {"*.norm", 1, ZOQAT_GROUP_NORM, 0}};
+  zoqat_options options = zoqat_default_options();
+  options.rules = rules;
+  options.rule_count = 2;
+  zoqat_tuner* t = nullptr;
+  REQUIRE(zoqat_tuner_create(&options, &t) == ZOQAT_OK);
+  give(t);
+  REQUIRE(zoqat_tuner_run(t, 20, loss, nullptr, &all, nullptr) == ZOQAT_OK);
+  const std::string line = zoqat_tuner_probe_line(t);
+  CHECK_MESSAGE(line.find("2 tensors, 16 parameters") == 0, line);
+  CHECK_MESSAGE(line.find("norm by") != std::string::npos, line);
+  CHECK(frozen == std::vector<float>(8, 1.0f));
+  CHECK(trained != frozen);
+  CHECK(gains != frozen);
+  zoqat_tuner_destroy(t);
+
+  const zoqat_rule misspelt[] = {{"*.vk", 0, ZOQAT_GROUP_DEFAULT, 0}};
+  options.rules = misspelt;
+  options.rule_count = 1;
+  REQUIRE(zoqat_tuner_create(&options, &t) == ZOQAT_OK);
+  give(t);
+  CHECK(message_of_status(t, zoqat_tuner_run(t, 1, loss, nullptr, &all, nullptr), ZOQAT_INVALID).find("*.vk") !=
+        std::string::npos);
+  zoqat_tuner_destroy(t);
+  const zoqat_rule no_group[] = {{"*", 1, static_cast<zoqat_group>(11), 0}};
+  options.rules = no_group;
+  CHECK(zoqat_tuner_create(&options, &t) == ZOQAT_INVALID);
+  CHECK(std::string(zoqat_tuner_message(t)).find("group 11") != std::string::npos);
+  zoqat_tuner_destroy(t);
+}
+
 TEST_CASE("every format of an engine is handed over, and a log made through C replays") {
   const temporary_folder folder;
   const std::string log = (folder / "run.zlog").string();

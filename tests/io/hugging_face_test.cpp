@@ -183,3 +183,21 @@ TEST_CASE("the project's own models") {
     CHECK(parameters == expected);
   }
 }
+
+TEST_CASE("tensors that the model does not use are named and refused, or ignored when asked to") {
+  const temporary_folder folder;
+  auto tensors = tiny_tensors(tiny_shape(true));
+  tensors.add("model.layers.0.self_attn.q_proj.bias", {8}, 1);
+  tensors.add("model.layers.0.self_attn.rotary_emb.inv_freq", {1}, 1);  // follows from theta
+  tensors.add("lm_head.weight", {5, 8}, 1);                             // is tied
+  write_hugging_face(folder.path(), tiny_shape(true), tensors.views());
+  check_mentions(failure(folder.path()), folder.path().string(), "'model.layers.0.self_attn.q_proj.bias'",
+                 "does not use");
+  CHECK_FALSE((failure(folder.path()).find("inv_freq") != std::string::npos));
+  CHECK_FALSE((failure(folder.path()).find("lm_head") != std::string::npos));
+  const io::hugging_face_folder model(folder.path(), io::unused_tensors::ignored);
+  CHECK(model.shape() == tiny_shape(true));
+  for (int i = 0; i != 10; ++i) tensors.add("adapter." + std::to_string(i), {1}, 1);
+  write_hugging_face(folder.path(), tiny_shape(true), tensors.views());
+  check_mentions(failure(folder.path()), "'adapter.3' and 6 more");
+}

@@ -9,6 +9,7 @@
 #include <support/tiny_llama.hpp>
 
 #include <string>
+#include <utility>
 
 using namespace zoqat;
 using namespace zoqat::testing;
@@ -64,16 +65,58 @@ TEST_CASE("a head size of its own frees the hidden size from the heads") {
   check_mentions(failure(config), "the/file", "\"hidden_size\" 9", "\"num_attention_heads\" 4");
 }
 
-TEST_CASE("theta may stand in rope_parameters, as newer files have it") {
-  auto config = without("rope_theta");
-  config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 5e5}};
-  CHECK(parse(config).rope_theta == 5e5f);
-  config["rope_parameters"] = {{"rope_type", "llama3"}, {"rope_theta", 5e5}};
-  check_mentions(failure(config), "the/file", "\"rope_type\" is \"llama3\"");
-  config["rope_parameters"] = 3;
-  check_mentions(failure(config), "the/file");
+TEST_CASE("biases are there where the configuration says so, or the type always has them") {
+  CHECK(parse(with("attention_bias", true)).biases.query_key_value);
+  CHECK(parse(with("attention_bias", true)).biases.attention_output);
+  CHECK(!parse(with("attention_bias", true)).biases.mlp);
+  CHECK(parse(with("mlp_bias", true)).biases.mlp);
+  CHECK(!parse(with("mlp_bias", true)).biases.query_key_value);
 }
 
+TEST_CASE("relatives of LLaMA have defaults and settings of their own") {
+  auto config = with("model_type", "mistral");
+  config["architectures"] = {"MistralForCausalLM"};
+  config["sliding_window"] = nullptr;
+  CHECK(parse(config) == tiny_shape(false));
+  config["sliding_window"] = 5;  // of 7 positions
+  CHECK(parse(config).positions == 5);
+  config["sliding_window"] = 4096;
+  CHECK(parse(config).positions == 7);
+
+  config["model_type"] = "qwen2";
+  config["architectures"] = {"Qwen2ForCausalLM"};
+  config["sliding_window"] = 5;
+  config["use_sliding_window"] = false;
+  CHECK(parse(config).positions == 7);
+  CHECK(parse(config).biases.query_key_value);
+  CHECK(!parse(config).biases.attention_output);
+  config["use_sliding_window"] = true;
+  CHECK(parse(config).positions == 5);
+
+  config["model_type"] = "qwen3";
+  config["architectures"] = {"Qwen3ForCausalLM"};
+  CHECK(parse(config).kind.family == model_family::qwen3);
+  CHECK(parse(config).head_size == 128);
+  CHECK(!parse(config).biases.any());
+  config["head_dim"] = 2;
+  CHECK(parse(config).head_size == 2);
+  config["architectures"] = {"Qwen2ForCausalLM"};
+  check_mentions(failure(config), "Qwen2ForCausalLM", "Qwen3ForCausalLM");
+}
+
+TEST_CASE("every other size is that of the same configuration of LLaMA") {
+  for (const auto& [type, architecture] :
+       {std::pair{"mistral", "MistralForCausalLM"}, {"qwen2", "Qwen2ForCausalLM"}, {"qwen3", "Qwen3ForCausalLM"}}) {
+    CAPTURE(type);
+    auto config = with("model_type", type);
+    config["architectures"] = {architecture};
+    config["head_dim"] = 2;
+    auto shape = parse(config);
+    shape.kind.family = model_family::llama;
+    shape.biases = {};
+    CHECK(shape == tiny_shape(false));
+  }
+}
 TEST_CASE("other architectures are named and refused") {
   check_mentions(failure(with("model_type", "opt")), "the/file", "\"model_type\" is \"opt\"", "\"llama\"");
   check_mentions(failure(without("model_type")), "the/file", "\"model_type\" is missing");
@@ -85,9 +128,7 @@ TEST_CASE("other architectures are named and refused") {
 
 TEST_CASE("settings that are not supported are named and refused") {
   check_mentions(failure(with("hidden_act", "gelu")), "the/file", "\"hidden_act\" is \"gelu\"", "\"silu\"");
-  check_mentions(failure(with("attention_bias", true)), "the/file", "\"attention_bias\" is true");
-  check_mentions(failure(with("mlp_bias", true)), "the/file", "\"mlp_bias\" is true");
-  check_mentions(failure(with("rope_scaling", {{"rope_type", "llama3"}})), "\"rope_scaling\"", "llama3");
+  check_mentions(failure(with("partial_rotary_factor", 0.5)), "\"partial_rotary_factor\" is 0.5");
   check_mentions(failure(with("quantization_config", {{"bits", 4}})), "\"quantization_config\"", "bits");
 }
 

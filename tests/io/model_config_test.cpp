@@ -21,7 +21,9 @@ TEST_CASE("another model type is named and refused") {
   const auto failure = [](const io::json& config) {
     return message_of<io_error>([&] { static_cast<void>(io::parse_model_config(config, "the/file")); });
   };
-  check_mentions(failure({{"model_type", "bert"}}), "the/file", "\"bert\"", "\"llama\" and \"opt\"");
+  check_mentions(failure({{"model_type", "gemma2"}}), "\"gemma2\"");
+  check_mentions(failure({{"model_type", "bert"}}), "the/file", "\"bert\"",
+                 "\"llama\", \"mistral\", \"qwen2\", \"qwen3\" and \"opt\"");
   check_mentions(failure({{"hidden_size", 1}}), "the/file", "\"model_type\" is missing");
   check_mentions(failure({{"model_type", "opt"}}), "the/file", "\"hidden_size\" is missing");
 }

@@ -103,6 +103,10 @@ TEST_CASE_TEMPLATE("a deployed model comes back byte by byte", Model, asymmetric
       shape.rope = rope;
       shape.norm_epsilon = 1.1e-6f;
       shape.rope_theta = 123456.7f;
+      shape.biases.query_key_value = rope == rope_pairing::half_split;
+      shape.biases.mlp = tied;
+      if (tied) shape.rope_scaling = {rope_scaling::kind::llama3, 8.5f, 1.25f, 4, 8192};
+      if (!tied && rope == rope_pairing::interleaved) shape.rope_scaling = {rope_scaling::kind::linear, 3.7f};
       auto model = deployed<Model>(shape);
       io::save_quantized(folder / "m", model, "a name");
       const io::safetensors_file file(folder / "m");
@@ -114,6 +118,14 @@ TEST_CASE_TEMPLATE("a deployed model comes back byte by byte", Model, asymmetric
       CHECK(stored(copy) == stored(model));
       CHECK(stored(copy).size() == file.tensors().size());
     }
+}
+
+TEST_CASE("biases and scalings of positions that no version of the format knows are refused") {
+  const saved model;
+  check_mentions(model.failure_with("biases", "some"), "'biases'", "'some'");
+  for (const auto* text : {"yarn 2", "linear", "linear 2 3", "llama3 8 1 4", "llama3 8 1 4 -5", "linear nan"})
+    check_mentions(model.failure_with("rope_scaling", text), "changed.safetensors", "rope_scaling", text);
+  check_mentions(model.failure_with("rope_scaling", "linear 0.5"), "0.5");
 }
 
 TEST_CASE("a model is not read as one of another arithmetic, even where its tensors have the same sizes") {

@@ -42,7 +42,7 @@ TEST_CASE_TEMPLATE("fake-quantized weights are those of a packed matrix, bit for
   thread_pool threads(3);
   for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{1, 1}, {17, 33}, {70, 172}, {3, 70000}}) {
     auto w = weights(rows, cols, 1);
-    w(0, 0) = std::numeric_limits<float>::quiet_NaN();
+    w(0, 0) = 1e25f;  // its square is infinite, it is not
     const auto clipping = starting_clipping<Weight>(w, 0.8f, 0.9f);
     const auto expected = bits_of(dequantize(quantize<Weight>(w, clipping)));
     matrix<float> out(rows, cols);
@@ -54,6 +54,19 @@ TEST_CASE_TEMPLATE("fake-quantized weights are those of a packed matrix, bit for
     CHECK(wide(rows - 1, cols) == 7.0f);
     fake_quantize<Weight>(w.view(), clipping, threads);
     CHECK(bits_of(w) == expected);
+  }
+}
+
+TEST_CASE_TEMPLATE("weights that are not finite are named, by both ways", Weight, plain, grouped, whole) {
+  thread_pool threads(3);
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity}) {
+    auto w = weights(70, 172, 4);
+    w(69, 171) = bad;
+    matrix<float> out(70, 172);
+    check_mentions(message_of<value_error>([&] { fake_quantize<Weight>(w, out, {}, threads); }), "fake_quantize",
+                   "(69, 171)");
+    check_mentions(message_of<value_error>([&] { (void)quantize<Weight>(w); }), "quantize", "(69, 171)");
   }
 }
 

@@ -48,10 +48,33 @@ TEST_CASE("groups follow one another, the last one as long as what is left") {
 }
 
 TEST_CASE("scales are stored as they are, or as normal numbers of half precision") {
-  CHECK(stored_scale<float>(0.1f) == 0.1f);
-  CHECK(stored_scale<fp16>(0.1f) == fp16(0.1f));
-  CHECK(stored_scale<fp16>(1e-10f) == fp16(0x1p-14f));
-  CHECK(stored_scale<fp16>(1e30f) == fp16(65504.0f));
+  CHECK(stored_scale<weight<4>>(0.1f) == 0.1f);
+  CHECK(stored_scale<half_weight>(0.1f) == fp16(0.1f));
+  CHECK(stored_scale<half_weight>(1e-10f) == fp16(0x1p-14f));
+  CHECK(stored_scale<half_weight>(1e30f) == fp16(65504.0f));
+}
+
+TEST_CASE("short scales are so short that every multiple by a code is a number of half precision") {
+  rng::engine draw({.seed = 34, .use = rng::purpose::data});
+  const auto check = [&]<int Bits>() {
+    using short_weight = weight<Bits, group<32>, asymmetric, clip::none, short_fp16_scale<Bits>>;
+    for (const float least : {1e-9f, 0x1p-14f, 1e-3f, 0.7f, 100.0f, 1e9f})
+      for (int i = 0; i != 200; ++i) {
+        const float scale = least * (1 + draw.uniform()), kept = scaled<short_weight>(scale, 1);
+        if (scale >= 0x1p-14f && scale <= 0x1p7f)
+          REQUIRE(std::abs(kept - scale) <= scale * std::ldexp(1.0f, Bits - 11));
+        REQUIRE(static_cast<float>(stored_scale<short_weight>(kept)) == kept);
+        for (int code = 0; code != 1 << Bits; ++code) {
+          const float multiple = kept * static_cast<float>(code);
+          REQUIRE(static_cast<float>(fp16(multiple)) == multiple);
+        }
+      }
+  };
+  check.operator()<4>();
+  check.operator()<5>();
+  using short_4 = weight<4, group<32>, asymmetric, clip::none, short_fp16_scale<4>>;
+  CHECK(scaled<short_4>(1 + 1.0f / 128, 1) == 1.0f);  // half to even
+  CHECK(scaled<short_4>(1 + 3.0f / 128, 1) == 1 + 2.0f / 64);
 }
 
 TEST_CASE("a scale times a factor stays a scale that can be stored") {
@@ -69,7 +92,7 @@ TEST_CASE("the grid is the one of the clipping policy") {
   CHECK(grid_of<weight<4>>(r, nullptr).grid == simd::grid_of(r, 4, false));
   const std::array<float, 2> p{0, 1};
   using ranged = weight<4, per_channel, symmetric, clip::range>;
-  CHECK(grid_of<ranged>(r, p.data()).grid == clip::range::grid_of(r, 4, true, p.data()).grid);
+  CHECK(grid_of<ranged>(r, p.data()).grid == clip::range::grid_of(r, 4, zero_points::middle, p.data()).grid);
 }
 
 TEST_CASE("with half precision the scale is rounded, and the zero point stays") {

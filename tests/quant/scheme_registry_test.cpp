@@ -29,9 +29,11 @@ std::set<std::string> names_of(std::string_view list) {
   return names;
 }
 
-// What a scheme's name should say: w<bits>a<bits>, g<group size>, kv<bits>, shift.
+// What a scheme's name should say: w<bits>a<bits>, g<group size>, kv<bits>, shift; or q<bits>_<kind>.
 constexpr auto spelled = []<class Scheme>() {
   using w = typename Scheme::weight_type;
+  if constexpr (std::is_same_v<typename w::scale_type, fp16>)
+    return "q" + std::to_string(w::bits) + (w::zeros == zero_points::any ? "_1" : "_0");
   std::string name = "w" + std::to_string(w::bits) + "a";
   if constexpr (Scheme::quantizes_activations)
     name += std::to_string(Scheme::activation_type::bits);

@@ -59,7 +59,7 @@ std::vector<float> starting_clipping(const matrix<float>& w, float min_factor = 
   std::vector<float> parameters;
   for_each_grid<Weight>(w.rows(), w.cols(), [&](std::size_t, std::size_t, std::size_t first, std::size_t count) {
     float p[4];
-    Weight::clipping::init(range_of(w.flat().subspan(first, count)), Weight::bits, Weight::symmetric, min_factor,
+    Weight::clipping::init(range_of(w.flat().subspan(first, count)), Weight::bits, Weight::zeros, min_factor,
                            max_factor, p);
     parameters.insert(parameters.end(), p, p + Weight::clipping::parameters);
   });

@@ -27,7 +27,7 @@ class naive_byte_level_bpe {
   [[nodiscard]] std::vector<std::uint32_t> encode(std::string_view text) const {
     std::vector<std::uint32_t> tokens;
     for (const std::string_view word : words(text))
-      for (const std::string& piece : merged(spelled(word))) tokens.push_back(vocabulary_.at(piece));
+      for (const std::string& piece : merged(known(spelled(word)))) tokens.push_back(vocabulary_.at(piece));
     return tokens;
   }
 
@@ -163,6 +163,12 @@ class naive_byte_level_bpe {
     for (const range& r : ranges)
       if (value >= r.first && value <= r.last) return r.what;
     throw std::out_of_range("the naive pre-tokenizer does not know U+" + std::to_string(value));
+  }
+
+  // Without the bytes that the vocabulary lacks, as Hugging Face leaves them out before anything merges.
+  [[nodiscard]] std::vector<std::string> known(std::vector<std::string> characters) const {
+    std::erase_if(characters, [&](const std::string& c) { return !vocabulary_.contains(c); });
+    return characters;
   }
 
   // GPT-2's bytes_to_unicode, each byte a character of its alphabet.

@@ -4,6 +4,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/visit.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +16,8 @@
 namespace zoqat::testing {
 
 /// LLaMA's forward pass written down as it is defined, one sequence and one position at a time, in double: the oracle
-/// of the decoder. It knows the library only by the names and values of the tensors.
+/// of the decoder. Biases, head norms and scaled frequencies are those of its relatives, used where they are there.
+/// It knows the library only by the names and values of the tensors.
 class reference_llama {
  public:
   using vector = std::vector<double>;
@@ -69,7 +71,8 @@ class reference_llama {
   }
   [[nodiscard]] vector linear(const std::string& name, std::size_t out, const vector& x) const {
     const vector& w = tensor(name);
-    vector y(out, 0.0);
+    const auto bias = tensors_.find(name.substr(0, name.rfind('.')) + ".bias");
+    vector y = bias == tensors_.end() ? vector(out, 0.0) : bias->second;
     for (std::size_t j = 0; j != out; ++j)
       for (std::size_t k = 0; k != x.size(); ++k) y[j] += w.at(j * x.size() + k) * x[k];
     return y;
@@ -82,6 +85,30 @@ class reference_llama {
     for (std::size_t i = 0; i != x.size(); ++i) y[i] *= scale * tensor(name).at(i);
     return y;
   }
+  /// Norms each head by itself, where the model has a norm of that name.
+  void norm_heads(const std::string& name, vector& heads) const {
+    if (!tensors_.contains(name)) return;
+    const auto d = static_cast<std::ptrdiff_t>(shape_.head_size);
+    for (auto head = heads.begin(); head != heads.end(); head += d) {
+      const vector normed = rms_norm(name, vector(head, head + d));
+      std::copy(normed.begin(), normed.end(), head);
+    }
+  }
+  /// Radians from one position to the next.
+  [[nodiscard]] double frequency(std::size_t pair) const {
+    const double pi = std::acos(-1.0),
+                 plain = std::pow(double{shape_.rope_theta},
+                                  -2.0 * static_cast<double>(pair) / static_cast<double>(shape_.head_size));
+    const rope_scaling& s = shape_.rope_scaling;
+    if (s.how == rope_scaling::kind::none) return plain;
+    if (s.how == rope_scaling::kind::linear) return plain / double{s.factor};
+    const double wavelength = 2 * pi / plain, original = static_cast<double>(s.original_positions);
+    if (wavelength < original / double{s.high_frequency_factor}) return plain;
+    if (wavelength > original / double{s.low_frequency_factor}) return plain / double{s.factor};
+    const double smooth = (original / wavelength - double{s.low_frequency_factor}) /
+                          (double{s.high_frequency_factor} - double{s.low_frequency_factor});
+    return (1 - smooth) * plain / double{s.factor} + smooth * plain;
+  }
   void rotate(vector& heads, std::size_t position) const {
     const std::size_t d = shape_.head_size;
     for (std::size_t first = 0; first != heads.size(); first += d)
@@ -89,9 +116,7 @@ class reference_llama {
         const bool split = shape_.rope == rope_pairing::half_split;
         double& x = heads[first + (split ? i : 2 * i)];
         double& y = heads[first + (split ? i + d / 2 : 2 * i + 1)];
-        const double angle =
-            static_cast<double>(position) *
-            std::pow(double{shape_.rope_theta}, -2.0 * static_cast<double>(i) / static_cast<double>(d));
+        const double angle = static_cast<double>(position) * frequency(i);
         const double a = x, b = y;
         x = a * std::cos(angle) - b * std::sin(angle);
         y = a * std::sin(angle) + b * std::cos(angle);
@@ -105,6 +130,8 @@ class reference_llama {
       vector query = linear(prefix + "self_attn.q_proj.weight", wide, x);
       keys.push_back(linear(prefix + "self_attn.k_proj.weight", narrow, x));
       values.push_back(linear(prefix + "self_attn.v_proj.weight", narrow, x));
+      norm_heads(prefix + "self_attn.q_norm.weight", query);
+      norm_heads(prefix + "self_attn.k_norm.weight", keys.back());
       rotate(query, p);
       rotate(keys.back(), p);
       vector mixed(wide, 0.0);

@@ -54,7 +54,7 @@ inline io::json tiny_opt_config(const model_shape& shape) {
           {"max_position_embeddings", shape.positions},
           {"activation_function", "relu"},
           {"do_layer_norm_before", true},
-          {"enable_bias", shape.biases},
+          {"enable_bias", shape.biases.any()},
           {"layer_norm_elementwise_affine", true},
           {"tie_word_embeddings", shape.tied_head}};
 }

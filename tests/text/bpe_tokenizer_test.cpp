@@ -28,9 +28,7 @@ text::bpe_tokenizer_parts parts() {
           .normalizer = {},
           .words = {},
           .decoder = {},
-          .prefix = {},
-          .bos = std::nullopt,
-          .eos = std::nullopt};
+          .prefix = std::nullopt};
 }
 
 }  // namespace
@@ -46,11 +44,23 @@ TEST_CASE("without any step a text is one word") {
 TEST_CASE("what begins a text: the prefix, BOS where there is none, nothing") {
   auto both = parts(), only_bos = parts();
   both.bos = only_bos.bos = 5;
-  both.prefix = {5, 0};
+  both.prefix = tokens{5, 0};
   CHECK(text::bpe_tokenizer(both).encode("b", true) == tokens{5, 0, 1});
   CHECK(text::bpe_tokenizer(both).encode("b", false) == tokens{1});
   CHECK(text::bpe_tokenizer(only_bos).encode("b", true) == tokens{5, 1});
   CHECK(text::bpe_tokenizer(only_bos).bos() == 5u);
+  only_bos.prefix = tokens{};
+  CHECK(text::bpe_tokenizer(only_bos).encode("b", true) == tokens{1});
+}
+
+TEST_CASE("what ends a text is told, and is not put behind a prompt") {
+  auto with = parts();
+  with.suffix = tokens{5};
+  const text::bpe_tokenizer tokenizer(with);
+  CHECK(tokenizer.suffix().size() == 1);
+  CHECK(tokenizer.suffix()[0] == 5);
+  CHECK(tokenizer.encode("b", true) == tokens{1});
+  CHECK(text::bpe_tokenizer(parts()).suffix().empty());
 }
 
 TEST_CASE("added tokens, before and after normalization, and decoded as they are stored") {
@@ -64,7 +74,10 @@ TEST_CASE("added tokens, before and after normalization, and decoded as they are
   CHECK(encoded == tokens{2, 5, 6, 0});
   CHECK(tokenizer.decode(encoded) == "ab(x)a");
   CHECK(tokenizer.decode(encoded, special_spelling::on) == "ab<s>(x)a");
-  check_mentions(message_of<value_error>([&] { static_cast<void>(tokenizer.encode("<s>", false)); }), "'<'");
+  CHECK(tokenizer.encode("ab<s>b", false) == encoded);
+  check_mentions(
+      message_of<value_error>([&] { static_cast<void>(tokenizer.encode("<s>", false, special_spelling::off)); }),
+      "'<'");
 }
 
 TEST_CASE("steps know where the text begins") {

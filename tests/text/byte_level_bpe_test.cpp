@@ -46,7 +46,7 @@ TEST_CASE("small: troublesome texts are encoded as the definition says and come 
   const auto oracle = naive_tokenizer(files.vocab_json(), files.merges_txt());
   for (const std::string& text : troublesome_texts()) {
     CAPTURE(text);
-    const auto encoded = tokenizer.encode(text, false);
+    const auto encoded = tokenizer.encode(text, false, special_spelling::off);
     CHECK(encoded == oracle.encode(text));
     CHECK(tokenizer.decode(encoded) == text);
   }
@@ -72,7 +72,7 @@ TEST_CASE("small: so are random mixtures of their bytes") {
       expected = oracle.encode(text);
     } catch (const std::out_of_range&) {
     }
-    const auto encoded = tokenizer.encode(text, false);
+    const auto encoded = tokenizer.encode(text, false, special_spelling::off);
     if (expected) REQUIRE(encoded == *expected);
     REQUIRE(tokenizer.decode(encoded) == text);
   }
@@ -103,13 +103,25 @@ TEST_CASE("special tokens are text unless asked for") {
   CHECK(tokenizer.encode("", false).empty());
 
   const std::string text = "a</s>b";
-  const auto plain = tokenizer.encode(text, true);
+  const auto plain = tokenizer.encode(text, true, special_spelling::off);
   CHECK(plain.size() == 1 + text.size());
   CHECK(tokenizer.decode(plain) == text);
   const auto special = tokenizer.encode(text, false, special_spelling::on);
   CHECK(special == tokens{tokenizer.encode("a", false)[0], end, tokenizer.encode("b", false)[0]});
   CHECK(tokenizer.decode(special) == "ab");
   CHECK(tokenizer.decode(special, special_spelling::on) == text);
+}
+
+TEST_CASE("whether texts begin and end with tokens of their own may be said") {
+  const auto usual = small_tokenizer(), none = small_tokenizer({.add_bos = false}),
+             both = small_tokenizer({.add_bos = true, .add_eos = true});
+  CHECK(usual.encode("", true) == tokens{usual.bos().value()});
+  CHECK(usual.suffix().empty());
+  CHECK(none.encode("", true).empty());
+  CHECK(none.bos() == usual.bos());
+  CHECK(both.encode("", true) == tokens{usual.bos().value()});
+  CHECK(both.suffix().size() == 1);
+  CHECK(both.suffix()[0] == usual.eos());
 }
 
 TEST_CASE("BOS and EOS: GPT-2's, those asked for, or none") {
@@ -167,7 +179,7 @@ TEST_CASE("malformed files are named with the line and the value") {
   auto lacking = files.vocabulary;
   lacking.erase("Ċ");
   lacking["new"] = files.vocabulary["Ċ"];
-  check_mentions(failure(lacking.dump(), ""), "the/vocab", "byte 0x0a has no token", "'Ċ'");
+  check_mentions(failure(lacking.dump(), ""), "the/vocab", "without a token: 0x0a");
 
   check_mentions(failure(vocabulary, "#version: 0.2\na b\na x y\n"), "the/merges", "line 3", "'a x y'");
   check_mentions(failure(vocabulary, "ab\n"), "line 1", "'ab'");
@@ -205,7 +217,7 @@ TEST_CASE("real vocabularies: as the definition says on real and troublesome tex
     const auto oracle = naive_tokenizer(read_file(*vocabulary), read_file(*merges));
     for (const std::string& text : troublesome_texts()) {
       CAPTURE(text);
-      const auto encoded = tokenizer.encode(text, false);
+      const auto encoded = tokenizer.encode(text, false, special_spelling::off);
       CHECK(encoded == oracle.encode(text));
       CHECK(tokenizer.decode(encoded) == text);
     }

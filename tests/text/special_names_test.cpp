@@ -20,6 +20,17 @@ TEST_CASE("names come from the two files, the first of which counts") {
   CHECK(text::read_special_names(folder.path()).eos == "<2>");
 }
 
+TEST_CASE("whether texts get them is read from the same files") {
+  const temporary_folder folder;
+  CHECK_FALSE(text::read_special_names(folder.path()).add_bos.has_value());
+  write_file(folder / "tokenizer_config.json", R"({"add_bos_token": false, "add_eos_token": true})");
+  CHECK(text::read_special_names(folder.path()).add_bos == false);
+  CHECK(text::read_special_names(folder.path()).add_eos == true);
+  CHECK_FALSE(text::read_special_names(folder.path()).prefix_space.has_value());
+  write_file(folder / "tokenizer_config.json", R"({"add_prefix_space": true})");
+  CHECK(text::read_special_names(folder.path()).prefix_space == true);
+}
+
 TEST_CASE("malformed files are named") {
   const temporary_folder folder;
   const auto failure = [&](std::string_view content) {

@@ -2,14 +2,21 @@
 #include <zoqat/text/tokenizer_json.hpp>
 
 #include <doctest/doctest.h>
+#include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
+#include <support/naive_byte_level_bpe.hpp>
 #include <support/tokenizer_json_files.hpp>
 #include <zoqat/text/byte_level_bpe.hpp>
+#include <zoqat/text/open_tokenizer.hpp>
+#include <zoqat/text/unicode.hpp>
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace zoqat;
@@ -56,8 +63,8 @@ TEST_CASE("GPT-2's kind gives what vocab.json and merges.txt give") {
   CHECK(tokenizer.size() == plain.size() + 1);
   for (const std::string& text : troublesome_texts()) {
     CAPTURE(text);
-    const auto encoded = tokenizer.encode(text, false);
-    CHECK(encoded == plain.encode(text, false));
+    const auto encoded = tokenizer.encode(text, false, special_spelling::off);
+    CHECK(encoded == plain.encode(text, false, special_spelling::off));
     CHECK(tokenizer.decode(encoded) == text);
   }
 }
@@ -86,7 +93,8 @@ TEST_CASE("LLaMA 3's kind: a pattern before the bytes, whole words, BOS by the t
   const auto id = [&](std::string_view piece) { return tokenizer.model().find(piece).value(); };
   CHECK(tokenizer.encode("1234", false) == tokens{id("123"), id("4")});
   CHECK(tokenizer.encode("12 x\n\n", false) == tokens{id("12"), id("Ġ"), id("x"), id("ĊĊ")});
-  for (const std::string& text : troublesome_texts()) CHECK(tokenizer.decode(tokenizer.encode(text, false)) == text);
+  for (const std::string& text : troublesome_texts())
+    CHECK(tokenizer.decode(tokenizer.encode(text, false, special_spelling::off)) == text);
 
   // No merges lead to "bab", but it is a word of the vocabulary.
   auto more = with(object, "/model/vocab/bab", 274);
@@ -106,7 +114,7 @@ TEST_CASE("LLaMA 2's kind: marks for spaces, bytes for what is unknown") {
   for (const std::string& text : troublesome_texts()) {
     CAPTURE(text);
     if (text.find("▁") != std::string::npos) continue;  // becomes a space
-    CHECK(tokenizer.decode(tokenizer.encode(text, true)) == text);
+    CHECK(tokenizer.decode(tokenizer.encode(text, true, special_spelling::off)) == text);
   }
 }
 
@@ -136,7 +144,8 @@ TEST_CASE("added tokens: special or not, before and after normalization") {
   object["added_tokens"][2]["normalized"] = true;
   const auto tokenizer = parse(object);
   CHECK(tokenizer.size() == 276);
-  CHECK(tokenizer.encode("<user>fin<|endoftext|>", false).size() == 2 + std::string_view("<|endoftext|>").size());
+  CHECK(tokenizer.encode("<user>fin<|endoftext|>", false, special_spelling::off).size() ==
+        2 + std::string_view("<|endoftext|>").size());
   const tokens all{274, 275, 273};
   CHECK(tokenizer.encode("<user>fin<|endoftext|>", false, special_spelling::on) == all);
   CHECK(tokenizer.encode("<user>ﬁn<|endoftext|>", false, special_spelling::on) == all);
@@ -208,7 +217,9 @@ TEST_CASE("what is malformed is refused with its place") {
   check("/model/merges/2", {"a", 1}, "merge 2", "[\"a\",1]");
   check("/model/merges/2", {"a", "x y"}, "merge 2", "'x y'");
   check("/model/unk_token", "<unk>", "unk_token", "'<unk>'");
-  check("/model/byte_fallback", true, "byte 0x00", "<0x00>");
+  check("/model/type", 7, "\"type\"", "7");
+  check("/pre_tokenizer/type", {1}, "\"type\"", "[1]");
+  check("/decoder/type", 7, "\"type\"", "7");
   check("/added_tokens", 7, "added_tokens");
   check("/added_tokens/0/content", "", "content");
   check("/added_tokens/0/id", -1, "\"id\"");
@@ -219,10 +230,91 @@ TEST_CASE("what is malformed is refused with its place") {
   check("/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", 1}}, "pretokenizers");
   for (const char* part : {"/decoder", "/pre_tokenizer", "/normalizer", "/post_processor", "/model"})
     check(part, {{"type", 3}}, "\"type\" must be a string", "3");
-  auto lacking = with(good, "/model/merges", json::array());
+}
+
+TEST_CASE("byte-level texts lose the bytes that the vocabulary lacks, which the tokenizer names") {
+  auto lacking = with(byte_level(), "/model/merges", json::array());
   lacking["model"]["vocab"].erase("Ċ");
-  lacking["model"]["vocab"]["new"] = good["model"]["vocab"]["Ċ"];
-  check_mentions(failure(lacking), "byte 0x0a has no token");
+  lacking["model"]["vocab"]["new"] = byte_level()["model"]["vocab"]["Ċ"];
+  const auto tokenizer = parse(lacking);
+  CHECK(tokenizer.dropped_bytes().size() == 1);
+  CHECK(tokenizer.dropped_bytes()[0] == '\n');
+  CHECK(tokenizer.encode("a\nb", false) == tokenizer.encode("ab", false));
+  CHECK(parse(byte_level()).dropped_bytes().empty());
+}
+
+TEST_CASE("whether texts begin and end with tokens of their own may be said beside the file") {
+  CHECK(parse(marked(), {.eos = "</s>", .add_bos = false}).encode("", true).empty());
+  const auto both = parse(marked(), {.bos = "<s>", .eos = "</s>", .add_bos = true, .add_eos = true});
+  CHECK(both.encode("", true) == tokens{1});
+  CHECK(both.suffix().size() == 1);
+  CHECK(both.suffix()[0] == 2);
+  check_mentions(message_of<io_error>([] { parse(marked(), {.add_eos = true}); }), "the/file", "does not name");
+}
+
+TEST_CASE("published vocabularies: as the definition says on real and troublesome text") {
+  const auto text_path = shared_data("data/tinystories/tinystories_valid_30k.txt");
+  for (const std::string name : {"smollm", "pythia"}) {
+    CAPTURE(name);
+    const auto path = shared_data("tokenizers/" + name + "/tokenizer.json");
+    if (!path || !text_path) return;
+    const auto tokenizer = text::read_tokenizer_json(*path);
+    const json object = io::read_json(*path);
+    std::vector<std::pair<std::string, std::string>> merges;
+    for (const json& merge : object["model"]["merges"]) {
+      const auto line = merge.is_array() ? merge[0].get<std::string>() + ' ' + merge[1].get<std::string>()
+                                         : merge.get<std::string>();
+      const auto space = line.find(' ');
+      merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+    }
+    const naive_byte_level_bpe oracle(object["model"]["vocab"].get<std::map<std::string, std::uint32_t>>(), merges);
+    // SmolLM puts every digit on its own before words are cut; Pythia brings texts to NFC, and has tokens for runs of
+    // spaces, which these texts lack.
+    const auto expected = [&](const std::string& text) {
+      if (name == "pythia") return oracle.encode(text::normalize(text, text::unicode_form::nfc));
+      tokens all;
+      std::string part;
+      const auto flush = [&] {
+        const auto encoded = oracle.encode(part);
+        all.insert(all.end(), encoded.begin(), encoded.end());
+        part.clear();
+      };
+      for (const char c : text) {
+        const bool digit = c >= '0' && c <= '9';
+        if (digit) flush();
+        part += c;
+        if (digit) flush();
+      }
+      flush();
+      return all;
+    };
+    std::string text = read_file(*text_path);
+    text.erase(std::unique(text.begin(), text.end(), [](char a, char b) { return a == ' ' && b == ' '; }),
+               text.end());
+    for (const std::string& t :
+         {text, std::string("a\x04z\x06"), std::string("In 2024, 3.14 isn't 42!"),
+          std::string("e\u0301 \u00e9 na\u00efve \u4e2d\u6587"), std::string("tab\there\r\n\n\nend ")}) {
+      CAPTURE(t.substr(0, 40));
+      CHECK(tokenizer.encode(t, false) == expected(t));
+    }
+    CHECK(tokenizer.encode("<|endoftext|>a", false).front() == 0);
+    CHECK(tokenizer.decode(tokenizer.encode(text, false)) == text);
+    CHECK(tokenizer.dropped_bytes().size() == (name == "smollm" ? 8 : 0));
+  }
+}
+
+TEST_CASE("a vocabulary with byte fallback and no tokens of bytes has an unknown token for the rest") {
+  const auto path = shared_data("tokenizers/story/tokenizer.json");
+  if (!path) return;
+  const auto tokenizer = text::open_tokenizer(path->parent_path());
+  CHECK(tokenizer.bos() == 1u);
+  CHECK(tokenizer.eos() == 2u);
+  CHECK(tokenizer.suffix().empty());
+  const auto plain = tokenizer.encode("Once upon a time", true);
+  CHECK(plain.front() == 1);
+  CHECK(tokenizer.decode(plain) == "Once upon a time");
+  const auto unknown = tokenizer.encode("Once \u4e2d\u6587 upon", true);
+  CHECK(std::ranges::count(unknown, 0u) == 1);  // fused
 }
 
 TEST_CASE("a file is read") {

@@ -12,8 +12,9 @@ namespace zoqat::inline ZOQAT_ABI {
 
 /// The families of decoders that files hold.
 enum class model_family : std::uint8_t {
-  llama,  ///< RMSNorm, rotary positions, a gated MLP
+  llama,  ///< RMSNorm, rotary positions, a gated MLP: LLaMA, Mistral, Qwen2, SmolLM
   opt,    ///< LayerNorm, learned positions, an MLP of two layers
+  qwen3,  ///< LLaMA's, with a norm on each query and key head
 };
 
 /// The non-linearity inside an MLP.
@@ -26,7 +27,7 @@ enum class activation_function : std::uint8_t {
 };
 
 /// Their names, in the order of the enumerators.
-inline constexpr std::array<std::string_view, 2> model_family_names{"llama", "opt"};
+inline constexpr std::array<std::string_view, 3> model_family_names{"llama", "opt", "qwen3"};
 inline constexpr std::array<std::string_view, 5> activation_function_names{"silu", "relu", "gelu_tanh", "gelu_erf",
                                                                            "other"};
 
@@ -47,6 +48,34 @@ enum class rope_pairing {
   interleaved,  ///< (2i, 2i + 1): llama2.c, the original LLaMA
 };
 
+/// How the frequencies of rotary embeddings are stretched for sequences longer than those of pre-training.
+struct rope_scaling {
+  enum class kind : std::uint8_t {
+    none,
+    linear,  ///< every frequency divided by `factor`
+    llama3,  ///< the low ones alone, as LLaMA 3.1 does
+  };
+  kind how = kind::none;
+  float factor = 1;
+  /// llama3: wavelengths below original_positions / high_frequency_factor stay, those above original_positions /
+  /// low_frequency_factor are stretched by `factor`, and those between by something between.
+  float low_frequency_factor = 1, high_frequency_factor = 4;
+  std::size_t original_positions = 0;
+
+  friend bool operator==(const rope_scaling&, const rope_scaling&) = default;
+};
+
+/// Which linear layers of the blocks have biases.
+struct linear_biases {
+  bool query_key_value = false, attention_output = false, mlp = false;
+
+  constexpr linear_biases() = default;
+  constexpr linear_biases(bool all) noexcept : query_key_value(all), attention_output(all), mlp(all) {}
+
+  [[nodiscard]] constexpr bool any() const noexcept { return query_key_value || attention_output || mlp; }
+  friend bool operator==(const linear_biases&, const linear_biases&) = default;
+};
+
 /// The sizes of a decoder, read from the model's file. Sizes are values; what is computed is a type, which `kind`
 /// tells.
 struct model_shape {
@@ -62,8 +91,9 @@ struct model_shape {
   float norm_epsilon = 1e-5f;
   float rope_theta = 1e4f;
   rope_pairing rope = rope_pairing::half_split;
+  zoqat::rope_scaling rope_scaling{};
   bool tied_head = true;  ///< the head is the embedding matrix
-  bool biases = false;    ///< the linear layers of the blocks have biases
+  linear_biases biases{};
 
   friend bool operator==(const model_shape&, const model_shape&) = default;
 };

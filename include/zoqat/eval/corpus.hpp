@@ -22,9 +22,10 @@ struct document_rule {
   std::size_t min_characters = 200;              ///< documents of no more than this are left out
 };
 
-/// The documents of a text, without white space at their ends. The views point into `text`. Throws value_error for an
-/// empty separator.
-[[nodiscard]] inline std::vector<std::string_view> split_documents(std::string_view text, document_rule rule = {}) {
+/// The documents of a text, without white space at their ends. The views point into `text`. Adds the number of those
+/// that are left out for being short to `left_out`, unless it is null. Throws value_error for an empty separator.
+[[nodiscard]] inline std::vector<std::string_view> split_documents(std::string_view text, document_rule rule = {},
+                                                                   std::size_t* left_out = nullptr) {
   require(!rule.separator.empty(), "corpus: the separator between documents is empty");
   constexpr std::string_view white = " \t\r\n";
   std::vector<std::string_view> documents;
@@ -35,7 +36,10 @@ struct document_rule {
     const std::size_t begin = document.find_first_not_of(white);
     if (begin == document.npos) continue;
     document = document.substr(begin, document.find_last_not_of(white) + 1 - begin);
-    if (document.size() > rule.min_characters) documents.push_back(document);
+    if (document.size() > rule.min_characters)
+      documents.push_back(document);
+    else if (left_out)
+      ++*left_out;
   }
   return documents;
 }

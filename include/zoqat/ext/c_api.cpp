@@ -2,30 +2,24 @@
 //
 // The one source file of c_api.h.
 
-#include <zoqat/ext/c_api.h>
+#include <zoqat/ext/c_handles.hpp>
 
 #include <zoqat/core/error.hpp>
-#include <zoqat/core/matrix.hpp>
 #include <zoqat/params/half_views.hpp>
+#include <zoqat/params/parameter.hpp>
 #include <zoqat/zo/embed/fine_tuner.hpp>
 
-#include <exception>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
-#include <string>
 #include <utility>
+#include <vector>
 
 using namespace zoqat;
-
-struct zoqat_tuner {
-  std::unique_ptr<zo::fine_tuner> tuner;
-  std::string message, line;
-};
+using namespace zoqat::ext;
 
 namespace {
-
-/// A callback asked for the end of a run.
-struct stopped {};
 
 zo::fine_tuner_options to_options(const zoqat_options& o) {
   return {.seed = o.seed,
@@ -39,54 +33,29 @@ zo::fine_tuner_options to_options(const zoqat_options& o) {
           .compared_steps = o.compared_steps};
 }
 
-/// Runs f(), and turns what it throws into a status and a message.
-template <class F>
-zoqat_status guarded(zoqat_tuner& t, F&& f) noexcept {
-  const auto say = [&](zoqat_status status, const char* what) {
-    try {
-      t.message = what;
-    } catch (...) {
-      t.message.clear();
-    }
-    return status;
-  };
-  try {
-    f();
-    return ZOQAT_OK;
-  } catch (const stopped&) {
-    return say(ZOQAT_STOPPED, "the loss callback ended the run");
-  } catch (const io_error& e) {
-    return say(ZOQAT_IO, e.what());
-  } catch (const error& e) {
-    return say(ZOQAT_INVALID, e.what());
-  } catch (const std::bad_alloc&) {
-    return say(ZOQAT_MEMORY, "there is not enough memory");
-  } catch (const std::exception& e) {
-    return say(ZOQAT_FAILED, e.what());
-  } catch (...) {
-    return say(ZOQAT_FAILED, "something unknown was thrown");
-  }
-}
-/// The same for calls that need a tuner that was made.
-template <class F>
-zoqat_status with_tuner(zoqat_tuner* t, F&& f) noexcept {
-  if (!t) return ZOQAT_INVALID;
-  return guarded(*t, [&] {
-    require(t->tuner != nullptr, "zoqat_tuner: creating it failed, so it can do nothing");
-    f(*t->tuner);
-  });
-}
+static_assert(ZOQAT_GROUP_NORM_SCALE == static_cast<int>(parameter_group::norm_scale) + 1 &&
+                  ZOQAT_GROUP_STEP_ROW == static_cast<int>(parameter_group::step_row) + 1 &&
+                  ZOQAT_GROUP_NORM_SCALE == static_cast<int>(parameter_groups),
+              "zoqat_group: its groups are those of parameter_group, after the default");
 
-template <class T>
-matrix_view<T> view(const char* name, T* values, std::size_t rows, std::size_t cols, std::size_t stride) {
-  require(name && values, "zoqat_tuner: a matrix needs a name and values, but one of the two is NULL");
-  require(stride >= cols, "parameter '{}': its rows of {} begin every {} elements, so they overlap", name, cols,
-          stride);
-  return {values, rows, cols, stride};
+std::vector<zo::tensor_rule> to_rules(const zoqat_options& o) {
+  require(o.rules || o.rule_count == 0, "zoqat_options: {} rules were announced, but rules is NULL", o.rule_count);
+  std::vector<zo::tensor_rule> rules;
+  for (std::size_t i = 0; i != o.rule_count; ++i) {
+    const zoqat_rule& r = o.rules[i];
+    require(r.pattern != nullptr, "zoqat_options: rule {} has no pattern", i);
+    require(r.group >= ZOQAT_GROUP_DEFAULT && r.group <= ZOQAT_GROUP_NORM_SCALE,
+            "zoqat_options: rule '{}' names a group {}; there are 0 to {}", r.pattern, static_cast<int>(r.group),
+            static_cast<int>(ZOQAT_GROUP_NORM_SCALE));
+    zo::tensor_rule& rule = rules.emplace_back(zo::tensor_rule{.pattern = r.pattern, .trains = r.trains != 0});
+    rule.unit = r.unit;
+    if (r.group != ZOQAT_GROUP_DEFAULT) rule.group = static_cast<parameter_group>(r.group - 1);
+  }
+  return rules;
 }
 
 auto to_loss(zoqat_loss loss, void* user) {
-  require(loss != nullptr, "zoqat_tuner: the loss is NULL");
+  require(loss != nullptr, "zoqat: the loss is NULL");
   return [=](std::uint32_t step, std::uint32_t micro_batch) {
     double value = 0;
     if (loss(user, step, micro_batch, &value) != 0) throw stopped();
@@ -100,15 +69,15 @@ extern "C" {
 
 zoqat_options zoqat_default_options(void) {
   const zo::fine_tuner_options o;
-  return {o.seed, o.directions, o.micro_batches, o.relative_loss_increase, 0, nullptr, 0, 0, o.compared_steps};
+  return {
+      o.seed, o.directions, o.micro_batches, o.relative_loss_increase, 0, nullptr, 0, 0, o.compared_steps, nullptr,
+      0};
 }
 
 zoqat_status zoqat_tuner_create(const zoqat_options* options, zoqat_tuner** tuner) {
-  if (!tuner) return ZOQAT_INVALID;
-  *tuner = new (std::nothrow) zoqat_tuner();
-  if (!*tuner) return ZOQAT_MEMORY;
-  return guarded(**tuner, [&] {
-    (*tuner)->tuner = std::make_unique<zo::fine_tuner>(options ? to_options(*options) : zo::fine_tuner_options());
+  return create(tuner, [&] {
+    if (!options) return std::make_unique<zo::fine_tuner>();
+    return std::make_unique<zo::fine_tuner>(to_options(*options), to_rules(*options));
   });
 }
 void zoqat_tuner_destroy(zoqat_tuner* tuner) { delete tuner; }
@@ -116,37 +85,35 @@ const char* zoqat_tuner_message(const zoqat_tuner* tuner) { return tuner ? tuner
 
 zoqat_status zoqat_tuner_add_f32(zoqat_tuner* tuner, const char* name, float* values, size_t rows, size_t cols,
                                  size_t stride) {
-  return with_tuner(tuner, [&](auto& t) { t.add(name, view(name, values, rows, cols, stride)); });
+  return with(tuner, [&](auto& t) { t.add(name, view(name, values, rows, cols, stride)); });
 }
 zoqat_status zoqat_tuner_add_bf16(zoqat_tuner* tuner, const char* name, uint16_t* values, size_t rows, size_t cols,
                                   size_t stride) {
-  return with_tuner(tuner,
-                    [&](auto& t) { t.add(name, view(name, reinterpret_cast<bf16*>(values), rows, cols, stride)); });
+  return with(tuner, [&](auto& t) { t.add(name, view(name, reinterpret_cast<bf16*>(values), rows, cols, stride)); });
 }
 zoqat_status zoqat_tuner_add_f16(zoqat_tuner* tuner, const char* name, uint16_t* values, size_t rows, size_t cols,
                                  size_t stride) {
-  return with_tuner(tuner,
-                    [&](auto& t) { t.add(name, view(name, reinterpret_cast<fp16*>(values), rows, cols, stride)); });
+  return with(tuner, [&](auto& t) { t.add(name, view(name, reinterpret_cast<fp16*>(values), rows, cols, stride)); });
 }
 zoqat_status zoqat_tuner_add_i8(zoqat_tuner* tuner, const char* name, int8_t* codes, size_t rows, size_t cols,
                                 size_t stride, const float* scales, size_t scale_count) {
-  return with_tuner(tuner, [&](auto& t) {
-    require(scales != nullptr, "zoqat_tuner: the scales are NULL");
+  return with(tuner, [&](auto& t) {
+    require(scales != nullptr, "zoqat: the scales are NULL");
     t.add(name, zo::int8_codes{view(name, codes, rows, cols, stride), {scales, scale_count}});
   });
 }
 
 zoqat_status zoqat_tuner_probe(zoqat_tuner* tuner, zoqat_loss loss, void* user) {
-  return with_tuner(tuner, [&](auto& t) { t.probe(to_loss(loss, user)); });
+  return with(tuner, [&](auto& t) { t.probe(to_loss(loss, user)); });
 }
 const char* zoqat_tuner_probe_line(zoqat_tuner* tuner) {
   if (!tuner) return "";
-  (void)with_tuner(tuner, [&](auto& t) { tuner->line = t.probe_line(); });
+  (void)with(tuner, [&](auto& t) { tuner->line = t.probe_line(); });
   return tuner->line.c_str();
 }
 zoqat_status zoqat_tuner_run(zoqat_tuner* tuner, uint32_t steps, zoqat_loss loss, zoqat_watch watch, void* user,
                              zoqat_result* result) {
-  return with_tuner(tuner, [&](auto& t) {
+  return with(tuner, [&](auto& t) {
     const auto r = t.run(steps, to_loss(loss, user), [&](const zo::fine_tuner_progress& p) {
       const zoqat_progress seen{p.step, p.steps, p.loss, p.rejected};
       if (watch) watch(user, &seen);
@@ -155,8 +122,8 @@ zoqat_status zoqat_tuner_run(zoqat_tuner* tuner, uint32_t steps, zoqat_loss loss
   });
 }
 zoqat_status zoqat_tuner_replay(zoqat_tuner* tuner, const char* log, uint32_t* steps) {
-  return with_tuner(tuner, [&](auto& t) {
-    require(log != nullptr, "zoqat_tuner: the log is NULL");
+  return with(tuner, [&](auto& t) {
+    require(log != nullptr, "zoqat: the log is NULL");
     const std::uint32_t made = t.replay(log);
     if (steps) *steps = made;
   });

@@ -26,6 +26,31 @@ typedef enum {
   ZOQAT_FAILED = 5   /* anything else */
 } zoqat_status;
 
+/* The tensors of a group are perturbed on a scale of their own; see parameter_group. */
+typedef enum {
+  ZOQAT_GROUP_DEFAULT =
+      0, /* as it is handed over: a matrix's step sizes have groups of their own, the rest is weights */
+  ZOQAT_GROUP_WEIGHT,
+  ZOQAT_GROUP_SMOOTHING,
+  ZOQAT_GROUP_SCORE_SCALE,
+  ZOQAT_GROUP_CLIPPING,
+  ZOQAT_GROUP_STEP_TENSOR,
+  ZOQAT_GROUP_STEP_ROW,
+  ZOQAT_GROUP_STEP_COLUMN,
+  ZOQAT_GROUP_STEP_GROUP,
+  ZOQAT_GROUP_NORM,
+  ZOQAT_GROUP_NORM_SCALE
+} zoqat_group;
+
+/* What holds for all tensors with names like `pattern`, such as "*.norm" or "layers.*.w[qv]"; of several rules the
+ * first counts. A rule that matches no tensor is an error, said before the first loss. See zo::tensor_rule. */
+typedef struct {
+  const char* pattern;
+  int trains; /* 0: the tensor stays as it is */
+  zoqat_group group;
+  float unit; /* a perturbation of weights is measured in it; 0: in the root mean square of their tensor */
+} zoqat_rule;
+
 /* See zo::fine_tuner_options. */
 typedef struct {
   uint64_t seed;
@@ -37,6 +62,8 @@ typedef struct {
   int resume;       /* not 0: go on with the run in `log` */
   int replace;      /* not 0: another log in the place of `log` may be replaced */
   uint32_t compared_steps;
+  const zoqat_rule* rules; /* `rule_count` of them, read while the tuner is created */
+  size_t rule_count;
 } zoqat_options;
 
 /* See zo::fine_tuner_result and zo::fine_tuner_progress. */

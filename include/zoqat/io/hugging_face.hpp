@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/io/model_config.hpp>
 #include <zoqat/io/name_map.hpp>
@@ -8,21 +9,37 @@
 #include <zoqat/io/safetensors_folder.hpp>
 #include <zoqat/io/tensor_source.hpp>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
+#include <unordered_set>
+#include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
-/// A LLaMA or OPT model as Hugging Face stores it: `config.json` and safetensors. A `tensor_source`.
+/// What becomes of tensors in a file that its model does not use.
+enum class unused_tensors : std::uint8_t { refused, ignored };
+
+/// A model of LLaMA's kind or OPT as Hugging Face stores it: `config.json` and safetensors. A `tensor_source`.
 class hugging_face_folder {
  public:
   /// `path` is the folder, or a safetensors file with `config.json` beside it. Throws io_error when anything is
-  /// missing or malformed, is another model, or when a tensor is missing or shaped otherwise than the
-  /// configuration says.
-  explicit hugging_face_folder(const std::filesystem::path& path)
+  /// missing or malformed, is another model, when a tensor is missing or shaped otherwise than the configuration
+  /// says, and for tensors that the model does not use, since such a model computes something else: a bias that the
+  /// configuration does not know, an adapter. Exempt are the frequencies of rotary embeddings that older files hold,
+  /// and the head where the configuration ties it to the embedding.
+  explicit hugging_face_folder(const std::filesystem::path& path, unused_tensors unused = unused_tensors::refused)
       : shape_(read_model_config(config_path(path))), tensors_(path) {
     require_complete(*this);
+    if (unused == unused_tensors::refused) require_all_used();
   }
 
   [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
@@ -42,6 +59,25 @@ class hugging_face_folder {
   static std::filesystem::path config_path(const std::filesystem::path& path) {
     std::error_code ignored;
     return (std::filesystem::is_directory(path, ignored) ? path : path.parent_path()) / "config.json";
+  }
+
+  void require_all_used() const {
+    std::unordered_set<const tensor_view*> used;
+    for_each_tensor(shape_, [&](const std::string& name, std::span<const std::size_t>) { used.insert(find(name)); });
+    std::vector<std::string_view> unused;
+    for (const safetensors_file& file : tensors_.files())
+      for (const tensor_view& tensor : file.tensors())
+        if (!used.contains(&tensor) && !tensor.name.ends_with(".rotary_emb.inv_freq") &&
+            !(shape_.tied_head && tensor.name == "lm_head.weight"))
+          unused.push_back(tensor.name);
+    constexpr std::size_t shown = 5;
+    const std::size_t more = unused.size() - std::min(shown, unused.size());
+    unused.resize(unused.size() - more);
+    require<io_error>(
+        unused.empty(),
+        "{}: the model of config.json does not use the tensors '{}'{}, so the file holds another model; "
+        "if they do not matter, ask for unused tensors to be ignored",
+        path().native(), fmt::join(unused, "', '"), more == 0 ? "" : fmt::format(" and {} more", more));
   }
 
   model_shape shape_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// Reading models and writing tensors.
+/// Reading and writing models.
 
 // The order is for reading.
 // clang-format off
@@ -23,12 +23,24 @@
 #include <zoqat/io/checksums.hpp>
 #include <zoqat/io/safetensors_folder.hpp>
 
+// GGUF files.
+#include <zoqat/io/gguf/tensor_type.hpp>
+#include <zoqat/io/gguf/value.hpp>
+#include <zoqat/io/gguf/content.hpp>
+#include <zoqat/io/gguf/file.hpp>
+#include <zoqat/io/gguf/writer.hpp>
+#include <zoqat/io/gguf/blocks.hpp>
+#include <zoqat/io/gguf/decode.hpp>
+#include <zoqat/io/gguf/encode.hpp>
+#include <zoqat/io/gguf/round.hpp>
+
 // Formats of models.
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/io/model_kind.hpp>
 #include <zoqat/io/model_config.hpp>
 #include <zoqat/io/name_map.hpp>
 #include <zoqat/io/llama_config.hpp>
+#include <zoqat/io/rope_config.hpp>
 #include <zoqat/io/opt_config.hpp>
 #include <zoqat/io/opt_name_map.hpp>
 #include <zoqat/io/hugging_face.hpp>
@@ -37,5 +49,8 @@
 // Models in, models out.
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/quantized_model.hpp>
+#include <zoqat/io/gguf/llama.hpp>
+#include <zoqat/io/gguf/llama_layout.hpp>
+#include <zoqat/io/gguf/llama_export.hpp>
 
 // clang-format on

@@ -45,15 +45,17 @@ class model_source {
 static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_folder> && tensor_source<model_source>);
 
 /// Opens a model by what `path` is: a Hugging Face folder, a `.safetensors` file with `config.json` beside it, or
-/// a llama2.c checkpoint (`.bin`). Throws io_error when it is none of these, missing or malformed.
-[[nodiscard]] inline model_source open_model(const std::filesystem::path& path) {
+/// a llama2.c checkpoint (`.bin`). Throws io_error when it is none of these, missing or malformed, or holds tensors
+/// that its model does not use, unless these are to be ignored.
+[[nodiscard]] inline model_source open_model(const std::filesystem::path& path,
+                                             unused_tensors unused = unused_tensors::refused) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found || status.type() == std::filesystem::file_type::none)
     fail_errno(path, "open", error.value());
   const auto extension = path.extension();
   if (std::filesystem::is_directory(status) || extension == ".safetensors")
-    return model_source(hugging_face_folder(path));
+    return model_source(hugging_face_folder(path, unused));
   if (extension == ".bin") return model_source(llama2c_checkpoint(path));
   fail<io_error>("{}: not a model: a folder with config.json, a .safetensors file or a llama2.c .bin file is wanted",
                  path.native());

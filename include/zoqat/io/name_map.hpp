@@ -15,45 +15,84 @@
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
-/// The tensors of a LLaMA decoder. Matrices are stored [outputs, inputs].
+/// The tensors of a decoder of LLaMA's kind, those that only some have among them. Matrices are stored [outputs,
+/// inputs].
 enum class llama_tensor : std::uint8_t {
   embedding,
   attention_norm,
   query,
+  query_bias,
+  query_norm,
   key,
+  key_bias,
+  key_norm,
   value,
+  value_bias,
   attention_output,
+  attention_output_bias,
   mlp_norm,
   gate,
+  gate_bias,
   up,
+  up_bias,
   down,
+  down_bias,
   final_norm,
   head,
 };
 
 /// A size of the model that is an extent of its tensors.
-enum class extent : std::uint8_t { none, vocabulary, hidden, intermediate, queries, keys, opt_positions };
+enum class extent : std::uint8_t { none, vocabulary, hidden, intermediate, queries, keys, head, opt_positions };
+
+/// When a tensor of the tables is there.
+enum class presence : std::uint8_t {
+  always,
+  with_query_key_value_biases,
+  with_attention_output_bias,
+  with_mlp_biases,
+  with_head_norms,
+  with_own_head,
+};
 
 struct llama_entry {
   llama_tensor tensor;
   std::string_view name;  ///< as Hugging Face spells it; `{}` stands for the layer
   extent rows, cols;      ///< a vector has no columns
+  presence when = presence::always;
 };
 
 /// The canonical names, under which every source of tensors answers, in the order of the enumerators.
-inline constexpr std::array<llama_entry, 12> llama_tensors{{
+inline constexpr std::array<llama_entry, 21> llama_tensors{{
     {llama_tensor::embedding, "model.embed_tokens.weight", extent::vocabulary, extent::hidden},
     {llama_tensor::attention_norm, "model.layers.{}.input_layernorm.weight", extent::hidden, extent::none},
     {llama_tensor::query, "model.layers.{}.self_attn.q_proj.weight", extent::queries, extent::hidden},
+    {llama_tensor::query_bias, "model.layers.{}.self_attn.q_proj.bias", extent::queries, extent::none,
+     presence::with_query_key_value_biases},
+    {llama_tensor::query_norm, "model.layers.{}.self_attn.q_norm.weight", extent::head, extent::none,
+     presence::with_head_norms},
     {llama_tensor::key, "model.layers.{}.self_attn.k_proj.weight", extent::keys, extent::hidden},
+    {llama_tensor::key_bias, "model.layers.{}.self_attn.k_proj.bias", extent::keys, extent::none,
+     presence::with_query_key_value_biases},
+    {llama_tensor::key_norm, "model.layers.{}.self_attn.k_norm.weight", extent::head, extent::none,
+     presence::with_head_norms},
     {llama_tensor::value, "model.layers.{}.self_attn.v_proj.weight", extent::keys, extent::hidden},
+    {llama_tensor::value_bias, "model.layers.{}.self_attn.v_proj.bias", extent::keys, extent::none,
+     presence::with_query_key_value_biases},
     {llama_tensor::attention_output, "model.layers.{}.self_attn.o_proj.weight", extent::hidden, extent::queries},
+    {llama_tensor::attention_output_bias, "model.layers.{}.self_attn.o_proj.bias", extent::hidden, extent::none,
+     presence::with_attention_output_bias},
     {llama_tensor::mlp_norm, "model.layers.{}.post_attention_layernorm.weight", extent::hidden, extent::none},
     {llama_tensor::gate, "model.layers.{}.mlp.gate_proj.weight", extent::intermediate, extent::hidden},
+    {llama_tensor::gate_bias, "model.layers.{}.mlp.gate_proj.bias", extent::intermediate, extent::none,
+     presence::with_mlp_biases},
     {llama_tensor::up, "model.layers.{}.mlp.up_proj.weight", extent::intermediate, extent::hidden},
+    {llama_tensor::up_bias, "model.layers.{}.mlp.up_proj.bias", extent::intermediate, extent::none,
+     presence::with_mlp_biases},
     {llama_tensor::down, "model.layers.{}.mlp.down_proj.weight", extent::hidden, extent::intermediate},
+    {llama_tensor::down_bias, "model.layers.{}.mlp.down_proj.bias", extent::hidden, extent::none,
+     presence::with_mlp_biases},
     {llama_tensor::final_norm, "model.norm.weight", extent::hidden, extent::none},
-    {llama_tensor::head, "lm_head.weight", extent::vocabulary, extent::hidden},
+    {llama_tensor::head, "lm_head.weight", extent::vocabulary, extent::hidden, presence::with_own_head},
 }};
 
 /// Some checkpoints leave this out of their names, or put it before names that have none.
@@ -73,10 +112,33 @@ template <class Entry>
 }
 [[nodiscard]] constexpr bool is_per_layer(llama_tensor tensor) noexcept { return is_per_layer(entry_of(tensor)); }
 
-/// How many of it a model has: one, or one for each layer; no head where it is tied.
+/// Whether a model of that shape has the tensor of an entry.
+template <class Entry>
+[[nodiscard]] constexpr bool is_present(const Entry& entry, const model_shape& shape) noexcept {
+  switch (entry.when) {
+    case presence::with_query_key_value_biases:
+      return shape.biases.query_key_value;
+    case presence::with_attention_output_bias:
+      return shape.biases.attention_output;
+    case presence::with_mlp_biases:
+      return shape.biases.mlp;
+    case presence::with_head_norms:
+      return shape.kind.family == model_family::qwen3;
+    case presence::with_own_head:
+      return !shape.tied_head;
+    default:
+      return true;
+  }
+}
+
+/// How many of it a model has: none, one, or one for each layer.
+template <class Entry>
+[[nodiscard]] constexpr std::size_t count_of(const Entry& entry, const model_shape& shape) noexcept {
+  if (!is_present(entry, shape)) return 0;
+  return is_per_layer(entry) ? shape.layers : 1;
+}
 [[nodiscard]] constexpr std::size_t count_of(llama_tensor tensor, const model_shape& shape) noexcept {
-  if (tensor == llama_tensor::head && shape.tied_head) return 0;
-  return is_per_layer(tensor) ? shape.layers : 1;
+  return count_of(entry_of(tensor), shape);
 }
 
 /// The canonical name; `layer` matters where `is_per_layer`.
@@ -96,6 +158,8 @@ template <class Entry>
       return shape.heads * shape.head_size;
     case extent::keys:
       return shape.kv_heads * shape.head_size;
+    case extent::head:
+      return shape.head_size;
     case extent::opt_positions:
       return shape.positions + opt_unused_positions;
     default:

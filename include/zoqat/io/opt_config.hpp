@@ -97,7 +97,7 @@ inline activation_function opt_activation(const json& config, std::string_view s
           {"activation_function",
            std::ranges::find(detail::opt_activations, shape.kind.activation, &named::second)->first},
           {"do_layer_norm_before", true},
-          {"enable_bias", shape.biases},
+          {"enable_bias", shape.biases.any()},
           {"layer_norm_elementwise_affine", true},
           {"tie_word_embeddings", shape.tied_head}};
 }

@@ -16,9 +16,6 @@
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
-/// When a tensor of the table is there.
-enum class presence : std::uint8_t { always, with_biases, with_own_head };
-
 struct opt_entry {
   std::string_view name;    ///< the canonical name; `{}` stands for the layer
   std::string_view stored;  ///< as Hugging Face spells it
@@ -37,45 +34,33 @@ inline constexpr std::array<opt_entry, 21> opt_tensors{{
     {"model.layers.{}.self_attn.q_proj.weight", "model.decoder.layers.{}.self_attn.q_proj.weight", extent::queries,
      extent::hidden},
     {"model.layers.{}.self_attn.q_proj.bias", "model.decoder.layers.{}.self_attn.q_proj.bias", extent::queries,
-     extent::none, presence::with_biases},
+     extent::none, presence::with_query_key_value_biases},
     {"model.layers.{}.self_attn.k_proj.weight", "model.decoder.layers.{}.self_attn.k_proj.weight", extent::keys,
      extent::hidden},
     {"model.layers.{}.self_attn.k_proj.bias", "model.decoder.layers.{}.self_attn.k_proj.bias", extent::keys,
-     extent::none, presence::with_biases},
+     extent::none, presence::with_query_key_value_biases},
     {"model.layers.{}.self_attn.v_proj.weight", "model.decoder.layers.{}.self_attn.v_proj.weight", extent::keys,
      extent::hidden},
     {"model.layers.{}.self_attn.v_proj.bias", "model.decoder.layers.{}.self_attn.v_proj.bias", extent::keys,
-     extent::none, presence::with_biases},
+     extent::none, presence::with_query_key_value_biases},
     {"model.layers.{}.self_attn.o_proj.weight", "model.decoder.layers.{}.self_attn.out_proj.weight", extent::hidden,
      extent::queries},
     {"model.layers.{}.self_attn.o_proj.bias", "model.decoder.layers.{}.self_attn.out_proj.bias", extent::hidden,
-     extent::none, presence::with_biases},
+     extent::none, presence::with_attention_output_bias},
     {"model.layers.{}.post_attention_layernorm.weight", "model.decoder.layers.{}.final_layer_norm.weight",
      extent::hidden, extent::none},
     {"model.layers.{}.post_attention_layernorm.bias", "model.decoder.layers.{}.final_layer_norm.bias", extent::hidden,
      extent::none},
     {"model.layers.{}.mlp.fc1.weight", "model.decoder.layers.{}.fc1.weight", extent::intermediate, extent::hidden},
     {"model.layers.{}.mlp.fc1.bias", "model.decoder.layers.{}.fc1.bias", extent::intermediate, extent::none,
-     presence::with_biases},
+     presence::with_mlp_biases},
     {"model.layers.{}.mlp.fc2.weight", "model.decoder.layers.{}.fc2.weight", extent::hidden, extent::intermediate},
     {"model.layers.{}.mlp.fc2.bias", "model.decoder.layers.{}.fc2.bias", extent::hidden, extent::none,
-     presence::with_biases},
+     presence::with_mlp_biases},
     {"model.norm.weight", "model.decoder.final_layer_norm.weight", extent::hidden, extent::none},
     {"model.norm.bias", "model.decoder.final_layer_norm.bias", extent::hidden, extent::none},
     {"lm_head.weight", "lm_head.weight", extent::vocabulary, extent::hidden, presence::with_own_head},
 }};
-
-/// Whether a model of that shape has the tensor.
-[[nodiscard]] constexpr bool is_present(const opt_entry& entry, const model_shape& shape) noexcept {
-  switch (entry.when) {
-    case presence::with_biases:
-      return shape.biases;
-    case presence::with_own_head:
-      return !shape.tied_head;
-    default:
-      return true;
-  }
-}
 
 /// What Hugging Face calls the tensor of a canonical name, or nothing where OPT has none of that name.
 [[nodiscard]] inline std::optional<std::string> stored_opt_name(std::string_view name) {

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -107,8 +108,7 @@ template <class Scheme>
                                    weight::whole_tensor ? "tensor"
                                    : group == whole_row ? "channel"
                                                         : fmt::format("group of {}", group),
-                                   weight::symmetric ? "symmetric" : "asymmetric",
-                                   std::is_same_v<typename weight::scale_type, fp16> ? "fp16" : "fp32");
+                                   weight::symmetry::name, weight::scale_format::name);
     if constexpr (Scheme::quantizes_activations)
       text += fmt::format("; activations of {} bits, {}", Scheme::activation_type::bits,
                           Scheme::activation_type::symmetric ? "symmetric" : "asymmetric");
@@ -117,6 +117,50 @@ template <class Scheme>
     if constexpr (Scheme::shifts_inputs) text += "; shifted inputs";
     return text;
   }
+}
+
+// Files of before 0.2.0 know all and none alone.
+inline std::string text_of(const linear_biases& biases) {
+  if (biases == linear_biases(true)) return "yes";
+  std::string text;
+  for (const auto& [there, name] : {std::pair{biases.query_key_value, "query_key_value"},
+                                    {biases.attention_output, "attention_output"},
+                                    {biases.mlp, "mlp"}})
+    if (there) text += (text.empty() ? "" : " ") + std::string(name);
+  return text.empty() ? "no" : text;
+}
+inline std::string text_of(const rope_scaling& scaling) {
+  if (scaling.how == rope_scaling::kind::linear) return fmt::format("linear {}", scaling.factor);
+  return fmt::format("llama3 {} {} {} {}", scaling.factor, scaling.low_frequency_factor,
+                     scaling.high_frequency_factor, scaling.original_positions);
+}
+
+inline linear_biases biases_at(const safetensors_file& file) {
+  const std::string& text = metadata_at(file, "biases");
+  for (const bool query_key_value : {false, true})
+    for (const bool attention_output : {false, true})
+      for (const bool mlp : {false, true}) {
+        linear_biases biases;
+        biases.query_key_value = query_key_value;
+        biases.attention_output = attention_output;
+        biases.mlp = mlp;
+        if (text_of(biases) == text) return biases;
+      }
+  fail<io_error>("{}: metadata 'biases': '{}' is not known", file.path().native(), excerpt(text));
+}
+inline rope_scaling rope_scaling_at(const safetensors_file& file) {
+  rope_scaling scaling;
+  if (!file.metadata().contains("rope_scaling")) return scaling;
+  const std::string& text = metadata_at(file, "rope_scaling");
+  std::istringstream in(text);
+  std::string how;
+  in >> how >> scaling.factor;
+  scaling.how = how == "linear" ? rope_scaling::kind::linear : rope_scaling::kind::llama3;
+  if (how == "llama3")
+    in >> scaling.low_frequency_factor >> scaling.high_frequency_factor >> scaling.original_positions;
+  require<io_error>(in && text_of(scaling) == text, "{}: metadata 'rope_scaling': '{}' is not known",
+                    file.path().native(), excerpt(text));
+  return scaling;
 }
 
 /// Collects what is written of a deployed model.
@@ -164,7 +208,8 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   metadata["rope_theta"] = fmt::format("{}", shape.rope_theta);
   metadata["rope"] = shape.rope == rope_pairing::half_split ? "half_split" : "interleaved";
   metadata["head"] = shape.tied_head ? "tied" : "separate";
-  metadata["biases"] = shape.biases ? "yes" : "no";
+  metadata["biases"] = detail::text_of(shape.biases);
+  if (shape.rope_scaling != rope_scaling{}) metadata["rope_scaling"] = detail::text_of(shape.rope_scaling);
   metadata["family"] = model_family_names[static_cast<std::size_t>(shape.kind.family)];
   metadata["activation"] = activation_function_names[static_cast<std::size_t>(shape.kind.activation)];
   detail::stored_tensors stored{path};
@@ -197,7 +242,8 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   shape.rope = detail::flag_at(file, "rope", "interleaved", "half_split") ? rope_pairing::interleaved
                                                                           : rope_pairing::half_split;
   shape.tied_head = detail::flag_at(file, "head", "tied", "separate");
-  shape.biases = detail::flag_at(file, "biases", "yes", "no");
+  shape.biases = detail::biases_at(file);
+  shape.rope_scaling = detail::rope_scaling_at(file);
   if (file.metadata().contains("family"))  // absent in files from the time when there was LLaMA alone
     shape.kind = {detail::enumerator_at<model_family>(file, "family", model_family_names),
                   detail::enumerator_at<activation_function>(file, "activation", activation_function_names)};

@@ -49,7 +49,7 @@ inline void require_plausible(const model_shape& shape, std::string_view source)
   }
   require<io_error>(shape.heads % shape.kv_heads == 0, "{}: {} attention heads cannot share {} key/value heads",
                     source, shape.heads, shape.kv_heads);
-  require<io_error>(shape.head_size % 2 == 0 || shape.kind.family != model_family::llama,
+  require<io_error>(shape.head_size % 2 == 0 || shape.kind.family == model_family::opt,
                     "{}: head size {} is odd: rotary embeddings pair up its elements", source, shape.head_size);
   require<io_error>(shape.heads <= max_extent / shape.head_size, "{}: {} heads of size {} are wider than {}", source,
                     shape.heads, shape.head_size, max_extent);
@@ -57,6 +57,20 @@ inline void require_plausible(const model_shape& shape, std::string_view source)
                     "{}: the norm's epsilon is {}, but must be positive", source, shape.norm_epsilon);
   require<io_error>(std::isfinite(shape.rope_theta) && shape.rope_theta > 0,
                     "{}: the theta of the rotary embedding is {}, but must be positive", source, shape.rope_theta);
+  const rope_scaling& scaling = shape.rope_scaling;
+  require<io_error>(std::isfinite(scaling.factor) && scaling.factor >= 1,
+                    "{}: the scaling factor of the rotary embedding is {}, but must be at least 1", source,
+                    scaling.factor);
+  require<io_error>(
+      std::isfinite(scaling.high_frequency_factor) && scaling.low_frequency_factor > 0 &&
+          scaling.low_frequency_factor < scaling.high_frequency_factor,
+      "{}: the frequency factors of the rotary embedding are {} and {}, but the low one must be positive "
+      "and below the high one",
+      source, scaling.low_frequency_factor, scaling.high_frequency_factor);
+  require<io_error>(scaling.how != rope_scaling::kind::llama3 ||
+                        (scaling.original_positions >= 1 && scaling.original_positions <= max_extent),
+                    "{}: the original number of positions of the rotary embedding is {}, but must lie in [1, {}]",
+                    source, scaling.original_positions, max_extent);
 }
 
 }  // namespace zoqat::io

@@ -32,15 +32,15 @@ concept tensor_source = requires(const S& source, std::string_view name) {
 /// Calls f(canonical name, extents) for every tensor of a decoder of that kind and shape.
 template <class F>
 void for_each_tensor(const model_shape& shape, F&& f) {
-  const auto entries = [&](const auto& table, const auto& present) {
+  const auto entries = [&](const auto& table) {
     for (const auto& entry : table)
-      for (std::size_t layer = 0; present(entry) && layer != (is_per_layer(entry) ? shape.layers : 1); ++layer)
+      for (std::size_t layer = 0; layer != count_of(entry, shape); ++layer)
         f(fmt::format(fmt::runtime(entry.name), layer), std::span<const std::size_t>(shape_of(entry, shape)));
   };
   if (shape.kind.family == model_family::opt)
-    entries(opt_tensors, [&](const opt_entry& entry) { return is_present(entry, shape); });
+    entries(opt_tensors);
   else
-    entries(llama_tensors, [&](const llama_entry& entry) { return count_of(entry.tensor, shape) != 0; });
+    entries(llama_tensors);
 }
 
 /// The tensor of that name. Throws io_error, with the file and the tensor, when the source has none or its

@@ -4,6 +4,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/attend.hpp>
 #include <zoqat/nn/linear.hpp>
+#include <zoqat/nn/norm.hpp>
 #include <zoqat/nn/positions.hpp>
 #include <zoqat/nn/shared_input.hpp>
 
@@ -12,16 +13,25 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::nn {
 
+/// Queries and keys as the projections leave them.
+struct no_head_norm {};
+
 /// Causal self-attention with grouped queries. Queries, keys and values read one smoothed and quantized input; a
 /// scheme with a quant::attention part quantizes each of them per token and head after the position encoding, and a
-/// smoothing of its own then moves range from keys to queries (q · s, k / s leaves every score as it was).
-template <class Linear, class Position>
+/// smoothing of its own then moves range from keys to queries (q · s, k / s leaves every score as it was). With
+/// rms_norm as HeadNorm, each head of queries and keys is normed before its position is encoded, as in Qwen3.
+template <class Linear, class Position, class HeadNorm = no_head_norm>
 class self_attention {
+  static_assert(std::is_same_v<HeadNorm, no_head_norm> || std::is_same_v<HeadNorm, rms_norm>,
+                "nn::self_attention: the third argument norms the heads of queries and keys: nn::rms_norm, or "
+                "nn::no_head_norm for none");
   static_assert(position_encoding<Position>,
                 "nn::self_attention: the second argument must encode positions, such as nn::rope; a normalization or "
                 "an activation does not belong here");
@@ -31,16 +41,25 @@ class self_attention {
   using linear_type = Linear;
   using position_type = Position;
   using shared = std::shared_ptr<const Position>;
+  static constexpr bool norms_heads = std::is_same_v<HeadNorm, rms_norm>;
 
   self_attention(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const shared& position)
       : heads_(shape.heads),
         kv_heads_(shape.kv_heads),
         head_size_(shape.head_size),
         position_(position),
-        query_(ids, prefix + "self_attn.q_proj", shape.heads * shape.head_size, shape.hidden, shape.biases),
-        key_(ids, prefix + "self_attn.k_proj", shape.kv_heads * shape.head_size, shape.hidden, shape.biases),
-        value_(ids, prefix + "self_attn.v_proj", shape.kv_heads * shape.head_size, shape.hidden, shape.biases),
-        output_(ids, prefix + "self_attn.o_proj", shape.hidden, shape.heads * shape.head_size, shape.biases) {
+        query_(ids, prefix + "self_attn.q_proj", shape.heads * shape.head_size, shape.hidden,
+               shape.biases.query_key_value),
+        key_(ids, prefix + "self_attn.k_proj", shape.kv_heads * shape.head_size, shape.hidden,
+             shape.biases.query_key_value),
+        value_(ids, prefix + "self_attn.v_proj", shape.kv_heads * shape.head_size, shape.hidden,
+               shape.biases.query_key_value),
+        output_(ids, prefix + "self_attn.o_proj", shape.hidden, shape.heads * shape.head_size,
+                shape.biases.attention_output) {
+    if constexpr (norms_heads) {
+      query_norm_.emplace(ids, prefix + "self_attn.q_norm", shape.head_size, shape.norm_epsilon);
+      key_norm_.emplace(ids, prefix + "self_attn.k_norm", shape.head_size, shape.norm_epsilon);
+    }
     if constexpr (scheme::smooths_inputs) {
       input_smoothing_ = {ids, prefix + "self_attn.input", shape.hidden, scheme::shifts_inputs};
       // One s and δ for all the query heads that mix one value head, so that they can be folded into v_proj.
@@ -76,17 +95,53 @@ class self_attention {
   /// quantized as attention reads them.
   template <class Pass>
   void project(const Pass& pass, matrix_view<const float> x) const {
+    multiply(pass, x);
+    encode(pass);
+  }
+  /// What comes before that: the products alone.
+  template <class Pass>
+  void multiply(const Pass& pass, matrix_view<const float> x) const {
     workspace& work = pass.work;
     work.query.reshape(x.rows(), query_.out_features());
     work.key.reshape(x.rows(), key_.out_features());
     work.value.reshape(x.rows(), value_.out_features());
-    {
-      const linear_input<scheme> input(pass, x, input_smoothing_);
-      query_.forward(pass, input, work.query, false);
-      key_.forward(pass, input, work.key, false);
-      value_.forward(pass, input, work.value, false);
+    const linear_input<scheme> input(pass, x, input_smoothing_);
+    query_.forward(pass, input, work.query, false);
+    key_.forward(pass, input, work.key, false);
+    value_.forward(pass, input, work.value, false);
+  }
+  /// Head norms, positions, smoothing and quantization of queries, keys and values, in place.
+  template <class Pass>
+  void encode(const Pass& pass) const {
+    if constexpr (norms_heads || rotary_positions<Position> || scheme::quantizes_attention) {
+      using kernels = typename Pass::kernels;
+      const std::vector<std::size_t> positions = token_positions(pass, position_->positions());
+      const score_factors factors = read_factors(pass.lanes);
+      matrix<float> query_gains, key_gains;
+      if constexpr (norms_heads) {
+        query_gains = query_norm_->gains(pass.lanes);
+        key_gains = key_norm_->gains(pass.lanes);
+      }
+      const auto factor = [&](const matrix<float>& all, std::size_t lane, std::size_t kv_head) {
+        return all.empty() ? nullptr : all.row(lane).data() + kv_head * head_size_;
+      };
+      pass.for_each_row([&](std::size_t row) {
+        const std::size_t lane = row / pass.tokens(), at = positions[row % pass.tokens()];
+        for (std::size_t h = 0; h != heads_; ++h) {
+          float* const query = head(pass.work.query, row, h);
+          if constexpr (norms_heads)
+            query_norm_->template apply<kernels>({query, head_size_}, query_gains.row(lane).data());
+          encode_head<kernels>(query, at, factor(factors.query, lane, h / (heads_ / kv_heads_)));
+        }
+        for (std::size_t h = 0; h != kv_heads_; ++h) {
+          float* const key = head(pass.work.key, row, h);
+          if constexpr (norms_heads)
+            key_norm_->template apply<kernels>({key, head_size_}, key_gains.row(lane).data());
+          encode_head<kernels>(key, at, factor(factors.key, lane, h));
+          quantize_head<kernels>(head(pass.work.value, row, h));
+        }
+      });
     }
-    encode(pass);
   }
 
   [[nodiscard]] std::size_t heads() const noexcept { return heads_; }
@@ -100,9 +155,15 @@ class self_attention {
     f(normed_input());
     f(mixed_input());
   }
+  /// Calls f(norm) for the norms of queries and keys, if there are any.
+  template <class F>
+  void for_each_norm(F&& f) {
+    if constexpr (norms_heads) f(*query_norm_), f(*key_norm_);
+  }
   template <class V>
   void visit(V&& v) {
     visit_shared_inputs(*this, v);
+    for_each_norm([&](auto& norm) { norm.visit(v); });
     if (!score_scale_.empty()) v.tensor(score_scale_, use::added);
   }
 
@@ -118,28 +179,6 @@ class self_attention {
     matrix<float> query, key;
   };
 
-  /// Positions, smoothing and quantization of queries, keys and values, in place.
-  template <class Pass>
-  void encode(const Pass& pass) const {
-    if constexpr (rotary_positions<Position> || scheme::quantizes_attention) {
-      using kernels = typename Pass::kernels;
-      const std::vector<std::size_t> positions = token_positions(pass, position_->positions());
-      const score_factors factors = read_factors(pass.lanes);
-      const auto factor = [&](const matrix<float>& all, std::size_t lane, std::size_t kv_head) {
-        return all.empty() ? nullptr : all.row(lane).data() + kv_head * head_size_;
-      };
-      pass.for_each_row([&](std::size_t row) {
-        const std::size_t lane = row / pass.tokens(), at = positions[row % pass.tokens()];
-        for (std::size_t h = 0; h != heads_; ++h)
-          encode_head<kernels>(head(pass.work.query, row, h), at,
-                               factor(factors.query, lane, h / (heads_ / kv_heads_)));
-        for (std::size_t h = 0; h != kv_heads_; ++h) {
-          encode_head<kernels>(head(pass.work.key, row, h), at, factor(factors.key, lane, h));
-          quantize_head<kernels>(head(pass.work.value, row, h));
-        }
-      });
-    }
-  }
   float* head(matrix<float>& x, std::size_t row, std::size_t h) const noexcept {
     return x.row(row).data() + h * head_size_;
   }
@@ -215,6 +254,7 @@ class self_attention {
   std::size_t heads_, kv_heads_, head_size_;
   shared position_;
   Linear query_, key_, value_, output_;
+  std::optional<rms_norm> query_norm_, key_norm_;  ///< each [head_size]; none unless HeadNorm says so
   smoothing input_smoothing_, output_smoothing_;
   /// log s between keys and queries: [kv_heads, pairs], one for each pair of channels that turns together. Empty
   /// unless the scheme quantizes attention.

@@ -4,6 +4,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/nn/norm.hpp>
 #include <zoqat/nn/pass.hpp>
+#include <zoqat/nn/positions.hpp>
 
 #include <cstddef>
 #include <string>
@@ -48,6 +49,12 @@ class residual {
     norm_.visit(v);
     layer_.visit(v);
   }
+  /// Moves the common factors of the norms into their gains.
+  void deploy_norms() {
+    norm_.deploy();
+    if constexpr (requires(Layer& layer) { layer.for_each_norm([](auto&) {}); })
+      layer_.for_each_norm([](auto& norm) { norm.deploy(); });
+  }
   [[nodiscard]] Norm& norm() noexcept { return norm_; }
   [[nodiscard]] Layer& layer() noexcept { return layer_; }
 
@@ -79,6 +86,13 @@ struct position_of<First, Rest...> {
   using type = typename First::position_type;
 };
 
+/// Whether a layer norms its heads.
+template <class Layer>
+inline constexpr bool norms_heads = false;
+template <class Layer>
+  requires Layer::norms_heads
+inline constexpr bool norms_heads<Layer> = true;
+
 /// The name of the activation of the first layer that has one.
 template <class... Layers>
 inline constexpr activation_function activation_of = activation_function::other;
@@ -107,6 +121,10 @@ class block {
   using scheme = typename linear_type::scheme;
   using position_type = typename detail::position_of<typename Residuals::layer_type...>::type;
   static constexpr activation_function activation = detail::activation_of<typename Residuals::layer_type...>;
+  static constexpr model_family family = embedded_positions<position_type> ? model_family::opt
+                                         : (detail::norms_heads<typename Residuals::layer_type> || ...)
+                                             ? model_family::qwen3
+                                             : model_family::llama;
   static_assert(
       (std::is_same_v<typename Residuals::layer_type::linear_type, linear_type> && ...),
       "nn::block: all layers of a block must use the same linear layer, and with it one quantization scheme");

@@ -65,8 +65,7 @@ class decoder {
   using position_type = typename Block::position_type;
 
   /// The kind of files that hold such a model.
-  static constexpr model_kind kind{embedded_positions<position_type> ? model_family::opt : model_family::llama,
-                                   Block::activation};
+  static constexpr model_kind kind{Block::family, Block::activation};
 
   /// A model of these sizes with zero weights, and of the type's own kind whatever the shape says. Throws value_error
   /// for sizes that do not fit together.
@@ -230,7 +229,7 @@ class decoder {
   /// Replaces all masters by packed codes, and embeddings in fewer bits by fp32, as files hold them. Losses stay the
   /// same bit by bit; nothing can train any more.
   void deploy() {
-    for (Block& block : blocks_) block.for_each_residual([](auto& r) { r.norm().deploy(); });
+    for (Block& block : blocks_) block.for_each_residual([](auto& r) { r.deploy_norms(); });
     final_norm_.deploy();
     store({.trained = {}});
   }

@@ -10,7 +10,8 @@
 
 namespace zoqat::inline ZOQAT_ABI::nn {
 
-/// The block of LLaMA and its descendants.
+/// The block of LLaMA, Mistral, Qwen2 and SmolLM: they differ in which layers have biases (model_shape::biases) and
+/// in rotary frequencies.
 template <class Linear>
 using llama_block =
     block<residual<rms_norm, self_attention<Linear, rope>>, residual<rms_norm, gated_mlp<Linear, silu>>>;

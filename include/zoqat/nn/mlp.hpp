@@ -22,9 +22,9 @@ class gated_mlp {
 
   template <class Shared>
   gated_mlp(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared&)
-      : gate_(ids, prefix + "mlp.gate_proj", shape.intermediate, shape.hidden, shape.biases),
-        up_(ids, prefix + "mlp.up_proj", shape.intermediate, shape.hidden, shape.biases),
-        down_(ids, prefix + "mlp.down_proj", shape.hidden, shape.intermediate, shape.biases) {
+      : gate_(ids, prefix + "mlp.gate_proj", shape.intermediate, shape.hidden, shape.biases.mlp),
+        up_(ids, prefix + "mlp.up_proj", shape.intermediate, shape.hidden, shape.biases.mlp),
+        down_(ids, prefix + "mlp.down_proj", shape.hidden, shape.intermediate, shape.biases.mlp) {
     if constexpr (scheme::smooths_inputs)
       input_smoothing_ = {ids, prefix + "mlp.input", shape.hidden, scheme::shifts_inputs};
   }
@@ -83,8 +83,8 @@ class mlp {
 
   template <class Shared>
   mlp(parameter_ids& ids, const std::string& prefix, const model_shape& shape, const Shared&)
-      : in_(ids, prefix + "mlp.fc1", shape.intermediate, shape.hidden, shape.biases),
-        out_(ids, prefix + "mlp.fc2", shape.hidden, shape.intermediate, shape.biases) {
+      : in_(ids, prefix + "mlp.fc1", shape.intermediate, shape.hidden, shape.biases.mlp),
+        out_(ids, prefix + "mlp.fc2", shape.hidden, shape.intermediate, shape.biases.mlp) {
     if constexpr (scheme::smooths_inputs)
       input_smoothing_ = {ids, prefix + "mlp.input", shape.hidden, scheme::shifts_inputs};
   }

@@ -47,6 +47,7 @@
 #include <zoqat/nn/model.hpp>
 #include <zoqat/nn/decoder.hpp>
 #include <zoqat/nn/llama.hpp>
+#include <zoqat/nn/qwen3.hpp>
 #include <zoqat/nn/opt.hpp>
 #include <zoqat/nn/head.hpp>
 #include <zoqat/nn/loss.hpp>

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <span>
 #include <string>
 
 namespace zoqat::inline ZOQAT_ABI::nn {
@@ -52,17 +53,31 @@ class norm_gain {
 class rms_norm {
  public:
   rms_norm(parameter_ids& ids, const std::string& name, const model_shape& shape)
-      : gain_(ids, name, shape.hidden), epsilon_(shape.norm_epsilon) {}
+      : rms_norm(ids, name, shape.hidden, shape.norm_epsilon) {}
+  /// Of rows of another width than the stream's.
+  rms_norm(parameter_ids& ids, const std::string& name, std::size_t width, float epsilon)
+      : gain_(ids, name, width), epsilon_(epsilon) {}
 
   /// out [rows, width] from x [rows, width]; they may be the same.
   template <class Pass>
   void forward(const Pass& pass, matrix_view<const float> x, matrix_view<float> out) const {
-    const matrix<float> gains = gain_.read(pass.lanes);
+    const matrix<float> gains = this->gains(pass.lanes);
     pass.for_each_row([&](std::size_t row) {
       Pass::kernels::rms_norm(x.row(row).data(), gains.row(row / pass.tokens()).data(), epsilon_, out.row(row).data(),
                               x.cols());
     });
   }
+  /// The factors of every lane, [lanes, width], for `apply` to single rows.
+  template <lane_reader Lanes>
+  [[nodiscard]] matrix<float> gains(const Lanes& lanes) const {
+    return gain_.read(lanes);
+  }
+  /// Norms one row in place.
+  template <simd::kernels Kernels>
+  void apply(std::span<float> row, const float* gains) const noexcept {
+    Kernels::rms_norm(row.data(), gains, epsilon_, row.data(), row.size());
+  }
+  [[nodiscard]] float epsilon() const noexcept { return epsilon_; }
   void deploy() { gain_.fold(); }
 
   template <class V>

@@ -226,8 +226,12 @@ class row_rounding {
       }
       if (denominator <= 0) return;
       const auto old = static_cast<double>(g.scale);
-      g.scale = quant::scaled<Weight>(static_cast<float>(old + std::max(numerator / denominator, -0.5 * old)), 1);
-      detail::add_scaled(u_h, old - static_cast<double>(g.scale), slope);
+      const float better =
+          quant::scaled<Weight>(static_cast<float>(old + std::max(numerator / denominator, -0.5 * old)), 1);
+      const double change = static_cast<double>(better) - old;
+      if (change * (change * denominator - 2 * numerator) >= 0) return;  // storing it rounded it too far
+      g.scale = better;
+      detail::add_scaled(u_h, -change, slope);
     });
   }
 

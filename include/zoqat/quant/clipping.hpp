@@ -16,6 +16,27 @@ struct code_grid {
   std::uint8_t least = 0, greatest = 0;
 };
 
+/// Which codes may stand for zero.
+enum class zero_points : std::uint8_t {
+  any,          ///< each of them, stored for every grid
+  middle,       ///< 2^(bits - 1) alone, which takes no storage
+  near_middle,  ///< that or the one below it: where a format stores the sign of a scale, the steps may run either way
+};
+
+/// The grid over a range that holds all of it (see simd::grid_of). Near the middle, the one of the two that has the
+/// smaller steps.
+[[nodiscard]] inline simd::grid grid_over(simd::range r, int bits, zero_points zeros) noexcept {
+  if (zeros != zero_points::near_middle) return simd::grid_of(r, bits, zeros == zero_points::middle);
+  const simd::grid up = simd::grid_of(r, bits, true), down = simd::grid_of({-r.max, -r.min}, bits, true);
+  return down.scale < up.scale ? simd::grid{down.scale, down.zero_point - 1} : up;
+}
+/// The zero point nearest to a code among those that there may be.
+[[nodiscard]] inline std::int32_t allowed(std::int32_t code, int bits, zero_points zeros) noexcept {
+  const std::int32_t middle = 1 << (bits - 1);
+  if (zeros == zero_points::any) return code;
+  return zeros == zero_points::near_middle && code < middle ? middle - 1 : middle;
+}
+
 namespace detail {
 [[nodiscard]] inline float sigmoid(float x) noexcept { return 1.0f / (1.0f + std::exp(-x)); }
 [[nodiscard]] inline float logit(float p) noexcept { return std::log(p / (1.0f - p)); }
@@ -31,9 +52,9 @@ namespace clip {
 struct none {
   static constexpr std::size_t parameters = 0;
   static constexpr bool follows_range = true;
-  static void init(simd::range, int, bool, float, float, float*) noexcept {}
-  static code_grid grid_of(simd::range r, int bits, bool symmetric, const float*) noexcept {
-    return {simd::grid_of(r, bits, symmetric), 0, static_cast<std::uint8_t>((1 << bits) - 1)};
+  static void init(simd::range, int, zero_points, float, float, float*) noexcept {}
+  static code_grid grid_of(simd::range r, int bits, zero_points zeros, const float*) noexcept {
+    return {grid_over(r, bits, zeros), 0, static_cast<std::uint8_t>((1 << bits) - 1)};
   }
 };
 
@@ -45,12 +66,12 @@ struct range {
   /// The factor of an unclipped side: as near to 1 as a logit that can still move.
   static constexpr float widest = 0.9999f;
 
-  static void init(simd::range, int, bool, float min_factor, float max_factor, float* p) noexcept {
+  static void init(simd::range, int, zero_points, float min_factor, float max_factor, float* p) noexcept {
     p[0] = detail::logit(std::clamp(min_factor, 1 - widest, widest));
     p[1] = detail::logit(std::clamp(max_factor, 1 - widest, widest));
   }
-  static code_grid grid_of(simd::range r, int bits, bool symmetric, const float* p) noexcept {
-    return none::grid_of({detail::sigmoid(p[0]) * r.min, detail::sigmoid(p[1]) * r.max}, bits, symmetric, nullptr);
+  static code_grid grid_of(simd::range r, int bits, zero_points zeros, const float* p) noexcept {
+    return none::grid_of({detail::sigmoid(p[0]) * r.min, detail::sigmoid(p[1]) * r.max}, bits, zeros, nullptr);
   }
 };
 
@@ -70,10 +91,11 @@ struct codes {
     p[2] = -unclipped;
     p[3] = unclipped;
   }
-  static void init(simd::range r, int bits, bool symmetric, float min_factor, float max_factor, float* p) noexcept {
-    hold(simd::grid_of({min_factor * r.min, max_factor * r.max}, bits, symmetric), p);
+  static void init(simd::range r, int bits, zero_points zeros, float min_factor, float max_factor,
+                   float* p) noexcept {
+    hold(grid_over({min_factor * r.min, max_factor * r.max}, bits, zeros), p);
   }
-  static code_grid grid_of(simd::range, int bits, bool, const float* p) noexcept {
+  static code_grid grid_of(simd::range, int bits, zero_points zeros, const float* p) noexcept {
     const auto top = static_cast<float>((1 << bits) - 1);
     const auto code = [&](float x) {  // NaN becomes 0, as it does for weights
       return static_cast<std::uint8_t>(x > 0 ? std::min(round_half_even(x), top) : 0.0f);
@@ -82,7 +104,7 @@ struct codes {
       return logit < -7 ? code(0) : logit > 7 ? code(top) : code(detail::sigmoid(logit) * top);
     };
     const std::uint8_t low = bound(p[2]), high = bound(p[3]);
-    return {{std::clamp(std::exp(p[0]), simd::minimum_scale, simd::maximum_scale), code(p[1])},
+    return {{std::clamp(std::exp(p[0]), simd::minimum_scale, simd::maximum_scale), allowed(code(p[1]), bits, zeros)},
             std::min(low, high),
             std::max(low, high)};
   }

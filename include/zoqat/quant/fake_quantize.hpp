@@ -21,7 +21,7 @@ namespace detail {
 /// What a packed matrix gives back of a grid.
 template <class Weight>
 [[nodiscard]] simd::grid as_stored(const simd::grid& g) noexcept {
-  return {static_cast<float>(stored_scale<typename Weight::scale_type>(g.scale)),
+  return {static_cast<float>(stored_scale<Weight>(g.scale)),
           Weight::symmetric ? 1 << (Weight::bits - 1) : static_cast<std::uint8_t>(g.zero_point)};
 }
 
@@ -40,8 +40,9 @@ inline void require_apart_or_same(matrix_view<const float> from, matrix_view<flo
 /// Rounds weights [out, in] to the grids of a scheme: `out`, of the same shape, takes what the codes stand for, the
 /// bits of dequantize(quantize<Weight>(weights, clipping)) without the packing. `out` may be `weights` itself, row
 /// for row; otherwise the two may not overlap. For a host whose forward pass reads floats: quantize into its buffer
-/// before each loss. Throws value_error for other shapes, another number of clipping parameters (see `quantize`) and
-/// for overlapping rows. Cost: the rows are read twice and written once, in the first level of the cache.
+/// before each loss. Throws value_error for other shapes, another number of clipping parameters (see `quantize`),
+/// weights that are not finite (rows before them are written then) and overlapping rows. Cost: the rows are read
+/// three times and written once, in the first level of the cache.
 template <class Weight, simd::kernels Kernels = simd::default_kernels, class Executor = sequential>
   requires executor<std::remove_cvref_t<Executor>>
 void fake_quantize(matrix_view<const float> weights, matrix_view<float> out, std::span<const float> clipping = {},
@@ -61,6 +62,7 @@ void fake_quantize(matrix_view<const float> weights, matrix_view<float> out, std
     const std::size_t end = std::min((task + 1) * rows_of_task, weights.rows());
     for (std::size_t r = task * rows_of_task; r != end; ++r) {
       const auto from = weights.row(r);
+      detail::require_finite_row<Kernels>("fake_quantize", r, from);
       for_each_group<Weight>(from.size(), [&](std::size_t group, std::size_t first, std::size_t count) {
         const auto part = from.subspan(first, count);
         code_grid g = whole;

@@ -34,7 +34,7 @@ class fixed_grids {
     if constexpr (bounded) bounds_.resize(grids);
   }
   void set(std::size_t i, const code_grid& g) noexcept {
-    scales_[i] = stored_scale<scale_type>(g.grid.scale);
+    scales_[i] = stored_scale<Weight>(g.grid.scale);
     if constexpr (!centered) zero_points_[i] = static_cast<std::uint8_t>(g.grid.zero_point);
     if constexpr (bounded) bounds_[i] = {g.least, g.greatest};
   }

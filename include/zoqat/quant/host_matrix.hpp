@@ -116,12 +116,11 @@ class host_matrix {
   [[nodiscard]] packed_matrix<Weight> deployed() const {
     packed_matrix<Weight> result = codes_;
     if constexpr (Weight::whole_tensor) {
-      if (!codes_.empty()) result.scales()[0] = stored_scale<typename Weight::scale_type>(grid(0, 0).scale);
+      if (!codes_.empty()) result.scales()[0] = stored_scale<Weight>(grid(0, 0).scale);
     } else {
       for (std::size_t row = 0; row != rows(); ++row)
         for (std::size_t group = 0; group != codes_.groups(); ++group)
-          result.scales()[codes_.grid_index(row, group)] =
-              stored_scale<typename Weight::scale_type>(grid(row, group).scale);
+          result.scales()[codes_.grid_index(row, group)] = stored_scale<Weight>(grid(row, group).scale);
     }
     return result;
   }

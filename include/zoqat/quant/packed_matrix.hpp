@@ -7,6 +7,7 @@
 #include <zoqat/simd/packing.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -127,7 +128,7 @@ class packed_matrix {
   }
   void set_grid(std::size_t row, std::size_t group, const simd::grid& g) noexcept {
     const std::size_t at = grid_index(row, group);
-    scales_[at] = stored_scale<scale_type>(g.scale);
+    scales_[at] = stored_scale<Weight>(g.scale);
     if constexpr (!Weight::symmetric) zero_points_[at] = static_cast<std::uint8_t>(g.zero_point);
   }
 
@@ -147,6 +148,14 @@ void require_clipping(const char* what, matrix_view<const float> weights, std::s
   const std::size_t wanted = grids * Weight::clipping::parameters;
   require(clipping.size() == wanted, "{}: {} clipping parameters for a matrix [{}, {}], which takes {}", what,
           clipping.size(), weights.rows(), weights.cols(), wanted);
+}
+
+/// Throws value_error where a row of weights holds what is not finite. The common case costs one dot product.
+template <class Kernels>
+void require_finite_row(const char* what, std::size_t row, std::span<const float> weights) {
+  if (std::isfinite(Kernels::dot(weights.data(), weights.data(), weights.size()))) return;
+  for (std::size_t i = 0; i != weights.size(); ++i)  // or the squares were too large
+    require(std::isfinite(weights[i]), "{}: weight ({}, {}) is {}", what, row, i, weights[i]);
 }
 
 /// The one grid of a per_tensor matrix.
@@ -178,6 +187,7 @@ template <class Weight, simd::kernels Kernels = simd::default_kernels>
     const std::size_t count = std::min(simd::panel_width, weights.rows() - first);
     for (std::size_t r = 0; r != count; ++r) {
       const auto row = weights.row(first + r);
+      detail::require_finite_row<Kernels>("quantize", first + r, row);
       if constexpr (Weight::whole_tensor) {
         quantize_on<Weight, Kernels>(row, whole, codes.row(r).data());
       } else {

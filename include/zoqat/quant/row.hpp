@@ -12,21 +12,16 @@
 
 namespace zoqat::inline ZOQAT_ABI::quant {
 
-/// The scale as it is stored. Half precision keeps to its normal numbers, so that 1 / scale stays exact to half an
-/// ulp.
-template <class ScaleType>
-[[nodiscard]] ScaleType stored_scale(float scale) noexcept {
-  if constexpr (std::same_as<ScaleType, float>)
-    return scale;
-  else
-    return ScaleType(std::clamp(scale, 0x1p-14f, 65504.0f));
+/// A scale as it is stored.
+template <class Weight>
+[[nodiscard]] typename Weight::scale_type stored_scale(float scale) noexcept {
+  return typename Weight::scale_type(Weight::scale_format::rounded(scale));
 }
 
 /// A scale times a learned factor, as it is stored.
 template <class Weight>
 [[nodiscard]] float scaled(float scale, float factor) noexcept {
-  return static_cast<float>(stored_scale<typename Weight::scale_type>(
-      std::clamp(scale * factor, simd::minimum_scale, simd::maximum_scale)));
+  return Weight::scale_format::rounded(std::clamp(scale * factor, simd::minimum_scale, simd::maximum_scale));
 }
 
 /// The grid of weights with range `r`. `clipping` points at the parameters of the clipping policy, if it has any.
@@ -35,9 +30,9 @@ template <class Weight>
 /// the same bits wherever it is made.
 template <class Weight>
 [[nodiscard, gnu::noinline]] code_grid grid_of(simd::range r, const float* clipping) noexcept {
-  code_grid g = Weight::clipping::grid_of(r, Weight::bits, Weight::symmetric, clipping);
+  code_grid g = Weight::clipping::grid_of(r, Weight::bits, Weight::zeros, clipping);
   // Rounding the scale by up to 2^-11 of itself moves the ends of 255 steps by an eighth of a step: zero stays put.
-  g.grid.scale = static_cast<float>(stored_scale<typename Weight::scale_type>(g.grid.scale));
+  g.grid.scale = Weight::scale_format::rounded(g.grid.scale);
   return g;
 }
 

@@ -4,9 +4,12 @@
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/quant/clipping.hpp>
 
+#include <algorithm>
+#include <bit>
 #include <concepts>
 #include <cstddef>
-#include <string>
+#include <cstdint>
+#include <string_view>
 #include <type_traits>
 
 namespace zoqat::inline ZOQAT_ABI::quant {
@@ -39,19 +42,48 @@ struct per_token {};
 
 /// The zero point is free in [0, 2^bits - 1]; the grid spans [min, max], zero included.
 struct asymmetric {
-  static constexpr bool is_symmetric = false;
+  static constexpr auto zeros = zero_points::any;
+  static constexpr std::string_view name = "asymmetric";
 };
 /// The zero point is the middle code and takes no storage.
 struct symmetric {
-  static constexpr bool is_symmetric = true;
+  static constexpr auto zeros = zero_points::middle;
+  static constexpr std::string_view name = "symmetric";
+};
+/// The zero point is one of the two codes in the middle: what a format with a signed scale and no zero point can say.
+/// The side on which the weights reach further gets the code that there is more of.
+struct signed_symmetric {
+  static constexpr auto zeros = zero_points::near_middle;
+  static constexpr std::string_view name = "signed symmetric";
 };
 
-/// Storage of scales. What is stored is what the forward pass of training uses.
+/// Storage of scales. What is stored is what the forward pass of training uses: `rounded` leads there.
 struct fp32_scale {
   using type = float;
+  static constexpr std::string_view name = "fp32";
+  [[nodiscard]] static float rounded(float scale) noexcept { return scale; }
 };
+/// Half precision keeps to its normal numbers, so that 1 / scale stays exact to half an ulp.
 struct fp16_scale {
   using type = fp16;
+  static constexpr std::string_view name = "fp16";
+  [[nodiscard]] static float rounded(float scale) noexcept {
+    return static_cast<float>(fp16(std::clamp(scale, 0x1p-14f, 65504.0f)));
+  }
+};
+/// Half precision with so few significant bits that the scale times a code of `Bits` bits is a number of half
+/// precision too: what a format with a minimum instead of a zero point needs to have 0 on its grid.
+template <int Bits>
+struct short_fp16_scale {
+  static_assert(Bits >= 2 && Bits <= 8, "quant::short_fp16_scale: codes have 2 to 8 bits");
+  using type = fp16;
+  static constexpr std::string_view name = "short fp16";
+  [[nodiscard]] static float rounded(float scale) noexcept {
+    constexpr int dropped = 24 - (11 - Bits);  // bits of the significand, rounded half to even
+    const auto bits = std::bit_cast<std::uint32_t>(std::clamp(scale, 0x1p-14f, 0x1p7f));
+    const std::uint32_t half = (1u << (dropped - 1)) - 1, odd = bits >> dropped & 1;
+    return std::bit_cast<float>((bits + half + odd) >> dropped << dropped);
+  }
 };
 
 // --- Parts of a scheme ---------------------------------------------------------------------------------------------
@@ -63,9 +95,12 @@ struct weight {
   static_assert(Bits >= 2 && Bits <= 8,
                 "quant::weight: weights take 2 to 8 bits; leave them alone with full_precision");
   static constexpr int bits = Bits;
-  static constexpr bool symmetric = Symmetry::is_symmetric;
+  static constexpr bool symmetric = Symmetry::zeros == zero_points::middle;
+  static constexpr zero_points zeros = Symmetry::zeros;
   static constexpr bool whole_tensor = Granularity::whole_tensor;
   using clipping = Clipping;
+  using symmetry = Symmetry;
+  using scale_format = ScaleFormat;
   using scale_type = typename ScaleFormat::type;
   /// The same weights with another clipping policy.
   template <class Other>
@@ -86,8 +121,10 @@ struct activation {
   static_assert(Bits >= 2 && Bits <= 8,
                 "quant::activation: activations take 2 to 8 bits; leave the part out for A16");
   static_assert(std::same_as<Granularity, per_token>, "quant::activation: activations are quantized per_token");
+  static_assert(Symmetry::zeros != zero_points::near_middle,
+                "quant::activation: the grids of activations are asymmetric or symmetric");
   static constexpr int bits = Bits;
-  static constexpr bool symmetric = Symmetry::is_symmetric;
+  static constexpr bool symmetric = Symmetry::zeros == zero_points::middle;
 };
 
 /// Queries, keys and values of `Bits` bits, quantized per token and head after the position encoding.

@@ -75,28 +75,37 @@ struct scheme_registry {
 namespace detail {
 template <int Bits, class Granularity = per_channel>
 using trained_weight = weight<Bits, Granularity, asymmetric, clip::codes>;
+/// Weights whose values are those of another engine's blocks: groups with an fp16 step, and zero near the middle, or
+/// at any code.
+template <int Bits, std::size_t Size>
+using signed_blocks = weight<Bits, group<Size>, signed_symmetric, clip::codes, fp16_scale>;
+template <int Bits, std::size_t Size>
+using shifted_blocks = weight<Bits, group<Size>, asymmetric, clip::codes, short_fp16_scale<Bits>>;
 }  // namespace detail
 
 /// The schemes of the paper and their neighbors: w<bits>a<bits> with g<group size> for groups (else per output
 /// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16
-/// leaves activations alone.
-using standard_schemes =
-    scheme_registry<named<"w2a16", scheme<detail::trained_weight<2>>>,
-                    named<"w3a16", scheme<detail::trained_weight<3>>>,
-                    named<"w4a16", scheme<detail::trained_weight<4>>>,
-                    named<"w2a16g32", scheme<detail::trained_weight<2, group<32>>>>,
-                    named<"w2a16g64", scheme<detail::trained_weight<2, group<64>>>>,
-                    named<"w2a16g128", scheme<detail::trained_weight<2, group<128>>>>,
-                    named<"w3a16g32", scheme<detail::trained_weight<3, group<32>>>>,
-                    named<"w3a16g128", scheme<detail::trained_weight<3, group<128>>>>,
-                    named<"w4a16g32", scheme<detail::trained_weight<4, group<32>>>>,
-                    named<"w4a16g128", scheme<detail::trained_weight<4, group<128>>>>,
-                    named<"w4a4", scheme<detail::trained_weight<4>, activation<4>>>,
-                    named<"w4a4shift", scheme<detail::trained_weight<4>, activation<4>, shift>>,
-                    named<"w4a4kv4", scheme<detail::trained_weight<4>, activation<4>, attention<4>>>,
-                    named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
-                    named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,
-                    named<"w6a6kv6", scheme<detail::trained_weight<6>, activation<6>, attention<6>>>,
-                    named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>>;
+/// leaves activations alone. Those named q<bits>_<kind> have the values of GGUF's types of these names: what is
+/// trained so is exported without loss (io/gguf/encode.hpp).
+using standard_schemes = scheme_registry<
+    named<"w2a16", scheme<detail::trained_weight<2>>>, named<"w3a16", scheme<detail::trained_weight<3>>>,
+    named<"w4a16", scheme<detail::trained_weight<4>>>,
+    named<"w2a16g32", scheme<detail::trained_weight<2, group<32>>>>,
+    named<"w2a16g64", scheme<detail::trained_weight<2, group<64>>>>,
+    named<"w2a16g128", scheme<detail::trained_weight<2, group<128>>>>,
+    named<"w3a16g32", scheme<detail::trained_weight<3, group<32>>>>,
+    named<"w3a16g128", scheme<detail::trained_weight<3, group<128>>>>,
+    named<"w4a16g32", scheme<detail::trained_weight<4, group<32>>>>,
+    named<"w4a16g128", scheme<detail::trained_weight<4, group<128>>>>,
+    named<"w4a4", scheme<detail::trained_weight<4>, activation<4>>>,
+    named<"w4a4shift", scheme<detail::trained_weight<4>, activation<4>, shift>>,
+    named<"w4a4kv4", scheme<detail::trained_weight<4>, activation<4>, attention<4>>>,
+    named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
+    named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,
+    named<"w6a6kv6", scheme<detail::trained_weight<6>, activation<6>, attention<6>>>,
+    named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>,
+    named<"q2_0", scheme<detail::signed_blocks<2, 64>>>, named<"q4_0", scheme<detail::signed_blocks<4, 32>>>,
+    named<"q4_1", scheme<detail::shifted_blocks<4, 32>>>, named<"q5_0", scheme<detail::signed_blocks<5, 32>>>,
+    named<"q5_1", scheme<detail::shifted_blocks<5, 32>>>, named<"q8_0", scheme<detail::signed_blocks<8, 32>>>>;
 
 }  // namespace zoqat::quant

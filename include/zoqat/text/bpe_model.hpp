@@ -10,7 +10,9 @@
 #include <zoqat/text/utf8_characters.hpp>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -34,17 +36,19 @@ class bpe_model {
   struct options {
     /// The token of characters that the vocabulary lacks; without one they are an error.
     std::optional<token> unknown = std::nullopt;
+    /// Or they are left out, as Hugging Face does.
+    bool drop_unknown = false;
     /// Such characters on end become one unknown token.
     bool fuse_unknown = false;
-    /// Such characters become tokens of their bytes, spelled like `<0x0A>`; the vocabulary must have all 256.
+    /// Such characters become tokens of their bytes, spelled like `<0x0A>`, where the vocabulary has all of them.
     bool byte_fallback = false;
     /// A word that is in the vocabulary is its token, whatever the merges would make of it.
     bool whole_words = false;
   };
 
   /// `pieces[i]` is the text of token i, or empty when the model has no use for it; `source` names the vocabulary in
-  /// messages. Throws io_error for more than 2^24 tokens, for two of one text, for an unknown token without a
-  /// text, and for a byte that byte fallback finds no token for.
+  /// messages. Throws io_error for more than 2^24 tokens, for two of one text, and for an unknown token without a
+  /// text.
   bpe_model(std::vector<std::string> pieces, std::string_view source, options o)
       : options_(o), pieces_(std::move(pieces)) {
     require<io_error>(size() <= io::max_extent, "{}: {} tokens, more than {}", source, size(), io::max_extent);
@@ -54,7 +58,8 @@ class bpe_model {
       const auto [known, is_new] = ids_.emplace(pieces_[i], static_cast<token>(i));
       require<io_error>(is_new, "{}: token {}: '{}' is token {} already", source, i, pieces_[i], known->second);
     }
-    if (options_.byte_fallback) find_byte_tokens(source);
+    if (options_.byte_fallback)
+      for (std::size_t b = 0; b != byte_tokens_.size(); ++b) byte_tokens_[b] = find(fmt::format("<0x{:02X}>", b));
     if (const auto unknown = options_.unknown)
       require<io_error>(*unknown < size() && !pieces_[*unknown].empty(), "{}: the unknown token, {}, has no text",
                         source, *unknown);
@@ -72,14 +77,21 @@ class bpe_model {
     return found == ids_.end() ? std::nullopt : std::optional(found->second);
   }
 
-  /// Throws io_error unless there is a token for each byte, spelled as byte-level BPE does.
-  void require_byte_alphabet(std::string_view source) const {
+  /// The bytes that valid UTF-8 can hold and that have no token, spelled as byte-level BPE does.
+  [[nodiscard]] std::vector<std::uint8_t> bytes_without_token() const {
+    std::vector<std::uint8_t> lacking;
     for (unsigned b = 0; b != 256; ++b) {
+      if (b == 0xC0 || b == 0xC1 || b >= 0xF5) continue;
       std::string spelled;
       append_byte_character(spelled, static_cast<unsigned char>(b));
-      require<io_error>(find(spelled).has_value(), "{}: byte {:#04x} has no token: there is no '{}'", source, b,
-                        spelled);
+      if (!find(spelled)) lacking.push_back(static_cast<std::uint8_t>(b));
     }
+    return lacking;
+  }
+  /// Throws io_error where there is such a byte.
+  void require_byte_alphabet(std::string_view source) const {
+    const auto lacking = bytes_without_token();
+    require<io_error>(lacking.empty(), "{}: bytes without a token: {:#04x}", source, fmt::join(lacking, ", "));
   }
 
   /// Adds the merge of two pieces, which ranks after those added before. `where` names its place in messages. Throws
@@ -133,43 +145,41 @@ class bpe_model {
   };
   static std::uint64_t pair_of(token left, token right) noexcept { return std::uint64_t{left} << 32 | right; }
 
-  void find_byte_tokens(std::string_view source) {
-    for (std::size_t b = 0; b != byte_tokens_.size(); ++b) {
-      const auto spelled = fmt::format("<0x{:02X}>", b);
-      const auto id = find(spelled);
-      require<io_error>(id.has_value(), "{}: byte {:#04x} has no token: there is no '{}'", source, b, spelled);
-      byte_tokens_[b] = *id;
-    }
-  }
-
-  // Calls `f` with what a word consists of before anything merges.
+  // Calls `f` with what a word consists of before anything merges. As with Hugging Face, an unknown token waits for
+  // the next character that is known, so tokens of bytes overtake it.
   template <class F>
   void for_each_symbol(std::string_view word, F&& f) const {
-    bool after_unknown = false;
+    bool unknown_waits = false;
+    const auto end_unknown = [&] {
+      if (unknown_waits) f(*options_.unknown);
+      unknown_waits = false;
+    };
     for_each_character(word, [&](std::string_view character) {
-      const auto id = find(character);
-      if (id) {
+      if (const auto id = find(character)) {
+        end_unknown();
         f(*id);
-      } else if (options_.byte_fallback) {
-        for (const char c : character) f(byte_tokens_[static_cast<unsigned char>(c)]);
-      } else if (!after_unknown || !options_.fuse_unknown) {
-        f(unknown_for(character));
+      } else if (options_.byte_fallback && has_byte_tokens(character)) {
+        for (const char c : character) f(*byte_tokens_[static_cast<unsigned char>(c)]);
+      } else if (options_.unknown) {
+        if (!options_.fuse_unknown) end_unknown();
+        unknown_waits = true;
+      } else {
+        require(options_.drop_unknown, "'{}' is not in the vocabulary, which has no token for what is unknown",
+                character);
       }
-      after_unknown = !id;
     });
+    end_unknown();
   }
-
-  [[nodiscard]] token unknown_for(std::string_view character) const {
-    require(options_.unknown.has_value(), "'{}' is not in the vocabulary, which has no token for what is unknown",
-            character);
-    return *options_.unknown;
+  [[nodiscard]] bool has_byte_tokens(std::string_view character) const {
+    return std::ranges::all_of(character,
+                               [&](char c) { return byte_tokens_[static_cast<unsigned char>(c)].has_value(); });
   }
 
   options options_;
   std::vector<std::string> pieces_;
   string_map<token> ids_;
   std::unordered_map<std::uint64_t, bpe_merge, pair_hash> merges_;
-  std::array<token, 256> byte_tokens_{};
+  std::array<std::optional<token>, 256> byte_tokens_{};
   byte_junctions joins_;
 };
 

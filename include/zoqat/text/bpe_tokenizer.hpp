@@ -49,6 +49,22 @@ class word_encoder {
   string_map<std::vector<std::uint32_t>> known_;
 };
 
+// What `add` asks for: the token, nothing, or `usual` where it does not say.
+inline std::vector<std::uint32_t> suffix_of_texts(const std::vector<std::uint32_t>& usual,
+                                                  std::optional<std::uint32_t> token, std::optional<bool> add,
+                                                  std::string_view file) {
+  if (!add) return usual;
+  require<io_error>(!*add || token, "{}: a text is to get a token that the tokenizer does not name", file);
+  return *add ? std::vector{*token} : std::vector<std::uint32_t>();
+}
+// The same in front of a text, where BOS is usual if there is one.
+inline std::optional<std::vector<std::uint32_t>> prefix_of_texts(const std::vector<std::uint32_t>& usual,
+                                                                 std::optional<std::uint32_t> token,
+                                                                 std::optional<bool> add, std::string_view file) {
+  if (!add && usual.empty()) return std::nullopt;
+  return suffix_of_texts(usual, token, add, file);
+}
+
 }  // namespace detail
 
 /// What a `bpe_tokenizer` is put together from. What is left out does nothing.
@@ -59,9 +75,13 @@ struct bpe_tokenizer_parts {
   text_normalizer normalizer;
   pre_tokenizer words;
   token_decoder decoder;
-  /// What `encode(text, true)` puts in front; `bos` where it is empty.
-  std::vector<std::uint32_t> prefix;
-  std::optional<std::uint32_t> bos, eos;
+  /// What `encode(text, true)` puts in front; `bos` where it is not given.
+  std::optional<std::vector<std::uint32_t>> prefix = std::nullopt;
+  /// What follows a whole text.
+  std::vector<std::uint32_t> suffix = {};
+  std::optional<std::uint32_t> bos = std::nullopt, eos = std::nullopt;
+  /// Bytes that texts lose, since they have no token.
+  std::vector<std::uint8_t> dropped_bytes = {};
 };
 
 /// A tokenizer by byte-pair encoding, as GPT-2, OPT, LLaMA 3 and others have it: text is searched for added tokens,
@@ -73,7 +93,7 @@ class bpe_tokenizer {
 
   /// The ids in `parts` are below `parts.model.size()`.
   explicit bpe_tokenizer(bpe_tokenizer_parts parts) : parts_(std::move(parts)) {
-    if (parts_.prefix.empty() && parts_.bos) parts_.prefix.push_back(*parts_.bos);
+    if (!parts_.prefix) parts_.prefix.emplace(parts_.bos ? 1 : 0, parts_.bos.value_or(0));
     const auto add = [&](const std::vector<added_token>& tokens, added_tokens& finder) {
       for (const added_token& t : tokens) {
         finder.add(t);
@@ -89,20 +109,24 @@ class bpe_tokenizer {
   /// The token that begins a text, and the one that ends it, for models that have them.
   [[nodiscard]] std::optional<token> bos() const noexcept { return parts_.bos; }
   [[nodiscard]] std::optional<token> eos() const noexcept { return parts_.eos; }
+  /// The tokens that follow a whole text, as for training; a prompt goes on without them.
+  [[nodiscard]] std::span<const token> suffix() const noexcept { return parts_.suffix; }
+  /// The bytes that texts lose, since the vocabulary has no tokens for them and Hugging Face leaves them out.
+  [[nodiscard]] std::span<const std::uint8_t> dropped_bytes() const noexcept { return parts_.dropped_bytes; }
   /// Vocabulary and merges.
   [[nodiscard]] const bpe_model& model() const noexcept { return parts_.model; }
 
-  /// Tokens of `text`, after those that begin a text if `bos` (none where the tokenizer knows of none). Special
-  /// tokens that the text spells out are plain text unless `special` says otherwise. Throws value_error for a
-  /// character that has no token, which byte-level vocabularies and those with byte fallback do not know, and for a
-  /// text of 2^31 bytes and more.
+  /// Tokens of `text`, after those that begin a text if `bos` (none where the tokenizer knows of none, or is not to
+  /// put them there). Special tokens that the text spells out are those tokens, as with Hugging Face, unless
+  /// `special` says that they are plain text, which texts of strangers should be. Throws value_error for a character
+  /// that has no token, unless the tokenizer drops it, and for a text of 2^31 bytes and more.
   ///
   /// Bytes that are no UTF-8 count as U+FFFD where the text is cut into words (a mark, neither letter nor space) and
   /// are encoded as the bytes they are. O(n log m), m being the longest word.
   [[nodiscard]] std::vector<token> encode(std::string_view text, bool bos,
-                                          special_spelling special = special_spelling::off) const {
+                                          special_spelling special = special_spelling::on) const {
     std::vector<token> tokens;
-    if (bos) tokens = parts_.prefix;
+    if (bos) tokens = *parts_.prefix;
     detail::word_encoder words(parts_.model);
     const auto feed = [&](std::string_view stretch, const added_token* found) {
       encode_stretch(stretch, stretch.data() == text.data(), special, words, tokens);

@@ -30,6 +30,8 @@ struct byte_level_bpe_options {
   /// The tokens that begin and end a text. By default `</s>`, which is what OPT uses for both, or else
   /// `<|endoftext|>`, which is what GPT-2 uses, or none.
   std::optional<std::string> bos = std::nullopt, eos = std::nullopt;
+  /// Whether a text gets them: by default BOS alone.
+  std::optional<bool> add_bos = std::nullopt, add_eos = std::nullopt;
   /// A text gets a space in front unless it has one.
   bool prefix_space = false;
 };
@@ -78,7 +80,8 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
                         .normalizer = {},
                         .words = spell_bytes{.prefix_space = options.prefix_space},
                         .decoder = decode_spelled_bytes,
-                        .prefix = {},
+                        .prefix = detail::prefix_of_texts({}, bos, options.add_bos, vocabulary_source),
+                        .suffix = detail::suffix_of_texts({}, eos, options.add_eos, vocabulary_source),
                         .bos = bos,
                         .eos = eos});
 }

@@ -42,8 +42,26 @@ class any_tokenizer {
   [[nodiscard]] std::optional<token> eos() const {
     return std::visit([](const auto& t) -> std::optional<token> { return t.eos(); }, format_);
   }
-  /// Tokens of `text`, after those that begin a text if `bos`; none of them is special but those. Throws value_error
-  /// as the format's own `encode` does.
+  /// The tokens that follow a whole text, as for training; none for most.
+  [[nodiscard]] std::span<const token> suffix() const {
+    return std::visit(
+        [](const auto& t) -> std::span<const token> {
+          if constexpr (requires { t.suffix(); }) return t.suffix();
+          return {};
+        },
+        format_);
+  }
+  /// The bytes that texts lose, since they have no token (see bpe_tokenizer).
+  [[nodiscard]] std::span<const std::uint8_t> dropped_bytes() const {
+    return std::visit(
+        [](const auto& t) -> std::span<const std::uint8_t> {
+          if constexpr (requires { t.dropped_bytes(); }) return t.dropped_bytes();
+          return {};
+        },
+        format_);
+  }
+  /// Tokens of `text`, after those that begin a text if `bos`. Special tokens that it spells out are those tokens
+  /// where the format's own `encode` says so. Throws value_error as that does.
   [[nodiscard]] std::vector<token> encode(std::string_view text, bool bos) const {
     return std::visit([&](const auto& t) { return t.encode(text, bos); }, format_);
   }
@@ -97,8 +115,14 @@ inline void refuse_sentencepiece(const std::filesystem::path& path) {
   const std::filesystem::path folder = path.parent_path();
   const special_names names = read_special_names(folder);
   if (path.filename() == "vocab.json")
-    return any_tokenizer(read_byte_level_bpe(path, folder / "merges.txt", {.bos = names.bos, .eos = names.eos}));
-  return any_tokenizer(read_tokenizer_json(path, {.bos = names.bos, .eos = names.eos}));
+    return any_tokenizer(read_byte_level_bpe(path, folder / "merges.txt",
+                                             {.bos = names.bos,
+                                              .eos = names.eos,
+                                              .add_bos = names.add_bos,
+                                              .add_eos = names.add_eos,
+                                              .prefix_space = names.prefix_space.value_or(false)}));
+  return any_tokenizer(read_tokenizer_json(
+      path, {.bos = names.bos, .eos = names.eos, .add_bos = names.add_bos, .add_eos = names.add_eos}));
 }
 
 }  // namespace zoqat::text

@@ -8,12 +8,14 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace zoqat::inline ZOQAT_ABI::text {
 
-/// The tokens that begin and end a text, by name.
+/// The tokens that begin and end a text, by name, and whether they are put there.
 struct special_names {
   std::optional<std::string> bos, eos;
+  std::optional<bool> add_bos, add_eos, prefix_space;
 };
 
 namespace detail {
@@ -27,7 +29,8 @@ inline std::optional<std::string> special_name(const io::json& object, std::stri
 
 }  // namespace detail
 
-/// What the files beside a tokenizer of Hugging Face's call the tokens that begin and end a text:
+/// What the files beside a tokenizer of Hugging Face's call the tokens that begin and end a text, and whether a text
+/// gets them ("add_bos_token", "add_eos_token") and a space in front ("add_prefix_space"):
 /// `tokenizer_config.json`, or where that is silent `special_tokens_map.json`. Files that are not there say nothing.
 /// Throws io_error for malformed ones.
 [[nodiscard]] inline special_names read_special_names(const std::filesystem::path& folder) {
@@ -40,6 +43,10 @@ inline std::optional<std::string> special_name(const io::json& object, std::stri
     require<io_error>(object.is_object(), "{}: a JSON object is wanted", path.native());
     if (!names.bos) names.bos = detail::special_name(object, "bos_token", path.native());
     if (!names.eos) names.eos = detail::special_name(object, "eos_token", path.native());
+    for (const auto& [flag, key] : {std::pair{&special_names::add_bos, "add_bos_token"},
+                                    {&special_names::add_eos, "add_eos_token"},
+                                    {&special_names::prefix_space, "add_prefix_space"}})
+      if (!(names.*flag)) names.*flag = io::get_if<bool>(object, key, path.native());
   }
   return names;
 }

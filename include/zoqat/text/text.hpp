@@ -30,9 +30,13 @@
 #include <zoqat/text/token_decoder.hpp>
 #include <zoqat/text/tokenizer_steps.hpp>
 
+// Conversations.
+#include <zoqat/text/chat_template.hpp>
+
 // Files.
 #include <zoqat/text/open_tokenizer.hpp>
 #include <zoqat/text/llama2c_tokenizer.hpp>
 #include <zoqat/text/tokenizer_json.hpp>
+#include <zoqat/text/gguf_vocabulary.hpp>
 
 // clang-format on

@@ -30,6 +30,8 @@ namespace zoqat::inline ZOQAT_ABI::text {
 /// post-processor puts before a text and the first that it puts after, if it does.
 struct tokenizer_json_options {
   std::optional<std::string> bos = std::nullopt, eos = std::nullopt;
+  /// Whether a text gets them, whatever the post-processor says; that holds where they are not given.
+  std::optional<bool> add_bos = std::nullopt, add_eos = std::nullopt;
 };
 
 namespace detail {
@@ -52,11 +54,13 @@ class bpe_model_json {
 
   [[nodiscard]] const io::json& vocabulary() const { return member(object_, "vocab", file_); }
   // `own` is `vocabulary()`; the tokens that make it up to `size` are not the model's.
-  [[nodiscard]] bpe_model read(const vocabulary_list& own, std::size_t size) const {
+  // With `drop_unknown`, a model without an unknown token leaves characters out that it lacks.
+  [[nodiscard]] bpe_model read(const vocabulary_list& own, std::size_t size, bool drop_unknown) const {
     std::vector<std::string> pieces = own.texts();
     pieces.resize(size);
     const auto flag = [&](std::string_view key) { return io::get_if<bool>(object_, key, file_).value_or(false); };
     bpe_model::options options{.unknown = {},
+                               .drop_unknown = drop_unknown,
                                .fuse_unknown = flag("fuse_unk"),
                                .byte_fallback = flag("byte_fallback"),
                                .whole_words = flag("ignore_merges")};
@@ -174,7 +178,8 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
 /// is passed over, but for "truncation" and "padding": they say how texts were cut and filled up to batches when the
 /// file was written, and how a text is encoded does not depend on them. `tokenizer_steps.hpp` lists what is known.
 ///
-/// Where Hugging Face replaces bytes that are no UTF-8, this keeps them, in both directions.
+/// Where Hugging Face replaces bytes that are no UTF-8, this keeps them, in both directions. Byte-level vocabularies
+/// may lack bytes, which texts then lose, as with Hugging Face: `bpe_tokenizer::dropped_bytes` names them.
 [[nodiscard]] inline bpe_tokenizer parse_tokenizer_json(const io::json& object, std::string_view file,
                                                         const tokenizer_json_options& options = {}) {
   require<io_error>(object.is_object(), "{}: a tokenizer must be a JSON object", file);
@@ -194,21 +199,26 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
   const detail::added_tokens_json added(part("added_tokens"), file, normalizer,
                                         detail::has_step(decoder, "decoders", "ByteLevel"));
   const vocabulary_list all = added.merged_with(own);
-  bpe_model model = model_part.read(own, all.contiguous().size());
+  const bool byte_level = detail::has_step(words, "pretokenizers", "ByteLevel");
+  bpe_model model = model_part.read(own, all.contiguous().size(), byte_level);
   added.require_agreement(model, file);
-  if (detail::has_step(words, "pretokenizers", "ByteLevel") && !model.has_unknown())
-    model.require_byte_alphabet(file);
+  std::vector<std::uint8_t> dropped;
+  if (byte_level && !model.has_unknown()) dropped = model.bytes_without_token();
 
   const text_template around = detail::read_template_below(part("post_processor"), model.size(), file);
+  const auto bos = detail::named_token(all, options.bos, around.before, file),
+             eos = detail::named_token(all, options.eos, around.after, file);
   return bpe_tokenizer({.model = std::move(model),
                         .added = added.before,
                         .added_after_normalization = added.after,
                         .normalizer = normalizer,
                         .words = read_pre_tokenizer(words, file),
                         .decoder = read_decoder(decoder, file),
-                        .prefix = around.before,
-                        .bos = detail::named_token(all, options.bos, around.before, file),
-                        .eos = detail::named_token(all, options.eos, around.after, file)});
+                        .prefix = detail::prefix_of_texts(around.before, bos, options.add_bos, file),
+                        .suffix = detail::suffix_of_texts(around.after, eos, options.add_eos, file),
+                        .bos = bos,
+                        .eos = eos,
+                        .dropped_bytes = std::move(dropped)});
 }
 
 /// Reads a tokenizer from the file `path`, as `parse_tokenizer_json` does from its JSON.

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -31,11 +32,18 @@ model_shape grouped_queries(rope_pairing pairing) {
           .rope = pairing};
 }
 
-template <class Position>
+template <class Position, class HeadNorm = nn::no_head_norm>
 void check(const model_shape& shape) {
-  using layer_type = nn::self_attention<disturbed_linear, Position>;
+  using layer_type = nn::self_attention<disturbed_linear, Position, HeadNorm>;
   for (const matrix<double>& f : {matrix<double>(), random_metric(shape.hidden)}) {
     disturbed_layer<layer_type> layer(shape, std::make_shared<const Position>(shape), lengths);
+    std::uint32_t name = 300;
+    layer.layer.for_each_norm([&](nn::rms_norm& norm) {
+      nn::for_each_base_tensor(norm, [&](nn::trainable& gains) {
+        for (std::size_t j = 0; j != gains.cols(); ++j) gains.values()(0, j) += random_floats(4, name, 0.5f)[j];
+        ++name;
+      });
+    });
     const std::vector<nn::output_metric> answers = layer.answered(f, 100);
     REQUIRE(answers.size() == 4);
     CHECK(answers[0].blocks.size() == shape.heads);
@@ -61,6 +69,10 @@ void check(const model_shape& shape) {
 TEST_CASE("attention with rotated queries and keys answers as it does when its outputs are disturbed") {
   check<nn::rope>(grouped_queries(rope_pairing::interleaved));
   check<nn::rope>(grouped_queries(rope_pairing::half_split));
+}
+
+TEST_CASE("attention with normed heads answers as it does when its outputs are disturbed") {
+  check<nn::rope, nn::rms_norm>(grouped_queries(rope_pairing::half_split));
 }
 
 TEST_CASE("attention without rotations answers as it does when its outputs are disturbed") {

@@ -100,7 +100,7 @@ class quantized_weight {
         range = {std::min(range.min, found.min), std::max(range.max, found.max)};
       });
       for (std::size_t i = 0; i != ranges.size(); ++i)
-        clipping_policy::init(ranges[i], part::bits, part::symmetric, 1, 1, clipping_.values().row(i).data());
+        clipping_policy::init(ranges[i], part::bits, part::zeros, 1, 1, clipping_.values().row(i).data());
     }
   }
   /// Fixes the grids of a row, for a clipping policy that holds grids (clip::codes).

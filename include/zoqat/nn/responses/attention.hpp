@@ -4,11 +4,14 @@
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/attention.hpp>
+#include <zoqat/nn/norm.hpp>
 #include <zoqat/nn/positions.hpp>
 #include <zoqat/nn/responses/response.hpp>
+#include <zoqat/params/inference_lane.hpp>
 #include <zoqat/simd/multiply.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -44,17 +47,19 @@ class group_response {
     for (std::size_t h = 0; h != heads_; ++h) probabilities_.push_back(attend(head(h)));
   }
 
-  /// Adds to the sums. `rotation(position)` is R [size, size] as rows of its transpose; positions count from 0.
-  template <class Rotation>
-  void add_to(group_sums& sums, Rotation&& rotation) const {
+  /// Adds to the sums. `of_query(h, t)` and `of_key(t)` are what head h and the key read at token t, counted from 0,
+  /// change by what the projections write: derivatives [size, size], as rows of their transpose. Without head norms
+  /// they are rotations.
+  template <class OfQuery, class OfKey>
+  void add_to(group_sums& sums, OfQuery&& of_query, OfKey&& of_key) const {
     for (std::size_t h = 0; h != heads_; ++h)
       for (std::size_t other = 0; other != heads_; ++other)
         for (std::size_t t = 0; t != tokens_; ++t)
           sums.together(h, other) += static_cast<double>(
               Kernels::dot(probabilities_[h].row(t).data(), probabilities_[other].row(t).data(), t + 1));
-    for (std::size_t h = 0; h != heads_; ++h) add_query(sums.query[h], h, rotation);
+    for (std::size_t h = 0; h != heads_; ++h) add_query(sums.query[h], h, of_query);
     for (std::size_t h = 0; h != heads_; ++h)
-      for (std::size_t other = 0; other <= h; ++other) add_key(sums.key, h, other, rotation);
+      for (std::size_t other = 0; other <= h; ++other) add_key(sums.key, h, other, of_key);
   }
 
  private:
@@ -96,9 +101,9 @@ class group_response {
   }
 
   /// Σ_t Xᵀ G X with X_t = (Σ_s P_ts v_s k_sᵀ − v̄_t k̄_tᵀ) R_t / √size, the derivative of what the head mixes by its
-  /// query before it was rotated. With G = L Lᵀ, Lᵀ is moved into the values.
-  template <class Rotation>
-  void add_query(matrix<double>& sum, std::size_t h, Rotation&& rotation) const {
+  /// query as it was projected, R_t being that of the query. With G = L Lᵀ, Lᵀ is moved into the values.
+  template <class OfQuery>
+  void add_query(matrix<double>& sum, std::size_t h, OfQuery&& of_query) const {
     const matrix<float> l = factor(through(h, h));
     const matrix<float> values = product(value_, transposed(l)), values_t = transposed(values),
                         keys_t = transposed(key_);
@@ -110,14 +115,14 @@ class group_response {
       for (std::size_t i = 0; i != size_; ++i)
         for (std::size_t j = 0; j != size_; ++j)
           covariance(t, i * size_ + j) = root_ * (covariance(t, i * size_ + j) - mean_value(t, i) * mean_key(t, j));
-      simd::multiply<Kernels>(square(covariance, t), rotation(t), rotated);
+      simd::multiply<Kernels>(square(covariance, t), of_query(h, t), rotated);
       add_gram(rotated, sum);
     }
   }
   /// Σ over t and s of P P' (v_s − v̄_t)ᵀ G (v_s − v̄'_t) (R_sᵀ q_t)(R_sᵀ q'_t)ᵀ / size, and its transpose where the
   /// heads differ: what both answer to the key of token s, disturbed with signs that are independent over tokens.
-  template <class Rotation>
-  void add_key(matrix<double>& sum, std::size_t h, std::size_t other, Rotation&& rotation) const {
+  template <class OfKey>
+  void add_key(matrix<double>& sum, std::size_t h, std::size_t other, OfKey&& of_key) const {
     const matrix<double> exact = through(h, other);
     matrix<float> g(size_, size_);
     for (std::size_t i = 0; i != g.size(); ++i) g.data()[i] = static_cast<float>(exact.data()[i]);
@@ -139,8 +144,9 @@ class group_response {
     const matrix<float> moments = weighted_outer(weight_t, transposed(head(h)), transposed(head(other)));
     matrix<float> half(size_, size_), whole(size_, size_);
     for (std::size_t s = 0; s != tokens_; ++s) {
-      simd::multiply<Kernels>(square(moments, s), rotation(s), half);  // S R
-      simd::multiply<Kernels>(transposed(half), rotation(s), whole);   // (S R)ᵀ R = (Rᵀ S R)ᵀ
+      const matrix<float>& r = of_key(s);
+      simd::multiply<Kernels>(square(moments, s), r, half);  // S R
+      simd::multiply<Kernels>(transposed(half), r, whole);   // (S R)ᵀ R = (Rᵀ S R)ᵀ
       for (std::size_t i = 0; i != size_; ++i)
         for (std::size_t j = 0; j != size_; ++j) {
           sum(j, i) += static_cast<double>(whole(i, j));
@@ -166,10 +172,10 @@ class group_response {
 /// The outputs of queries, keys and values, head by head; those of the output projection are the stream's. Cost for
 /// each sequence of T tokens: T² size² operations for each query head, and as many for each pair of heads that share
 /// a key. Memory: T · size² floats for each thread.
-template <class Linear, class Position>
-class response<self_attention<Linear, Position>> {
+template <class Linear, class Position, class HeadNorm>
+class response<self_attention<Linear, Position, HeadNorm>> {
  public:
-  using layer_type = self_attention<Linear, Position>;
+  using layer_type = self_attention<Linear, Position, HeadNorm>;
 
   response(layer_type& layer, const matrix<double>& stream_metric, std::size_t block)
       : layer_(layer), stream_metric_(stream_metric), block_(block) {
@@ -177,6 +183,11 @@ class response<self_attention<Linear, Position>> {
     layer.for_each_shared_input([&](auto&& input) { output = input.layers.back(); });
     buffer<float> room;
     const auto weights = detail::weights_of<simd::default_kernels>(*output, room);
+    std::size_t norm = 0;
+    layer.for_each_norm([&](const rms_norm& n) {
+      const matrix<float> gains = n.gains(inference_lane{});
+      norms_[norm++] = {{gains.flat().begin(), gains.flat().end()}, n.epsilon()};
+    });
     const std::size_t width = group() * size();
     for (std::size_t m = 0; m != layer.kv_heads(); ++m) {
       through_.push_back(detail::seen_through(weights, stream_metric, m * width, width));
@@ -188,7 +199,10 @@ class response<self_attention<Linear, Position>> {
   template <class Pass>
   void add(const Pass& pass, matrix_view<const float> x) {
     using kernels = typename Pass::kernels;
-    layer_.project(pass, x);
+    layer_.multiply(pass, x);
+    const matrix<float> queries = layer_type::norms_heads ? pass.work.query : matrix<float>(),
+                        keys = layer_type::norms_heads ? pass.work.key : matrix<float>();
+    layer_.encode(pass);
     tokens_ += pass.tokens();
     std::size_t longest = 0;
     for (std::size_t s = 0; s != pass.batch.sequences(); ++s) longest = std::max(longest, pass.batch.length(s));
@@ -203,7 +217,22 @@ class response<self_attention<Linear, Position>> {
         const detail::group_response<kernels> heads(part(pass.work.query, group() * size()),
                                                     part(pass.work.key, size()), part(pass.work.value, size()),
                                                     through_[m]);
-        heads.add_to(sums_[m], [&](std::size_t t) -> const matrix<float>& { return rotations[t]; });
+        if constexpr (layer_type::norms_heads) {
+          const auto& [query_norm, key_norm] = norms_;
+          heads.add_to(
+              sums_[m],
+              [&](std::size_t h, std::size_t t) {
+                return through_norm<kernels>(query_norm,
+                                             queries.row(first + t).subspan((m * group() + h) * size(), size()), t);
+              },
+              [&](std::size_t t) {
+                return through_norm<kernels>(key_norm, keys.row(first + t).subspan(m * size(), size()), t);
+              });
+        } else {
+          heads.add_to(
+              sums_[m], [&](std::size_t, std::size_t t) -> const matrix<float>& { return rotations[t]; },
+              [&](std::size_t t) -> const matrix<float>& { return rotations[t]; });
+        }
       }
     });
   }
@@ -247,9 +276,32 @@ class response<self_attention<Linear, Position>> {
     return all;
   }
 
+  struct norm_values {
+    std::vector<float> gains;  ///< [size]
+    float epsilon = 0;
+  };
+  /// The derivative of norm and rotation at a head `y` [size] of token t: R diag(g) (I − y yᵀ / (size r²)) / r with
+  /// r² = mean(y²) + ε.
+  template <class Kernels>
+  [[nodiscard]] matrix<float> through_norm(const norm_values& norm, std::span<const float> y, std::size_t t) const {
+    double squares = 0;
+    for (const float v : y) squares += static_cast<double>(v) * static_cast<double>(v);
+    const double n = static_cast<double>(y.size()), r = std::sqrt(squares / n + static_cast<double>(norm.epsilon));
+    matrix<float> result(size(), size());
+    for (std::size_t j = 0; j != size(); ++j) {
+      for (std::size_t i = 0; i != size(); ++i) {
+        const double along = static_cast<double>(y[i]) * static_cast<double>(y[j]) / (n * r * r);
+        result(j, i) = static_cast<float>(static_cast<double>(norm.gains[i]) / r * ((i == j ? 1.0 : 0.0) - along));
+      }
+      if constexpr (rotary_positions<Position>) layer_.position().template apply<Kernels>(result.row(j).data(), t);
+    }
+    return result;
+  }
+
   layer_type& layer_;
   const matrix<double>& stream_metric_;
   std::size_t block_;
+  std::array<norm_values, 2> norms_;     ///< of queries and keys, where heads are normed
   std::vector<matrix<double>> through_;  ///< of each group: what it mixes, seen through the output projection
   std::vector<detail::group_sums> sums_;
   std::size_t tokens_ = 0;

@@ -14,6 +14,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -43,6 +44,17 @@ struct int8_codes {
   matrix_view<std::int8_t> codes;
   std::span<const float> scales;
 };
+
+namespace detail {
+
+/// What `parameter_list::add` takes for masters.
+template <class T>
+concept is_buffer = std::convertible_to<T, std::span<float>> || std::convertible_to<T, std::span<bf16>> ||
+                    std::convertible_to<T, std::span<fp16>> || std::convertible_to<T, matrix_view<float>> ||
+                    std::convertible_to<T, matrix_view<bf16>> || std::convertible_to<T, matrix_view<fp16>> ||
+                    std::convertible_to<T, int8_codes>;
+
+}  // namespace detail
 
 /// A parameter store over buffers that somebody else owns: how an engine that exists already hands its weights
 /// to this library. Ids are given in the order of `add`, so keep that order for a log to replay; a tensor that a rule
@@ -109,6 +121,16 @@ class parameter_list {
     codes.host_scales = m.scales;
     if (scales != 0) codes.scale_size = m.codes.size() / scales;
     enlist(name, {.compact = apart(codes, m.codes)}, group, unit);
+  }
+  /// Nothing else can train.
+  template <class Other>
+    requires(!detail::is_buffer<Other>)
+  void add(std::string_view, Other&&, group_choice = {}, std::span<const float> = {}) {
+    static_assert(
+        detail::is_buffer<Other>,
+        "zo::parameter_list::add: masters are written, so they must be a mutable span or matrix_view (or a "
+        "container) of float, bf16 or fp16, or zo::int8_codes: give what may only be read to add_copy, bits "
+        "of fp16 by fp16_view, and convert doubles to floats");
   }
   /// Of weights that may only be read, as those of a mapped file: trains a copy that the list keeps. Returns the
   /// copy, for the engine to read instead; nothing where a rule leaves the tensor as it is.

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/numeric.hpp>
+#include <zoqat/io/gguf/tensor_type.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+/// The blocks of quantized tensors, as they lie in files. A block has a code for each of its elements; `group` of
+/// them share a grid, and code c of group g stands for
+///
+///   scale(g) * (c - zero_point)                 where there are no minima,
+///   scale(g) * c - minimum(g)                   where there are (zero_point is then 0).
+///
+/// scale(g) and minimum(g) are products of an fp16 number and an integer of at most 7 bits, and so exact in fp32, as
+/// is the scale times a code: compilers may fuse the sum or not, the value is the same.
+
+namespace zoqat::inline ZOQAT_ABI::io::gguf {
+
+/// Where some bits of a code are: a byte of an array, and the place of the lowest of them in it.
+struct bit_place {
+  std::size_t byte;
+  unsigned shift;
+};
+
+namespace detail {
+
+/// The bits of a code in a byte of an array.
+template <unsigned Bits, std::size_t N>
+[[nodiscard]] constexpr unsigned load_bits(const std::uint8_t (&from)[N], bit_place at) noexcept {
+  return (from[at.byte] >> at.shift) & ((1u << Bits) - 1);
+}
+template <unsigned Bits, std::size_t N>
+constexpr void store_bits(std::uint8_t (&to)[N], bit_place at, unsigned bits) noexcept {
+  constexpr unsigned mask = (1u << Bits) - 1;
+  to[at.byte] = static_cast<std::uint8_t>((to[at.byte] & ~(mask << at.shift)) | (bits & mask) << at.shift);
+}
+
+/// Blocks with one grid, as older types have it: the two halves of a block share bytes.
+[[nodiscard]] constexpr bit_place nibble_of_32(std::size_t i) noexcept { return {i % 16, i < 16 ? 0u : 4u}; }
+[[nodiscard]] constexpr bit_place bit_of_32(std::size_t i) noexcept { return {i / 8, static_cast<unsigned>(i % 8)}; }
+/// Super-blocks of 256: runs of 32 elements share bytes, two of them nibbles, four of them pairs of bits, all eight
+/// single bits.
+[[nodiscard]] constexpr bit_place nibble_of_256(std::size_t i) noexcept {
+  return {i / 64 * 32 + i % 32, i % 64 < 32 ? 0u : 4u};
+}
+[[nodiscard]] constexpr bit_place pair_of_256(std::size_t i) noexcept {
+  return {i / 128 * 32 + i % 32, static_cast<unsigned>(i % 128 / 32 * 2)};
+}
+[[nodiscard]] constexpr bit_place bit_of_256(std::size_t i) noexcept {
+  return {i % 32, static_cast<unsigned>(i / 32)};
+}
+
+/// Eight scales and eight minima of 6 bits in 12 bytes (Q4_K, Q5_K). The first four of either are in bytes of their
+/// own, whose upper two bits hold those of the last four.
+struct scales_and_minima {
+  std::uint8_t bytes[12];
+
+  [[nodiscard]] constexpr unsigned scale(std::size_t g) const noexcept { return get(g, 0); }
+  [[nodiscard]] constexpr unsigned minimum(std::size_t g) const noexcept { return get(g, 4); }
+  constexpr void set(std::size_t g, unsigned scale, unsigned minimum) noexcept {
+    put(g, 0, scale);
+    put(g, 4, minimum);
+  }
+
+ private:
+  [[nodiscard]] constexpr unsigned get(std::size_t g, unsigned of) const noexcept {
+    if (g < 4) return load_bits<6>(bytes, {g + of, 0});
+    return load_bits<4>(bytes, {g + 4, of}) | load_bits<2>(bytes, {g - 4 + of, 6}) << 4;
+  }
+  constexpr void put(std::size_t g, unsigned of, unsigned x) noexcept {
+    if (g < 4) return store_bits<6>(bytes, {g + of, 0}, x);
+    store_bits<4>(bytes, {g + 4, of}, x);
+    store_bits<2>(bytes, {g - 4 + of, 6}, x >> 4);
+  }
+};
+
+}  // namespace detail
+
+struct q8_0_block {
+  fp16 d;
+  std::uint8_t codes[32];  ///< two's complement
+
+  static constexpr auto type = tensor_type::q8_0;
+  static constexpr std::size_t elements = 32, group = 32;
+  static constexpr int bits = 8, zero_point = 128;
+  static constexpr bool has_minima = false;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept { return codes[i] ^ 0x80u; }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept { codes[i] = static_cast<std::uint8_t>(c ^ 0x80u); }
+  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
+};
+
+struct q4_0_block {
+  fp16 d;
+  std::uint8_t low[16];
+
+  static constexpr auto type = tensor_type::q4_0;
+  static constexpr std::size_t elements = 32, group = 32;
+  static constexpr int bits = 4, zero_point = 8;
+  static constexpr bool has_minima = false;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
+    return detail::load_bits<4>(low, detail::nibble_of_32(i));
+  }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept {
+    detail::store_bits<4>(low, detail::nibble_of_32(i), c);
+  }
+  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
+};
+
+struct q4_1_block {
+  fp16 d, m;
+  std::uint8_t low[16];
+
+  static constexpr auto type = tensor_type::q4_1;
+  static constexpr std::size_t elements = 32, group = 32;
+  static constexpr int bits = 4, zero_point = 0;
+  static constexpr bool has_minima = true;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
+    return detail::load_bits<4>(low, detail::nibble_of_32(i));
+  }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept {
+    detail::store_bits<4>(low, detail::nibble_of_32(i), c);
+  }
+  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
+  [[nodiscard]] constexpr float minimum(std::size_t) const noexcept { return -static_cast<float>(m); }
+};
+
+struct q5_0_block {
+  fp16 d;
+  std::uint8_t high[4];
+  std::uint8_t low[16];
+
+  static constexpr auto type = tensor_type::q5_0;
+  static constexpr std::size_t elements = 32, group = 32;
+  static constexpr int bits = 5, zero_point = 16;
+  static constexpr bool has_minima = false;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
+    return detail::load_bits<4>(low, detail::nibble_of_32(i)) | detail::load_bits<1>(high, detail::bit_of_32(i)) << 4;
+  }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept {
+    detail::store_bits<4>(low, detail::nibble_of_32(i), c);
+    detail::store_bits<1>(high, detail::bit_of_32(i), c >> 4);
+  }
+  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
+};
+
+struct q5_1_block {
+  fp16 d, m;
+  std::uint8_t high[4];
+  std::uint8_t low[16];
+
+  static constexpr auto type = tensor_type::q5_1;
+  static constexpr std::size_t elements = 32, group = 32;
+  static constexpr int bits = 5, zero_point = 0;
+  static constexpr bool has_minima = true;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
+    return detail::load_bits<4>(low, detail::nibble_of_32(i)) | detail::load_bits<1>(high, detail::bit_of_32(i)) << 4;
+  }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept {
+    detail::store_bits<4>(low, detail::nibble_of_32(i), c);
+    detail::store_bits<1>(high, detail::bit_of_32(i), c >> 4);
+  }
+  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
+  [[nodiscard]] constexpr float minimum(std::size_t) const noexcept { return -static_cast<float>(m); }
+};
+
+/// Codes 0 to 3 stand for -1 to 2 steps.
+struct q2_0_block {
+  fp16 d;
+  std::uint8_t low[16];
+
+  static constexpr auto type = tensor_type::q2_0;
+  static constexpr std::size_t elements = 64, group = 64;
+  static constexpr int bits = 2, zero_point = 1;
+  static constexpr bool has_minima = false;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept { return detail::load_bits<2>(low, place(i)); }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept { detail::store_bits<2>(low, place(i), c); }
+  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
+
+ private:
+  [[nodiscard]] static constexpr bit_place place(std::size_t i) noexcept {
+    return {i / 4, static_cast<unsigned>(i % 4 * 2)};
+  }
+};
+
+struct q2_k_block {
+  std::uint8_t scales[16];  ///< 4 bits of scale, 4 bits of minimum
+  std::uint8_t low[64];
+  fp16 d, dmin;
+
+  static constexpr auto type = tensor_type::q2_k;
+  static constexpr std::size_t elements = 256, group = 16;
+  static constexpr int bits = 2, zero_point = 0;
+  static constexpr bool has_minima = true;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
+    return detail::load_bits<2>(low, detail::pair_of_256(i));
+  }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept {
+    detail::store_bits<2>(low, detail::pair_of_256(i), c);
+  }
+  [[nodiscard]] constexpr float scale(std::size_t g) const noexcept {
+    return static_cast<float>(d) * static_cast<float>(scales[g] & 0xf);
+  }
+  [[nodiscard]] constexpr float minimum(std::size_t g) const noexcept {
+    return static_cast<float>(dmin) * static_cast<float>(scales[g] >> 4);
+  }
+  constexpr void set_factors(std::size_t g, unsigned scale, unsigned minimum) noexcept {
+    scales[g] = static_cast<std::uint8_t>(scale | minimum << 4);
+  }
+};
+
+struct q3_k_block {
+  std::uint8_t high[32];
+  std::uint8_t low[64];
+  std::uint8_t scales[12];  ///< 16 scales of 6 bits, each less 32: 8 bytes with their lower bits, 4 with their upper
+  fp16 d;
+
+  static constexpr auto type = tensor_type::q3_k;
+  static constexpr std::size_t elements = 256, group = 16;
+  static constexpr int bits = 3, zero_point = 4;
+  static constexpr bool has_minima = false;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
+    return detail::load_bits<2>(low, detail::pair_of_256(i)) | detail::load_bits<1>(high, detail::bit_of_256(i)) << 2;
+  }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept {
+    detail::store_bits<2>(low, detail::pair_of_256(i), c);
+    detail::store_bits<1>(high, detail::bit_of_256(i), c >> 2);
+  }
+  [[nodiscard]] constexpr float scale(std::size_t g) const noexcept {
+    return static_cast<float>(d) * static_cast<float>(factor(g));
+  }
+  /// The integer that the step size is a multiple of.
+  [[nodiscard]] constexpr int factor(std::size_t g) const noexcept {
+    return static_cast<int>(detail::load_bits<4>(scales, lower(g)) | detail::load_bits<2>(scales, upper(g)) << 4) -
+           32;
+  }
+  constexpr void set_factor(std::size_t g, int x) noexcept {
+    const auto stored = static_cast<unsigned>(x + 32);
+    detail::store_bits<4>(scales, lower(g), stored);
+    detail::store_bits<2>(scales, upper(g), stored >> 4);
+  }
+
+ private:
+  [[nodiscard]] static constexpr bit_place lower(std::size_t g) noexcept { return {g % 8, g < 8 ? 0u : 4u}; }
+  [[nodiscard]] static constexpr bit_place upper(std::size_t g) noexcept {
+    return {8 + g % 4, static_cast<unsigned>(g / 4 * 2)};
+  }
+};
+
+struct q4_k_block {
+  fp16 d, dmin;
+  detail::scales_and_minima scales;
+  std::uint8_t low[128];
+
+  static constexpr auto type = tensor_type::q4_k;
+  static constexpr std::size_t elements = 256, group = 32;
+  static constexpr int bits = 4, zero_point = 0;
+  static constexpr bool has_minima = true;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
+    return detail::load_bits<4>(low, detail::nibble_of_256(i));
+  }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept {
+    detail::store_bits<4>(low, detail::nibble_of_256(i), c);
+  }
+  [[nodiscard]] constexpr float scale(std::size_t g) const noexcept {
+    return static_cast<float>(d) * static_cast<float>(scales.scale(g));
+  }
+  [[nodiscard]] constexpr float minimum(std::size_t g) const noexcept {
+    return static_cast<float>(dmin) * static_cast<float>(scales.minimum(g));
+  }
+  constexpr void set_factors(std::size_t g, unsigned scale, unsigned minimum) noexcept {
+    scales.set(g, scale, minimum);
+  }
+};
+
+struct q5_k_block {
+  fp16 d, dmin;
+  detail::scales_and_minima scales;
+  std::uint8_t high[32];
+  std::uint8_t low[128];
+
+  static constexpr auto type = tensor_type::q5_k;
+  static constexpr std::size_t elements = 256, group = 32;
+  static constexpr int bits = 5, zero_point = 0;
+  static constexpr bool has_minima = true;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
+    return detail::load_bits<4>(low, detail::nibble_of_256(i)) | detail::load_bits<1>(high, detail::bit_of_256(i))
+                                                                     << 4;
+  }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept {
+    detail::store_bits<4>(low, detail::nibble_of_256(i), c);
+    detail::store_bits<1>(high, detail::bit_of_256(i), c >> 4);
+  }
+  [[nodiscard]] constexpr float scale(std::size_t g) const noexcept {
+    return static_cast<float>(d) * static_cast<float>(scales.scale(g));
+  }
+  [[nodiscard]] constexpr float minimum(std::size_t g) const noexcept {
+    return static_cast<float>(dmin) * static_cast<float>(scales.minimum(g));
+  }
+  constexpr void set_factors(std::size_t g, unsigned scale, unsigned minimum) noexcept {
+    scales.set(g, scale, minimum);
+  }
+};
+
+struct q6_k_block {
+  std::uint8_t low[128];
+  std::uint8_t high[64];
+  std::int8_t factors[16];
+  fp16 d;
+
+  static constexpr auto type = tensor_type::q6_k;
+  static constexpr std::size_t elements = 256, group = 16;
+  static constexpr int bits = 6, zero_point = 32;
+  static constexpr bool has_minima = false;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
+    return detail::load_bits<4>(low, place(i)) | detail::load_bits<2>(high, detail::pair_of_256(i)) << 4;
+  }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept {
+    detail::store_bits<4>(low, place(i), c);
+    detail::store_bits<2>(high, detail::pair_of_256(i), c >> 4);
+  }
+  [[nodiscard]] constexpr float scale(std::size_t g) const noexcept {
+    return static_cast<float>(d) * static_cast<float>(factor(g));
+  }
+  [[nodiscard]] constexpr int factor(std::size_t g) const noexcept { return factors[g]; }
+  constexpr void set_factor(std::size_t g, int x) noexcept { factors[g] = static_cast<std::int8_t>(x); }
+
+ private:
+  // Unlike those of the other super-blocks, the two nibbles of a byte are 64 elements apart.
+  [[nodiscard]] static constexpr bit_place place(std::size_t i) noexcept {
+    return {i / 128 * 64 + i % 64, i % 128 < 64 ? 0u : 4u};
+  }
+};
+
+/// A block of a quantized tensor.
+template <class B>
+concept block = std::is_trivially_copyable_v<B> && requires(const B& b, B& changed, std::size_t i) {
+  { b.code(i) } -> std::same_as<unsigned>;
+  { changed.set_code(i, 0u) };
+  { b.scale(i) } -> std::same_as<float>;
+  { B::has_minima } -> std::convertible_to<bool>;
+};
+
+namespace detail {
+/// A block takes what the table of types says, which is `bits` per weight.
+template <block B>
+inline constexpr bool has_size = sizeof(B) == info_of(B::type).bytes && B::elements == info_of(B::type).elements;
+}  // namespace detail
+static_assert(detail::has_size<q8_0_block> && info_of(tensor_type::q8_0).bits_per_weight() == 8.5);
+static_assert(detail::has_size<q4_0_block> && info_of(tensor_type::q4_0).bits_per_weight() == 4.5);
+static_assert(detail::has_size<q4_1_block> && info_of(tensor_type::q4_1).bits_per_weight() == 5.0);
+static_assert(detail::has_size<q5_0_block> && info_of(tensor_type::q5_0).bits_per_weight() == 5.5);
+static_assert(detail::has_size<q5_1_block> && info_of(tensor_type::q5_1).bits_per_weight() == 6.0);
+static_assert(detail::has_size<q2_0_block> && info_of(tensor_type::q2_0).bits_per_weight() == 2.25);
+static_assert(detail::has_size<q2_k_block> && info_of(tensor_type::q2_k).bits_per_weight() == 2.625);
+static_assert(detail::has_size<q3_k_block> && info_of(tensor_type::q3_k).bits_per_weight() == 3.4375);
+static_assert(detail::has_size<q4_k_block> && info_of(tensor_type::q4_k).bits_per_weight() == 4.5);
+static_assert(detail::has_size<q5_k_block> && info_of(tensor_type::q5_k).bits_per_weight() == 5.5);
+static_assert(detail::has_size<q6_k_block> && info_of(tensor_type::q6_k).bits_per_weight() == 6.5625);
+
+}  // namespace zoqat::io::gguf

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/matrix.hpp>
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/gguf/encode.hpp>
+#include <zoqat/io/gguf/llama.hpp>
+#include <zoqat/io/gguf/llama_layout.hpp>
+#include <zoqat/io/gguf/round.hpp>
+#include <zoqat/io/gguf/writer.hpp>
+#include <zoqat/io/name_map.hpp>
+#include <zoqat/io/quantized_model.hpp>
+#include <zoqat/io/safetensors.hpp>
+#include <zoqat/io/tensor_source.hpp>
+#include <zoqat/quant/packed_matrix.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace zoqat::inline ZOQAT_ABI::io::gguf {
+
+/// The types of the tensors of a file. Vectors are always F32.
+struct export_types {
+  tensor_type weights = tensor_type::f32;     ///< of the linear layers
+  tensor_type embeddings = tensor_type::f32;  ///< of the embedding and of the head, if it has weights of its own
+};
+
+/// A LLaMA model as a file will have it: `export_base` and `export_trained` make one, `write` writes it. It refers to
+/// the source that it is made of.
+class llama_export {
+ public:
+  /// Throws io_error for a model that is not one.
+  llama_export(const model_shape& shape, export_types types, std::string_view source)
+      : layout_(shape, info_of(types.weights).elements) {
+    require<io_error>(shape.kind == model_kind{} && !shape.biases.any() && shape.rope_scaling == rope_scaling{},
+                      "{}: holds a model for {}{}{}, but GGUF files are written of LLaMA models without biases and "
+                      "scaled rotary frequencies",
+                      source, model_family_names[static_cast<std::size_t>(shape.kind.family)],
+                      shape.biases.any() ? " with biases" : "",
+                      shape.rope_scaling == rope_scaling{} ? "" : " with scaled rotary frequencies");
+    for (const tensor_type type : {types.weights, types.embeddings})
+      require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
+    if (layout_.intermediate() != shape.intermediate)
+      note(fmt::format(
+          "the MLPs are filled up with zeros from {} to {} channels, which changes nothing: {} comes in "
+          "blocks of {}",
+          shape.intermediate, layout_.intermediate(), info_of(types.weights).name, info_of(types.weights).elements));
+  }
+
+  [[nodiscard]] const llama_layout& layout() const noexcept { return layout_; }
+  /// What is not as it was asked for, in words.
+  [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
+  /// Name, type and shape of each tensor.
+  [[nodiscard]] std::vector<tensor_info> tensors() const {
+    std::vector<tensor_info> infos;
+    for (const planned& p : tensors_) infos.push_back(p.info);
+    return infos;
+  }
+  /// Writes the file, tensor by tensor: the model's sizes, then `more` metadata, such as the tokenizer's. Throws as
+  /// `writer` does, and as reading the source does.
+  void write(const std::filesystem::path& path, const metadata& more) const {
+    metadata entries = llama_metadata(layout_.shape(), layout_.intermediate());
+    entries.insert(entries.end(), more.begin(), more.end());
+    writer to(path, entries, tensors());
+    for (const planned& p : tensors_) p.write(to);
+    to.commit();
+  }
+
+  /// Adds a tensor whose values are those of `from`, rounded to nearest.
+  void add_values(const llama_place& p, const tensor_view& from) {
+    add(p, [p, &from, layout = layout_](writer& to) {
+      layout.write_values(to, p, [&](std::size_t row, std::span<float> values) {
+        copy_to_f32(subtensor(from, row * p.cols, p.cols), values);
+      });
+    });
+  }
+  /// Adds a tensor that write(writer) writes.
+  void add(const llama_place& p, std::function<void(writer&)> write) {
+    tensors_.push_back({p.info, std::move(write)});
+  }
+  /// The first of some types whose blocks divide the rows of a tensor; the last has blocks of one element.
+  void choose_type(llama_place& p, std::initializer_list<tensor_type> types) {
+    const auto divides = [&](tensor_type type) { return p.file_cols() % info_of(type).elements == 0; };
+    p.info.type = *std::ranges::find_if(types, divides);
+    const tensor_type_info& wanted = info_of(*types.begin());
+    if (p.info.type != wanted.type)
+      note(fmt::format("{} is stored as {}: its rows of {} do not divide into blocks of {} ({})",
+                       fmt::format(fmt::runtime(llama_names[static_cast<std::size_t>(p.tensor)]), "N"),
+                       info_of(p.info.type).name, p.file_cols(), wanted.elements, wanted.name));
+  }
+
+ private:
+  struct planned {
+    tensor_info info;
+    std::function<void(writer&)> write;
+  };
+
+  void note(std::string text) {  // once, not for each layer
+    if (std::ranges::find(notes_, text) == notes_.end()) notes_.push_back(std::move(text));
+  }
+
+  llama_layout layout_;
+  std::vector<planned> tensors_;
+  std::vector<std::string> notes_;
+};
+
+/// What llama-quantize stores rows as that do not divide into the blocks of a type.
+[[nodiscard]] constexpr tensor_type fallback(tensor_type type) noexcept {
+  switch (type) {
+    case tensor_type::q2_k:
+    case tensor_type::q3_k:
+      return tensor_type::q4_0;
+    case tensor_type::q4_k:
+      return tensor_type::q5_0;
+    case tensor_type::q5_k:
+      return tensor_type::q5_1;
+    case tensor_type::q6_k:
+      return tensor_type::q8_0;
+    default:
+      return tensor_type::f16;
+  }
+}
+
+/// A model in full precision, rounded to nearest where `types` say so. `source` must outlive the result. Throws
+/// io_error for a model that no file can hold, and value_error for types that are not written.
+template <tensor_source Source>
+[[nodiscard]] llama_export export_base(const Source& source, export_types types) {
+  llama_export result(source.shape(), types, source.path().native());
+  result.layout().for_each_place([&](llama_place p) {
+    const tensor_type wanted = p.is_embedding() ? types.embeddings : types.weights;
+    if (p.is_matrix()) result.choose_type(p, {wanted, fallback(wanted), tensor_type::f16});
+    result.add_values(p, at(source, p.tensor, p.layer));
+  });
+  return result;
+}
+
+namespace detail {
+
+/// The packed matrix of a layer, as `save_quantized` stored it.
+template <class Weight>
+[[nodiscard]] quant::packed_matrix<Weight> read_packed(const safetensors_file& file, const std::string& layer,
+                                                       std::size_t rows, std::size_t cols) {
+  quant::packed_matrix<Weight> packed(rows, cols);
+  copy_to<std::uint8_t>(file.at(layer + ".codes"), packed.code_storage());
+  copy_to<typename Weight::scale_type>(file.at(layer + ".scales"), packed.scales());
+  io::detail::require_scales<typename Weight::scale_type>(file.at(layer + ".scales"), packed.scales());
+  if (packed.zero_points().empty()) return packed;
+  copy_to<std::uint8_t>(file.at(layer + ".zero_points"), packed.zero_points());
+  io::detail::require_zero_points(file.at(layer + ".zero_points"), packed.zero_points(), Weight::bits);
+  return packed;
+}
+
+/// Writes packed weights: their codes as blocks, or the values that they stand for.
+template <class Weight>
+void write_packed(writer& to, const llama_layout& layout, const llama_place& p,
+                  const quant::packed_matrix<Weight>& packed) {
+  matrix<std::uint8_t> codes(p.rows, p.cols);
+  packed.read_rows(0, codes);
+  std::vector<simd::grid> grids(packed.groups());
+  const auto read_grids = [&](std::size_t row) {
+    for (std::size_t g = 0; g != grids.size(); ++g) grids[g] = packed.grid(row, g);
+  };
+  const bool blocks = with_block(p.info.type, [&]<block B>() {
+    if constexpr (holds<Weight, B>())
+      layout.write_rows(to, p, [&](std::size_t row, std::span<std::byte> out) {
+        if (row == llama_layout::no_row) return encode_row<B>({}, nullptr, out);
+        read_grids(row);
+        encode_row<B>(codes.row(row), grids.data(), out);
+      });
+  });
+  if (blocks) return;
+  layout.write_values(to, p, [&](std::size_t row, std::span<float> values) {
+    read_grids(row);
+    quant::dequantize_row<Weight>(codes.row(row), grids.data(), values.data());
+  });
+}
+
+}  // namespace detail
+
+/// A model that `save_quantized` wrote, whose scheme is `Scheme`: its codes as they are, in the type that holds the
+/// scheme's values (`type_of`), or these values as F32. The embeddings are rounded to nearest. `file` must outlive
+/// the result. Throws io_error for a model that no file can hold, and value_error for another type of weights, which
+/// would round what was trained.
+template <class Scheme>
+[[nodiscard]] llama_export export_trained(const safetensors_file& file, export_types types) {
+  static_assert(Scheme::quantizes_weights && !Scheme::quantizes_activations && !Scheme::quantizes_attention,
+                "gguf::export_trained: engines that read GGUF do not quantize inputs as a scheme with a "
+                "quant::activation or quant::attention does");
+  using weight = typename Scheme::weight_type;
+  constexpr std::optional<tensor_type> exact = type_of<weight>();
+  require(types.weights == tensor_type::f32 || types.weights == exact,
+          "{}: {} would round the weights that were trained, which are exact as F32{}{}", file.path().native(),
+          info_of(types.weights).name, exact ? " and as " : " alone",
+          exact ? info_of(*exact).name : std::string_view());
+  const model_shape shape = shape_of_quantized(file);
+  io::detail::require_held(file, shape);
+  llama_export result(shape, types, file.path().native());
+  result.layout().for_each_place([&](llama_place p) {
+    const std::string name = io::name_of(p.tensor, p.layer);
+    if (!p.is_matrix() || p.is_embedding()) {
+      if (p.is_matrix()) result.choose_type(p, {types.embeddings, fallback(types.embeddings), tensor_type::f16});
+      const tensor_view& tensor = file.at(name);
+      io::detail::require_room(tensor, p.rows * p.cols);
+      return result.add_values(p, tensor);
+    }
+    result.choose_type(p, {types.weights, tensor_type::f32});
+    const std::string layer = name.substr(0, name.rfind(".weight"));
+    result.add(p, [p, layer, &file, layout = result.layout()](writer& to) {
+      detail::write_packed<weight>(to, layout, p, detail::read_packed<weight>(file, layer, p.rows, p.cols));
+    });
+  });
+  return result;
+}
+
+}  // namespace zoqat::io::gguf

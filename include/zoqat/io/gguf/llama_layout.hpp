@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/gguf/llama.hpp>
+#include <zoqat/io/gguf/round.hpp>
+#include <zoqat/io/gguf/writer.hpp>
+#include <zoqat/io/name_map.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace zoqat::inline ZOQAT_ABI::io::gguf {
+
+/// Where a tensor of a LLaMA model goes.
+struct llama_place {
+  llama_tensor tensor;
+  std::size_t layer;
+  std::size_t rows, cols;  ///< of the model; a vector is a row
+  tensor_info info;        ///< in the file, where there may be more of both
+
+  [[nodiscard]] bool is_matrix() const noexcept { return info.shape.size() == 2; }
+  [[nodiscard]] bool is_embedding() const noexcept {
+    return tensor == llama_tensor::embedding || tensor == llama_tensor::head;
+  }
+  [[nodiscard]] std::size_t file_rows() const noexcept { return is_matrix() ? info.shape[0] : 1; }
+  [[nodiscard]] std::size_t file_cols() const noexcept { return info.shape.back(); }
+};
+
+/// The tensors of a LLaMA model in a file, whose linear layers come in blocks of some number of elements. Where these
+/// do not divide the MLP's width it is filled up: rows of gate and up that are zero give zeros, and whatever columns
+/// of down meet them, the sum is the same.
+class llama_layout {
+ public:
+  llama_layout(const model_shape& shape, std::size_t elements) : shape_(shape), filled_(shape) {
+    filled_.intermediate = (shape.intermediate + elements - 1) / elements * elements;
+  }
+
+  [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
+  /// The width of the MLP in the file.
+  [[nodiscard]] std::size_t intermediate() const noexcept { return filled_.intermediate; }
+
+  /// Calls f(place) for the tensors in the order of a file. Their type is F32.
+  template <class F>
+  void for_each_place(F&& f) const {
+    const auto one = [&](llama_tensor tensor, std::size_t layer) {
+      const auto own = shape_of(tensor, shape_);
+      f(llama_place{tensor,
+                    layer,
+                    own.size() == 1 ? 1 : own[0],
+                    own.back(),
+                    {file_name_of(tensor, layer), tensor_type::f32, shape_of(tensor, filled_)}});
+    };
+    one(llama_tensor::embedding, 0);
+    for (std::size_t layer = 0; layer != shape_.layers; ++layer)
+      for (const llama_entry& entry : llama_tensors)
+        if (is_per_layer(entry)) one(entry.tensor, layer);
+    one(llama_tensor::final_norm, 0);
+    if (!shape_.tied_head) one(llama_tensor::head, 0);
+  }
+
+  /// Writes a tensor: encode(row, bytes) gives those of a row of the model. Rows that fill the tensor up are encoded
+  /// as row `no_row`.
+  template <class Encode>
+  void write_rows(writer& to, const llama_place& p, Encode&& encode) const {
+    const std::size_t rows = p.file_rows(), row_bytes = *checked_bytes(p.info) / rows;
+    const std::size_t at_a_time = std::max<std::size_t>(1, (std::size_t{1} << 20) / row_bytes);
+    std::vector<std::byte> bytes;
+    for (std::size_t first = 0; first < rows; first += at_a_time) {
+      const std::size_t count = std::min(at_a_time, rows - first);
+      bytes.resize(count * row_bytes);
+      for (std::size_t r = 0; r != count; ++r)
+        encode(row_of(p, first + r), std::span(bytes).subspan(r * row_bytes, row_bytes));
+      to.write(bytes);
+    }
+  }
+  /// The same of values, which are rounded to nearest: read(row, values) gives those of a row of the model.
+  template <class Read>
+  void write_values(writer& to, const llama_place& p, Read&& read) const {
+    std::vector<float> values(p.file_cols());
+    write_rows(to, p, [&](std::size_t row, std::span<std::byte> out) {
+      std::ranges::fill(values, 0.0f);
+      if (row != no_row) read(row, std::span(values).first(p.cols));
+      round_row(p.info.type, values, out);
+    });
+  }
+  static constexpr std::size_t no_row = ~std::size_t{0};
+
+ private:
+  [[nodiscard]] std::size_t row_of(const llama_place& p, std::size_t row) const noexcept {
+    if (row >= p.rows) return no_row;
+    const bool rotary = p.tensor == llama_tensor::query || p.tensor == llama_tensor::key;
+    return rotary ? source_row(row, shape_) : row;
+  }
+
+  model_shape shape_, filled_;
+};
+
+}  // namespace zoqat::io::gguf

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Exports MODEL with TOKENIZER and OPTIONS, and compares what stock llama.cpp makes of the file with what this library
+# does. Paths are relative to the project, or, if they begin with shared/, to the folder with the data of tests.
+cmake_minimum_required(VERSION 3.24)
+
+file(GLOB installed ${PACKAGES}/installed-*)
+if(NOT installed OR NOT NODE)
+  message("skipped: there is no llama.cpp to compare with, see llama_cpp/install")
+  return()
+endif()
+set(shared $ENV{ZOQAT_DATA})
+if(NOT shared)
+  set(shared ${SOURCE}/../shared)
+endif()
+foreach(path IN ITEMS MODEL TOKENIZER)
+  if(${path} MATCHES "^shared/")
+    string(REGEX REPLACE "^shared" "${shared}" ${path} ${${path}})
+  else()
+    set(${path} ${SOURCE}/${${path}})
+  endif()
+  if(NOT EXISTS ${${path}})
+    message("skipped: there is no ${${path}}; set ZOQAT_DATA to the folder with the test data")
+    return()
+  endif()
+endforeach()
+
+file(MAKE_DIRECTORY ${WORK})
+# Sentences with what tokenizers stumble over, long enough for two chunks.
+set(text "")
+foreach(i RANGE 1 12)
+  string(APPEND text "Once upon a time there was a little girl named Lily, who had ${i} red balls and a café.  "
+    "\"Don't go!\" she said;\n\nthe dog ran 3,14 km – naïve, wasn't it?\tThey were very happy (all ${i}00 of them).\n")
+endforeach()
+file(WRITE ${WORK}/text.txt "${text}")
+
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result ERROR_VARIABLE errors COMMAND_ECHO NONE)
+  if(NOT result EQUAL 0)
+    message("${errors}")
+    message(FATAL_ERROR "failed (${result}): ${ARGN}")
+  endif()
+endfunction()
+run(${ZEROQAT} export --model ${MODEL} --tokenizer ${TOKENIZER} --gguf ${WORK}/model.gguf ${OPTIONS})
+execute_process(COMMAND ${SCORES} ${MODEL} ${TOKENIZER} ${WORK}/text.txt 2
+  OUTPUT_FILE ${WORK}/scores.jsonl RESULT_VARIABLE result ERROR_VARIABLE errors)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "failed (${result}): ${errors}")
+endif()
+get_filename_component(folder ${CMAKE_CURRENT_LIST_FILE} DIRECTORY)
+run(${NODE} ${folder}/compare.mjs ${PACKAGES} ${WORK}/scores.jsonl ${WORK}/model.gguf ${RMS})

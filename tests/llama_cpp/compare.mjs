@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// node compare.mjs PACKAGES SCORES MODEL.gguf RMS: reads what scores.cpp printed, tokenizes and scores the same with
+// stock llama.cpp (the package node-llama-cpp in the folder PACKAGES), and says how far apart the two are. Fails where
+// a document has other tokens, and where the logarithms of probabilities differ by more than RMS (root of the mean
+// square).
+//
+// Every position is scored, in one sequence for each chunk, without flash attention and with a cache in 32 bits.
+
+import {readFileSync} from "node:fs";
+import {join} from "node:path";
+import {pathToFileURL} from "node:url";
+
+const [packages, scores, file, tolerance] = process.argv.slice(2);
+const entry = join(packages, "node_modules", "node-llama-cpp", "dist", "index.js");
+const {getLlama, LlamaLogLevel} = await import(pathToFileURL(entry).href);
+
+const lines = readFileSync(scores, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+const llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error, progressLogs: false});
+const model = await llama.loadModel({modelPath: file, useMmap: false});
+
+let differing = 0, documents = 0;
+for (const {document, tokens} of lines.filter((line) => line.document !== undefined)) {
+  const found = [model.tokens.bos, ...model.tokenize(document)].filter((token) => token !== null);
+  const same = found.length === tokens.length && found.every((token, i) => token === tokens[i]);
+  if (!same && ++differing <= 3) console.log(`other tokens: ${JSON.stringify(document.slice(0, 60))}: ${found.slice(0, 20)} for ${tokens.slice(0, 20)}`);
+  ++documents;
+}
+
+const chunks = lines.filter((line) => line.chunk !== undefined);
+const context = await model.createContext({
+  contextSize: Math.max(...chunks.map(({chunk}) => chunk.length)), flashAttention: false,
+  experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
+const sequence = context.getSequence();
+const options = {temperature: 1, topK: 0, topP: 1, minP: 0};
+let squares = 0, most = 0, stock = 0, own = 0, positions = 0;
+for (const {chunk, log_probabilities} of chunks) {
+  await sequence.clearHistory();
+  const input = chunk.slice(0, -1).map((token) => [token, {generateNext: {probabilities: true, options}}]);
+  const output = await sequence.controlledEvaluate(input);
+  log_probabilities.forEach((expected, i) => {
+    const found = Math.log(output[i].next.probabilities.get(chunk[i + 1]));
+    squares += (found - expected) ** 2;
+    most = Math.max(most, Math.abs(found - expected));
+    stock -= found;
+    own -= expected;
+    ++positions;
+  });
+}
+const rms = Math.sqrt(squares / positions);
+console.log(`${documents - differing} of ${documents} documents have the same tokens`);
+console.log(`${positions} positions: perplexity ${Math.exp(stock / positions).toFixed(6)} by llama.cpp, ` +
+  `${Math.exp(own / positions).toFixed(6)} by zoqat; rms ${rms.toExponential(2)}, greatest ${most.toExponential(2)}`);
+await model.dispose();
+await llama.dispose();
+process.exitCode = differing === 0 && rms <= Number(tolerance) ? 0 : 1;
