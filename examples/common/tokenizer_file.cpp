@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <finetune/tokenizer_file.hpp>
+#include <common/tokenizer_file.hpp>
 
 #include <zoqat/eval/encoded.hpp>         // tokenizer
 #include <zoqat/text/open_tokenizer.hpp>  // open_tokenizer

@@ -8,8 +8,8 @@
 #include <zoqat/tasks/item.hpp>       // answer_item
 
 #include <common/run_inputs.hpp>  // run_inputs
+#include <common/tokenizer_file.hpp>
 #include <finetune/settings.hpp>
-#include <finetune/tokenizer_file.hpp>
 
 #include <cstddef>
 #include <cstdint>

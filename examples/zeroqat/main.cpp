@@ -57,6 +57,7 @@ void require_new_settings(const CLI::App& train, const settings& s) {
     require(!s.resume || train.count("--" + name) == 0,
             "--{}: --resume takes it from the log, as it was when the run was begun; leave it out", name);
   });
+  require(!s.resume || !s.snapshot, "--snapshot: --resume takes the start that is there; leave one of them out");
   require(!s.resume || !s.overwrite, "--overwrite: --resume goes on with the log; leave one of them out");
 }
 
@@ -113,6 +114,12 @@ int main(int argc, char** argv) {
   train->add_option("--sync-every", s.sync_every, "seconds between waits for the disk to have the log; 0: each step")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+  train
+      ->add_flag(
+          "--snapshot", s.snapshot,
+          "keep the start in LOG.start, as large as the model in fp32: replay and --resume take it from there, "
+          "so that they give the same bits on every instruction set")
+      ->needs(log);
   train->add_flag("--allow-worse", s.allow_worse, "return 0 also where the training ended worse than it began");
   train->add_option("--metrics", s.metrics, "CSV file with one line per step");
   train->add_option("--evaluate-every", s.evaluate_every, "steps between evaluations, 0 for none")

@@ -9,6 +9,7 @@
 #include <zoqat/train/callbacks.hpp>          // write_log, evaluate_every, csv_metrics
 #include <zoqat/train/objective.hpp>          // language_model_loss
 #include <zoqat/train/progress_bar.hpp>       // progress_bar
+#include <zoqat/train/start_snapshot.hpp>     // save_start, restore_start
 #include <zoqat/train/trainer.hpp>            // run, replay
 #include <zoqat/zo/log/run_log.hpp>           // run_log, fingerprint
 #include <zoqat/zo/scales/balance.hpp>        // balance, for_least_error
@@ -28,6 +29,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -130,11 +132,21 @@ struct if_given {
   }
 };
 
+/// A prepared model becomes the one that the run of a log started from, where that is kept beside the log: elsewhere
+/// the same preparation ends in other last bits.
+template <class Model>
+void restore_kept_start(Model& model, const settings& s) {
+  if (!std::filesystem::exists(s.start_path())) return;
+  train::restore_start(s.start_path(), model);
+  fmt::print("{}: the start is the one that is kept there\n", s.start_path());
+}
+
 /// Begins a training, or continues one: its log, if there is one, is replayed first. Returns 0, or for a run that a
 /// signal ended what the program is to return.
 template <class Model>
 [[nodiscard]] int train_to_the_end(Model& model, workbench& bench, const settings& s,
                                    io::safetensors_metadata& made_by) {
+  if (s.resume) restore_kept_start(model, s);
   train::language_model_loss<Model, teacher_model, thread_pool> loss(
       model, bench.teacher, bench.training, bench.threads,
       {.batch = s.batch,
@@ -160,6 +172,10 @@ template <class Model>
     first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads, chosen);
     fmt::print("{}: {} replayed\n", s.log, plural(first, "step"));
   } else if (!s.log.empty()) {
+    if (s.snapshot)
+      train::save_start(s.start_path(), model);
+    else
+      std::filesystem::remove(s.start_path());  // of a run whose log this one replaces
     log.emplace(zo::run_log::create(
         s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name(), s.steps, inputs_of(s)},
         s.log_how()));
@@ -249,6 +265,7 @@ void replay_model(const settings& s) {
   results_table results = new_table();
   auto model = io::load<nn::llama<Scheme>>(bench.source);
   prepare(model, bench, s);
+  restore_kept_start(model, s);
   either_optimizer stateless;
   chosen_step chosen(model, bench, s);
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads, chosen);

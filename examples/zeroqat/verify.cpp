@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/core/plural.hpp>         // plural
-#include <zoqat/io/checksums.hpp>        // require_checksums
-#include <zoqat/io/quantized_model.hpp>  // scheme_of
-#include <zoqat/zo/log/run_log.hpp>      // run_log
+#include <zoqat/core/plural.hpp>           // plural
+#include <zoqat/io/checksums.hpp>          // require_checksums
+#include <zoqat/io/quantized_model.hpp>    // scheme_of
+#include <zoqat/train/start_snapshot.hpp>  // fingerprint_of_start
+#include <zoqat/zo/log/run_log.hpp>        // run_log
 
 #include <zeroqat/verify.hpp>
 
@@ -23,6 +24,11 @@ std::string log_verdict(const std::string& path) {
   return fmt::format("a run log of {}, whole; chain {:016x}", plural(log.steps(), "step"), log.chain());
 }
 
+/// What the start of a run is; throws unless it is whole.
+std::string start_verdict(const std::string& path) {
+  return fmt::format("the start of a run, whole; fingerprint {:016x}", train::fingerprint_of_start(path));
+}
+
 /// What a quantized model is; throws unless it is whole.
 std::string model_verdict(const std::string& path) {
   const io::safetensors_file file(path);
@@ -41,8 +47,11 @@ int verify_files(std::span<const std::string> files) {
   int status = 0;
   for (const std::string& path : files) {
     try {
-      const bool model = std::filesystem::path(path).extension() == ".safetensors";
-      fmt::print("{}: {}\n", path, model ? model_verdict(path) : log_verdict(path));
+      const auto extension = std::filesystem::path(path).extension();
+      fmt::print("{}: {}\n", path,
+                 extension == ".safetensors" ? model_verdict(path)
+                 : extension == ".start"     ? start_verdict(path)
+                                             : log_verdict(path));
     } catch (const std::exception& e) {
       fmt::print(stderr, "{}\n", e.what());
       status = 1;
