@@ -17,7 +17,8 @@ struct ended_by_signal {
 /// as usual. A callback of train::run. One at a time.
 class stop_signal {
  public:
-  stop_signal() {
+  /// For a run that goes on after `made` steps.
+  explicit stop_signal(std::uint32_t made = 0) : made_(made) {
     received = 0;
     struct sigaction action {};
     action.sa_handler = [](int number) { received = number; };
@@ -35,7 +36,7 @@ class stop_signal {
   void after_step(const train::step_report& report) noexcept { made_ = report.step + 1; }
   [[nodiscard]] static bool stop() noexcept { return received != 0; }
   static constexpr bool reads_parameters(const train::step_report&) noexcept { return false; }
-  /// Steps that the run has made so far, those before it went on included; 0 where it made none.
+  /// Steps that the run has made so far, those before it went on included.
   [[nodiscard]] std::uint32_t made() const noexcept { return made_; }
   /// What a shell expects of a program that a signal ended; 0 where there was none.
   [[nodiscard]] static int exit_status() noexcept { return received == 0 ? 0 : 128 + received; }
@@ -45,7 +46,7 @@ class stop_signal {
 
   struct sigaction interrupt_ {
   }, terminate_{};
-  std::uint32_t made_ = 0;
+  std::uint32_t made_;
 };
 
 }  // namespace zoqat::programs

@@ -12,6 +12,7 @@
 #include <zoqat/zo/scales/balance.hpp>   // balance
 
 #include <common/either_optimizer.hpp>
+#include <common/model_origin.hpp>
 #include <common/outcome.hpp>
 #include <common/run_inputs.hpp>
 #include <common/settings_text.hpp>
@@ -76,7 +77,7 @@ std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, 
   best.observe(0);
   const std::uint32_t first = train::replay(estimator.distribution, model, log, optimizer, bench.threads,
                                             [&](std::uint32_t done) { best(done, s.steps); });
-  stop_signal signals;
+  stop_signal signals(first);
   const std::uint32_t rejected = train::run(model, loss, estimator, optimizer, {first, s.steps}, bench.threads,
                                             train::write_log{&log}, best, train::progress_bar(), signals);
   if (stop_signal::stop() && signals.made() < s.steps) throw ended_by_signal{stop_signal::exit_status()};
@@ -124,7 +125,7 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
   to.add(row, model, bench, steps, model.held_bytes());
   if constexpr (model_type::scheme::quantizes_weights) {
     model.deploy();
-    io::save_quantized(path + model_ending, model, s.scheme);
+    io::save_quantized(path + model_ending, model, s.scheme, origin_of(log, steps));
   }
   return model;
 }

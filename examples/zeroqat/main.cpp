@@ -10,6 +10,7 @@
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
 //   zeroqat generate --model q.safetensors …   text from it
 //   zeroqat info q.safetensors                 what is in a model, a trained one or a run log
+//   zeroqat verify FILE…                       whether run logs and trained models are whole
 //   zeroqat export --model M --gguf m.gguf …   the same model as a file for llama.cpp and its kin
 //
 // Returns 0; 1 for an error; 3 where the training ended worse than it began (see --allow-worse); and 128 and the
@@ -29,6 +30,7 @@
 #include <zeroqat/plan.hpp>          // require_sensible, require_outputs
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/scheme_list.hpp>  // schemes: those that CMake was told to build
+#include <zeroqat/verify.hpp>       // verify_files
 
 #include <CLI/CLI.hpp>
 
@@ -58,6 +60,7 @@ void require_new_settings(const CLI::App& train, const settings& s) {
     require(!s.resume || train.count("--" + name) == 0,
             "--{}: --resume takes it from the log, as it was when the run was begun; leave it out", name);
   });
+  require(!s.resume || !s.snapshot, "--snapshot: --resume takes the start that is there; leave one of them out");
   require(!s.resume || !s.overwrite, "--overwrite: --resume goes on with the log; leave one of them out");
 }
 
@@ -87,6 +90,9 @@ int main(int argc, char** argv) {
   CLI::App* const replay = app.add_subcommand("replay", "make a trained model again from its log");
   CLI::App* const eval = app.add_subcommand("eval", "perplexity of a base or a trained model on --eval");
   CLI::App* const generate = app.add_subcommand("generate", "text from a base or a trained model");
+  CLI::App* const verify = app.add_subcommand("verify", "whether run logs and quantized models are whole");
+  std::vector<std::string> files;
+  verify->add_option("files", files, "run logs, and models that --output wrote (.safetensors)")->required();
   CLI::App* const exporting = app.add_subcommand("export", "write a base or a trained model as a GGUF file");
   CLI::App* const info = app.add_subcommand("info", "what is in a model, a trained model or a run log");
   std::string file;
@@ -114,6 +120,12 @@ int main(int argc, char** argv) {
   train->add_option("--sync-every", s.sync_every, "seconds between waits for the disk to have the log; 0: each step")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+  train
+      ->add_flag(
+          "--snapshot", s.snapshot,
+          "keep the start in LOG.start, as large as the model in fp32: replay and --resume take it from there, "
+          "so that they give the same bits on every instruction set")
+      ->needs(log);
   train->add_flag("--allow-worse", s.allow_worse, "return 0 also where the training ended worse than it began");
   train->add_option("--metrics", s.metrics, "CSV file with one line per step");
   train->add_option("--evaluate-every", s.evaluate_every, "steps between evaluations, 0 for none")
@@ -178,6 +190,8 @@ int main(int argc, char** argv) {
       });
     } else if (*info) {
       fmt::print("{}", info_of(file));
+    } else if (*verify) {
+      return verify_files(files);
     } else if (*exporting) {
       export_model(to);
     } else if (*eval) {

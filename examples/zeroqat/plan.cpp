@@ -42,14 +42,17 @@ void require_sensible(const settings& s) {
 }
 
 void require_outputs(const settings& s) {
-  const std::array<named_file, 4> outputs{
-      {{"--output", s.output}, {"--report", s.report}, {"--metrics", s.metrics}, {"--log", s.log}}};
+  const std::array<named_file, 5> outputs{{{"--output", s.output},
+                                           {"--report", s.report},
+                                           {"--metrics", s.metrics},
+                                           {"--snapshot", s.snapshot ? s.start_path() : ""},
+                                           {"--log", s.log}}};
   std::vector<named_file> inputs;
   for (const auto& [option, path] : std::initializer_list<named_file>{
            {"--model", s.model}, {"--tokenizer", s.tokenizer_path()}, {"--text", s.text}, {"--eval", s.eval}})
     std::ranges::copy(files_at(option, path), std::back_inserter(inputs));
   require_apart(outputs, inputs);
-  require_writable(std::span(outputs).first(3));
+  require_writable(std::span(outputs).first(4));
   if (s.resume) return zo::run_log::require_resumable(s.log);
   if (!s.log.empty() && !s.reads_log) zo::run_log::require_creatable(s.log, s.log_how());
 }

@@ -38,7 +38,8 @@ struct settings {
   std::size_t threads = 0, count = 200;
   std::uint32_t evaluate_every = 0;
   float temperature = 0, top_p = 1;
-  bool resume = false, reads_log = false, overwrite = false, allow_partial = false, allow_worse = false;
+  bool resume = false, reads_log = false, overwrite = false, allow_partial = false, allow_worse = false,
+       snapshot = false;
   double sync_every = 1;
 
   /// Calls f(name, member, help) for everything that makes a run.
@@ -93,6 +94,8 @@ struct settings {
     const std::filesystem::path path = model;
     return path.extension() == ".gguf" ? path : folder_of_model(path);
   }
+  /// The file beside the log with the start of its run.
+  [[nodiscard]] std::string start_path() const { return log + ".start"; }
   /// How its log is written.
   [[nodiscard]] zo::log_options log_how() const {
     return {.replace = overwrite, .sync_every = std::chrono::milliseconds(std::llround(1000 * sync_every))};

@@ -9,12 +9,14 @@
 #include <zoqat/train/callbacks.hpp>          // write_log, evaluate_every, csv_metrics
 #include <zoqat/train/objective.hpp>          // language_model_loss
 #include <zoqat/train/progress_bar.hpp>       // progress_bar
+#include <zoqat/train/start_snapshot.hpp>     // save_start, restore_start
 #include <zoqat/train/trainer.hpp>            // run, replay
 #include <zoqat/zo/log/run_log.hpp>           // run_log, fingerprint
 #include <zoqat/zo/scales/balance.hpp>        // balance, for_least_error
 #include <zoqat/zo/scales/flipped_codes.hpp>  // flipped_codes
 
 #include <common/either_optimizer.hpp>
+#include <common/model_origin.hpp>
 #include <common/outcome.hpp>
 #include <common/recipe.hpp>
 #include <common/results_table.hpp>
@@ -27,6 +29,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -98,15 +101,16 @@ class chosen_step {
   [[nodiscard]] bool reads_parameters(const train::step_report& report) const {
     return best_ && best_->reads_parameters(report);
   }
-  /// Goes back to the best step, and says which one that was.
-  void restore() {
-    if (!best_) return;
+  /// Goes back to the best step, and says which one that was, of so many that were made. Returns it.
+  std::uint32_t restore(std::uint32_t made) {
+    if (!best_) return made;
     const std::uint32_t step = best_->restore();
     const double start = -best_->scores().front().score, end = -best_->scores().back().score;
     fmt::print("{}", note_if_kept(step, "perplexity on held-out training text", start, end,
                                   "Give it more --steps or another --seed."));
     if (step != 0 && step != best_->scores().back().steps)
       fmt::print("kept: {} of {}, the best on held-out training text\n", plural(step, "step"), steps_);
+    return step;
   }
 
  private:
@@ -130,10 +134,21 @@ struct if_given {
   }
 };
 
+/// A prepared model becomes the one that the run of a log started from, where that is kept beside the log: elsewhere
+/// the same preparation ends in other last bits.
+template <class Model>
+void restore_kept_start(Model& model, const settings& s) {
+  if (!std::filesystem::exists(s.start_path())) return;
+  train::restore_start(s.start_path(), model);
+  fmt::print("{}: the start is the one that is kept there\n", s.start_path());
+}
+
 /// Begins a training, or continues one: its log, if there is one, is replayed first. Returns 0, or for a run that a
 /// signal ended what the program is to return.
 template <class Model, class Family>
-[[nodiscard]] int train_to_the_end(Model& model, workbench<Family>& bench, const settings& s) {
+[[nodiscard]] int train_to_the_end(Model& model, workbench<Family>& bench, const settings& s,
+                                   io::safetensors_metadata& made_by) {
+  if (s.resume) restore_kept_start(model, s);
   train::language_model_loss<Model, teacher_model<Family>, thread_pool> loss(
       model, bench.teacher, bench.training, bench.threads,
       {.batch = s.batch,
@@ -159,6 +174,10 @@ template <class Model, class Family>
     first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads, chosen);
     fmt::print("{}: {} replayed\n", s.log, plural(first, "step"));
   } else if (!s.log.empty()) {
+    if (s.snapshot)
+      train::save_start(s.start_path(), model);
+    else
+      std::filesystem::remove(s.start_path());  // of a run whose log this one replaces
     log.emplace(zo::run_log::create(
         s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name(), s.steps, inputs_of(s)},
         s.log_how()));
@@ -171,7 +190,7 @@ template <class Model, class Family>
   const auto evaluate = [&](std::uint32_t step) {
     fmt::print("step {}: perplexity {:.4f}\n", step, bench.perplexity(model));
   };
-  stop_signal signals;
+  stop_signal signals(first);
   const std::uint32_t rejected = train::run(
       model, loss, estimator, optimizer, {first, s.steps}, bench.threads, train::write_log{log ? &*log : nullptr},
       train::evaluate_every(s.evaluate_every, evaluate), train::progress_bar(), metrics, chosen, signals);
@@ -180,7 +199,8 @@ template <class Model, class Family>
   if (stop_signal::stop() && signals.made() < s.steps)
     fmt::print("ended by a signal after {} of {}; {}\n", plural(signals.made(), "step"), s.steps,
                log ? "--resume goes on" : "without a --log it cannot go on");
-  chosen.restore();
+  const std::uint32_t kept = chosen.restore(signals.made());
+  if (log) made_by = origin_of(*log, kept);
   return signals.made() < s.steps ? stop_signal::exit_status() : 0;
 }
 
@@ -205,14 +225,15 @@ double add_baselines(Model& model, workbench<Family>& bench, const settings& s, 
 
 /// A trained model's last steps: table row, deployment, file. Returns its perplexity.
 template <class Model, class Family>
-double finish(Model& model, workbench<Family>& bench, const settings& s, results_table& results) {
+double finish(Model& model, workbench<Family>& bench, const settings& s, results_table& results,
+              const io::safetensors_metadata& made_by) {
   const double perplexity = bench.perplexity(model);
   results.add("zeroqat", {perplexity, model.weight_bytes()});
   model.deploy();
   require(s.output.empty() || std::isfinite(perplexity),
           "the trained model has a perplexity of {} and is not saved as {}: take smaller steps, or --keep best",
           perplexity, s.output);
-  if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme);
+  if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme, made_by);
   fmt::print("\n{}", results.text(fmt::format("{} ({}, {})", s.scheme, simd::default_kernels::target(),
                                               plural(bench.threads.concurrency(), "thread"))));
   if (!s.report.empty()) results.write_json(s.report);
@@ -227,8 +248,9 @@ int train_model(const settings& s) {
   using model_type = typename Family::template model<Scheme>;
   auto model = io::load<model_type>(bench.source);
   const double start = add_baselines(model, bench, s, results);
-  const int stopped = train_to_the_end(model, bench, s);
-  const double end = finish(model, bench, s, results);
+  io::safetensors_metadata made_by;
+  const int stopped = train_to_the_end(model, bench, s, made_by);
+  const double end = finish(model, bench, s, results, made_by);
   fmt::print("{}", note_if_worse("perplexity", start, end,
                                  "Give it more --steps or another --seed, or keep the start: --steps 0 saves it."));
   if (stopped != 0) return stopped;
@@ -247,6 +269,7 @@ void replay_model(const settings& s) {
   using model_type = typename Family::template model<Scheme>;
   auto model = io::load<model_type>(bench.source);
   prepare(model, bench, s);
+  restore_kept_start(model, s);
   either_optimizer stateless;
   chosen_step<model_type> chosen(model, bench, s);
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads, chosen);
@@ -254,8 +277,7 @@ void replay_model(const settings& s) {
   if (!log.damage().empty()) fmt::print("{}: {}\n", s.log, log.damage());
   if (steps < log.header().steps)
     fmt::print("{}: {} are missing\n", s.log, plural(log.header().steps - steps, "step"));
-  chosen.restore();
-  finish(model, bench, s, results);
+  finish(model, bench, s, results, origin_of(log, chosen.restore(steps)));
 }
 
 }  // namespace zoqat::programs

@@ -26,6 +26,7 @@ TEST_CASE("a signal ends a run after the step that it makes, and the program lea
     CHECK(signals.made() == 4);
     CHECK(stop_signal::exit_status() == 128 + number);
   }
-  stop_signal fresh;
+  const stop_signal fresh(7);
+  CHECK(fresh.made() == 7);
   CHECK(stop_signal::exit_status() == 0);
 }

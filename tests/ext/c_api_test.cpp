@@ -223,4 +223,14 @@ TEST_CASE("every format of an engine is handed over, and a log made through C re
   CHECK(b == trained_b);
   CHECK(h == trained_h);
   CHECK(c == trained_c);
+
+  // A second run does not take the log's place unless it is told to.
+  for (const int replace : {0, 1}) {
+    options.replace = replace;
+    REQUIRE(zoqat_tuner_create(&options, &t) == ZOQAT_OK);
+    give(t);
+    CHECK(zoqat_tuner_run(t, 2, loss, nullptr, &all, nullptr) == (replace != 0 ? ZOQAT_OK : ZOQAT_IO));
+    if (replace == 0) CHECK(std::string(zoqat_tuner_message(t)).find("already") != std::string::npos);
+    zoqat_tuner_destroy(t);
+  }
 }

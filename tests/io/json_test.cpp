@@ -5,8 +5,10 @@
 #include <support/errors.hpp>
 #include <support/files.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 using namespace zoqat;
 using namespace zoqat::testing;
@@ -63,6 +65,28 @@ TEST_CASE("nesting is limited") {
   CHECK(io::parse_json(nested(io::max_json_depth), "f").is_array());
   check_mentions(parse_failure(nested(io::max_json_depth + 1)), "the/file", "nested deeper");
   check_mentions(parse_failure(std::string(1'000'000, '[')), "nested deeper");
+}
+
+TEST_CASE("many nested objects cost no more than their text") {
+  std::string text = "{";
+  for (int i = 0; i != 100'000; ++i) text += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":{}";
+  text += "}";
+  const auto since = std::chrono::steady_clock::now();
+  CHECK(io::parse_json(text, "f").size() == 100'000);
+  CHECK(std::chrono::steady_clock::now() - since < std::chrono::seconds(10));  // the square takes many minutes
+}
+
+TEST_CASE("arrays and objects in each other come out as they are written") {
+  const std::string text = R"({"a":[{"b":[1,[2,{}],-3]},[],null],"c":{"d":{"e":0.5},"f":"g"},"h":true})";
+  CHECK(io::parse_json(text, "f").dump() == text);
+  CHECK(io::parse_json("[[[]],{}]", "f").dump() == "[[[]],{}]");
+  CHECK(io::parse_json("7", "f") == 7);
+}
+
+TEST_CASE("a zero byte ends no text") {
+  using namespace std::string_view_literals;
+  check_mentions(message_of<io_error>([] { (void)io::parse_json("{}\0{"sv, "f"); }), "f: ", "byte 3", "zero byte");
+  CHECK_THROWS_AS((void)io::parse_json("{}\0"sv, "f"), io_error);
 }
 
 TEST_CASE("length is limited") {

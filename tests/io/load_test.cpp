@@ -11,8 +11,11 @@
 #include <zoqat/nn/opt.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <limits>
 #include <set>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -61,6 +64,24 @@ TEST_CASE("a model asks for exactly the tensors that a checkpoint has") {
                      name);
     }
   }
+}
+
+TEST_CASE("a value that is not finite is named with its tensor and its place, wherever it is") {
+  auto collection = tiny_tensors(tiny_shape(false));
+  const memory_source source{tiny_shape(false), collection.views()};
+  for (const io::tensor_view& tensor : source.tensors)
+    for (const float value : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+      std::vector<float> values(io::element_count(tensor));
+      io::copy_to_f32(tensor, values);
+      values.back() = value;
+      auto spoiled = source;
+      const auto found = std::ranges::find(spoiled.tensors, tensor.name, &io::tensor_view::name);
+      found->type = io::dtype::f32;
+      found->data = std::as_bytes(std::span(values));
+      check_mentions(message_of<io_error>([&] { static_cast<void>(io::load<model_type>(spoiled)); }), "memory",
+                     "'" + tensor.name + "'", "element " + std::to_string(values.size() - 1),
+                     std::isnan(value) ? "is nan" : "is -inf");
+    }
 }
 
 TEST_CASE("models load from the formats there are") {

@@ -31,6 +31,13 @@ TEST_CASE("a mapped file has the bytes of the file") {
   }
 }
 
+TEST_CASE("a pointer of Git LFS is not taken for the file") {
+  const temporary_folder folder;
+  write_file(folder / "model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n");
+  check_mentions(message_of<io_error>([&] { io::mapped_file file(folder / "model.safetensors"); }),
+                 "model.safetensors", "pointer of Git LFS", "git lfs pull");
+}
+
 TEST_CASE("a mapped file keeps its bytes where they are when it moves") {
   const temporary_folder folder;
   write_file(folder / "a", "first");

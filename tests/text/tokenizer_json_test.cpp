@@ -228,6 +228,8 @@ TEST_CASE("what is malformed is refused with its place") {
   check("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}}, "'(a'");
   check("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Often"}}, "'Often'");
   check("/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", 1}}, "pretokenizers");
+  for (const char* part : {"/decoder", "/pre_tokenizer", "/normalizer", "/post_processor", "/model"})
+    check(part, {{"type", 3}}, "\"type\" must be a string", "3");
 }
 
 TEST_CASE("byte-level texts lose the bytes that the vocabulary lacks, which the tokenizer names") {

@@ -20,6 +20,7 @@
 #include <zoqat/io/tensor_index.hpp>
 #include <zoqat/io/shape_limits.hpp>
 #include <zoqat/io/safetensors.hpp>
+#include <zoqat/io/checksums.hpp>
 #include <zoqat/io/safetensors_folder.hpp>
 
 // GGUF files.

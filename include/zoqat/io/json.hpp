@@ -16,7 +16,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::io {
@@ -42,37 +42,63 @@ inline std::string shown(const json& value) {
   return excerpt(value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
-/// Follows the events of the parser: nesting is limited, and a key may come once in an object. (The library
-/// itself keeps the last of several equal keys, so that two readers of one file could disagree.)
-class json_guard {
+/// Makes values of the parser's events, in time linear in the text: nesting is limited, and a key may come once in an
+/// object. (The library's own parsers keep the last of several equal keys, so that two readers of one file could
+/// disagree; the one that takes a filter looks through an object again after each of its members.)
+class json_builder {
  public:
-  explicit json_guard(std::string_view file) : file_(file) {}
+  json_builder(json& root, std::string_view file) : root_(root), file_(file) {}
 
-  bool operator()(int, json::parse_event_t event, const json& value) {
-    switch (event) {
-      case json::parse_event_t::object_start:
-      case json::parse_event_t::array_start:
-        require<io_error>(keys_.size() < max_json_depth, "{}: JSON nested deeper than {}", file_, max_json_depth);
-        keys_.emplace_back();
-        break;
-      case json::parse_event_t::object_end:
-      case json::parse_event_t::array_end:
-        keys_.pop_back();
-        break;
-      case json::parse_event_t::key: {
-        const auto& key = value.get_ref<const std::string&>();
-        if (!keys_.back().insert(key).second) fail<io_error>("{}: JSON key \"{}\" comes twice", file_, excerpt(key));
-        break;
-      }
-      case json::parse_event_t::value:
-        break;
-    }
+  bool null() { return add(nullptr); }
+  bool boolean(bool value) { return add(value); }
+  bool number_integer(json::number_integer_t value) { return add(value); }
+  bool number_unsigned(json::number_unsigned_t value) { return add(value); }
+  bool number_float(json::number_float_t value, const std::string&) { return add(value); }
+  bool string(std::string& value) { return add(std::move(value)); }
+  bool binary(json::binary_t& value) { return add(std::move(value)); }
+  bool start_object(std::size_t) { return open(json::object()); }
+  bool start_array(std::size_t) { return open(json::array()); }
+  bool end_object() { return close(); }
+  bool end_array() { return close(); }
+  bool key(std::string& name) {
+    const auto [member, is_new] = open_.back()->get_ref<json::object_t&>().try_emplace(std::move(name));
+    if (!is_new) fail<io_error>("{}: JSON key \"{}\" comes twice", file_, excerpt(member->first));
+    member_ = &member->second;
     return true;
+  }
+  template <class Exception>
+  bool parse_error(std::size_t, const std::string&, const Exception& error) {
+    throw error;
   }
 
  private:
+  template <class Value>
+  bool add(Value&& value) {
+    place() = std::forward<Value>(value);
+    return true;
+  }
+  bool open(json value) {
+    require<io_error>(open_.size() < max_json_depth, "{}: JSON nested deeper than {}", file_, max_json_depth);
+    json& at = place();
+    at = std::move(value);
+    open_.push_back(&at);  // the array or object around it does not grow before it is closed
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+  /// Where the next value goes.
+  json& place() {
+    if (open_.empty()) return root_;
+    if (open_.back()->is_object()) return *member_;
+    return open_.back()->get_ref<json::array_t&>().emplace_back();
+  }
+
+  json& root_;
   std::string_view file_;
-  std::vector<std::unordered_set<std::string>> keys_;  // one for each open object or array
+  std::vector<json*> open_;  // objects and arrays around the next value
+  json* member_ = nullptr;   // of the innermost object, whose value comes next
 };
 
 template <class T>
@@ -117,8 +143,13 @@ std::optional<T> convert(const json& value) {
                                      std::size_t most_bytes = max_json_bytes) {
   require<io_error>(text.size() <= most_bytes, "{}: {} bytes of JSON, more than the {} that are read", file,
                     text.size(), most_bytes);
+  const std::size_t zero = text.find('\0');  // which the parser would take for the end of the text
+  require<io_error>(zero == text.npos, "{}: not valid JSON at byte {}: a zero byte", file, zero + 1);
   try {
-    return json::parse(text.begin(), text.end(), detail::json_guard(file));
+    json value;
+    detail::json_builder builder(value, file);
+    json::sax_parse(text.begin(), text.end(), &builder);
+    return value;
   } catch (const json::parse_error& error) {
     fail<io_error>("{}: not valid JSON at byte {}: {}", file, error.byte, detail::excerpt(error.what()));
   } catch (const json::exception& error) {

@@ -15,7 +15,7 @@ namespace zoqat::inline ZOQAT_ABI::io {
 
 /// Fills a tensor with name(), rows(), cols() and values() from a source, straight from the mapped file, whose memory
 /// it gives back. A tensor of one row may be stored without its row dimension. Throws io_error, with the file and the
-/// tensor, for one that is missing or of another shape.
+/// tensor, for one that is missing, of another shape, or holds a value that is not finite.
 template <class Tensor, tensor_source Source>
 void load_tensor(const Source& source, Tensor& tensor) {
   const std::array<std::size_t, 2> extents{tensor.rows(), tensor.cols()};
@@ -27,17 +27,22 @@ void load_tensor(const Source& source, Tensor& tensor) {
   constexpr std::size_t at_a_time = std::size_t{1} << 20;
   if constexpr (requires { source.read_f32(found, 0, to); }) {
     const std::size_t whole_rows = std::max(at_a_time / extents[1], std::size_t{1}) * extents[1];
-    for (std::size_t first = 0; first < to.size(); first += whole_rows)
-      source.read_f32(found, first, to.subspan(first, std::min(whole_rows, to.size() - first)));
+    for (std::size_t first = 0; first < to.size(); first += whole_rows) {
+      const std::span<float> part = to.subspan(first, std::min(whole_rows, to.size() - first));
+      source.read_f32(found, first, part);
+      require_finite(found, part, first);
+    }
   } else if constexpr (requires { source.release_pages(found); }) {
     detail::require_room(found, to.size());
     for (std::size_t first = 0; first < to.size(); first += at_a_time) {
       const tensor_view piece = subtensor(found, first, std::min(at_a_time, to.size() - first));
       copy_to_f32(piece, to.subspan(first, piece.shape[0]));
+      require_finite(found, to.subspan(first, piece.shape[0]), first);
       source.release_pages(piece);
     }
   } else {
     copy_to_f32(found, to);
+    require_finite(found, to);
   }
 }
 

@@ -24,11 +24,16 @@ namespace zoqat::inline ZOQAT_ABI::io {
 class mapped_file {
  public:
   mapped_file() = default;
-  /// Throws io_error with the path and the system's reason. An empty file is allowed and has no bytes.
-  explicit mapped_file(std::filesystem::path path) : path_(std::move(path)) {
+  /// Throws io_error with the path and the system's reason, and for a pointer of Git LFS. An empty file is allowed
+  /// and has no bytes.
+  explicit mapped_file(std::filesystem::path path) : mapped_file() {  // whose destructor is called from here on
+    path_ = std::move(path);
     const file_descriptor file = open_regular(path_, O_RDONLY);
     const std::uintmax_t size = regular_size(file, path_);
     if (size > 0) map(file, size);
+    require<io_error>(!is_pointer_of_lfs(),
+                      "{}: is a pointer of Git LFS and not the file itself; fetch that by git lfs pull",
+                      path_.native());
   }
   mapped_file(mapped_file&& other) noexcept
       : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
@@ -60,6 +65,10 @@ class mapped_file {
   }
 
  private:
+  /// What a repository holds in place of a large file until that is fetched.
+  [[nodiscard]] bool is_pointer_of_lfs() const noexcept {
+    return bytes_.size() < 1024 && text().starts_with("version https://git-lfs.github.com/");
+  }
   void map(const file_descriptor& file, std::uintmax_t size) {
     if (size > PTRDIFF_MAX) fail_errno(path_, "map", EFBIG);
     void* const address = ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ, MAP_PRIVATE, file.get(), 0);

@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/core/numeric.hpp>
+#include <zoqat/io/checksums.hpp>
 #include <zoqat/io/model_kind.hpp>
 #include <zoqat/io/safetensors.hpp>
 #include <zoqat/io/shape_limits.hpp>
@@ -29,8 +30,10 @@ namespace zoqat::inline ZOQAT_ABI::io {
 
 /// A trained and deployed model on disk: a safetensors file with the packed codes, scales and zero points of each
 /// layer under the layer's name as quant::packed_matrix stores them, everything else as F32, and in the metadata the
-/// scheme's name and the model's shape.
-inline constexpr std::string_view quantized_format = "zoqat-quantized-2";
+/// scheme's name, the model's shape, checksums of all (io/checksums.hpp), and what else whoever saves it has to say.
+inline constexpr std::string_view quantized_format = "zoqat-quantized-3";
+/// The format of 0.1.0, without checksums, is read as well.
+inline constexpr std::string_view quantized_format_without_checksums = "zoqat-quantized-2";
 /// What the names of all versions of the format begin with.
 inline constexpr std::string_view quantized_formats = "zoqat-quantized-";
 
@@ -177,6 +180,9 @@ struct stored_tensors {
   template <class T>
   void packed(const std::string& name, std::vector<std::size_t> extents, std::span<T> values) {
     require(!values.empty(), "{}: '{}' is not stored yet: only a deployed model can be saved", path.native(), name);
+    if constexpr (std::is_same_v<std::remove_const_t<T>, float>)
+      require(std::ranges::all_of(values, [](float value) { return std::isfinite(value); }),
+              "{}: '{}' holds a value that is not finite: such a model is not saved", path.native(), name);
     tensors.push_back({.name = name,
                        .type = dtype_of<std::remove_const_t<T>>::value,
                        .shape = std::move(extents),
@@ -187,12 +193,15 @@ struct stored_tensors {
 
 }  // namespace detail
 
-/// Writes a deployed model: beside the destination first, then renamed. Throws io_error, and value_error for a model
-/// that still trains.
+/// Writes a deployed model: beside the destination first, then renamed. `notes` go into the metadata, such as which
+/// run made it. Throws io_error, and value_error for a model that still trains or holds what is not finite.
 template <class Model>
-void save_quantized(const std::filesystem::path& path, Model& model, std::string_view scheme) {
+void save_quantized(const std::filesystem::path& path, Model& model, std::string_view scheme,
+                    safetensors_metadata notes = {}) {
   model_shape shape = model.shape();
-  safetensors_metadata metadata{{"format", std::string(quantized_format)}, {"scheme", std::string(scheme)}};
+  safetensors_metadata metadata = std::move(notes);
+  metadata["format"] = quantized_format;
+  metadata["scheme"] = scheme;
   metadata["arithmetic"] = detail::arithmetic_of<typename Model::scheme>();
   detail::for_each_size(shape, [&](const char* name, std::size_t value) { metadata[name] = std::to_string(value); });
   metadata["norm_epsilon"] = fmt::format("{}", shape.norm_epsilon);
@@ -205,6 +214,7 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   metadata["activation"] = activation_function_names[static_cast<std::size_t>(shape.kind.activation)];
   detail::stored_tensors stored{path};
   model.visit(stored);
+  add_checksums(stored.tensors, metadata);
   write_safetensors(path, stored.tensors, metadata);
 }
 
@@ -215,7 +225,7 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
                     "{}: not a quantized model of this library: the metadata has no format '{}'",
                     file.path().native(), quantized_format);
   const std::string& format = detail::metadata_at(file, "format");
-  require<io_error>(format == quantized_format,
+  require<io_error>(format == quantized_format || format == quantized_format_without_checksums,
                     "{}: the format is '{}', but this version of the library reads '{}': make the file again, from "
                     "the run log if there is one",
                     file.path().native(), format, quantized_format);
@@ -289,24 +299,43 @@ struct stored_reader {
 
   template <class Tensor, class Use>
   void tensor(Tensor& t, const Use& use) const {
-    if (use.stored) copy_to<float>(file.at(t.name()), t.values().flat());
+    if (!use.stored) return;
+    std::vector<std::size_t> extents{t.rows(), t.cols()};
+    if (use.vector) extents = {t.cols()};
+    const tensor_view& stored = at(t.name(), dtype::f32, extents);
+    copy_to<float>(stored, t.values().flat());
+    require_finite(stored, t.values().flat());
+    file.release_pages(stored);
   }
   template <class T>
-  void packed(const std::string& name, const std::vector<std::size_t>&, std::span<T> values) const {
-    const tensor_view& stored = file.at(name);
+  void packed(const std::string& name, const std::vector<std::size_t>& extents, std::span<T> values) const {
+    const tensor_view& stored = at(name, dtype_of<T>::value, extents);
     copy_to<T>(stored, values);
+    file.release_pages(stored);
     if (name.ends_with(".scales"))
       if constexpr (std::is_same_v<T, float> || std::is_same_v<T, fp16>) require_scales<T>(stored, values);
     if (name.ends_with(".zero_points"))
       if constexpr (std::is_same_v<T, std::uint8_t>) require_zero_points(stored, values, Scheme::weight_type::bits);
+  }
+
+ private:
+  [[nodiscard]] const tensor_view& at(const std::string& name, dtype type,
+                                      std::span<const std::size_t> extents) const {
+    const tensor_view& stored = file.at(name);
+    require<io_error>(stored.type == type, "{}: tensor '{}': holds {}, but {} is wanted", stored.source, stored.name,
+                      dtype_name(stored.type), dtype_name(type));
+    require<io_error>(std::ranges::equal(stored.shape, extents), "{}: tensor '{}': shape [{}], but [{}] is wanted",
+                      stored.source, stored.name, fmt::join(stored.shape, ", "), fmt::join(extents, ", "));
+    return stored;
   }
 };
 
 }  // namespace detail
 
 /// Reads a saved model into a deployed one of type `Model`, whose scheme must be the file's. Throws io_error, with
-/// the file and the tensor, for one that is missing or has another type or size, for scales that make no sense, and
-/// for a model of another kind or of another arithmetic (files of before 0.2.0 do not say theirs).
+/// the file and the tensor, for one that is missing or damaged or has another type or shape, for values that are not
+/// finite, for scales that make no sense, and for a model of another kind or of another arithmetic (files of before
+/// 0.2.0 do not say theirs).
 template <class Model>
 [[nodiscard]] Model load_quantized(const safetensors_file& file) {
   const model_shape shape = shape_of_quantized(file);
@@ -317,6 +346,9 @@ template <class Model>
                     "{}: the model has {}, but it is read as one with {}", file.path().native(),
                     arithmetic == file.metadata().end() ? "" : arithmetic->second, wanted);
   detail::require_held(file, shape);
+  // A file that has checksums may not say that it has none.
+  if (detail::metadata_at(file, "format") == quantized_format || file.metadata().contains(std::string(checksum_key)))
+    require_checksums(file);
   Model model = Model::with_storage(shape);
   model.visit(detail::stored_reader<typename Model::scheme>{file});
   model.finish_storage();

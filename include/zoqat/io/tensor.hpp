@@ -6,11 +6,14 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -177,6 +180,19 @@ void copy_to(const tensor_view& tensor, std::span<T> out) {
                     tensor.name, dtype_name(tensor.type), dtype_name(dtype_of<T>::value));
   detail::require_room(tensor, out.size());
   if (!out.empty()) std::memcpy(out.data(), tensor.data.data(), tensor.data.size());
+}
+
+/// Throws io_error, with the file, the tensor and the place, for a value that is infinite or no number. `values` are
+/// elements of `tensor` from `first` on.
+inline void require_finite(const tensor_view& tensor, std::span<const float> values, std::size_t first = 0) {
+  const auto is_finite = [](float value) { return std::abs(value) <= std::numeric_limits<float>::max(); };
+  bool all = true;
+  for (const float value : values) all &= is_finite(value);  // without a branch: as fast as memory
+  if (all) return;
+  const auto found = std::ranges::find_if_not(values, is_finite);
+  fail<io_error>("{}: tensor '{}': element {} of shape [{}] is {}, but a finite number is wanted", tensor.source,
+                 tensor.name, first + static_cast<std::size_t>(found - values.begin()), fmt::join(tensor.shape, ", "),
+                 *found);
 }
 
 /// Elements [first, first + n) of a tensor, as a tensor of one dimension.

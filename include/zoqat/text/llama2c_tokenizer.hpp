@@ -52,6 +52,11 @@ class llama2c_tokenizer {
     std::int32_t longest = 0;
     require<io_error>(bytes.size() >= sizeof(longest), "{}: too short for a tokenizer: {}", source,
                       plural(bytes.size(), "byte"));
+    const bool is_json = static_cast<char>(bytes[0]) == '{' && bytes[1] != std::byte{0};  // '{' may be a length
+    require<io_error>(!is_json,
+                      "{}: is JSON and no tokenizer.bin of llama2.c; give it the name tokenizer.json, or take a "
+                      "tokenizer.bin",
+                      source);
     std::memcpy(&longest, bytes.data(), sizeof(longest));
     require<io_error>(longest > 0, "{}: not a llama2.c tokenizer: the longest piece has {}", source,
                       plural(longest, "byte"));

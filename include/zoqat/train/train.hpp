@@ -15,5 +15,6 @@
 #include <zoqat/train/progress_bar.hpp>
 #include <zoqat/train/keep_best.hpp>
 #include <zoqat/train/best_point.hpp>
+#include <zoqat/train/start_snapshot.hpp>
 
 // clang-format on

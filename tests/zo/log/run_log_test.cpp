@@ -428,6 +428,15 @@ TEST_CASE("what is missing of a run, and what differs of what it depends on, is 
   CHECK_FALSE(std::filesystem::exists(folder / "lines"));
 }
 
+TEST_CASE("the chain is of all that was written") {
+  const temporary_folder folder;
+  run_log log = run_log::create(folder / "log", header);
+  const std::uint64_t empty = log.chain();
+  log.append(update_of(0, 1));
+  CHECK(log.chain() != empty);
+  CHECK(run_log::read(folder / "log").chain() == log.chain());
+}
+
 TEST_CASE("steps are appended in their order") {
   const temporary_folder folder;
   run_log log = run_log::create(folder / "log", header);

@@ -29,25 +29,32 @@
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
-/// A hash of all parameters of a store, names and bits, and of what it says beside them through
-/// `for_each_constant(f)`, f(std::span<const std::byte>): tells whether a log belongs to a model.
+/// Calls name(bytes) for the names of the parameters of a store, and part(bytes) for their bits and for what it says
+/// beside them through `for_each_constant(f)`, f(std::span<const std::byte>): all that a run starts from, in one
+/// order.
+template <parameter_store Store, class Name, class Part>
+void for_each_part(Store& parameters, Name&& name, Part&& part) {
+  parameters.for_each_parameter([&](const parameter& p) {
+    name(std::as_bytes(std::span(p.name)));
+    const compact_masters& m = p.compact;
+    const bool joined = m.stride == 0;  // what lies between rows is not of the tensor
+    part(std::as_bytes(p.values));
+    part(std::as_bytes(joined ? m.halves : std::span<bf16>()));
+    part(std::as_bytes(joined ? m.codes : std::span<std::uint8_t>()));
+    part(std::as_bytes(m.scales));
+    if (!joined || !m.fp16s.empty()) for_each_stored_run(p, part);
+    if (!m.host_scales.empty()) part(std::as_bytes(m.host_scales));
+    part(std::as_bytes(p.unit));
+  });
+  if constexpr (requires { parameters.for_each_constant(part); }) parameters.for_each_constant(part);
+}
+
+/// A hash of all parts of a store: tells whether a log belongs to a model.
 template <parameter_store Store>
 [[nodiscard]] std::uint64_t fingerprint(Store& parameters) {
   std::uint64_t hash = hash_bytes({});
   const auto take = [&](std::span<const std::byte> bytes) { hash = hash_bytes(bytes, hash); };
-  parameters.for_each_parameter([&](const parameter& p) {
-    take(std::as_bytes(std::span(p.name)));
-    const compact_masters& m = p.compact;
-    const bool joined = m.stride == 0;  // what lies between rows is not of the tensor
-    take(std::as_bytes(p.values));
-    take(std::as_bytes(joined ? m.halves : std::span<bf16>()));
-    take(std::as_bytes(joined ? m.codes : std::span<std::uint8_t>()));
-    take(std::as_bytes(m.scales));
-    if (!joined || !m.fp16s.empty()) for_each_stored_run(p, take);  // logs of before such formats keep their hash
-    if (!m.host_scales.empty()) take(std::as_bytes(m.host_scales));
-    take(std::as_bytes(p.unit));
-  });
-  if constexpr (requires { parameters.for_each_constant(take); }) parameters.for_each_constant(take);
+  for_each_part(parameters, take, take);
   return hash;
 }
 
@@ -128,6 +135,8 @@ class run_log {
   [[nodiscard]] const std::string& damage() const noexcept { return damage_; }
   /// Bytes of an incomplete last record, which `resume` cut off.
   [[nodiscard]] std::size_t cut_bytes() const noexcept { return cut_bytes_; }
+  /// A hash of all that was written: two logs that have the same are the same run.
+  [[nodiscard]] std::uint64_t chain() const noexcept { return chain_; }
   /// Steps that were made.
   [[nodiscard]] std::uint32_t steps() const noexcept { return updates_.empty() ? 0 : updates_.back().step + 1; }
   /// Bytes of one record.

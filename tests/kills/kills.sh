@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# kills.sh ZEROQAT FOLDER [FLIPS]: a training that is killed again and again ends in the bits of the unbroken one; a log
+# and a model with a flipped bit, and a log that is cut anywhere, are refused. FOLDER is emptied first.
+set -u
+zeroqat=$1
+folder=$2
+flips=${3:-40}
+rm -rf "$folder"
+mkdir -p "$folder"
+cd "$folder" || exit 1
+
+fail() {
+  echo "kills: $*" >&2
+  exit 1
+}
+train() {
+  "$zeroqat" train --start rtn --train step_row,norm --sampled 32 --calibration 8 --length 32 --steps 60 --threads 1 \
+    --validate-every 20 --log "$1/run.zlog" --output "$1/model.safetensors" >>"$1/out" 2>&1
+}
+resume() {
+  "$zeroqat" train --resume --log "$1/run.zlog" --output "$1/model.safetensors" --threads 1 >>"$1/out" 2>&1
+}
+# killed_after SECONDS COMMAND...: runs it and kills it then, or lets it end before that.
+killed_after() {
+  delay=$1
+  shift
+  "$@" &
+  sleep "$delay"
+  children=$(cat "/proc/$!/task/$!/children" 2>/dev/null)
+  kill -KILL $! $children 2>/dev/null
+  wait $! 2>/dev/null
+}
+
+mkdir whole
+train whole || fail "the unbroken run failed: $(tail -1 whole/out)"
+
+# --- Kills ---
+kills=0
+for delay in 0.2 0.5 0.8 1.1 1.5; do
+  name=killed-$delay
+  mkdir "$name"
+  killed_after "$delay" train "$name"
+  kills=$((kills + 1))
+  if [ -s "$name/run.zlog" ]; then
+    killed_after "$delay" resume "$name"
+    kills=$((kills + 1))
+    resume "$name" || fail "$name: $(tail -1 "$name/out")"
+  else
+    train "$name" || fail "$name: $(tail -1 "$name/out")"
+  fi
+  for file in run.zlog model.safetensors; do
+    cmp -s "whole/$file" "$name/$file" || fail "$name/$file differs from that of the unbroken run"
+  done
+done
+[ -z "$(find . -name '.zoqat-*.tmp')" ] || fail "temporaries are left behind"
+
+# --- Flipped bits ---
+# flip FILE BYTE BIT: into the file "flipped" with the ending of FILE.
+flip() {
+  target=flipped.${1##*.}
+  cp "$1" "$target"
+  value=$(od -An -tu1 -j"$2" -N1 "$1" | tr -d ' ')
+  octal=$(printf '%03o' $((value ^ (1 << $3))))
+  printf "\\$octal" | dd of="$target" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+for file in whole/run.zlog whole/model.safetensors; do
+  size=$(stat -c %s "$file")
+  i=0
+  while [ $i -lt "$flips" ]; do
+    byte=$(((i * 7919 + i * i * 31) % size))
+    flip "$file" $byte $((i % 8))
+    "$zeroqat" verify "flipped.${file##*.}" >/dev/null 2>&1 && fail "bit $((i % 8)) of byte $byte of $file was missed"
+    i=$((i + 1))
+  done
+done
+
+# --- Cuts ---
+size=$(stat -c %s whole/run.zlog)
+i=0
+while [ $i -lt "$flips" ]; do
+  head -c $((i * (size - 1) / flips)) whole/run.zlog >cut.zlog
+  "$zeroqat" replay --log cut.zlog >/dev/null 2>&1 && fail "a log cut at byte $((i * (size - 1) / flips)) was replayed"
+  i=$((i + 1))
+done
+echo "kills: $kills kills, $((2 * flips)) flipped bits, $flips cuts: all well"
