@@ -88,19 +88,24 @@ gguf::tensor_type weights_of(const export_settings& s, gguf::tensor_type by_defa
   return s.type.empty() ? by_default : type_named("--type", s.type);
 }
 
+gguf::export_types types_of(const export_settings& s, gguf::tensor_type weights) {
+  return {weights, type_named("--embeddings", s.embeddings), s.fill_stream};
+}
+
 template <class Scheme>
 void export_scheme(const export_settings& s, const std::string& scheme) {
   if constexpr (Scheme::quantizes_activations || Scheme::quantizes_attention) {
     fail(
         "{}: was trained under {}, whose inputs are quantized too; engines that read GGUF do not compute that, so "
-        "the file would be another model. Train under q8_0, q5_0, q5_1, q4_0, q4_1, q2_0 or another weight-only "
+        "the file would be another model. Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 or "
+        "another weight-only "
         "scheme to export",
         s.model, scheme);
   } else {
     const io::safetensors_file file = open_trained_model(s.model);
     const auto exact = gguf::type_of<typename Scheme::weight_type>();
     const gguf::tensor_type weights = weights_of(s, exact.value_or(gguf::tensor_type::f32));
-    write_file(s, gguf::export_trained<Scheme>(file, {weights, type_named("--embeddings", s.embeddings)}), weights);
+    write_file(s, gguf::export_trained<Scheme>(file, types_of(s, weights)), weights);
   }
 }
 
@@ -115,6 +120,9 @@ void add_export_options(CLI::App& command, export_settings& s) {
       "--type", s.type,
       "of the weights: f32, f16, bf16, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, q3_k, q2_k or "
       "q2_0, rounded to nearest; by default f32, and of a trained model the one that holds its values");
+  command.add_flag("--fill-stream", s.fill_stream,
+                   "fill the residual stream up with zeros to 4, 16, ... times its width until blocks divide it: "
+                   "exact, and for small models whose rows are shorter than the blocks of q2_k to q6_k");
   command.add_option("--embeddings", s.embeddings, "of the embedding and the head, likewise")->capture_default_str();
 }
 
@@ -124,7 +132,7 @@ void export_model(const export_settings& s) {
     return quant::standard_schemes::with(scheme, [&]<class Scheme>() { export_scheme<Scheme>(s, scheme); });
   const io::model_source source = open_base_model(s.model);
   const gguf::tensor_type weights = weights_of(s, gguf::tensor_type::f32);
-  write_file(s, gguf::export_base(source, {weights, type_named("--embeddings", s.embeddings)}), weights);
+  write_file(s, gguf::export_base(source, types_of(s, weights)), weights);
 }
 
 }  // namespace zoqat::programs

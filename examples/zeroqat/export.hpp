@@ -13,6 +13,7 @@ namespace zoqat::programs {
 /// What `zeroqat export` is asked for.
 struct export_settings {
   std::string model, tokenizer, gguf, type, embeddings = "f32";
+  bool fill_stream = false;
 };
 
 /// Adds the command's options.

@@ -171,6 +171,29 @@ TEST_CASE("an MLP is filled up with zeros to whole blocks, other rows fall back,
   check("blk.1.ffn_down.weight", "model.layers.1.mlp.down_proj.weight", 64, 40);
 }
 
+TEST_CASE("a stream that is filled up gives the same: four times the width, a quarter of epsilon, half the gains") {
+  const temporary_folder folder;
+  const random_source model(shape(64, 40, rope_pairing::interleaved, true));
+  const gguf::llama_export exported =
+      gguf::export_base(model.source, {.weights = tensor_type::q6_k, .fill_stream = true});
+  check_mentions(exported.notes()[0], "residual stream", "from 64 to 256 channels", "Q6_K");
+  const gguf::file file = written(folder, exported);
+  CHECK(file.get<std::size_t>("llama.embedding_length") == 256);
+  CHECK(file.get<float>("llama.attention.layer_norm_rms_epsilon") == 2e-6f / 4);
+  CHECK(file.get<std::size_t>("llama.attention.key_length") == 6);
+  CHECK(file.find("blk.0.attn_q.weight")->type == tensor_type::q6_k);
+  CHECK(file.find("blk.0.attn_q.weight")->shape == std::vector<std::size_t>{24, 256});
+  CHECK(file.find("blk.1.ffn_down.weight")->shape == std::vector<std::size_t>{256, 256});
+  const auto gains = values_of(*file.find("blk.1.ffn_norm.weight"));
+  const auto embedding = values_of(*file.find("token_embd.weight"));
+  REQUIRE(gains.size() == 256);
+  for (std::size_t c = 0; c != 256; ++c) {
+    const bool own = c < 64;
+    CHECK(gains[c] == (own ? model.values.at("model.layers.1.post_attention_layernorm.weight")[c] / 2 : 0.0f));
+    CHECK(embedding[256 + c] == (own ? model.values.at("model.embed_tokens.weight")[64 + c] : 0.0f));
+  }
+}
+
 TEST_CASE("other models and other types are refused") {
   random_source model(shape(10, 8, rope_pairing::interleaved, true));
   check_mentions(message_of<value_error>(

@@ -41,7 +41,7 @@ constexpr model_shape shape{.hidden = 64,
 
 // A file of random values, each tensor as another type, and changes of it.
 struct llama_file {
-  gguf::metadata metadata = gguf::llama_metadata(shape, shape.intermediate);
+  gguf::metadata metadata = gguf::llama_metadata(shape);
   std::vector<gguf::tensor_info> tensors;
   std::map<std::string, std::vector<float>> values;  // by canonical names: what is stored
   std::map<std::string, std::vector<std::byte>> bytes;

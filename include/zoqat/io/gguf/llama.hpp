@@ -28,16 +28,15 @@ inline constexpr std::array<std::string_view, 12> llama_names{
 /// The architecture that computes what the blocks of nn::llama do.
 inline constexpr std::string_view llama_architecture = "llama";
 
-/// The sizes of a LLaMA model as metadata. `intermediate` is what the file has: the model's own, or more where its
-/// rows are filled up with zeros.
-[[nodiscard]] inline metadata llama_metadata(const model_shape& shape, std::size_t intermediate) {
+/// The sizes of a LLaMA model as metadata.
+[[nodiscard]] inline metadata llama_metadata(const model_shape& shape) {
   const auto u32 = [](std::size_t x) { return static_cast<std::uint32_t>(x); };
   metadata entries{{"general.architecture", llama_architecture},
                    {"llama.vocab_size", u32(shape.vocabulary)},
                    {"llama.context_length", u32(shape.positions)},
                    {"llama.embedding_length", u32(shape.hidden)},
                    {"llama.block_count", u32(shape.layers)},
-                   {"llama.feed_forward_length", u32(intermediate)},
+                   {"llama.feed_forward_length", u32(shape.intermediate)},
                    {"llama.attention.head_count", u32(shape.heads)},
                    {"llama.attention.head_count_kv", u32(shape.kv_heads)},
                    {"llama.attention.layer_norm_rms_epsilon", shape.norm_epsilon},

@@ -33,6 +33,7 @@ namespace zoqat::inline ZOQAT_ABI::io::gguf {
 struct export_types {
   tensor_type weights = tensor_type::f32;     ///< of the linear layers
   tensor_type embeddings = tensor_type::f32;  ///< of the embedding and of the head, if it has weights of its own
+  bool fill_stream = false;  ///< make the residual stream wider until blocks divide it, see llama_layout
 };
 
 /// A LLaMA model as a file will have it: `export_base` and `export_trained` make one, `write` writes it. It refers to
@@ -41,7 +42,7 @@ class llama_export {
  public:
   /// Throws io_error for a model that is not one.
   llama_export(const model_shape& shape, export_types types, std::string_view source)
-      : layout_(shape, info_of(types.weights).elements) {
+      : layout_(shape, info_of(types.weights).elements, types.fill_stream) {
     require<io_error>(shape.kind == model_kind{} && !shape.biases.any() && shape.rope_scaling == rope_scaling{},
                       "{}: holds a model for {}{}{}, but GGUF files are written of LLaMA models without biases and "
                       "scaled rotary frequencies",
@@ -50,11 +51,14 @@ class llama_export {
                       shape.rope_scaling == rope_scaling{} ? "" : " with scaled rotary frequencies");
     for (const tensor_type type : {types.weights, types.embeddings})
       require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
-    if (layout_.intermediate() != shape.intermediate)
-      note(fmt::format(
-          "the MLPs are filled up with zeros from {} to {} channels, which changes nothing: {} comes in "
-          "blocks of {}",
-          shape.intermediate, layout_.intermediate(), info_of(types.weights).name, info_of(types.weights).elements));
+    const auto note_filled = [&](std::string_view what, std::size_t own, std::size_t filled) {
+      if (own != filled)
+        note(fmt::format(
+            "{} filled up with zeros from {} to {} channels, which changes nothing: {} comes in blocks of {}", what,
+            own, filled, info_of(types.weights).name, info_of(types.weights).elements));
+    };
+    note_filled("the residual stream is", shape.hidden, layout_.filled().hidden);
+    note_filled("the MLPs are", shape.intermediate, layout_.filled().intermediate);
   }
 
   [[nodiscard]] const llama_layout& layout() const noexcept { return layout_; }
@@ -69,7 +73,7 @@ class llama_export {
   /// Writes the file, tensor by tensor: the model's sizes, then `more` metadata, such as the tokenizer's. Throws as
   /// `writer` does, and as reading the source does.
   void write(const std::filesystem::path& path, const metadata& more) const {
-    metadata entries = llama_metadata(layout_.shape(), layout_.intermediate());
+    metadata entries = llama_metadata(layout_.filled());
     entries.insert(entries.end(), more.begin(), more.end());
     writer to(path, entries, tensors());
     for (const planned& p : tensors_) p.write(to);

@@ -9,6 +9,7 @@
 #include <zoqat/io/name_map.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -35,15 +36,26 @@ struct llama_place {
 /// The tensors of a LLaMA model in a file, whose linear layers come in blocks of some number of elements. Where these
 /// do not divide the MLP's width it is filled up: rows of gate and up that are zero give zeros, and whatever columns
 /// of down meet them, the sum is the same.
+///
+/// The residual stream can be filled up to 4, 16, ... times its width. Channels that are always zero take the mean of
+/// squares down by that, so norms whose epsilon is divided by it too give 2, 4, ... times what they gave, and gains
+/// that are divided by these give the same: exactly, since all are powers of two.
 class llama_layout {
  public:
-  llama_layout(const model_shape& shape, std::size_t elements) : shape_(shape), filled_(shape) {
+  llama_layout(const model_shape& shape, std::size_t elements, bool fill_stream = false)
+      : shape_(shape), filled_(shape) {
     filled_.intermediate = (shape.intermediate + elements - 1) / elements * elements;
+    constexpr std::size_t most = 256;  // times as wide; wider than that no blocks want it
+    for (std::size_t times = 1; fill_stream && filled_.hidden % elements != 0 && times <= most; times *= 4) {
+      filled_.hidden = shape.hidden * times;
+      filled_.norm_epsilon = shape.norm_epsilon / static_cast<float>(times);
+      gain_ = 1.0f / std::sqrt(static_cast<float>(times));
+    }
   }
 
   [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
-  /// The width of the MLP in the file.
-  [[nodiscard]] std::size_t intermediate() const noexcept { return filled_.intermediate; }
+  /// The shape of the model in the file.
+  [[nodiscard]] const model_shape& filled() const noexcept { return filled_; }
 
   /// Calls f(place) for the tensors in the order of a file. Their type is F32.
   template <class F>
@@ -86,6 +98,8 @@ class llama_layout {
     write_rows(to, p, [&](std::size_t row, std::span<std::byte> out) {
       std::ranges::fill(values, 0.0f);
       if (row != no_row) read(row, std::span(values).first(p.cols));
+      if (!p.is_matrix())
+        for (float& gain : values) gain *= gain_;
       round_row(p.info.type, values, out);
     });
   }
@@ -99,6 +113,7 @@ class llama_layout {
   }
 
   model_shape shape_, filled_;
+  float gain_ = 1;  ///< of norms, relative to the model's
 };
 
 }  // namespace zoqat::io::gguf
