@@ -6,6 +6,7 @@
 //
 //   zeroqat train                              the model in examples/models, on text that it writes itself
 //   zeroqat train --model M --tokenizer T --text train.txt --eval eval.txt --scheme w3a16
+//   zeroqat --config run.toml train            options from a file
 //   zeroqat replay --log run.zlog              the trained model again, from the base model and the log alone
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
 //   zeroqat generate --model q.safetensors …   text from it
@@ -98,6 +99,8 @@ int main(int argc, char** argv) {
   std::string file;
   info->add_option("file", file, "folder or file")->required();
   app.set_version_flag("--version", version_text());
+  app.set_config("--config", "", "TOML file of options, in a section for each command, such as [train]");
+  app.allow_config_extras(CLI::config_extras_mode::error);
   export_settings to;
   to.model = s.model;
   add_export_options(*exporting, to);

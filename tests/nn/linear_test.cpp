@@ -28,6 +28,7 @@ namespace {
 // 8 bits or in floats. Groups are ragged: 37 inputs.
 using schemes_in_floats = std::tuple<
     full_precision, scheme<weight<4, group<32>, signed_symmetric, clip::codes, fp16_scale>>,
+    scheme<weight<3, group<8>, signed_symmetric, clip::codes, shared_scale<31, false, 2>>>,
     scheme<weight<2, group<5>, asymmetric, clip::codes>>, scheme<weight<3, group<32>, asymmetric, clip::codes>>,
     scheme<weight<4, per_tensor, asymmetric, clip::codes>>, scheme<weight<7, per_channel, symmetric, clip::range>>>;
 using w6g32a6 = scheme<weight<6, group<32>, asymmetric, clip::range>, activation<6, per_token, symmetric>>;

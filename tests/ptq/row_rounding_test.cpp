@@ -82,12 +82,13 @@ using even = weight<3, per_channel, symmetric, clip::codes>;
 using grouped = weight<2, group<8>, asymmetric, clip::codes>;
 using halves = weight<3, group<8>, asymmetric, clip::codes, fp16_scale>;
 using either_side = weight<3, group<8>, signed_symmetric, clip::codes, fp16_scale>;
+using sharing = weight<3, group<8>, signed_symmetric, clip::codes, shared_scale<31, false, 2>>;
 using shortened = weight<4, group<8>, asymmetric, clip::codes, short_fp16_scale<4>>;
 
 }  // namespace
 
 TEST_CASE_TEMPLATE("the error falls from stage to stage and is what the row says", Weight, fine, coarse, even,
-                   grouped, halves, either_side, shortened) {
+                   grouped, halves, either_side, shortened, sharing) {
   constexpr std::size_t n = 29;  // a ragged last group
   const ptq::input_metric metric(correlated(n), 0.01);
   double nearest_total = 0, ranges_total = 0, gptq_total = 0, all_total = 0;

@@ -77,6 +77,47 @@ TEST_CASE("short scales are so short that every multiple by a code is a number o
   CHECK(scaled<short_4>(1 + 3.0f / 128, 1) == 1 + 2.0f / 64);
 }
 
+TEST_CASE("scales that are shared are multiples of a power of two, and stay what they are when shared again") {
+  rng::engine draw({.seed = 35, .use = rng::purpose::data});
+  const auto check = [&]<class Weight>(int greatest, bool half_minima) {
+    for (const float size : {1e-30f, 1e-5f, 0.02f, 1.0f, 3e4f})
+      for (int i = 0; i != 300; ++i) {
+        std::vector<simd::grid> grids(37);  // a ragged last super-block
+        for (simd::grid& g : grids)
+          g = {size * (0.05f + draw.uniform()), (1 << (Weight::bits - 1)) - static_cast<int>(draw.below(2))};
+        std::vector<simd::grid> shared = grids;
+        share_scales<Weight>(shared);
+        for (std::size_t first = 0; first < grids.size(); first += 16) {
+          const std::size_t count = std::min<std::size_t>(16, grids.size() - first);
+          const float unit = shared_unit<Weight>({shared.data() + first, count});
+          REQUIRE(static_cast<float>(fp16(unit)) == unit);
+          float most = 0;
+          for (std::size_t g = first; g != first + count; ++g) {
+            const float multiple = shared[g].scale / unit;
+            REQUIRE(multiple == std::round(multiple));
+            REQUIRE(multiple >= 1);
+            REQUIRE(multiple <= static_cast<float>(greatest));
+            const int step = half_minima && grids[g].zero_point % 2 != 0 ? 2 : 1;
+            REQUIRE(static_cast<int>(multiple) % step == 0);
+            REQUIRE(shared[g].zero_point == grids[g].zero_point);
+            // Rounded to the nearest multiple, but for one that would be 0 or beyond the greatest.
+            if (multiple > static_cast<float>(step) && multiple < static_cast<float>(greatest - 1))
+              REQUIRE(std::abs(shared[g].scale - grids[g].scale) <= unit * static_cast<float>(step) * 0.5001f);
+            most = std::max(most, multiple);
+          }
+          if (size > 1e-4f) REQUIRE(most >= static_cast<float>(greatest / 2));
+        }
+        std::vector<simd::grid> again = shared;
+        for (simd::grid& g : again) g.scale *= 1 + 1e-6f * (draw.uniform() - 0.5f);  // as a logarithm rounds it
+        share_scales<Weight>(again);
+        REQUIRE(again == shared);
+      }
+  };
+  check.operator()<weight<3, group<16>, signed_symmetric, clip::none, shared_scale<31>>>(31, false);
+  check.operator()<weight<6, group<16>, signed_symmetric, clip::none, shared_scale<127>>>(127, false);
+  check.operator()<weight<2, group<16>, signed_symmetric, clip::none, shared_scale<15, true>>>(15, true);
+}
+
 TEST_CASE("a scale times a factor stays a scale that can be stored") {
   constexpr float infinite = std::numeric_limits<float>::infinity();
   CHECK(scaled<weight<4>>(0.5f, 1.5f) == 0.75f);

@@ -32,7 +32,9 @@ std::set<std::string> names_of(std::string_view list) {
 // What a scheme's name should say: w<bits>a<bits>, g<group size>, kv<bits>, shift; or q<bits>_<kind>.
 constexpr auto spelled = []<class Scheme>() {
   using w = typename Scheme::weight_type;
-  if constexpr (std::is_same_v<typename w::scale_type, fp16>)
+  if constexpr (w::shares_scales)
+    return "q" + std::to_string(w::bits) + "_k";
+  else if constexpr (std::is_same_v<typename w::scale_type, fp16>)
     return "q" + std::to_string(w::bits) + (w::zeros == zero_points::any ? "_1" : "_0");
   std::string name = "w" + std::to_string(w::bits) + "a";
   if constexpr (Scheme::quantizes_activations)

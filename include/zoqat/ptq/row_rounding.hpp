@@ -136,6 +136,7 @@ class row_rounding {
     std::vector<simd::grid> grids;
     quant::for_each_group<Weight>(
         size(), [&](std::size_t, std::size_t first, std::size_t count) { grids.push_back(fit_range(first, count)); });
+    quant::share_scales<Weight>(grids);
     return grids;
   }
   simd::grid fit_range(std::size_t first, std::size_t count) const {
@@ -210,8 +211,20 @@ class row_rounding {
     detail::add_scaled(h, -change, slope);
     return true;
   }
-  /// The step size of each group that minimizes the error with all else fixed.
+  /// Better step sizes with all else fixed, as they can be stored.
   void improve_steps(rounded_row& row, std::vector<double>& slope) const {
+    if constexpr (Weight::shares_scales) {
+      const std::vector<simd::grid> before = row.grids;
+      const double error = error_of(row);
+      improve_each_step(row, slope);
+      quant::share_scales<Weight>(row.grids);
+      if (error_of(row) > error) row.grids = before;  // what is best for each may not be for what they share
+    } else {
+      improve_each_step(row, slope);
+    }
+  }
+  /// The step size of each group that minimizes the error with all else fixed.
+  void improve_each_step(rounded_row& row, std::vector<double>& slope) const {
     std::vector<double> u_h(size());
     quant::for_each_group<Weight>(size(), [&](std::size_t group, std::size_t first, std::size_t count) {
       simd::grid& g = row.grids[group];

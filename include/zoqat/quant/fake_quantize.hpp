@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <span>
 #include <type_traits>
+#include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::quant {
 
@@ -47,9 +48,16 @@ void fake_quantize(matrix_view<const float> weights, matrix_view<float> out, std
   const std::size_t groups = Weight::whole_tensor ? 0 : Weight::groups(weights.cols());
   const std::size_t rows_of_task = std::max<std::size_t>(1, 65536 / weights.cols());
   threads.parallel_for((weights.rows() + rows_of_task - 1) / rows_of_task, [&](std::size_t task) {
-    buffer<std::uint8_t> codes(Weight::group_size(weights.cols()));
+    buffer<std::uint8_t> codes(Weight::shares_scales ? weights.cols() : Weight::group_size(weights.cols()));
     const std::size_t end = std::min((task + 1) * rows_of_task, weights.rows());
+    [[maybe_unused]] std::vector<simd::grid> grids(groups);
     for (std::size_t r = task * rows_of_task; r != end; ++r) {
+      if constexpr (Weight::shares_scales) {
+        quantize_row<Weight, Kernels>(weights.row(r), clipping.data() + r * groups * Weight::clipping::parameters,
+                                      codes.data(), grids.data());
+        dequantize_row<Weight, Kernels>(codes, grids.data(), out.row(r).data());
+        continue;
+      }
       const auto from = weights.row(r);
       detail::require_finite_row<Kernels>("fake_quantize", r, from);
       for_each_group<Weight>(from.size(), [&](std::size_t group, std::size_t first, std::size_t count) {

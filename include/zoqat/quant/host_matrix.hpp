@@ -37,6 +37,10 @@ class host_matrix {
   static_assert(std::is_same_v<typename Weight::clipping, clip::none>,
                 "quant::host_matrix: its step sizes are parameters of their own: give quant::weight the clipping "
                 "policy quant::clip::none");
+  static_assert(
+      !Weight::shares_scales,
+      "quant::host_matrix: its step sizes train each on its own: give quant::weight another scale format than "
+      "quant::shared_scale");
 
  public:
   /// Codes and grids that were found already, as by ptq::reconstruct_matrix.

@@ -5,6 +5,7 @@
 #include <zoqat/simd/default_kernels.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +37,40 @@ template <class Weight>
   return g;
 }
 
+/// The number that the scales of some grids are multiples of: the least power of two of which the greatest scale is
+/// no more than the greatest factor, so that scales that are multiples already stay what they are.
+template <class Weight>
+  requires Weight::shares_scales
+[[nodiscard]] float shared_unit(std::span<const simd::grid> grids) noexcept {
+  float greatest = 0;
+  for (const simd::grid& g : grids) greatest = std::max(greatest, g.scale);
+  // A quarter is what the greatest multiple may be off by, and no other multiple comes near.
+  const float least = greatest / (static_cast<float>(Weight::scale_format::greatest) + 0.25f);
+  int exponent = 0;
+  const float fraction = std::frexp(least, &exponent);  // in [1/2, 1)
+  return std::ldexp(1.0f, std::clamp(fraction == 0.5f ? exponent - 1 : exponent, -24, 15));
+}
+/// The factor of that number that a grid's scale is.
+template <class Weight>
+  requires Weight::shares_scales
+[[nodiscard]] int shared_factor(const simd::grid& g, float unit) noexcept {
+  using format = typename Weight::scale_format;
+  const int step = format::half_minima && g.zero_point % 2 != 0 ? 2 : 1;
+  const float multiple = round_half_even(g.scale / (unit * static_cast<float>(step)));
+  return step * static_cast<int>(std::clamp(multiple, 1.0f, static_cast<float>(format::greatest / step)));
+}
+/// Rounds the scales of a row's grids to what the format can store of them together; nothing where each is stored on
+/// its own.
+template <class Weight>
+void share_scales(std::span<simd::grid> grids) noexcept {
+  if constexpr (Weight::shares_scales)
+    for (; !grids.empty(); grids = grids.subspan(std::min(Weight::scale_format::groups, grids.size()))) {
+      const auto sharing = grids.first(std::min(Weight::scale_format::groups, grids.size()));
+      const float unit = shared_unit<Weight>(sharing);
+      for (simd::grid& g : sharing) g.scale = unit * static_cast<float>(shared_factor<Weight>(g, unit));
+    }
+}
+
 /// Codes of weights on a given grid.
 template <class Weight, simd::kernels Kernels = simd::default_kernels>
 void quantize_on(std::span<const float> weights, const code_grid& g, std::uint8_t* codes) noexcept {
@@ -58,11 +93,20 @@ template <class Weight, simd::kernels Kernels = simd::default_kernels>
 void quantize_row(std::span<const float> row, const float* clipping, std::uint8_t* codes,
                   simd::grid* grids) noexcept {
   static_assert(!Weight::whole_tensor, "quant::quantize_row: a per_tensor grid comes from the whole matrix");
+  const auto grid_of_group = [&](std::size_t group, std::size_t first, std::size_t count) {
+    return grid_of<Weight>(Kernels::min_max(row.data() + first, count),
+                           clipping + group * Weight::clipping::parameters);
+  };
+  if constexpr (Weight::shares_scales) {
+    for_each_group<Weight>(row.size(), [&](std::size_t group, std::size_t first, std::size_t count) {
+      grids[group] = grid_of_group(group, first, count).grid;
+    });
+    share_scales<Weight>({grids, Weight::groups(row.size())});
+  }
   for_each_group<Weight>(row.size(), [&](std::size_t group, std::size_t first, std::size_t count) {
-    const std::span<const float> weights = row.subspan(first, count);
-    const auto r = Kernels::min_max(weights.data(), count);
-    const code_grid g = grid_of<Weight>(r, clipping + group * Weight::clipping::parameters);
-    quantize_on<Weight, Kernels>(weights, g, codes + first);
+    code_grid g = grid_of_group(group, first, count);
+    if constexpr (Weight::shares_scales) g.grid = grids[group];
+    quantize_on<Weight, Kernels>(row.subspan(first, count), g, codes + first);
     grids[group] = g.grid;
   });
 }

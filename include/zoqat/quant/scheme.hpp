@@ -86,6 +86,28 @@ struct short_fp16_scale {
   }
 };
 
+/// The steps of `Groups` groups on end are multiples of one number: a power of two of half precision times an integer
+/// up to `Greatest` for each group (see share_scales in row.hpp). With `Bits` bits and an integer minimum beside each
+/// factor, which is half the factor times the zero point (Q2_K), a group whose zero point is odd has an even factor.
+template <int Greatest, bool HalfMinima = false, std::size_t Groups = 16>
+struct shared_scale {
+  static_assert(Greatest >= 3 && Greatest < 128 && Groups > 1,
+                "quant::shared_scale: factors are integers of up to 7 bits, shared by two groups or more");
+  using type = float;
+  static constexpr std::string_view name = "shared fp16";
+  static constexpr int greatest = Greatest;
+  static constexpr bool half_minima = HalfMinima;
+  static constexpr std::size_t groups = Groups;
+  [[nodiscard]] static float rounded(float scale) noexcept { return scale; }
+};
+
+namespace detail {
+template <class Format>
+inline constexpr bool is_shared = false;
+template <int Greatest, bool HalfMinima, std::size_t Groups>
+inline constexpr bool is_shared<shared_scale<Greatest, HalfMinima, Groups>> = true;
+}  // namespace detail
+
 // --- Parts of a scheme ---------------------------------------------------------------------------------------------
 
 /// Weights of `Bits` bits.
@@ -101,6 +123,9 @@ struct weight {
   using clipping = Clipping;
   using symmetry = Symmetry;
   using scale_format = ScaleFormat;
+  /// Whether groups of a row share what their steps are multiples of.
+  static constexpr bool shares_scales = detail::is_shared<ScaleFormat>;
+  static_assert(!shares_scales || !whole_tensor, "quant::weight: one grid has nobody to share its scale with");
   using scale_type = typename ScaleFormat::type;
   /// The same weights with another clipping policy.
   template <class Other>

@@ -81,6 +81,9 @@ template <int Bits, std::size_t Size>
 using signed_blocks = weight<Bits, group<Size>, signed_symmetric, clip::codes, fp16_scale>;
 template <int Bits, std::size_t Size>
 using shifted_blocks = weight<Bits, group<Size>, asymmetric, clip::codes, short_fp16_scale<Bits>>;
+/// The same in super-blocks of 16 groups.
+template <int Bits, int GreatestFactor, bool HalfMinima = false>
+using super_blocks = weight<Bits, group<16>, signed_symmetric, clip::codes, shared_scale<GreatestFactor, HalfMinima>>;
 }  // namespace detail
 
 /// The schemes of the paper and their neighbors: w<bits>a<bits> with g<group size> for groups (else per output
@@ -106,6 +109,8 @@ using standard_schemes = scheme_registry<
     named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>,
     named<"q2_0", scheme<detail::signed_blocks<2, 64>>>, named<"q4_0", scheme<detail::signed_blocks<4, 32>>>,
     named<"q4_1", scheme<detail::shifted_blocks<4, 32>>>, named<"q5_0", scheme<detail::signed_blocks<5, 32>>>,
-    named<"q5_1", scheme<detail::shifted_blocks<5, 32>>>, named<"q8_0", scheme<detail::signed_blocks<8, 32>>>>;
+    named<"q5_1", scheme<detail::shifted_blocks<5, 32>>>, named<"q8_0", scheme<detail::signed_blocks<8, 32>>>,
+    named<"q2_k", scheme<detail::super_blocks<2, 15, true>>>, named<"q3_k", scheme<detail::super_blocks<3, 31>>>,
+    named<"q6_k", scheme<detail::super_blocks<6, 127>>>>;
 
 }  // namespace zoqat::quant

@@ -34,11 +34,16 @@ void for_each_format(F&& f) {
   f.template operator()<weight_of<"q4_0">, gguf::q4_0_block>();
   f.template operator()<weight_of<"q4_1">, gguf::q4_1_block>();
   f.template operator()<weight_of<"q2_0">, gguf::q2_0_block>();
+  f.template operator()<weight_of<"q6_k">, gguf::q6_k_block>();
+  f.template operator()<weight_of<"q3_k">, gguf::q3_k_block>();
+  f.template operator()<weight_of<"q2_k">, gguf::q2_k_block>();
 }
 
 static_assert(gguf::type_of<weight_of<"q4_0">>() == gguf::tensor_type::q4_0);
 static_assert(gguf::type_of<weight_of<"q5_1">>() == gguf::tensor_type::q5_1);
 static_assert(gguf::type_of<weight_of<"q2_0">>() == gguf::tensor_type::q2_0);
+static_assert(gguf::type_of<weight_of<"q3_k">>() == gguf::tensor_type::q3_k);
+static_assert(gguf::type_of<weight_of<"q2_k">>() == gguf::tensor_type::q2_k);
 static_assert(!gguf::type_of<weight_of<"w4a16g32">>());  // scales of fp32, any zero point
 static_assert(!gguf::type_of<quant::weight<4, quant::group<32>, quant::asymmetric, quant::clip::codes,
                                            quant::fp16_scale>>());  // multiples of the step are no fp16 numbers
@@ -63,7 +68,7 @@ matrix<float> weights(std::size_t rows, std::size_t cols) {
 TEST_CASE("blocks hold the values of a scheme bit for bit, whatever the length of a row") {
   for_each_format([]<class Weight, gguf::block B>() {
     CAPTURE(gguf::info_of(B::type).name);
-    for (const std::size_t cols : {1u, 31u, 64u, 172u, 256u}) {
+    for (const std::size_t cols : {1u, 31u, 64u, 172u, 256u, 600u}) {
       const matrix<float> w = weights(17, cols);
       std::vector<float> clipping;
       for (std::size_t r = 0; r != w.rows(); ++r)
@@ -83,7 +88,7 @@ TEST_CASE("blocks hold the values of a scheme bit for bit, whatever the length o
         packed.codes(r, codes.data());
         std::vector<simd::grid> grids;
         for (std::size_t g = 0; g != packed.groups(); ++g) grids.push_back(packed.grid(r, g));
-        gguf::encode_row<B>(codes, grids.data(), bytes);
+        gguf::encode_row<Weight, B>(codes, grids, bytes);
         std::vector<float> values;
         for (std::size_t b = 0; b != blocks; ++b)
           append_values(B::type, reinterpret_cast<const std::uint8_t*>(bytes.data()) + b * sizeof(B), values);

@@ -344,6 +344,13 @@ concept block = std::is_trivially_copyable_v<B> && requires(const B& b, B& chang
   { B::has_minima } -> std::convertible_to<bool>;
 };
 
+/// The greatest magnitude of the integers that a super-block's scales are multiples of.
+template <block B>
+inline constexpr int greatest_factor = B::type == tensor_type::q3_k   ? 31
+                                       : B::type == tensor_type::q6_k ? 127
+                                       : B::type == tensor_type::q2_k ? 15
+                                                                      : 63;
+
 namespace detail {
 /// A block takes what the table of types says, which is `bits` per weight.
 template <block B>

@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/io/gguf/blocks.hpp>
+#include <zoqat/quant/row.hpp>
 #include <zoqat/quant/scheme.hpp>
 
 #include <algorithm>
@@ -21,12 +22,16 @@ namespace zoqat::inline ZOQAT_ABI::io::gguf {
 /// holds their values bit for bit (but for the sign of a zero where its scale is negative).
 template <class Weight, block B>
 [[nodiscard]] constexpr bool holds() noexcept {
+  using format = typename Weight::scale_format;
   constexpr std::size_t long_row = std::size_t{1} << 20;
-  if (Weight::whole_tensor || Weight::bits != B::bits || Weight::group_size(long_row) != B::group ||
-      B::group != B::elements)
+  if constexpr (Weight::whole_tensor || Weight::bits != B::bits || Weight::group_size(long_row) != B::group ||
+                Weight::shares_scales != (B::group != B::elements))
     return false;
-  if constexpr (B::has_minima)
-    return std::same_as<typename Weight::scale_format, quant::short_fp16_scale<B::bits>>;
+  else if constexpr (Weight::shares_scales)
+    return format::greatest == greatest_factor<B> && format::half_minima == B::has_minima &&
+           format::groups == B::elements / B::group && Weight::zeros != quant::zero_points::any;
+  else if constexpr (B::has_minima)
+    return std::same_as<format, quant::short_fp16_scale<B::bits>>;
   else
     return std::same_as<typename Weight::scale_type, fp16> && Weight::zeros != quant::zero_points::any;
 }
@@ -44,26 +49,39 @@ template <class Weight>
   attempt.template operator()<q4_0_block>();
   attempt.template operator()<q4_1_block>();
   attempt.template operator()<q2_0_block>();
+  attempt.template operator()<q6_k_block>();
+  attempt.template operator()<q3_k_block>();
+  attempt.template operator()<q2_k_block>();
   return type;
 }
 
 namespace detail {
 
-/// Puts a grid and its codes into a block of one group.
+/// Whether the steps of a grid run the other way in a block, which then has the codes from the other end.
 template <block B>
-void encode_group(std::span<const std::uint8_t> codes, const simd::grid& grid, B& to) noexcept {
-  constexpr int top = (1 << B::bits) - 1;
-  bool mirrored = false;
-  if constexpr (B::has_minima) {
-    to.d = fp16(grid.scale);
-    to.m = fp16(-grid.scale * static_cast<float>(grid.zero_point));
+[[nodiscard]] constexpr bool is_mirrored(const simd::grid& grid) noexcept {
+  return !B::has_minima && grid.zero_point != B::zero_point;
+}
+
+/// Puts the grids of a block into it.
+template <class Weight, block B>
+void encode_grids(std::span<const simd::grid> grids, B& to) noexcept {
+  if constexpr (B::group != B::elements) {
+    const float unit = quant::shared_unit<Weight>(grids);
+    to.d = fp16(unit);
+    if constexpr (B::has_minima) to.dmin = fp16(2 * unit);
+    for (std::size_t g = 0; g != grids.size(); ++g) {
+      const int factor = quant::shared_factor<Weight>(grids[g], unit);
+      if constexpr (B::has_minima)
+        to.set_factors(g, static_cast<unsigned>(factor), static_cast<unsigned>(factor * grids[g].zero_point / 2));
+      else
+        to.set_factor(g, is_mirrored<B>(grids[g]) ? -factor : factor);
+    }
+  } else if constexpr (B::has_minima) {
+    to.d = fp16(grids[0].scale);
+    to.m = fp16(-grids[0].scale * static_cast<float>(grids[0].zero_point));
   } else {
-    mirrored = grid.zero_point != B::zero_point;
-    to.d = fp16(mirrored ? -grid.scale : grid.scale);
-  }
-  for (std::size_t i = 0; i != B::elements; ++i) {
-    const int code = i < codes.size() ? codes[i] : grid.zero_point;
-    to.set_code(i, static_cast<unsigned>(mirrored ? top - code : code));
+    to.d = fp16(is_mirrored<B>(grids[0]) ? -grids[0].scale : grids[0].scale);
   }
 }
 
@@ -71,13 +89,27 @@ void encode_group(std::span<const std::uint8_t> codes, const simd::grid& grid, B
 
 /// Writes a row of codes and their grids as blocks. A row that ends within a block is filled up with zeros; `out` has
 /// room for whole blocks, and whatever more it has becomes blocks of zeros.
-template <block B>
-void encode_row(std::span<const std::uint8_t> codes, const simd::grid* grids, std::span<std::byte> out) noexcept {
+template <class Weight, block B>
+  requires(holds<Weight, B>())
+void encode_row(std::span<const std::uint8_t> codes, std::span<const simd::grid> grids,
+                std::span<std::byte> out) noexcept {
+  constexpr std::size_t groups = B::elements / B::group;
+  constexpr int top = (1 << B::bits) - 1;
   for (std::size_t b = 0; b != out.size() / sizeof(B); ++b) {
-    const std::size_t first = std::min(codes.size(), b * B::elements);
-    const auto part = codes.subspan(first, std::min(B::elements, codes.size() - first));
     B to{};
-    detail::encode_group(part, part.empty() ? simd::grid{1, B::zero_point} : grids[b], to);
+    const std::size_t first = std::min(grids.size(), b * groups);
+    const auto of_block = grids.subspan(first, std::min(groups, grids.size() - first));
+    if (!of_block.empty()) detail::encode_grids<Weight>(of_block, to);
+    for (std::size_t i = 0; i != B::elements; ++i) {
+      const std::size_t at = b * B::elements + i, group = i / B::group;
+      if (at >= codes.size() && group >= of_block.size()) {
+        to.set_code(i, B::zero_point);
+      } else {
+        const simd::grid& g = of_block[group];
+        const int code = at < codes.size() ? codes[at] : g.zero_point;
+        to.set_code(i, static_cast<unsigned>(detail::is_mirrored<B>(g) ? top - code : code));
+      }
+    }
     std::memcpy(out.data() + b * sizeof(B), &to, sizeof(B));
   }
 }

@@ -172,9 +172,9 @@ void write_packed(writer& to, const llama_layout& layout, const llama_place& p,
   const bool blocks = with_block(p.info.type, [&]<block B>() {
     if constexpr (holds<Weight, B>())
       layout.write_rows(to, p, [&](std::size_t row, std::span<std::byte> out) {
-        if (row == llama_layout::no_row) return encode_row<B>({}, nullptr, out);
+        if (row == llama_layout::no_row) return encode_row<Weight, B>({}, {}, out);
         read_grids(row);
-        encode_row<B>(codes.row(row), grids.data(), out);
+        encode_row<Weight, B>(codes.row(row), grids, out);
       });
   });
   if (blocks) return;

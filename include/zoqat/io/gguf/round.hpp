@@ -46,13 +46,6 @@ template <block B>
   return down < up ? -down : up;
 }
 
-/// The greatest magnitude that integer factors of a super-block's scales take.
-template <block B>
-inline constexpr int greatest_factor = B::type == tensor_type::q3_k   ? 31
-                                       : B::type == tensor_type::q6_k ? 127
-                                       : B::type == tensor_type::q2_k ? 15
-                                                                      : 63;
-
 /// x as a multiple of a unit.
 [[nodiscard]] inline float in_units(float x, fp16 unit) noexcept {
   const auto u = static_cast<float>(unit);

@@ -257,13 +257,25 @@ class quantized_weight {
                     std::size_t count, const scratch& work, code_tile<part, Offset>& to) const {
     std::array<simd::weight_row, 2> rows;
     for (std::size_t i = 0; i != values.size(); ++i) rows[i] = detail::smoothed_row(values[i], scales, lane + i);
+    const auto grid_of = [&](std::size_t i, std::size_t group, std::size_t k, std::size_t n) {
+      return grids_.empty() ? grid_of_group<Kernels>(detail::subrow(rows[i], k), n, whole, lane + i,
+                                                     (lane + i) * count + r, group, work)
+                            : grids_[part::whole_tensor ? 0 : (first + r) * groups() + group];
+    };
+    [[maybe_unused]] std::array<std::vector<simd::grid>, 2> shared;
+    if constexpr (part::shares_scales)
+      for (std::size_t i = 0; i != values.size(); ++i) {
+        quant::for_each_group<part>(in(), [&](std::size_t group, std::size_t k, std::size_t n) {
+          shared[i].push_back(grid_of(i, group, k, n).grid);
+        });
+        quant::share_scales<part>(shared[i]);
+      }
     quant::for_each_group<part>(in(), [&](std::size_t group, std::size_t k, std::size_t n) {
       std::array<simd::code_range, 2> ranges;
       for (std::size_t i = 0; i != values.size(); ++i) {
-        const std::size_t at = (lane + i) * count + r;
-        const quant::code_grid g =
-            grids_.empty() ? grid_of_group<Kernels>(detail::subrow(rows[i], k), n, whole, lane + i, at, group, work)
-                           : grids_[part::whole_tensor ? 0 : (first + r) * groups() + group];
+        [[maybe_unused]] const std::size_t at = (lane + i) * count + r;
+        quant::code_grid g = grid_of(i, group, k, n);
+        if constexpr (part::shares_scales) g.grid = shared[i][group];
         ranges[i] = {g.grid, g.least, g.greatest, to.offset(g.grid.zero_point)};
         simd::grid& stored = to.grid(lane + i, r, group) = g.grid;
         if constexpr (learns_steps)
@@ -282,6 +294,17 @@ class quantized_weight {
           to.sum(lane + i, r, group) = Kernels::quantize(detail::subrow(rows[i], k), n, ranges[i], codes(i));
       }
     });
+    if constexpr (part::shares_scales && learns_steps)
+      if (!steps_.empty())
+        for (std::size_t i = 0; i != values.size(); ++i) share_learned(lane + i, r, shared[i], to);
+  }
+  /// The steps of a row after their learned factors, as they are stored together. `grids` is scratch memory.
+  template <bool Offset>
+  void share_learned(std::size_t lane, std::size_t r, std::vector<simd::grid>& grids,
+                     code_tile<part, Offset>& to) const {
+    for (std::size_t g = 0; g != groups(); ++g) grids[g] = to.grid(lane, r, g);
+    quant::share_scales<part>(grids);
+    for (std::size_t g = 0; g != groups(); ++g) to.grid(lane, r, g) = grids[g];
   }
   /// The grid of a group before the learned factor of its step; `at` is the row's place in the scratch.
   template <class Kernels>

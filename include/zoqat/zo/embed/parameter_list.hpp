@@ -260,9 +260,9 @@ class parameter_list {
   [[nodiscard]] const std::string* owner_of(std::span<const std::byte> run) const {
     constexpr std::less<const std::byte*> before;
     const auto next = claimed_.upper_bound(run.data());
-    if (next != claimed_.end() && before(next->first, run.data() + run.size())) return next->second.name;
     if (next != claimed_.begin() && before(run.data(), std::prev(next)->second.end))
       return std::prev(next)->second.name;
+    if (next != claimed_.end() && before(next->first, run.data() + run.size())) return next->second.name;
     return nullptr;
   }
   void require_unclaimed(std::string_view name, const parameter& p) const {
