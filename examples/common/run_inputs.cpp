@@ -51,12 +51,13 @@ paths files_in(const std::filesystem::path& folder, Wanted&& wanted) {
 bool configures_a_model(const std::filesystem::path& file) { return file.filename() == "config.json"; }
 bool belongs_to_a_model(const std::filesystem::path& file) {
   const std::string name = file.filename().native();
-  return configures_a_model(file) || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+  return configures_a_model(file) || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json") ||
+         name.ends_with(".gguf");
 }
 bool belongs_to_a_tokenizer(const std::filesystem::path& file) {
-  constexpr std::array<std::string_view, 6> names{
-      "tokenizer.json",         "vocab.json", "merges.txt", "tokenizer.bin", "tokenizer_config.json",
-      "special_tokens_map.json"};
+  constexpr std::array<std::string_view, 7> names{
+      "tokenizer.model",       "tokenizer.json",         "vocab.json", "merges.txt", "tokenizer.bin",
+      "tokenizer_config.json", "special_tokens_map.json"};
   return std::ranges::find(names, file.filename().native()) != names.end();
 }
 

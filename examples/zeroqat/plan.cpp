@@ -54,7 +54,13 @@ void require_outputs(const settings& s) {
   require_apart(outputs, inputs);
   require_writable(std::span(outputs).first(4));
   if (s.resume) return zo::run_log::require_resumable(s.log);
-  if (!s.log.empty() && !s.reads_log) zo::run_log::require_creatable(s.log, s.log_how());
+  if (s.log.empty() || s.reads_log) return;
+  zo::run_log::require_creatable(s.log, s.log_how());
+  require<io_error>(
+      s.overwrite || !std::filesystem::exists(s.start_path()),
+      "{}: is there already, the start of another run; give --overwrite to remove it with that run's log, or "
+      "another --log",
+      s.start_path());
 }
 
 }  // namespace zoqat::programs

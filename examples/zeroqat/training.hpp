@@ -137,8 +137,10 @@ struct if_given {
 /// A prepared model becomes the one that the run of a log started from, where that is kept beside the log: elsewhere
 /// the same preparation ends in other last bits.
 template <class Model>
-void restore_kept_start(Model& model, const settings& s) {
+void restore_kept_start(Model& model, const settings& s, const zo::run_log& log) {
   if (!std::filesystem::exists(s.start_path())) return;
+  require<io_error>(train::fingerprint_of_start(s.start_path()) == log.header().start,
+                    "{}: is the start of another run than that of {}; move it away", s.start_path(), s.log);
   train::restore_start(s.start_path(), model);
   fmt::print("{}: the start is the one that is kept there\n", s.start_path());
 }
@@ -148,7 +150,7 @@ void restore_kept_start(Model& model, const settings& s) {
 template <class Model, class Family>
 [[nodiscard]] int train_to_the_end(Model& model, workbench<Family>& bench, const settings& s,
                                    io::safetensors_metadata& made_by) {
-  if (s.resume) restore_kept_start(model, s);
+  if (s.resume) restore_kept_start(model, s, zo::run_log::read_intact(s.log));
   train::language_model_loss<Model, teacher_model<Family>, thread_pool> loss(
       model, bench.teacher, bench.training, bench.threads,
       {.batch = s.batch,
@@ -269,7 +271,7 @@ void replay_model(const settings& s) {
   using model_type = typename Family::template model<Scheme>;
   auto model = io::load<model_type>(bench.source);
   prepare(model, bench, s);
-  restore_kept_start(model, s);
+  restore_kept_start(model, s, log);
   either_optimizer stateless;
   chosen_step<model_type> chosen(model, bench, s);
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads, chosen);

@@ -84,4 +84,14 @@ while [ $i -lt "$flips" ]; do
   "$zeroqat" replay --log cut.zlog >/dev/null 2>&1 && fail "a log cut at byte $((i * (size - 1) / flips)) was replayed"
   i=$((i + 1))
 done
+
+# --- Starts ---
+mkdir other
+"$zeroqat" train --start smoothquant --sampled 32 --calibration 8 --length 32 --steps 1 --threads 1 --snapshot \
+  --log other/run.zlog >other/out 2>&1 || fail "other: $(tail -1 other/out)"
+"$zeroqat" replay --log other/run.zlog --threads 1 >/dev/null || fail "a log does not replay from its start"
+cp other/run.zlog.start whole/
+"$zeroqat" replay --log whole/run.zlog 2>&1 | grep -q "start of another run" || fail "another run's start was taken"
+rm other/run.zlog
+"$zeroqat" train --steps 0 --log other/run.zlog 2>&1 | grep -q "is there already" || fail "a start was not kept"
 echo "kills: $kills kills, $((2 * flips)) flipped bits, $flips cuts: all well"
