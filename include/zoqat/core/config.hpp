@@ -27,9 +27,9 @@ unnoticed into the weights. Give the translation units that include zoqat -fno-f
 // backend. Users write zoqat::zo::estimator as if it were not there; symbols of two sets never meet. What is handed
 // from unit to unit must be compiled alike, or the linker says that a symbol is missing.
 //
-// The inline functions of the standard library and of fmt have no such name: those that a compiler does not inline are
-// shared by the units of a program whatever they are compiled for, and the linker keeps the first it meets. So link the
-// unit of the oldest set first, or let zoqat_target_dispatch of CMake make the symbols of each unit local.
+// The inline functions of the standard library and of fmt have no such name: those that a compiler does not inline
+// are shared by the units of a program whatever they are compiled for, and the linker keeps the first it meets. So
+// link the unit of the oldest set first, or let zoqat_target_dispatch of CMake make the symbols of each unit local.
 #define ZOQAT_JOIN_2(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o) a##b##c##d##e##f##g##h##i##j##k##l##m##n##o
 #define ZOQAT_JOIN(...) ZOQAT_JOIN_2(__VA_ARGS__)
 

@@ -15,11 +15,17 @@
 
 namespace zoqat::inline ZOQAT_ABI::io::gguf {
 
-/// What GGUF files call the tensors of a LLaMA decoder, in the order of llama_tensor; `{}` stands for the layer.
-inline constexpr std::array<std::string_view, 12> llama_names{
-    "token_embd.weight",    "blk.{}.attn_norm.weight",   "blk.{}.attn_q.weight",   "blk.{}.attn_k.weight",
-    "blk.{}.attn_v.weight", "blk.{}.attn_output.weight", "blk.{}.ffn_norm.weight", "blk.{}.ffn_gate.weight",
-    "blk.{}.ffn_up.weight", "blk.{}.ffn_down.weight",    "output_norm.weight",     "output.weight"};
+/// What GGUF files call the tensors of a decoder of LLaMA's kind, in the order of llama_tensor; `{}` stands for the
+/// layer.
+inline constexpr std::array<std::string_view, llama_tensors.size()> llama_names{
+    "token_embd.weight",      "blk.{}.attn_norm.weight",   "blk.{}.attn_q.weight",
+    "blk.{}.attn_q.bias",     "blk.{}.attn_q_norm.weight", "blk.{}.attn_k.weight",
+    "blk.{}.attn_k.bias",     "blk.{}.attn_k_norm.weight", "blk.{}.attn_v.weight",
+    "blk.{}.attn_v.bias",     "blk.{}.attn_output.weight", "blk.{}.attn_output.bias",
+    "blk.{}.ffn_norm.weight", "blk.{}.ffn_gate.weight",    "blk.{}.ffn_gate.bias",
+    "blk.{}.ffn_up.weight",   "blk.{}.ffn_up.bias",        "blk.{}.ffn_down.weight",
+    "blk.{}.ffn_down.bias",   "output_norm.weight",        "output.weight"};
+static_assert(!llama_names.back().empty(), "every llama_tensor has a name in GGUF");
 
 [[nodiscard]] inline std::string file_name_of(llama_tensor tensor, std::size_t layer = 0) {
   return fmt::format(fmt::runtime(llama_names[static_cast<std::size_t>(tensor)]), layer);
