@@ -3,39 +3,27 @@
 
 #include <zoqat/core/error.hpp>        // fail
 #include <zoqat/core/model_shape.hpp>  // model_kind
-#include <zoqat/nn/llama.hpp>          // llama<scheme>
-#include <zoqat/nn/opt.hpp>            // opt<scheme, activation>
-#include <zoqat/nn/qwen3.hpp>          // qwen3<scheme>
 
 #include <string_view>
 
-/// The families of models that the program knows, one for each type that computes something else.
+/// The families of models that the program knows, one for each type that computes something else; their models are in
+/// family_models.hpp.
 namespace zoqat::programs::families {
 
 struct llama {  ///< and Mistral, Qwen2, SmolLM
-  static constexpr std::string_view name = "llama";
-  template <class Scheme>
-  using model = nn::llama<Scheme>;
+  static constexpr model_kind kind{};
 };
 struct qwen3 {
-  static constexpr std::string_view name = "qwen3";
-  template <class Scheme>
-  using model = nn::qwen3<Scheme>;
+  static constexpr model_kind kind{model_family::qwen3, activation_function::silu};
 };
 struct opt {
-  static constexpr std::string_view name = "opt";
-  template <class Scheme>
-  using model = nn::opt<Scheme>;
+  static constexpr model_kind kind{model_family::opt, activation_function::relu};
 };
 struct opt_gelu_tanh {
-  static constexpr std::string_view name = "opt_gelu_tanh";
-  template <class Scheme>
-  using model = nn::opt<Scheme, nn::gelu_tanh>;
+  static constexpr model_kind kind{model_family::opt, activation_function::gelu_tanh};
 };
 struct opt_gelu_erf {
-  static constexpr std::string_view name = "opt_gelu_erf";
-  template <class Scheme>
-  using model = nn::opt<Scheme, nn::gelu_erf>;
+  static constexpr model_kind kind{model_family::opt, activation_function::gelu_erf};
 };
 
 /// Those of a build.
@@ -45,9 +33,7 @@ struct list {
   /// build has none.
   template <class F>
   static void with(const model_kind& kind, std::string_view source, F&& f) {
-    const bool found = ((Families::template model<quant::full_precision>::kind == kind &&
-                         (f.template operator()<Families>(), true)) ||
-                        ...);
+    const bool found = ((Families::kind == kind && (f.template operator()<Families>(), true)) || ...);
     if (!found)
       fail(
           "{}: holds a model of the family {} with {}, which this build leaves out; configure it with "

@@ -22,11 +22,11 @@ namespace zoqat::programs {
 
 /// The base model at `s.model`, or the trained one of a quantized scheme.
 template <class Scheme, class Family>
-typename Family::template model<Scheme> load_model(const settings& s) {
+model_of<Family, Scheme> load_model(const settings& s) {
   if constexpr (std::is_same_v<Scheme, quant::full_precision>)
     return io::load<teacher_model<Family>>(open_base_model(s.model, s.unused_tensors == "ignored"));
   else
-    return io::load_quantized<typename Family::template model<Scheme>>(open_trained_model(s.model));
+    return io::load_quantized<model_of<Family, Scheme>>(open_trained_model(s.model));
 }
 
 template <class Scheme, class Family>

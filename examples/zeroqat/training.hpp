@@ -247,7 +247,7 @@ int train_model(const settings& s) {
   workbench<Family> bench(s);
   results_table results = new_table();
   results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});
-  using model_type = typename Family::template model<Scheme>;
+  using model_type = model_of<Family, Scheme>;
   auto model = io::load<model_type>(bench.source);
   const double start = add_baselines(model, bench, s, results);
   io::safetensors_metadata made_by;
@@ -268,7 +268,7 @@ void replay_model(const settings& s) {
   require_same_inputs(log, inputs_of(s));
   workbench<Family> bench(s);
   results_table results = new_table();
-  using model_type = typename Family::template model<Scheme>;
+  using model_type = model_of<Family, Scheme>;
   auto model = io::load<model_type>(bench.source);
   prepare(model, bench, s);
   restore_kept_start(model, s, log);

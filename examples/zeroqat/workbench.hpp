@@ -4,7 +4,7 @@
 #include <zoqat/core/executor.hpp>    // thread_pool
 #include <zoqat/eval/perplexity.hpp>  // perplexity
 
-#include <zeroqat/families.hpp>
+#include <zeroqat/family_models.hpp>
 #include <zeroqat/files.hpp>
 #include <zeroqat/settings.hpp>
 
@@ -12,9 +12,6 @@
 #include <vector>
 
 namespace zoqat::programs {
-
-template <class Family>
-using teacher_model = typename Family::template model<quant::full_precision>;
 
 /// What a run works on, whatever the family of its model.
 struct texts_of_run {
