@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# kills.sh ZEROQAT FOLDER [FLIPS]: a training that is killed again and again ends in the bits of the unbroken one; a log
+# kills.sh ZEROQAT FOLDER [FLIPS [SCHEME]]: a training that is killed again and again ends in the bits of the unbroken one; a log
 # and a model with a flipped bit, and a log that is cut anywhere, are refused. FOLDER is emptied first.
 set -u
 zeroqat=$1
 folder=$2
 flips=${3:-40}
+scheme=${4:-w4a4}
 rm -rf "$folder"
 mkdir -p "$folder"
 cd "$folder" || exit 1
@@ -16,7 +17,7 @@ fail() {
   exit 1
 }
 train() {
-  "$zeroqat" train --start rtn --train step_row,norm --sampled 32 --calibration 8 --length 32 --steps 60 --threads 1 \
+  "$zeroqat" train --scheme "$scheme" --start rtn --train step_row,norm --sampled 32 --calibration 8 --length 32 --steps 60 --threads 1 \
     --validate-every 20 --log "$1/run.zlog" --output "$1/model.safetensors" >>"$1/out" 2>&1
 }
 resume() {

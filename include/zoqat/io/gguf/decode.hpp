@@ -25,7 +25,7 @@ void decode(const B& from, float* out) noexcept {
   }
 }
 
-/// Calls f.operator()<B>() with the block type of a quantized tensor type, and returns whether there is one.
+/// Calls `f.operator()<B>()` with the block type of a quantized tensor type, and returns whether there is one.
 template <class F>
 bool with_block(tensor_type type, F&& f) {
   const auto attempt = [&]<block B>() {
