@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# kills.sh ZEROQAT FOLDER [FLIPS [SCHEME]]: a training that is killed again and again ends in the bits of the unbroken one; a log
-# and a model with a flipped bit, and a log that is cut anywhere, are refused. FOLDER is emptied first.
+# kills.sh ZEROQAT FOLDER [FLIPS [SCHEME]]: a training that is killed again and again ends in the bits of the unbroken
+# one; a log and a model with a flipped bit, and a log that is cut anywhere, are refused. FOLDER is emptied first.
 set -u
 zeroqat=$1
 folder=$2
@@ -17,8 +17,8 @@ fail() {
   exit 1
 }
 train() {
-  "$zeroqat" train --scheme "$scheme" --start rtn --train step_row,norm --sampled 32 --calibration 8 --length 32 --steps 60 --threads 1 \
-    --validate-every 20 --log "$1/run.zlog" --output "$1/model.safetensors" >>"$1/out" 2>&1
+  "$zeroqat" train --scheme "$scheme" --start rtn --train step_row,norm --sampled 32 --calibration 8 --length 32 \
+    --steps 60 --threads 1 --validate-every 20 --log "$1/run.zlog" --output "$1/model.safetensors" >>"$1/out" 2>&1
 }
 resume() {
   "$zeroqat" train --resume --log "$1/run.zlog" --output "$1/model.safetensors" --threads 1 >>"$1/out" 2>&1
@@ -88,11 +88,11 @@ done
 
 # --- Starts ---
 mkdir other
-"$zeroqat" train --start smoothquant --sampled 32 --calibration 8 --length 32 --steps 1 --threads 1 --snapshot \
-  --log other/run.zlog >other/out 2>&1 || fail "other: $(tail -1 other/out)"
+"$zeroqat" train --scheme "$scheme" --start smoothquant --sampled 32 --calibration 8 --length 32 \
+  --steps 1 --threads 1 --snapshot --log other/run.zlog >other/out 2>&1 || fail "other: $(tail -1 other/out)"
 "$zeroqat" replay --log other/run.zlog --threads 1 >/dev/null || fail "a log does not replay from its start"
 cp other/run.zlog.start whole/
 "$zeroqat" replay --log whole/run.zlog 2>&1 | grep -q "start of another run" || fail "another run's start was taken"
 rm other/run.zlog
-"$zeroqat" train --steps 0 --log other/run.zlog 2>&1 | grep -q "is there already" || fail "a start was not kept"
+"$zeroqat" train --scheme "$scheme" --steps 0 --log other/run.zlog 2>&1 | grep -q "is there already" || fail "a start was not kept"
 echo "kills: $kills kills, $((2 * flips)) flipped bits, $flips cuts: all well"
