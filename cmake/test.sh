@@ -34,7 +34,7 @@ for preset in "$@"; do
   rm -f "$report"
   ctest --preset "$preset" -j "$jobs" --output-junit "$report" | tee "$summary"
   [ ! -f "$report" ] || passed=$((passed + $(grep -c '<testcase .* status="run">' "$report")))
-  failures=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests* failed out of [0-9]*$/\1/p' "$summary")
+  failures=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests* failed out of [0-9]*$/\1/p' "$summary" | tail -n 1)
   failed=$((failed + ${failures:-1}))  # no summary: ctest itself failed
 done
 

@@ -33,7 +33,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -275,7 +274,9 @@ class basic_fine_tuner {
             "fine_tuner: step {} was told as one of {}, but those before as {}", step, steps,
             told_ ? told_->schedule.steps : 0);
     if (!told_) told_.emplace(parabolic<>{.scales = *scales_, .schedule = {.steps = steps}});
-    require(told_steps_.insert(step).second, "fine_tuner: step {} was told before", step);
+    const auto place = std::ranges::lower_bound(told_steps_, step);
+    require(place == told_steps_.end() || *place != step, "fine_tuner: step {} was told before", step);
+    told_steps_.insert(place, step);
     const auto estimate = make_estimator().tell(step, losses);
     apply(plan(*told_, estimate), tensors_, threads_);
     return !estimate.rejected();
@@ -505,7 +506,7 @@ class basic_fine_tuner {
   std::deque<float> units_;
   std::optional<balanced_scales> scales_;
   std::optional<parabolic<>> told_;
-  std::unordered_set<std::uint32_t> told_steps_;
+  buffer<std::uint32_t> told_steps_;  ///< in their order
   std::uint32_t step_ = 0;
   bool busy_ = false, logged_ = false;
 };

@@ -129,7 +129,7 @@ class parameter_list {
     const std::span<const std::byte> scale_bytes = std::as_bytes(m.scales);
     if (const std::string* const other = owner_of(scale_bytes))
       fail("parameter '{}': its scales are memory of '{}', which trains; scales must stay as they are", name, *other);
-    scales_.push_back(scale_bytes);  // first, so that nothing fails once the tensor is listed
+    scales_.push_back({scale_bytes});  // first, so that nothing fails once the tensor is listed
     enlist(name, {.compact = apart(codes, m.codes)}, group, unit);
   }
   /// Nothing else can train.
@@ -211,7 +211,7 @@ class parameter_list {
         "them",
         name, name_of(group), rule.pattern, name_of(rule.group));
     p.group = group.value_or(rule.group.value_or(parameter_group::weight));
-    std::vector<float>& kept = units_.emplace_back(unit.begin(), unit.end());
+    buffer<float>& kept = units_.emplace_back(unit.begin(), unit.end());
     if (unit.empty() && rule.unit != 0) kept.push_back(rule.unit);
     p.unit = kept;
     check(name, p);
@@ -270,12 +270,16 @@ class parameter_list {
     for_each_stored_run(p, [&](std::span<const std::byte> run) {
       if (const std::string* const other = owner_of(run))
         fail("parameter '{}' has memory of '{}'; list each buffer once", name, *other);
-      for (const std::span<const std::byte> scales : scales_)
+      for (const auto& [scales] : scales_)
         require(!before(run.data(), scales.data() + scales.size()) || !before(scales.data(), run.data() + run.size()),
                 "parameter '{}' has memory of the scales of another tensor, which must stay as they are", name);
     });
   }
 
+  /// A run of memory that no tensor may have.
+  struct constant_memory {
+    std::span<const std::byte> bytes;
+  };
   /// A run of memory that a tensor has.
   struct memory {
     const std::byte* end;
@@ -286,8 +290,8 @@ class parameter_list {
   std::vector<bool> matched_;
   std::uint32_t next_id_ = 0;
   std::deque<std::string> names_;  // addresses stay put while the list grows
-  std::deque<std::vector<float>> units_;
-  std::vector<std::span<const std::byte>> scales_;  // of codes
+  std::deque<buffer<float>> units_;
+  std::vector<constant_memory> scales_;  // of codes
   std::deque<buffer<float>> copies_;
   std::vector<parameter> parameters_;
   std::map<const std::byte*, memory> claimed_;  // by where it begins
