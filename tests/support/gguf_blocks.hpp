@@ -17,7 +17,7 @@ namespace gguf_blocks {
 using bytes = const std::uint8_t*;
 
 inline float half(bytes p) {  // by its definition
-  const unsigned bits = p[0] | p[1] << 8, exponent = bits >> 10 & 31, mantissa = bits & 1023;
+  const unsigned bits = unsigned{p[0]} | unsigned{p[1]} << 8, exponent = bits >> 10 & 31, mantissa = bits & 1023;
   const double sign = bits >> 15 ? -1 : 1;
   if (exponent == 0) return static_cast<float>(sign * std::ldexp(mantissa, -24));
   return static_cast<float>(sign * std::ldexp(1024 + mantissa, static_cast<int>(exponent) - 25));
@@ -38,7 +38,8 @@ inline void own_q4(bytes p, bool minimum, std::vector<float>& y) {
 inline void own_q5(bytes p, bool minimum, std::vector<float>& y) {
   const float d = half(p), m = minimum ? half(p + 2) : 0;
   p += minimum ? 4 : 2;
-  const std::uint32_t high = p[0] | p[1] << 8 | p[2] << 16 | static_cast<std::uint32_t>(p[3]) << 24;
+  const std::uint32_t high =
+      std::uint32_t{p[0]} | std::uint32_t{p[1]} << 8 | std::uint32_t{p[2]} << 16 | std::uint32_t{p[3]} << 24;
   for (int i = 0; i < 32; ++i) {
     const int low = i < 16 ? p[4 + i] % 16 : p[4 + i - 16] / 16;
     const int q = low + (high >> i & 1 ? 16 : 0);

@@ -67,7 +67,7 @@ struct llama_file {
           if (gguf::info_of(type).elements > 1) {
             append_values(type, from, found);
           } else {
-            const std::uint32_t half = from[0] | from[1] << 8;
+            const std::uint32_t half = std::uint32_t{from[0]} | std::uint32_t{from[1]} << 8;
             float v = 0;
             if (type == tensor_type::f32) std::memcpy(&v, from, 4);
             if (type == tensor_type::f16) v = gguf_blocks::half(from);
