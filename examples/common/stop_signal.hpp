@@ -22,7 +22,7 @@ class stop_signal {
     received = 0;
     struct sigaction action {};
     action.sa_handler = [](int number) { received = number; };
-    action.sa_flags = SA_RESETHAND | SA_RESTART;
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
     ::sigaction(SIGINT, &action, &interrupt_);
     ::sigaction(SIGTERM, &action, &terminate_);
   }

@@ -88,12 +88,14 @@ TEST_CASE("units are copied, and a matrix has one for each row or one for all") 
                    "'w'", "units", "[2, 6]");
 }
 
+#ifdef NDEBUG  // debug builds stop where such a view is made
 TEST_CASE("rows that overlap are refused") {
   std::vector<float> values(24, 1.0f);
   zo::parameter_list list;
   check_mentions(message_of<value_error>([&] { list.add("w", matrix_view<float>(values.data(), 3, 6, 4)); }), "'w'",
                  "every 4 elements", "overlap");
 }
+#endif
 
 TEST_CASE("scales of codes may not train, nor may what trains become scales") {
   std::vector<std::int8_t> codes(8, 3);
