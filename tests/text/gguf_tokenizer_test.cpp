@@ -13,6 +13,7 @@
 #include <support/tiny_vocabulary.hpp>
 #include <support/tokenizer_json_files.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -44,6 +45,7 @@ void check_same(const std::filesystem::path& path, const std::filesystem::path& 
   CHECK(found.size() == own.size() + 9);
   CHECK(found.bos() == own.bos());
   CHECK(found.eos() == own.eos());
+  CHECK(std::ranges::equal(found.suffix(), own.suffix()));
   for (const std::string& text : texts) {
     CAPTURE(text);
     const auto tokens = own.encode(text, true);
@@ -69,6 +71,11 @@ TEST_CASE("a tokenizer that was written into a file encodes as it did") {
     write_file(folder / "tokenizer.json", object.dump());
     check_same(folder / "tokenizer.json", folder / "merges.gguf");
   }
+  // Tokens around a text are the ones that are asked for, and those that are not keep their identity.
+  write_file(folder / "tokenizer_config.json",
+             R"({"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "add_bos_token": false,
+                 "add_eos_token": true})");
+  check_same(folder / "tokenizer.json", folder / "merges.gguf");
 }
 
 TEST_CASE("vocabularies that are not supported are refused by key and value") {
@@ -85,6 +92,8 @@ TEST_CASE("vocabularies that are not supported are refused by key and value") {
   check_mentions(failure(by_score, "tokenizer.ggml.model", "t5"), "t.gguf", "tokenizer.ggml.model", "'t5'");
   check_mentions(failure(by_score, "tokenizer.ggml.bos_token_id", std::uint32_t{7}), "bos_token_id: 7");
   check_mentions(failure(by_score, "tokenizer.ggml.add_bos_token", false), "add_bos_token: false");
+  check_mentions(failure(by_score, "tokenizer.ggml.add_eos_token", true), "add_eos_token: true");
+  check_mentions(failure(merging, "tokenizer.ggml.add_bos_token", true), "t.gguf", "does not name");
   check_mentions(failure(by_score, "tokenizer.ggml.add_space_prefix", false), "add_space_prefix: false");
   check_mentions(failure(by_score, "tokenizer.ggml.scores", std::vector<float>{1}), "1 scores of 261");
   check_mentions(failure(by_score, "tokenizer.ggml.token_type", std::vector<std::int32_t>(261, 4)), "user-defined");

@@ -125,6 +125,9 @@ TEST_CASE("a byte-level tokenizer keeps its merges, and its words have a name") 
   io::json normalized = object;
   normalized["normalizer"] = {{"type", "NFC"}};
   check_mentions(refusal(normalized), "the normalizer", "NFC", "no counterpart");
+  io::json stripping = object;
+  stripping["added_tokens"][0]["rstrip"] = true;
+  check_mentions(refusal(stripping), "tokenizer.json", "<|endoftext|>", "rstrip", "no counterpart");
   std::filesystem::remove(folder / "tokenizer_config.json");
   check_mentions(refusal(marked_json({"\u2581"}, {})), "normalizer");
   write_file(folder / "vocab.json", files.vocab_json());

@@ -69,6 +69,9 @@ inline llama2c_tokenizer read_scored_tokenizer(const io::gguf::file& from, const
   }
   for (const std::string_view key : {"tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_space_prefix"})
     require<io_error>(from.get_if<bool>(key).value_or(true), "{}: {}: false is not supported", source, key);
+  require<io_error>(!from.get_if<bool>("tokenizer.ggml.add_eos_token").value_or(false),
+                    "{}: tokenizer.ggml.add_eos_token: true is not supported with tokenizer.ggml.model 'llama'",
+                    source);
 
   std::vector<std::string> texts = all.texts;
   replace_in_tokens{std::string(gguf_space), " "}(texts);
@@ -114,8 +117,9 @@ inline bpe_tokenizer read_merged_tokenizer(const io::gguf::file& from, const ggu
   for (const auto& [key, to] : {std::pair("tokenizer.ggml.bos_token_id", &options.bos),
                                 std::pair("tokenizer.ggml.eos_token_id", &options.eos)})
     if (const auto id = from.get_if<std::size_t>(key)) *to = all.text(*id, key);
-  // Where nothing is said engines put the token before texts of LLaMA 3 alone.
-  if (!from.get_if<bool>("tokenizer.ggml.add_bos_token").value_or(words->whole_words)) options.bos.reset();
+  // Where nothing is said engines put the token before texts of LLaMA 3 alone, and none after them.
+  options.add_bos = from.get_if<bool>("tokenizer.ggml.add_bos_token").value_or(words->whole_words && options.bos);
+  options.add_eos = from.get_if<bool>("tokenizer.ggml.add_eos_token").value_or(false);
   return parse_tokenizer_json({{"added_tokens", added},
                                {"pre_tokenizer", words->steps()},
                                {"decoder", {{"type", "ByteLevel"}}},

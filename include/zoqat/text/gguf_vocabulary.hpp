@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -88,7 +89,7 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
 
 /// The same of a byte-level tokenizer, with the tokenizer.json `object` that it was made from. Throws io_error, with
 /// `file`, for one that engines would not take for what it is: with a normalizer, with words that they know no name
-/// for, or not byte-level at all.
+/// for, with added tokens that strip spaces, or not byte-level at all.
 [[nodiscard]] inline io::gguf::metadata vocabulary_metadata(const bpe_tokenizer& tokenizer, const io::json& object,
                                                             std::size_t size, std::string_view file) {
   detail::require_room(tokenizer.size(), size, file);
@@ -110,6 +111,10 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
   for (const io::json& added : part("added_tokens")) {
     const auto id = io::get<std::uint32_t>(added, "id", file);
     const bool special = io::get_if<bool>(added, "special", file).value_or(false);
+    for (const std::string_view strip : {"lstrip", "rstrip"})
+      require<io_error>(!io::get_if<bool>(added, strip, file).value_or(false),
+                        "{}: added token {} with \"{}\" has no counterpart in GGUF: engines would keep the spaces",
+                        file, io::detail::shown(added.at("content")), strip);
     tokens.texts[id] = io::get<std::string>(added, "content", file);
     tokens.types[id] = static_cast<std::int32_t>(special ? gguf_token::control : gguf_token::user_defined);
   }
@@ -118,6 +123,9 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
   const std::vector<std::uint32_t> prefix = tokenizer.encode("", true);
   require<io_error>(prefix.empty() || (prefix.size() == 1 && prefix[0] == tokenizer.bos()),
                     "{}: {} tokens go before a text, but engines put one there at most", file, prefix.size());
+  const std::span<const std::uint32_t> suffix = tokenizer.suffix();
+  require<io_error>(suffix.empty() || (suffix.size() == 1 && suffix[0] == tokenizer.eos()),
+                    "{}: {} tokens follow a text, but engines put EOS there alone", file, suffix.size());
   io::gguf::metadata entries{{"tokenizer.ggml.model", "gpt2"},
                              {"tokenizer.ggml.pre", words->name},
                              {"tokenizer.ggml.tokens", tokens.texts},
@@ -126,6 +134,7 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
   if (tokenizer.bos()) entries.emplace_back("tokenizer.ggml.bos_token_id", *tokenizer.bos());
   if (tokenizer.eos()) entries.emplace_back("tokenizer.ggml.eos_token_id", *tokenizer.eos());
   entries.emplace_back("tokenizer.ggml.add_bos_token", !prefix.empty());
+  entries.emplace_back("tokenizer.ggml.add_eos_token", !suffix.empty());
   return entries;
 }
 
