@@ -24,8 +24,7 @@ namespace zoqat::inline ZOQAT_ABI {
   return static_cast<std::uintmax_t>(status.st_size);
 }
 
-/// Opens a file that is there with flags of open(2); `what`, such as "the run log", is
-/// for messages. Does not wait
+/// Opens a file that is there with flags of open(2); `what`, such as "the run log", is for messages. Does not wait
 /// for the other end of a FIFO. Throws io_error, also for what is no regular file.
 [[nodiscard]] inline file_descriptor open_regular(const std::filesystem::path& path, int flags,
                                                   std::string_view what = {}) {
