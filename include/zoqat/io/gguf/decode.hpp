@@ -5,6 +5,7 @@
 #include <zoqat/core/numeric.hpp>
 #include <zoqat/io/gguf/blocks.hpp>
 #include <zoqat/io/gguf/content.hpp>
+#include <zoqat/io/tensor.hpp>
 
 #include <cstddef>
 #include <cstring>
@@ -47,18 +48,6 @@ bool with_block(tensor_type type, F&& f) {
          with_block(type, []<block B>() {});
 }
 
-namespace detail {
-// Stored elements need not be aligned, hence the copies.
-template <class Stored>
-void widen(std::span<const std::byte> bytes, std::span<float> out) noexcept {
-  for (std::size_t i = 0; i != out.size(); ++i) {
-    Stored x;
-    std::memcpy(&x, bytes.data() + i * sizeof(x), sizeof(x));
-    out[i] = static_cast<float>(x);
-  }
-}
-}  // namespace detail
-
 /// The values of elements [first, first + out.size()) of a tensor: exactly what they stand for. Both are multiples of
 /// the elements of a block. Throws io_error, with `source` and the tensor, for a type that is not read.
 inline void decode(const tensor& from, std::size_t first, std::span<float> out, std::string_view source) {
@@ -70,9 +59,9 @@ inline void decode(const tensor& from, std::size_t first, std::span<float> out, 
   if (from.type == tensor_type::f32) {
     if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
   } else if (from.type == tensor_type::f16) {
-    detail::widen<fp16>(bytes, out);
+    io::detail::widen<fp16>(bytes, out);
   } else if (from.type == tensor_type::bf16) {
-    detail::widen<bf16>(bytes, out);
+    io::detail::widen<bf16>(bytes, out);
   } else {
     const bool known = with_block(from.type, [&]<block B>() {
       for (std::size_t i = 0; i != out.size() / B::elements; ++i) {
