@@ -52,14 +52,14 @@ void fake_quantize(matrix_view<const float> weights, matrix_view<float> out, std
     const std::size_t end = std::min((task + 1) * rows_of_task, weights.rows());
     [[maybe_unused]] std::vector<simd::grid> grids(groups);
     for (std::size_t r = task * rows_of_task; r != end; ++r) {
+      const auto from = weights.row(r);
+      detail::require_finite_row<Kernels>("fake_quantize", r, from);
       if constexpr (Weight::shares_scales) {
-        quantize_row<Weight, Kernels>(weights.row(r), clipping.data() + r * groups * Weight::clipping::parameters,
-                                      codes.data(), grids.data());
+        quantize_row<Weight, Kernels>(from, clipping.data() + r * groups * Weight::clipping::parameters, codes.data(),
+                                      grids.data());
         dequantize_row<Weight, Kernels>(codes, grids.data(), out.row(r).data());
         continue;
       }
-      const auto from = weights.row(r);
-      detail::require_finite_row<Kernels>("fake_quantize", r, from);
       for_each_group<Weight>(from.size(), [&](std::size_t group, std::size_t first, std::size_t count) {
         const auto part = from.subspan(first, count);
         code_grid g = whole;
