@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/io/gguf/llama_export.hpp>
 
+#include <zoqat/io/gguf/decode.hpp>
 #include <zoqat/io/gguf/file.hpp>
 #include <zoqat/quant/scheme_registry.hpp>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/gguf_blocks.hpp>
@@ -12,6 +14,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <random>
 #include <string>
@@ -192,6 +195,30 @@ TEST_CASE("a stream that is filled up gives the same: four times the width, a qu
     CHECK(gains[c] == (own ? model.values.at("model.layers.1.post_attention_layernorm.weight")[c] / 2 : 0.0f));
     CHECK(embedding[256 + c] == (own ? model.values.at("model.embed_tokens.weight")[64 + c] : 0.0f));
   }
+}
+
+TEST_CASE("values that a type has no room for are refused by tensor and place, and leave no file") {
+  const temporary_folder folder;
+  random_source model(shape(64, 64, rope_pairing::interleaved, true));
+  float& value = model.values.at("model.layers.1.mlp.up_proj.weight")[3 * 64 + 5];
+  const auto failure = [&](tensor_type type, float x) {
+    value = x;
+    return message_of<io_error>(
+        [&] { static_cast<void>(written(folder, gguf::export_base(model.source, {.weights = type}))); });
+  };
+  for (const tensor_type type : {tensor_type::f32, tensor_type::f16, tensor_type::q8_0})
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()})
+      check_mentions(failure(type, bad), "model.gguf", "blk.1.ffn_up.weight", "(3, 5)", fmt::format("is {}", bad));
+  for (const tensor_type type : {tensor_type::f16, tensor_type::q4_0})
+    check_mentions(failure(type, -65505.0f), "blk.1.ffn_up.weight", "-65505", gguf::info_of(type).name, "65504");
+  CHECK(!std::filesystem::exists(folder / "model.gguf"));
+  value = -65504;
+  const gguf::file file = written(folder, gguf::export_base(model.source, {.weights = tensor_type::f16}));
+  std::vector<float> row(64);
+  gguf::decode(*file.find("blk.1.ffn_up.weight"), 3 * 64, row, "file");
+  CHECK(row[5] == -65504);
+  value = 1e30f;
+  CHECK_NOTHROW(static_cast<void>(written(folder, gguf::export_base(model.source, {.weights = tensor_type::bf16}))));
 }
 
 TEST_CASE("other models and other types are refused") {

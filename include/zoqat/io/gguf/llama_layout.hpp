@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -91,13 +92,16 @@ class llama_layout {
       to.write(bytes);
     }
   }
-  /// The same of values, which are rounded to nearest: read(row, values) gives those of a row of the model.
+  /// The same of values, which are rounded to nearest: read(row, values) gives those of a row of the model. Throws
+  /// io_error, with the tensor and the place, for a value that its type has no room for.
   template <class Read>
   void write_values(writer& to, const llama_place& p, Read&& read) const {
     std::vector<float> values(p.file_cols());
     write_rows(to, p, [&](std::size_t row, std::span<std::byte> out) {
       std::ranges::fill(values, 0.0f);
-      if (row != no_row) read(row, std::span(values).first(p.cols));
+      const auto own = std::span(values).first(p.cols);
+      if (row != no_row) read(row, own);
+      require_room(to, p, row, own);
       if (!p.is_matrix())
         for (float& gain : values) gain *= gain_;
       round_row(p.info.type, values, out);
@@ -106,6 +110,18 @@ class llama_layout {
   static constexpr std::size_t no_row = ~std::size_t{0};
 
  private:
+  // Types with half precision in them, as values or as scales, would give infinity or another number.
+  static void require_room(const writer& to, const llama_place& p, std::size_t row, std::span<const float> values) {
+    const float most = p.info.type == tensor_type::f32    ? std::numeric_limits<float>::max()
+                       : p.info.type == tensor_type::bf16 ? 0x1.fep127f
+                                                          : 65504.0f;
+    const auto fits = [most](float x) { return std::abs(x) <= most; };
+    const auto found = std::ranges::find_if_not(values, fits);
+    if (found == values.end()) return;
+    fail<io_error>("{}: tensor '{}': element ({}, {}) of the model's is {}, but {} takes numbers from -{:g} to {:g}",
+                   to.path(), p.info.name, row, found - values.begin(), *found, info_of(p.info.type).name, most,
+                   most);
+  }
   [[nodiscard]] std::size_t row_of(const llama_place& p, std::size_t row) const noexcept {
     if (row >= p.rows) return no_row;
     const bool rotary = p.tensor == llama_tensor::query || p.tensor == llama_tensor::key;

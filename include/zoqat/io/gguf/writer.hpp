@@ -50,10 +50,10 @@ class writer {
             tensors_.size());
     file_.commit();
   }
-
- private:
+  /// The file that `commit` makes.
   [[nodiscard]] const std::string& path() const noexcept { return file_.path().native(); }
 
+ private:
   [[nodiscard]] std::string header(const gguf::metadata& entries, std::uint32_t version) const {
     std::string text(magic);
     detail::append_value(text, version);
