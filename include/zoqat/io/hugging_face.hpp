@@ -9,24 +9,17 @@
 #include <zoqat/io/safetensors_folder.hpp>
 #include <zoqat/io/tensor_source.hpp>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::io {
-
-/// What becomes of tensors in a file that its model does not use.
-enum class unused_tensors : std::uint8_t { refused, ignored };
 
 /// A model of LLaMA's kind or OPT as Hugging Face stores it: `config.json` and safetensors. A `tensor_source`.
 class hugging_face_folder {
@@ -70,14 +63,7 @@ class hugging_face_folder {
         if (!used.contains(&tensor) && !tensor.name.ends_with(".rotary_emb.inv_freq") &&
             !(shape_.tied_head && tensor.name == "lm_head.weight"))
           unused.push_back(tensor.name);
-    constexpr std::size_t shown = 5;
-    const std::size_t more = unused.size() - std::min(shown, unused.size());
-    unused.resize(unused.size() - more);
-    require<io_error>(
-        unused.empty(),
-        "{}: the model of config.json does not use the tensors '{}'{}, so the file holds another model; "
-        "if they do not matter, ask for unused tensors to be ignored",
-        path().native(), fmt::join(unused, "', '"), more == 0 ? "" : fmt::format(" and {} more", more));
+    detail::require_none(std::move(unused), "config.json", path());
   }
 
   model_shape shape_;

@@ -65,7 +65,7 @@ static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_fo
   if (std::filesystem::is_directory(status) || extension == ".safetensors")
     return model_source(hugging_face_folder(path, unused));
   if (extension == ".bin") return model_source(llama2c_checkpoint(path));
-  if (extension == ".gguf") return model_source(gguf::llama_model(path));
+  if (extension == ".gguf") return model_source(gguf::llama_model(path, unused));
   fail<io_error>("{}: not a model: a folder with config.json, a .safetensors, .gguf or llama2.c .bin file is wanted",
                  path.native());
 }

@@ -13,10 +13,12 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
@@ -28,6 +30,24 @@ concept tensor_source = requires(const S& source, std::string_view name) {
   { source.find(name) } -> std::convertible_to<const tensor_view*>;
   { source.path() } -> std::convertible_to<const std::filesystem::path&>;
 };
+
+/// What becomes of tensors in a file that its model does not use.
+enum class unused_tensors : std::uint8_t { refused, ignored };
+
+namespace detail {
+/// Throws io_error where there are names of tensors that the model which `described` speaks of does not use.
+inline void require_none(std::vector<std::string_view> unused, std::string_view described,
+                         const std::filesystem::path& path) {
+  constexpr std::size_t shown = 5;
+  const std::size_t more = unused.size() - std::min(shown, unused.size());
+  unused.resize(unused.size() - more);
+  require<io_error>(
+      unused.empty(),
+      "{}: the tensors '{}'{} are no part of the model of {}, which does not use them, so the file holds "
+      "another model; if they do not matter, ask for unused tensors to be ignored",
+      path.native(), fmt::join(unused, "', '"), more == 0 ? "" : fmt::format(" and {} more", more), described);
+}
+}  // namespace detail
 
 /// Calls f(canonical name, extents) for every tensor of a decoder of that kind and shape.
 template <class F>

@@ -134,6 +134,16 @@ TEST_CASE("what engines take for granted may be left out") {
   CHECK(gguf::llama_model(folder / "m.gguf").shape() == wanted);
 }
 
+TEST_CASE("tensors that the model does not use are ignored when asked to") {
+  const temporary_folder folder;
+  llama_file file;
+  file.tensors.push_back({"rope_freqs.weight", tensor_type::f32, {8}});
+  file.bytes["rope_freqs.weight"].resize(32);
+  file.write(folder / "m.gguf");
+  check_mentions(message_of<io_error>([&] { static_cast<void>(io::open_model(folder / "m.gguf")); }), "ignored");
+  CHECK(io::open_model(folder / "m.gguf", io::unused_tensors::ignored).shape() == shape);
+}
+
 TEST_CASE("files that are no such model are refused by what is wrong") {
   const temporary_folder folder;
   const auto failure = [&](const std::function<void(llama_file&)>& change) {

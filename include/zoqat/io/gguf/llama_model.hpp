@@ -10,6 +10,7 @@
 #include <zoqat/io/shape_limits.hpp>
 #include <zoqat/io/tensor.hpp>
 #include <zoqat/io/tensor_index.hpp>
+#include <zoqat/io/tensor_source.hpp>
 
 #include <fmt/ranges.h>
 
@@ -87,16 +88,14 @@ class llama_model {
  public:
   /// Throws io_error for a file that is malformed, another architecture, settings that are not supported, tensors
   /// that are missing, shaped otherwise than the metadata say or stored as types that are not read, and for tensors
-  /// that the model would not use.
-  explicit llama_model(const std::filesystem::path& path) : file_(path), shape_(detail::llama_shape(file_)) {
+  /// that the model does not use, unless these are to be ignored.
+  explicit llama_model(const std::filesystem::path& path, unused_tensors unused = unused_tensors::refused)
+      : file_(path), shape_(detail::llama_shape(file_)) {
     std::unordered_set<std::string_view> used;
     for (const llama_entry& entry : llama_tensors)
       for (std::size_t layer = 0; layer != count_of(entry.tensor, shape_); ++layer)
         used.insert(add(entry, layer).name);
-    for (const tensor& t : file_.tensors())
-      require<io_error>(used.contains(t.name),
-                        "{}: tensor '{}': is no part of a model of this architecture as it is read here", source(),
-                        t.name);
+    if (unused == unused_tensors::refused) require_all_used(used);
     index_ = tensor_index(views_);
   }
 
@@ -123,6 +122,13 @@ class llama_model {
 
  private:
   [[nodiscard]] const std::string& source() const noexcept { return path().native(); }
+
+  void require_all_used(const std::unordered_set<std::string_view>& used) const {
+    std::vector<std::string_view> unused;
+    for (const tensor& t : file_.tensors())
+      if (!used.contains(t.name)) unused.push_back(t.name);
+    io::detail::require_none(std::move(unused), "the metadata", path());
+  }
 
   const tensor& add(const llama_entry& entry, std::size_t layer) {
     const std::string name = file_name_of(entry.tensor, layer);
