@@ -55,9 +55,9 @@ bool belongs_to_a_model(const std::filesystem::path& file) {
          name.ends_with(".gguf");
 }
 bool belongs_to_a_tokenizer(const std::filesystem::path& file) {
-  constexpr std::array<std::string_view, 7> names{
-      "tokenizer.model",       "tokenizer.json",         "vocab.json", "merges.txt", "tokenizer.bin",
-      "tokenizer_config.json", "special_tokens_map.json"};
+  constexpr std::array<std::string_view, 8> names{
+      "tokenizer.model",       "tokenizer.json",          "vocab.json",         "merges.txt", "tokenizer.bin",
+      "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
   return std::ranges::find(names, file.filename().native()) != names.end();
 }
 

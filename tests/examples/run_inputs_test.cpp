@@ -17,6 +17,7 @@ TEST_CASE("a run is tied to its model, tokenizer and texts, and says which one d
   write_file(folder / "config.json", "{}");
   write_file(folder / "model.safetensors", "weights");
   write_file(folder / "tokenizer.bin", "tokens");
+  write_file(folder / "chat_template.jinja", "<|im_start|>");
   write_file(folder / "notes.txt", "nothing of the model");
   write_file(folder / "text.txt", "once");
   const std::array<named_file, 2> texts{{{"--text", folder / "text.txt"}, {"--eval", ""}}};
@@ -36,6 +37,7 @@ TEST_CASE("a run is tied to its model, tokenizer and texts, and says which one d
   check_mentions(differs("config.json", "[]"), "log: the model is not the one");
   check_mentions(differs("model.safetensors", "wEights"), "the model is not the one");
   check_mentions(differs("tokenizer.bin", "tokenz"), "the tokenizer is not the one");
+  check_mentions(differs("chat_template.jinja", "<|user|>"), "the tokenizer is not the one");
   check_mentions(differs("text.txt", "twice"), "the file of --text is not the one");
   CHECK_NOTHROW(require_same_inputs(log, here()));
 
