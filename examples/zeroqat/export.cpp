@@ -98,8 +98,7 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
     fail(
         "{}: was trained under {}, whose inputs are quantized too; engines that read GGUF do not compute that, so "
         "the file would be another model. Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 or "
-        "another weight-only "
-        "scheme to export",
+        "another weight-only scheme to export",
         s.model, scheme);
   } else {
     const io::safetensors_file file = open_trained_model(s.model);
