@@ -63,11 +63,12 @@ TEST_CASE_TEMPLATE("weights that are not finite are named, by both ways", Weight
   constexpr float infinity = std::numeric_limits<float>::infinity();
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity}) {
     auto w = weights(70, 172, 4);
+    const auto clipping = starting_clipping<Weight>(w, 0.8f, 0.9f);
     w(69, 171) = bad;
     matrix<float> out(70, 172);
-    check_mentions(message_of<value_error>([&] { fake_quantize<Weight>(w, out, {}, threads); }), "fake_quantize",
+    check_mentions(message_of<value_error>([&] { fake_quantize<Weight>(w, out, clipping, threads); }), "fake_quantize",
                    "(69, 171)");
-    check_mentions(message_of<value_error>([&] { (void)quantize<Weight>(w); }), "quantize", "(69, 171)");
+    check_mentions(message_of<value_error>([&] { (void)quantize<Weight>(w, clipping); }), "quantize", "(69, 171)");
   }
 }
 
