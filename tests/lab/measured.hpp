@@ -20,11 +20,11 @@
 
 namespace zoqat::zo::testing {
 
-/// A sanitized sample takes ten times as long. With few of them squared errors are not normal yet, so that intervals
-/// have to be wider than the smaller number makes them.
+/// Some hundred intervals have to hold, so that each has to be a wide one. A sanitized sample takes ten times as
+/// long; with few of them squared errors are not normal yet, and intervals wider than the smaller number makes them.
 #ifdef NDEBUG
-inline constexpr std::uint64_t full_sample = 1'000'000;
-inline constexpr double confidence = 0.99;
+inline constexpr std::uint64_t full_sample = 250'000;
+inline constexpr double confidence = 0.9999;
 #else
 inline constexpr std::uint64_t full_sample = 20'000;
 inline constexpr double confidence = 0.99999;

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -27,5 +28,12 @@ inline std::optional<std::filesystem::path> shared_data(std::string_view relativ
   MESSAGE("skipped: there is no ", path.string(), "; set ZOQAT_DATA to the folder with the test data");
   return std::nullopt;
 }
+
+/// Bytes of a real text that a slow oracle is held against: sanitized builds take a minute for all of one.
+#ifdef NDEBUG
+inline constexpr std::size_t most_real_text = std::string::npos;
+#else
+inline constexpr std::size_t most_real_text = 100'000;
+#endif
 
 }  // namespace zoqat::testing
