@@ -53,5 +53,7 @@
 #include <zoqat/io/gguf/llama.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>
 #include <zoqat/io/gguf/llama_export.hpp>
+#include <zoqat/io/gguf/stored_matrix.hpp>
+#include <zoqat/io/gguf/stored_model.hpp>
 
 // clang-format on

@@ -108,10 +108,12 @@ class llama_model {
   [[nodiscard]] const tensor_view* find(std::string_view name) const {
     return find_by_canonical_name([&](std::string_view exact) { return index_.find(exact); }, name, shape_.tied_head);
   }
+  /// A tensor that `find` gave, as the file has it.
+  [[nodiscard]] const tensor& stored(const tensor_view& view) const { return file_.tensors()[stored_.at(view.name)]; }
   /// Elements [first, first + out.size()) of a tensor that `find` gave, whole rows of it, and gives back the memory
   /// that reading them took.
   void read_f32(const tensor_view& view, std::size_t first, std::span<float> out) const {
-    const tensor& stored = file_.tensors()[stored_.at(view.name)];
+    const tensor& stored = this->stored(view);
     decode(stored, first, out, source());
     const tensor_type_info& type = info_of(stored.type);
     file_.release_pages(
