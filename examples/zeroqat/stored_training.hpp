@@ -35,6 +35,12 @@ struct stored_workbench : texts_of_run {
     read_or_write_texts(*this, s, *teacher);
   }
   [[nodiscard]] const io::gguf::llama_model& file() const { return std::get<io::gguf::llama_model>(source.format()); }
+  /// Of all tensors of the file, and of one that is trained.
+  [[nodiscard]] std::size_t file_bytes() const {
+    std::size_t bytes = 0;
+    for (const io::gguf::tensor& t : file().file().tensors()) bytes += t.data.size();
+    return bytes;
+  }
 
   std::optional<teacher_model<Family>> teacher;
 };
@@ -60,7 +66,8 @@ template <class Family>
 /// A trained file's last steps. Returns its perplexity.
 template <class Model, class Family>
 double finish_stored(Model& model, stored_workbench<Family>& bench, const settings& s, results_table& results) {
-  return finish_with(model, bench, s, results, [&] { io::gguf::write_stored(s.output, bench.file(), model); });
+  return finish_with(model, bench.file_bytes(), bench, s, results,
+                     [&] { io::gguf::write_stored(s.output, bench.file(), model); });
 }
 
 template <class Family>
@@ -70,7 +77,7 @@ int train_stored(const settings& s) {
   if (bench.teacher) results.add("teacher", {bench.perplexity(*bench.teacher), bench.teacher->weight_bytes()});
   auto model = load_file(bench, s);
   const double start = bench.perplexity(model);
-  results.add("stored", {start, model.weight_bytes()});
+  results.add("stored", {start, bench.file_bytes()});
   io::safetensors_metadata made_by;  // not in the new file, whose metadata stay as they are
   const int stopped = train_to_the_end(model, bench, s, made_by);
   const int found = verdict(s, start, finish_stored(model, bench, s, results));

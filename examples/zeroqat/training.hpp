@@ -233,11 +233,12 @@ double add_baselines(Model& model, workbench<Family>& bench, const settings& s, 
   return perplexity;
 }
 
-/// A trained model's last steps: table row, file. `save` writes it. Returns its perplexity.
+/// A trained model's last steps: table row, file. It takes `bytes`, and `save` writes it. Returns its perplexity.
 template <class Model, class Save>
-double finish_with(Model& model, texts_of_run& bench, const settings& s, results_table& results, Save&& save) {
+double finish_with(Model& model, std::size_t bytes, texts_of_run& bench, const settings& s, results_table& results,
+                   Save&& save) {
   const double perplexity = bench.perplexity(model);
-  results.add("zeroqat", {perplexity, model.weight_bytes()});
+  results.add("zeroqat", {perplexity, bytes});
   require(s.output.empty() || std::isfinite(perplexity),
           "the trained model has a perplexity of {} and is not saved as {}: take smaller steps, or --keep best",
           perplexity, s.output);
@@ -252,7 +253,7 @@ double finish_with(Model& model, texts_of_run& bench, const settings& s, results
 template <class Model>
 double finish(Model& model, texts_of_run& bench, const settings& s, results_table& results,
               const io::safetensors_metadata& made_by) {
-  return finish_with(model, bench, s, results, [&] {
+  return finish_with(model, model.weight_bytes(), bench, s, results, [&] {
     model.deploy();
     io::save_quantized(s.output, model, s.scheme, made_by);
   });
