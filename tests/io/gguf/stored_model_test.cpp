@@ -42,7 +42,11 @@ constexpr model_shape shape{.hidden = 256,
                             .norm_epsilon = 1e-5f,
                             .rope_theta = 1e4f,
                             .rope = rope_pairing::interleaved,
-                            .tied_head = false};
+                            .tied_head = false,
+                            .biases = linear_biases::of_queries_keys_values()};
+// Two norms and three biases of each layer, and the last norm.
+constexpr std::size_t vectors = 2 * (2 + 3) + 1;
+bool is_vector(std::string_view name) { return name.find("norm") != name.npos || name.ends_with(".bias"); }
 
 // A file whose fourteen matrices are of as many types, with metadata and a tensor that nothing here reads.
 struct mixed_file {
@@ -168,15 +172,14 @@ TEST_CASE("what was trained is read from the new file bit by bit, and all else i
   auto floats = io::load<nn::llama<quant::full_precision>>(written);
   CHECK(loss_of(floats) == trained);
 
-  std::vector<std::string> wanted;  // norms, and matrices that have steps or whose weights train
+  std::vector<std::string> wanted;  // norms, biases, and matrices that have steps or whose weights train
   for (const gguf::tensor& t : source.file().tensors()) {
     const bool floating = t.type == tensor_type::f32 || t.type == tensor_type::f16 || t.type == tensor_type::bf16;
     const bool chosen = t.name.find("ffn_up") != t.name.npos || t.name.find("attn_v") != t.name.npos;
-    if (t.name.find("norm") != t.name.npos || (t.name.starts_with("blk.") && (!floating || chosen)))
-      wanted.push_back(t.name);
+    if (is_vector(t.name) || (t.name.starts_with("blk.") && (!floating || chosen))) wanted.push_back(t.name);
   }
   CHECK(differences(folder / "m.gguf", folder / "new.gguf") == wanted);
-  CHECK(wanted.size() == 5 + 11);  // of the fourteen types three are floats, none of them chosen
+  CHECK(wanted.size() == vectors + 11);  // of the fourteen types three are floats, none of them chosen
 
   for (const gguf::tensor& was : source.file().tensors())
     gguf::with_block(was.type, [&]<gguf::block B>() {
@@ -205,14 +208,14 @@ TEST_CASE("what does not train is left out of the parameters, and its tensors st
   gguf::write_stored(folder / "new.gguf", source, model);
   const auto changed = differences(folder / "m.gguf", folder / "new.gguf");
   CHECK(changed.size() == 11);
-  for (const std::string& name : changed) CHECK(name.find("norm") == name.npos);
+  for (const std::string& name : changed) CHECK_FALSE(is_vector(name));
 
   auto norms = gguf::load_stored<stored_llama>(source, plan_of({}, false, true));
   take_steps(norms);
   gguf::write_stored(folder / "norms.gguf", source, norms);
   const auto of_norms = differences(folder / "m.gguf", folder / "norms.gguf");
-  CHECK(of_norms.size() == 5);
-  for (const std::string& name : of_norms) CHECK(name.find("norm") != name.npos);
+  CHECK(of_norms.size() == vectors);
+  for (const std::string& name : of_norms) CHECK(is_vector(name));
 }
 
 TEST_CASE("files that cannot train so are refused by what is wrong") {

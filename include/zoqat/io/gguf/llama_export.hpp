@@ -7,6 +7,7 @@
 #include <zoqat/io/gguf/encode.hpp>
 #include <zoqat/io/gguf/llama.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>
+#include <zoqat/io/gguf/rope.hpp>
 #include <zoqat/io/gguf/round.hpp>
 #include <zoqat/io/gguf/writer.hpp>
 #include <zoqat/io/name_map.hpp>
@@ -36,19 +37,13 @@ struct export_types {
   bool fill_stream = false;  ///< make the residual stream wider until blocks divide it, see llama_layout
 };
 
-/// A LLaMA model as a file will have it: `export_base` and `export_trained` make one, `write` writes it. It refers to
-/// the source that it is made of.
+/// A model of LLaMA's kind as a file will have it: `export_base` and `export_trained` make one, `write` writes it. It
+/// refers to the source that it is made of.
 class llama_export {
  public:
-  /// Throws io_error for a model that is not one.
+  /// Throws io_error for a model that engines have no architecture for, and as llama_layout does.
   llama_export(const model_shape& shape, export_types types, std::string_view source)
-      : layout_(shape, info_of(types.weights).elements, types.fill_stream) {
-    require<io_error>(shape.kind == model_kind{} && !shape.biases.any() && shape.rope_scaling == rope_scaling{},
-                      "{}: holds a model for {}{}{}, but GGUF files are written of LLaMA models without biases and "
-                      "scaled rotary frequencies",
-                      source, model_family_names[static_cast<std::size_t>(shape.kind.family)],
-                      shape.biases.any() ? " with biases" : "",
-                      shape.rope_scaling == rope_scaling{} ? "" : " with scaled rotary frequencies");
+      : layout_(checked(shape, source), info_of(types.weights).elements, types.fill_stream) {
     for (const tensor_type type : {types.weights, types.embeddings})
       require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
     const auto note_filled = [&](std::string_view what, std::size_t own, std::size_t filled) {
@@ -59,6 +54,11 @@ class llama_export {
     };
     note_filled("the residual stream is", shape.hidden, layout_.filled().hidden);
     note_filled("the MLPs are", shape.intermediate, layout_.filled().intermediate);
+    if (shape.rope_scaling.how != rope_scaling::kind::llama3) return;
+    const auto write_factors = [factors = rope_factors(shape)](writer& to) {
+      to.write(std::as_bytes(std::span(factors)));
+    };
+    tensors_.push_back({{rope_factors_name, tensor_type::f32, {shape.head_size / 2}}, write_factors});
   }
 
   [[nodiscard]] const llama_layout& layout() const noexcept { return layout_; }
@@ -106,6 +106,17 @@ class llama_export {
     std::function<void(writer&)> write;
   };
 
+  static const model_shape& checked(const model_shape& shape, std::string_view source) {
+    require<io_error>(
+        llama_architecture_of(shape) != nullptr,
+        "{}: holds a model for {}{}{}, but engines that read GGUF have no architecture that computes it: "
+        "they have LLaMA with any biases and frequencies scaled linearly or as LLaMA 3 does, Qwen2, and "
+        "Qwen3 without biases and with frequencies scaled linearly at most",
+        source, model_family_names[static_cast<std::size_t>(shape.kind.family)],
+        shape.biases.any() ? " with biases" : "",
+        shape.rope_scaling == rope_scaling{} ? "" : " with scaled rotary frequencies");
+    return shape;
+  }
   void note(std::string text) {  // once, not for each layer
     if (std::ranges::find(notes_, text) == notes_.end()) notes_.push_back(std::move(text));
   }

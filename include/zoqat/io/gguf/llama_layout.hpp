@@ -34,17 +34,23 @@ struct llama_place {
   [[nodiscard]] std::size_t file_cols() const noexcept { return info.shape.back(); }
 };
 
-/// The tensors of a LLaMA model in a file, whose linear layers come in blocks of some number of elements. Where these
-/// do not divide the MLP's width it is filled up: rows of gate and up that are zero give zeros, and whatever columns
-/// of down meet them, the sum is the same.
+/// The tensors of a model of LLaMA's kind in a file, whose linear layers come in blocks of some number of elements.
+/// Where these do not divide the MLP's width it is filled up: rows of gate and up that are zero give zeros, and
+/// whatever columns of down meet them, the sum is the same.
 ///
 /// The residual stream can be filled up to 4, 16, ... times its width. Channels that are always zero take the mean of
 /// squares down by that, so norms whose epsilon is divided by it too give 2, 4, ... times what they gave, and gains
 /// that are divided by these give the same: exactly, since all are powers of two.
 class llama_layout {
  public:
+  /// Throws value_error for a model that no architecture computes, and for a stream that is to be filled up where
+  /// the heads have norms with the same epsilon.
   llama_layout(const model_shape& shape, std::size_t elements, bool fill_stream = false)
-      : shape_(shape), filled_(shape) {
+      : shape_(shape), filled_(shape), architecture_(llama_architecture_of(shape)) {
+    require(architecture_ != nullptr, "gguf::llama_layout: there is no architecture for such a model");
+    require(!fill_stream || shape.kind.family != model_family::qwen3,
+            "gguf::llama_layout: the stream of a Qwen3 cannot be filled up, since the norms of its heads share the "
+            "epsilon");
     filled_.intermediate = (shape.intermediate + elements - 1) / elements * elements;
     constexpr std::size_t most = 256;  // times as wide; wider than that no blocks want it
     for (std::size_t times = 1; fill_stream && filled_.hidden % elements != 0 && times <= most; times *= 4) {
@@ -57,6 +63,7 @@ class llama_layout {
   [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
   /// The shape of the model in the file.
   [[nodiscard]] const model_shape& filled() const noexcept { return filled_; }
+  [[nodiscard]] const llama_architecture& architecture() const noexcept { return *architecture_; }
 
   /// Calls f(place) for the tensors in the order of a file. Their type is F32.
   template <class F>
@@ -102,8 +109,9 @@ class llama_layout {
       const auto own = std::span(values).first(p.cols);
       if (row != no_row) read(row, own);
       require_room(to, p, row, own);
-      if (!p.is_matrix())
+      if (is_stream_norm(p.tensor))
         for (float& gain : values) gain *= gain_;
+      if (p.tensor == llama_tensor::query_bias || p.tensor == llama_tensor::key_bias) permute(own);
       round_row(p.info.type, values, out);
     });
   }
@@ -122,13 +130,22 @@ class llama_layout {
                    to.path(), p.info.name, row, found - values.begin(), *found, info_of(p.info.type).name, most,
                    most);
   }
+  [[nodiscard]] static bool is_stream_norm(llama_tensor tensor) noexcept {
+    return tensor == llama_tensor::attention_norm || tensor == llama_tensor::mlp_norm ||
+           tensor == llama_tensor::final_norm;
+  }
+  void permute(std::span<float> bias) const {
+    const std::vector<float> before(bias.begin(), bias.end());
+    for (std::size_t i = 0; i != bias.size(); ++i) bias[i] = before[source_row(i, shape_, *architecture_)];
+  }
   [[nodiscard]] std::size_t row_of(const llama_place& p, std::size_t row) const noexcept {
     if (row >= p.rows) return no_row;
     const bool rotary = p.tensor == llama_tensor::query || p.tensor == llama_tensor::key;
-    return rotary ? source_row(row, shape_) : row;
+    return rotary ? source_row(row, shape_, *architecture_) : row;
   }
 
   model_shape shape_, filled_;
+  const llama_architecture* architecture_;
   float gain_ = 1;  ///< of norms, relative to the model's
 };
 
