@@ -5,6 +5,7 @@
 
 #include "scores.hpp"
 
+#include <zoqat/nn/opt.hpp>
 #include <zoqat/nn/qwen3.hpp>
 
 using namespace zoqat;
@@ -23,8 +24,13 @@ int main(int argc, char** argv) {
   try {
     require(argc == 5, "usage: scores MODEL TOKENIZER TEXT CHUNKS");
     const io::model_source source = io::open_model(argv[1]);
-    if (source.shape().kind.family == model_family::qwen3)
+    const model_kind kind = source.shape().kind;
+    if (kind.family == model_family::qwen3)
       load_and_score<nn::qwen3<quant::full_precision>>(source, argv + 1);
+    else if (kind.family == model_family::opt && kind.activation == activation_function::relu)
+      load_and_score<nn::opt<quant::full_precision>>(source, argv + 1);
+    else if (kind.family == model_family::opt)
+      load_and_score<nn::opt<quant::full_precision, nn::gelu_tanh>>(source, argv + 1);
     else
       load_and_score<nn::llama<quant::full_precision>>(source, argv + 1);
   } catch (const std::exception& e) {

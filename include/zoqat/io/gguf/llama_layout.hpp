@@ -5,6 +5,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/io/gguf/llama.hpp>
 #include <zoqat/io/gguf/round.hpp>
+#include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/writer.hpp>
 #include <zoqat/io/name_map.hpp>
 
@@ -88,16 +89,7 @@ class llama_layout {
   /// as row `no_row`.
   template <class Encode>
   void write_rows(writer& to, const llama_place& p, Encode&& encode) const {
-    const std::size_t rows = p.file_rows(), row_bytes = *checked_bytes(p.info) / rows;
-    const std::size_t at_a_time = std::max<std::size_t>(1, (std::size_t{1} << 20) / row_bytes);
-    std::vector<std::byte> bytes;
-    for (std::size_t first = 0; first < rows; first += at_a_time) {
-      const std::size_t count = std::min(at_a_time, rows - first);
-      bytes.resize(count * row_bytes);
-      for (std::size_t r = 0; r != count; ++r)
-        encode(row_of(p, first + r), std::span(bytes).subspan(r * row_bytes, row_bytes));
-      to.write(bytes);
-    }
+    gguf::write_rows(to, p.info, [&](std::size_t row, std::span<std::byte> bytes) { encode(row_of(p, row), bytes); });
   }
   /// The same of values, which are rounded to nearest: read(row, values) gives those of a row of the model. Throws
   /// io_error, with the tensor and the place, for a value that its type has no room for.
@@ -108,7 +100,7 @@ class llama_layout {
       std::ranges::fill(values, 0.0f);
       const auto own = std::span(values).first(p.cols);
       if (row != no_row) read(row, own);
-      require_room(to, p, row, own);
+      require_room(to, p.info, row, own);
       if (is_stream_norm(p.tensor))
         for (float& gain : values) gain *= gain_;
       if (p.tensor == llama_tensor::query_bias || p.tensor == llama_tensor::key_bias) permute(own);
@@ -118,18 +110,6 @@ class llama_layout {
   static constexpr std::size_t no_row = ~std::size_t{0};
 
  private:
-  // Types with half precision in them, as values or as scales, would give infinity or another number.
-  static void require_room(const writer& to, const llama_place& p, std::size_t row, std::span<const float> values) {
-    const float most = p.info.type == tensor_type::f32    ? std::numeric_limits<float>::max()
-                       : p.info.type == tensor_type::bf16 ? 0x1.fep127f
-                                                          : 65504.0f;
-    const auto fits = [most](float x) { return std::abs(x) <= most; };
-    const auto found = std::ranges::find_if_not(values, fits);
-    if (found == values.end()) return;
-    fail<io_error>("{}: tensor '{}': element ({}, {}) of the model's is {}, but {} takes numbers from -{:g} to {:g}",
-                   to.path(), p.info.name, row, found - values.begin(), *found, info_of(p.info.type).name, most,
-                   most);
-  }
   [[nodiscard]] static bool is_stream_norm(llama_tensor tensor) noexcept {
     return tensor == llama_tensor::attention_norm || tensor == llama_tensor::mlp_norm ||
            tensor == llama_tensor::final_norm;

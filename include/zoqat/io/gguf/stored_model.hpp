@@ -5,6 +5,7 @@
 #include <zoqat/io/gguf/content.hpp>
 #include <zoqat/io/gguf/llama_model.hpp>
 #include <zoqat/io/gguf/stored_matrix.hpp>
+#include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/writer.hpp>
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/model_kind.hpp>
@@ -85,7 +86,10 @@ class trained_tensors {
   template <class Linear, class Smoothing>
   void linear(Linear& layer, Smoothing&) {
     const auto& weights = layer.stored_weights();
-    writer_of(layer.name() + ".weight") = [&weights](writer& to) { write_rows(to, weights); };
+    const std::string name = layer.name() + ".weight";
+    writer_of(name) = [&weights, &info = tensor_at(source_, name)](writer& to) {
+      write_rows(to, info, [&](std::size_t r, std::span<std::byte> bytes) { weights.write_row(r, bytes); });
+    };
     layer.visit(only_tensors{*this});
   }
   /// Writes tensor `i` of the file.
@@ -107,18 +111,6 @@ class trained_tensors {
 
   [[nodiscard]] std::function<void(writer&)>& writer_of(const std::string& name) {
     return write_[static_cast<std::size_t>(&tensor_at(source_, name) - source_.file().tensors().data())];
-  }
-  template <class Weights>
-  static void write_rows(writer& to, const Weights& weights) {
-    const std::size_t rows = weights.stored().rows(), size = weights.stored().row_bytes();
-    const std::size_t at_a_time = std::max<std::size_t>(1, (std::size_t{1} << 20) / size);
-    std::vector<std::byte> bytes;
-    for (std::size_t first = 0; first < rows; first += at_a_time) {
-      const std::size_t count = std::min(at_a_time, rows - first);
-      bytes.resize(count * size);
-      for (std::size_t r = 0; r != count; ++r) weights.write_row(first + r, std::span(bytes).subspan(r * size, size));
-      to.write(bytes);
-    }
   }
 
   const llama_model& source_;
