@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/io/gguf/llama_export.hpp>   // export_base, export_trained
+#include <zoqat/io/gguf/opt_export.hpp>     // opt_export
 #include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
 #include <zoqat/text/gguf_vocabulary.hpp>   // read_vocabulary_metadata
 
@@ -34,8 +35,9 @@ std::filesystem::path tokenizer_of(const export_settings& s) {
   if (std::filesystem::path(s.model).extension() == ".gguf") return s.model;
   const auto folder = folder_of_model(s.model);
   std::error_code ignored;
-  const bool json = std::filesystem::exists(folder / "tokenizer.json", ignored);
-  return folder / (json ? "tokenizer.json" : "tokenizer.bin");
+  for (const char* name : {"tokenizer.json", "vocab.json"})
+    if (std::filesystem::exists(folder / name, ignored)) return folder / name;
+  return folder / "tokenizer.bin";
 }
 
 /// What programs show as a file's type.
@@ -72,9 +74,10 @@ std::uint32_t file_type(gguf::tensor_type weights) {
   }
 }
 
-void write_file(const export_settings& s, const gguf::llama_export& model, gguf::tensor_type weights) {
+template <class Export>
+void write_file(const export_settings& s, const Export& model, gguf::tensor_type weights) {
   gguf::metadata more{{"general.file_type", file_type(weights)}, {"general.quantization_version", std::uint32_t{2}}};
-  for (auto& entry : text::read_vocabulary_metadata(tokenizer_of(s), model.layout().shape().vocabulary))
+  for (auto& entry : text::read_vocabulary_metadata(tokenizer_of(s), model.shape().vocabulary))
     more.push_back(std::move(entry));
   model.write(s.gguf, more);
   for (const std::string& note : model.notes()) fmt::print("{}\n", note);
@@ -112,8 +115,10 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
 
 void add_export_options(CLI::App& command, export_settings& s) {
   command.add_option("--model", s.model, "base model, or a trained one that --output wrote")->capture_default_str();
-  command.add_option("--tokenizer", s.tokenizer,
-                     "tokenizer.json, or tokenizer.bin of llama2.c; by default that beside the model");
+  command.add_option(
+      "--tokenizer", s.tokenizer,
+      "tokenizer.json, vocab.json with merges.txt beside it, or tokenizer.bin of llama2.c; by default that "
+      "beside the model");
   command.add_option("--gguf", s.gguf, "file to write")->required();
   command.add_option(
       "--type", s.type,
@@ -131,7 +136,10 @@ void export_model(const export_settings& s) {
     return quant::standard_schemes::with(scheme, [&]<class Scheme>() { export_scheme<Scheme>(s, scheme); });
   const io::model_source source = open_base_model(s.model);
   const gguf::tensor_type weights = weights_of(s, gguf::tensor_type::f32);
-  write_file(s, gguf::export_base(source, types_of(s, weights)), weights);
+  if (source.shape().kind.family == model_family::opt)
+    write_file(s, gguf::opt_export(source, types_of(s, weights)), weights);
+  else
+    write_file(s, gguf::export_base(source, types_of(s, weights)), weights);
 }
 
 }  // namespace zoqat::programs

@@ -6,6 +6,7 @@
 //
 //   zeroqat train                              the model in examples/models, on text that it writes itself
 //   zeroqat train --model M --tokenizer T --text train.txt --eval eval.txt --scheme w3a16
+//   zeroqat train --model m.gguf --text train.txt --output n.gguf   a GGUF file in, trained, and out again
 //   zeroqat --config run.toml train            options from a file
 //   zeroqat replay --log run.zlog              the trained model again, from the base model and the log alone
 //   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
@@ -31,6 +32,7 @@
 #include <zeroqat/plan.hpp>          // require_sensible, require_outputs
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/scheme_list.hpp>  // schemes: those that CMake was told to build
+#include <zeroqat/stored.hpp>       // train_stored, replay_stored
 #include <zeroqat/verify.hpp>       // verify_files
 
 #include <CLI/CLI.hpp>
@@ -63,6 +65,28 @@ void require_new_settings(const CLI::App& train, const settings& s) {
   });
   require(!s.resume || !s.snapshot, "--snapshot: --resume takes the start that is there; leave one of them out");
   require(!s.resume || !s.overwrite, "--overwrite: --resume goes on with the log; leave one of them out");
+}
+
+/// Calls f.operator()<Family>() with the family of the model at `s.model`, which is a .gguf file.
+template <class F>
+void with_stored_model(const settings& s, F&& f) {
+  family_list::with(kind_of(s.model, s.unused_tensors == "ignored"), s.model, [&]<class Family>() {
+    if constexpr (in_gguf<Family>) f.template operator()<Family>();
+  });
+}
+
+/// Fills in what is understood where the options do not say it: a .gguf file that is trained into another stays in
+/// its types, and learns from the text unless there is a teacher. Throws for options that say nothing there.
+void complete(const CLI::App& train, settings& s) {
+  if (train.count("--scheme") == 0 && is_gguf(s.output)) s.scheme = settings::stored_scheme;
+  require(train.count("--weights") == 0 || (s.trains_stored() && s.trained().weight),
+          "--weights: names what trains under --scheme {} where --train names weight; leave it out",
+          settings::stored_scheme);
+  if (!s.trains_stored()) return;
+  if (train.count("--loss") == 0 && s.teacher.empty()) s.loss = "text";
+  for (const char* option : {"--start", "--output-metric", "--calibration", "--smoothing-alpha"})
+    require(train.count(option) == 0,
+            "{}: --scheme {} starts from what the file holds, and prepares nothing; leave it out", option, s.scheme);
 }
 
 /// The scheme `name`, among those of this build, and the family of the model at `path`:
@@ -105,7 +129,10 @@ int main(int argc, char** argv) {
   to.model = s.model;
   add_export_options(*exporting, to);
   add_options(*train, s);
-  train->get_option("--scheme")->description("what is quantized, one of " + schemes::names());
+  train->get_option("--scheme")
+      ->description("what is quantized, one of " + schemes::names() +
+                    "; or stored: a .gguf file stays in its types, and what trains are norms, scales of blocks and "
+                    "weights on the grids that they have (by default where --output is a .gguf file)");
   train->get_option("--start")->check(CLI::IsMember({"rtn", "smoothquant", "ranges", "codes"}));
   train->get_option("--optimizer")->check(CLI::IsMember({"parabolic", "sgd"}));
   train->get_option("--loss")->check(CLI::IsMember({"teacher", "text"}));
@@ -137,7 +164,8 @@ int main(int argc, char** argv) {
   replay->add_flag("--allow-partial", s.allow_partial,
                    "make what a log holds that is damaged or was broken off, which is another model");
   for (CLI::App* command : {train, replay}) {
-    command->add_option("--output", s.output, "file for the trained quantized model (.safetensors)");
+    command->add_option("--output", s.output,
+                        "file for the trained quantized model (.safetensors, under --scheme stored .gguf)");
     command->add_option("--report", s.report, "file for the table as JSON");
   }
   for (CLI::App* command : {eval, generate}) {
@@ -177,10 +205,17 @@ int main(int argc, char** argv) {
               s.start);
       require(s.keep == "best" || train->count("--validate-every") == 0,
               "--validate-every: --keep {} looks at no held-out text; leave it out, or take --keep best", s.keep);
-      if (s.resume) s = of_log(s);
+      if (s.resume)
+        s = of_log(s);
+      else
+        complete(*train, s);
       require_sensible(s);
       require_outputs(s);
       int status = 0;
+      if (s.trains_stored()) {
+        with_stored_model(s, [&]<class Family>() { status = train_stored<Family>(s); });
+        return status;
+      }
       with_model(s.scheme, s, [&]<class Scheme, class Family>() {
         if constexpr (!std::is_same_v<Scheme, quant::full_precision>) status = train_model<Scheme, Family>(s);
       });
@@ -188,6 +223,7 @@ int main(int argc, char** argv) {
     } else if (*replay) {
       s = of_log(s);
       require_outputs(s);
+      if (s.trains_stored()) return with_stored_model(s, [&]<class Family>() { replay_stored<Family>(s); }), 0;
       with_model(s.scheme, s, [&]<class Scheme, class Family>() {
         if constexpr (!std::is_same_v<Scheme, quant::full_precision>) replay_model<Scheme, Family>(s);
       });

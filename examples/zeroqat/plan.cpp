@@ -11,6 +11,50 @@
 
 namespace zoqat::programs {
 
+namespace {
+
+/// What --scheme stored asks of the other options.
+void require_sensible_stored(const settings& s) {
+  require(is_gguf(s.model),
+          "--scheme stored: --model {} is no .gguf file, whose types a model could stay in; take another scheme",
+          s.model);
+  require(s.output.empty() || is_gguf(s.output), "--output {}: --scheme stored writes the .gguf file again; name one",
+          s.output);
+  require(s.loss == "text" || !s.teacher.empty(),
+          "--loss {}: a file in its own types is its own teacher, from which it learns nothing; give it a --teacher, "
+          "such as the model that it was made of, or take --loss text",
+          s.loss);
+  require(!s.text.empty() || !s.teacher.empty(), "--scheme stored: give it a --text to learn from, or a --teacher");
+  const per_group<bool> trained = s.trained();
+  require(trained.weight || trained.step_tensor || trained.step_row || trained.step_column || trained.step_group ||
+              trained.norm || trained.norm_scale,
+          "--train {}: --scheme stored trains norm, norm_scale, step_tensor, step_row, step_column, step_group and "
+          "weight; name some of these",
+          s.train);
+}
+
+/// What a scheme that packs the model in its own way asks of them.
+void require_sensible_packed(const settings& s) {
+  require(
+      s.teacher.empty(),
+      "--teacher {}: under --scheme {} the model in full precision is the teacher; leave it out, or take --scheme "
+      "stored",
+      s.teacher, s.scheme);
+  require(
+      !is_gguf(s.output),
+      "--output {}: under --scheme {} it is a .safetensors file, of which `zeroqat export` makes a .gguf file; or "
+      "take --scheme stored, under which a .gguf file stays in its types",
+      s.output, s.scheme);
+  const per_group<bool> trained = s.trained();
+  require(
+      s.start != "codes" || !(trained.weight || trained.clipping),
+      "--train {}: --start codes holds codes and ranges where they are, so neither weight nor clipping moves from "
+      "there; leave them out, or take --start ranges or rtn",
+      s.train);
+}
+
+}  // namespace
+
 void require_sensible(const settings& s) {
   constexpr double any = 1e9;
   require_within("--length", static_cast<double>(s.length),
@@ -29,12 +73,10 @@ void require_sensible(const settings& s) {
   require_within("--weight-rate", static_cast<double>(s.weight_rate), {0, 1e3});
   require_within("--smoothing-rate", static_cast<double>(s.smoothing_rate), {0, 1e3});
   require_within("--clipping-rate", static_cast<double>(s.clipping_rate), {0, 1e3});
-  const per_group<bool> trained = s.trained();
-  require(
-      s.start != "codes" || !(trained.weight || trained.clipping),
-      "--train {}: --start codes holds codes and ranges where they are, so neither weight nor clipping moves from "
-      "there; leave them out, or take --start ranges or rtn",
-      s.train);
+  if (s.trains_stored())
+    require_sensible_stored(s);
+  else
+    require_sensible_packed(s);
   if (!s.text.empty()) return;
   const std::size_t held = s.keep == "best" && s.steps > 0 ? std::min<std::size_t>(128, s.sampled / 8) : 0;
   require(s.batch <= s.sampled - held, "--batch {}: the model writes only {} chunks to train on; give more --sampled",
@@ -48,8 +90,11 @@ void require_outputs(const settings& s) {
                                            {"--snapshot", s.snapshot ? s.start_path() : ""},
                                            {"--log", s.log}}};
   std::vector<named_file> inputs;
-  for (const auto& [option, path] : std::initializer_list<named_file>{
-           {"--model", s.model}, {"--tokenizer", s.tokenizer_path()}, {"--text", s.text}, {"--eval", s.eval}})
+  for (const auto& [option, path] : std::initializer_list<named_file>{{"--model", s.model},
+                                                                      {"--teacher", s.teacher},
+                                                                      {"--tokenizer", s.tokenizer_path()},
+                                                                      {"--text", s.text},
+                                                                      {"--eval", s.eval}})
     std::ranges::copy(files_at(option, path), std::back_inserter(inputs));
   require_apart(outputs, inputs);
   require_writable(std::span(outputs).first(4));

@@ -17,15 +17,18 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace zoqat::programs {
+
+[[nodiscard]] inline bool is_gguf(const std::filesystem::path& path) { return path.extension() == ".gguf"; }
 
 struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
   std::string scheme = "w4a4", start = "codes", optimizer = "parabolic", loss = "teacher", direction = "rademacher",
               scales = "balanced", output_metric = "identity", keep = "best", text_field = "text", chat = "template",
-              unused_tensors = "refused";
+              unused_tensors = "refused", teacher, weights = "*.q_proj,*.v_proj";
   std::string train = "smoothing,score_scale,step_tensor,step_row,step_column,step_group,norm,norm_scale";
   std::uint64_t seed = 0;
   std::size_t length = 256, calibration = 256, sampled = 512, batch = 4, min_characters = 200;
@@ -55,12 +58,15 @@ struct settings {
     f("chat", s.chat, "how conversations are written: chatml, llama3, alpaca, or as the model's chat template does");
     f("min-characters", s.min_characters, "documents of a plain text that have no more are left out");
     f("scheme", s.scheme, "what is quantized");
+    f("teacher", s.teacher, "stored: a model to learn from, such as the one that the file was made of");
     f("start", s.start, "rtn, smoothquant, ranges (clipping by reconstruction) or codes (codes and steps too)");
     f("output-metric", s.output_metric,
       "codes: metric of the residual stream in which the rows of a matrix are rounded together: identity, head, "
       "recursive (by forward passes of each block); none: each row on its own");
     f("train", s.train,
       "parameter groups that train, by commas; weight and clipping too, from the starts rtn and ranges");
+    f("weights", s.weights,
+      "stored: layers whose weights train on the grids of their blocks where --train names weight, by commas");
     f("loss", s.loss, "teacher: KL from the full-precision model; text: cross-entropy");
     f("optimizer", s.optimizer, "parabolic: epsilon and rate from measured curvature; sgd: from the options below");
     f("direction", s.direction, "rademacher or gaussian");
@@ -92,8 +98,11 @@ struct settings {
   [[nodiscard]] std::filesystem::path tokenizer_path() const {
     if (!tokenizer.empty()) return tokenizer;
     const std::filesystem::path path = model;
-    return path.extension() == ".gguf" ? path : folder_of_model(path);
+    return is_gguf(path) ? path : folder_of_model(path);
   }
+  /// Whether the matrices of a .gguf file stay in its types.
+  [[nodiscard]] bool trains_stored() const { return scheme == stored_scheme; }
+  static constexpr std::string_view stored_scheme = "stored";
   /// The file beside the log with the start of its run.
   [[nodiscard]] std::string start_path() const { return log + ".start"; }
   /// How its log is written.

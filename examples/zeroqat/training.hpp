@@ -39,8 +39,10 @@ namespace zoqat::programs {
 
 /// What the run depends on beside its options.
 [[nodiscard]] inline run_inputs inputs_of(const settings& s) {
-  return inputs_of_run(s.model, s.tokenizer_path(),
-                       std::array<named_file, 2>{{{"--text", s.text}, {"--eval", s.eval}}});
+  run_inputs inputs =
+      inputs_of_run(s.model, s.tokenizer_path(), std::array<named_file, 2>{{{"--text", s.text}, {"--eval", s.eval}}});
+  if (!s.teacher.empty()) inputs["teacher"] = inputs_of_run(s.teacher, s.tokenizer_path(), {}).at("model");
+  return inputs;
 }
 
 [[nodiscard]] inline results_table new_table() { return results_table({{"perplexity", 4}, {"weight bytes"}}); }
@@ -84,8 +86,7 @@ step_plan plan_steps(Model& model, Loss& loss, const settings& s) {
 template <class Model>
 class chosen_step {
  public:
-  template <class Family>
-  chosen_step(Model& model, workbench<Family>& bench, const settings& s) : steps_(s.steps) {
+  chosen_step(Model& model, texts_of_run& bench, const settings& s) : steps_(s.steps) {
     if (s.keep == "best" && s.steps > 0)
       best_.emplace(model, s.trained(), s.validate_every,
                     std::function([&] { return -bench.validation_perplexity(model); }));
@@ -145,18 +146,25 @@ void restore_kept_start(Model& model, const settings& s, const zo::run_log& log)
   fmt::print("{}: the start is the one that is kept there\n", s.start_path());
 }
 
+[[nodiscard]] inline train::language_model_loss_options loss_options(const settings& s) {
+  return {.batch = s.batch,
+          .micro_batches = s.micro_batches,
+          .compared_with = s.loss == "text" ? train::target::text : train::target::teacher,
+          .seed = s.seed};
+}
+/// What a model is trained for. Each kind of workbench has its own.
+template <class Model, class Family>
+[[nodiscard]] auto loss_of(Model& model, workbench<Family>& bench, const settings& s) {
+  return train::language_model_loss<Model, teacher_model<Family>, thread_pool>(model, bench.teacher, bench.training,
+                                                                               bench.threads, loss_options(s));
+}
+
 /// Begins a training, or continues one: its log, if there is one, is replayed first. Returns 0, or for a run that a
 /// signal ended what the program is to return.
-template <class Model, class Family>
-[[nodiscard]] int train_to_the_end(Model& model, workbench<Family>& bench, const settings& s,
-                                   io::safetensors_metadata& made_by) {
+template <class Model, class Bench>
+[[nodiscard]] int train_to_the_end(Model& model, Bench& bench, const settings& s, io::safetensors_metadata& made_by) {
   if (s.resume) restore_kept_start(model, s, zo::run_log::read_intact(s.log));
-  train::language_model_loss<Model, teacher_model<Family>, thread_pool> loss(
-      model, bench.teacher, bench.training, bench.threads,
-      {.batch = s.batch,
-       .micro_batches = s.micro_batches,
-       .compared_with = s.loss == "text" ? train::target::text : train::target::teacher,
-       .seed = s.seed});
+  auto loss = loss_of(model, bench, s);
   auto [optimizer, epsilon] = plan_steps(model, loss, s);
   const zo::estimator<zo::central, zo::runtime_distribution> estimator{.epsilon = epsilon,
                                                                        .directions = s.directions,
@@ -225,21 +233,39 @@ double add_baselines(Model& model, workbench<Family>& bench, const settings& s, 
   return perplexity;
 }
 
-/// A trained model's last steps: table row, deployment, file. Returns its perplexity.
-template <class Model, class Family>
-double finish(Model& model, workbench<Family>& bench, const settings& s, results_table& results,
-              const io::safetensors_metadata& made_by) {
+/// A trained model's last steps: table row, file. It takes `bytes`, and `save` writes it. Returns its perplexity.
+template <class Model, class Save>
+double finish_with(Model& model, std::size_t bytes, texts_of_run& bench, const settings& s, results_table& results,
+                   Save&& save) {
   const double perplexity = bench.perplexity(model);
-  results.add("zeroqat", {perplexity, model.weight_bytes()});
-  model.deploy();
+  results.add("zeroqat", {perplexity, bytes});
   require(s.output.empty() || std::isfinite(perplexity),
           "the trained model has a perplexity of {} and is not saved as {}: take smaller steps, or --keep best",
           perplexity, s.output);
-  if (!s.output.empty()) io::save_quantized(s.output, model, s.scheme, made_by);
+  if (!s.output.empty()) save();
   fmt::print("\n{}", results.text(fmt::format("{} ({}, {})", s.scheme, simd::default_kernels::target(),
                                               plural(bench.threads.concurrency(), "thread"))));
   if (!s.report.empty()) results.write_json(s.report);
   return perplexity;
+}
+
+/// The same of a model that deployment packs.
+template <class Model>
+double finish(Model& model, texts_of_run& bench, const settings& s, results_table& results,
+              const io::safetensors_metadata& made_by) {
+  return finish_with(model, model.weight_bytes(), bench, s, results, [&] {
+    model.deploy();
+    io::save_quantized(s.output, model, s.scheme, made_by);
+  });
+}
+
+/// What the program returns of a run that ended with perplexity `end` after it began with `start`.
+[[nodiscard]] inline int verdict(const settings& s, double start, double end) {
+  fmt::print("{}", note_if_worse("perplexity", start, end,
+                                 "Give it more --steps or another --seed, or keep the start: --steps 0 saves it."));
+  // A step that is best on held-out text may by chance be a little worse on another one.
+  const double chance = s.keep == "best" ? 0.01 : 0;
+  return !s.allow_worse && is_worse(start, end, chance) ? worse_than_before : 0;
 }
 
 template <class Scheme, class Family>
@@ -253,33 +279,41 @@ int train_model(const settings& s) {
   io::safetensors_metadata made_by;
   const int stopped = train_to_the_end(model, bench, s, made_by);
   const double end = finish(model, bench, s, results, made_by);
-  fmt::print("{}", note_if_worse("perplexity", start, end,
-                                 "Give it more --steps or another --seed, or keep the start: --steps 0 saves it."));
-  if (stopped != 0) return stopped;
-  // A step that is best on held-out text may by chance be a little worse on another one.
-  const double chance = s.keep == "best" ? 0.01 : 0;
-  return !s.allow_worse && is_worse(start, end, chance) ? worse_than_before : 0;
+  const int found = verdict(s, start, end);
+  return stopped != 0 ? stopped : found;
 }
 
-template <class Scheme, class Family>
-void replay_model(const settings& s) {
-  const zo::run_log log = s.allow_partial ? zo::run_log::read_intact(s.log) : zo::run_log::read(s.log);
+/// The log of a run that is to be made again.
+[[nodiscard]] inline zo::run_log log_to_replay(const settings& s) {
+  zo::run_log log = s.allow_partial ? zo::run_log::read_intact(s.log) : zo::run_log::read(s.log);
   if (!s.allow_partial) log.require_finished();
   require_same_inputs(log, inputs_of(s));
-  workbench<Family> bench(s);
-  results_table results = new_table();
-  using model_type = model_of<Family, Scheme>;
-  auto model = io::load<model_type>(bench.source);
-  prepare(model, bench, s);
+  return log;
+}
+
+/// Makes the steps of a log in a model that is where its run began. Returns how many of them the run kept.
+template <class Model>
+std::uint32_t replay_steps(Model& model, texts_of_run& bench, const settings& s, const zo::run_log& log) {
   restore_kept_start(model, s, log);
   either_optimizer stateless;
-  chosen_step<model_type> chosen(model, bench, s);
+  chosen_step<Model> chosen(model, bench, s);
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads, chosen);
   fmt::print("{}: {} replayed\n", s.log, plural(steps, "step"));
   if (!log.damage().empty()) fmt::print("{}: {}\n", s.log, log.damage());
   if (steps < log.header().steps)
     fmt::print("{}: {} are missing\n", s.log, plural(log.header().steps - steps, "step"));
-  finish(model, bench, s, results, origin_of(log, chosen.restore(steps)));
+  return chosen.restore(steps);
+}
+
+template <class Scheme, class Family>
+void replay_model(const settings& s) {
+  const zo::run_log log = log_to_replay(s);
+  workbench<Family> bench(s);
+  results_table results = new_table();
+  auto model = io::load<model_of<Family, Scheme>>(bench.source);
+  prepare(model, bench, s);
+  const std::uint32_t kept = replay_steps(model, bench, s, log);
+  finish(model, bench, s, results, origin_of(log, kept));
 }
 
 }  // namespace zoqat::programs

@@ -24,6 +24,16 @@ struct texts_of_run {
   /// Holds chunks out where there is no file to evaluate on, and to validate with.
   void hold_out(const settings& s);
 
+  template <class Model>
+  double perplexity(Model& model) {
+    return eval::perplexity(model, evaluation, threads, work);
+  }
+  /// That on training text that nothing was fitted to: what a step is chosen by.
+  template <class Model>
+  double validation_perplexity(Model& model) {
+    return eval::perplexity(model, validation, threads, work);
+  }
+
   thread_pool threads;
   io::model_source source;
   tokenizer_file tokenizer;
@@ -40,16 +50,6 @@ struct texts_of_run {
 template <class Family>
 struct workbench : texts_of_run {
   explicit workbench(const settings& s);
-
-  template <class Model>
-  double perplexity(Model& model) {
-    return eval::perplexity(model, evaluation, threads, work);
-  }
-  /// That on training text that nothing was fitted to: what a step is chosen by.
-  template <class Model>
-  double validation_perplexity(Model& model) {
-    return eval::perplexity(model, validation, threads, work);
-  }
 
   teacher_model<Family> teacher;
 };

@@ -2,11 +2,13 @@
 #include <zoqat/io/load.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/random_model.hpp>
 #include <support/reference_llama.hpp>
 #include <support/tiny_llama.hpp>
 #include <zoqat/core/numeric.hpp>
+#include <zoqat/io/gguf/llama_export.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/qwen3.hpp>
@@ -107,14 +109,22 @@ struct checkpoint {
   }
 };
 
+/// What the file at `path` computes, beside the tensors of a checkpoint of that shape.
 template <class Model>
-void check_logits(const std::filesystem::path& folder, const checkpoint& stored) {
-  auto model = io::load<Model>(io::open_model(folder));
-  Model zeros(model.shape());
+void check_logits(const std::filesystem::path& path, const model_shape& shape, const checkpoint& stored) {
+  auto model = io::load<Model>(io::open_model(path));
+  Model zeros(shape);
   reference_llama reference(zeros);
   for (std::size_t i = 0; i != stored.views.size(); ++i) reference.set(stored.views[i].name, stored.floats[i]);
   constexpr std::array<std::size_t, 3> lengths{40, 1, 9};
   CHECK(largest_difference(model, reference, random_batch(lengths, 31, 20)) < 2e-4);
+}
+
+void check_family(const std::filesystem::path& path, const model_shape& shape, const checkpoint& stored) {
+  if (shape.kind.family == model_family::qwen3)
+    check_logits<nn::qwen3<quant::full_precision>>(path, shape, stored);
+  else
+    check_logits<nn::llama<quant::full_precision>>(path, shape, stored);
 }
 
 }  // namespace
@@ -132,10 +142,30 @@ TEST_CASE("checkpoints of every family compute what a forward pass in double doe
       const checkpoint stored(shape, type);
       const auto path = folder / std::to_string(n++);
       stored.write(path, config, sharded);
-      if (shape.kind.family == model_family::qwen3)
-        check_logits<nn::qwen3<quant::full_precision>>(path, stored);
-      else
-        check_logits<nn::llama<quant::full_precision>>(path, stored);
+      check_family(path, shape, stored);
     }
   CHECK(n == 24);
+}
+
+TEST_CASE("GGUF files of every family compute what a forward pass in double does with the checkpoint") {
+  const temporary_folder folder;
+  std::vector<std::string> architectures;
+  for (const family& f : families) {
+    CAPTURE(f.type);
+    io::json config = config_of(f, architectures.size() % 2 == 0);
+    config["head_dim"] = 6;  // so that it matters which elements are pairs
+    const model_shape shape = io::parse_model_config(config, "config");
+    const checkpoint stored(shape, io::dtype::f32);
+    stored.write(folder / "checkpoint", config, false);
+    const io::model_source source = io::open_model(folder / "checkpoint");
+    if (shape.kind.family == model_family::qwen3 && shape.biases.any()) {  // engines have no such architecture
+      check_mentions(message_of<io_error>([&] { static_cast<void>(io::gguf::export_base(source, {})); }), "qwen3",
+                     "with biases");
+      continue;
+    }
+    io::gguf::export_base(source, {}).write(folder / "model.gguf", {});
+    check_family(folder / "model.gguf", shape, stored);
+    architectures.push_back(io::gguf::file(folder / "model.gguf").get<std::string>("general.architecture"));
+  }
+  CHECK(architectures == std::vector<std::string>{"llama", "llama", "llama", "llama", "llama", "qwen2", "qwen3"});
 }

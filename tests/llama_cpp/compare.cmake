@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Exports MODEL with TOKENIZER and OPTIONS, and compares what stock llama.cpp makes of the file with what this library
-# does. Paths are relative to the project, or, if they begin with shared/, to the folder with the data of tests.
+# does. With FAMILY, of the variant of the model that has this name; with STEPS, after so many steps of training in the
+# types of the file. Paths are relative to the project, or, if they begin with shared/, to the folder with the data of tests.
 cmake_minimum_required(VERSION 3.24)
 
 file(GLOB installed ${PACKAGES}/installed-*)
@@ -41,7 +42,16 @@ function(run)
     message(FATAL_ERROR "failed (${result}): ${ARGN}")
   endif()
 endfunction()
+if(FAMILY)
+  run(${VARIANT} ${MODEL} ${WORK}/variant ${FAMILY})
+  set(MODEL ${WORK}/variant)
+endif()
 run(${ZEROQAT} export --model ${MODEL} --tokenizer ${TOKENIZER} --gguf ${WORK}/model.gguf ${OPTIONS})
+if(STEPS)
+  file(RENAME ${WORK}/model.gguf ${WORK}/before.gguf)
+  run(${ZEROQAT} train --model ${WORK}/before.gguf --teacher ${MODEL} --sampled 32 --length 64 --steps ${STEPS}
+    --keep last --allow-worse --output ${WORK}/model.gguf)
+endif()
 if(OPTIONS)  # of what the file holds, not of what was rounded
   set(MODEL ${WORK}/model.gguf)
   set(TOKENIZER ${MODEL})

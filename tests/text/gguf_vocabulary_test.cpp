@@ -130,9 +130,30 @@ TEST_CASE("a byte-level tokenizer keeps its merges, and its words have a name") 
   check_mentions(refusal(stripping), "tokenizer.json", "<|endoftext|>", "rstrip", "no counterpart");
   std::filesystem::remove(folder / "tokenizer_config.json");
   check_mentions(refusal(marked_json({"\u2581"}, {})), "normalizer");
+}
+
+TEST_CASE("the files of a byte-level vocabulary become what a tokenizer.json of the same becomes") {
+  const temporary_folder folder;
+  byte_level_files files(small_merges());
+  const auto size = static_cast<std::uint32_t>(files.vocabulary.size());
+  files.vocabulary["</s>"] = size;
   write_file(folder / "vocab.json", files.vocab_json());
   write_file(folder / "merges.txt", files.merges_txt());
-  check_mentions(
-      message_of<io_error>([&] { static_cast<void>(text::read_vocabulary_metadata(folder / "vocab.json", size)); }),
-      "vocab.json", "tokenizer.json or a llama2.c .bin");
+  const gguf::metadata entries = text::read_vocabulary_metadata(folder / "vocab.json", size + 3);
+  CHECK(at(entries, "model").text_if() == "gpt2");
+  CHECK(at(entries, "pre").text_if() == "gpt-2");
+  const auto tokens = texts(entries, "tokens");
+  REQUIRE(tokens.size() == size + 3);
+  for (const auto& [text, id] : files.vocabulary.items()) CHECK(tokens[id.get<std::size_t>()] == text);
+  const auto kinds = types(entries);
+  CHECK(std::vector<std::int32_t>(kinds.begin() + size - 1, kinds.end()) == std::vector<std::int32_t>{1, 3, 5, 5});
+  std::vector<std::string> merges;
+  for (const auto& [left, right] : small_merges()) merges.push_back(left + " " + right);
+  CHECK(texts(entries, "merges") == merges);
+  CHECK(at(entries, "bos_token_id").get_if<std::uint32_t>() == size);
+  CHECK(at(entries, "add_bos_token").get_if<bool>() == true);
+  write_file(folder / "tokenizer_config.json", R"({"add_prefix_space": true})");
+  check_mentions(message_of<io_error>(
+                     [&] { static_cast<void>(text::read_vocabulary_metadata(folder / "vocab.json", size + 3)); }),
+                 "vocab.json", "no name for the pre-tokenizer");
 }

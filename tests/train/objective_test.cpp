@@ -107,6 +107,11 @@ TEST_CASE("options that make no sense are refused") {
   check_mentions(message_of<value_error>([&] { s.loss({.batch = 2, .micro_batches = 0}); }), "0 micro-batches");
   auto loss = s.loss({.batch = 2, .micro_batches = 2});
   check_mentions(message_of<value_error>([&] { evaluate(loss, pairs(1, epsilon), 2); }), "micro-batch 2", "has 2");
+  const auto alone = [&](train::target what) {
+    static_cast<void>(objective(s.model, s.corpus, s.threads, {.compared_with = what}));
+  };
+  CHECK_NOTHROW(alone(train::target::text));
+  check_mentions(message_of<value_error>([&] { alone(train::target::teacher); }), "a teacher");
   s.corpus.clear();
   check_mentions(message_of<value_error>([&] { s.loss({}); }), "no chunks");
 }

@@ -4,8 +4,10 @@
 #include <zoqat/core/config.hpp>
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <numbers>
 #include <string_view>
 
 namespace zoqat::inline ZOQAT_ABI {
@@ -65,16 +67,41 @@ struct rope_scaling {
   friend bool operator==(const rope_scaling&, const rope_scaling&) = default;
 };
 
+/// The angle by which a pair turns from one position to the next, scaled.
+[[nodiscard]] inline double scaled_frequency(double frequency, const rope_scaling& scaling) noexcept {
+  if (scaling.how == rope_scaling::kind::none) return frequency;
+  const double stretched = frequency / static_cast<double>(scaling.factor);
+  if (scaling.how == rope_scaling::kind::linear) return stretched;
+  const double low = static_cast<double>(scaling.low_frequency_factor),
+               high = static_cast<double>(scaling.high_frequency_factor),
+               turns = static_cast<double>(scaling.original_positions) * frequency / (2 * std::numbers::pi);
+  if (turns < low) return stretched;
+  if (turns > high) return frequency;
+  const double part = (turns - low) / (high - low);
+  return (1 - part) * stretched + part * frequency;
+}
+
 /// Which linear layers of the blocks have biases.
 struct linear_biases {
   bool query_key_value = false, attention_output = false, mlp = false;
 
   constexpr linear_biases() = default;
   constexpr linear_biases(bool all) noexcept : query_key_value(all), attention_output(all), mlp(all) {}
+  /// As Qwen2 has them.
+  [[nodiscard]] static constexpr linear_biases of_queries_keys_values() noexcept {
+    linear_biases biases;
+    biases.query_key_value = true;
+    return biases;
+  }
 
   [[nodiscard]] constexpr bool any() const noexcept { return query_key_value || attention_output || mlp; }
   friend bool operator==(const linear_biases&, const linear_biases&) = default;
 };
+
+/// The angle by which pair i of a head of that size turns from one position to the next, before it is scaled.
+[[nodiscard]] inline double rope_frequency(std::size_t i, std::size_t head_size, float theta) noexcept {
+  return std::pow(static_cast<double>(theta), -2.0 * static_cast<double>(i) / static_cast<double>(head_size));
+}
 
 /// The sizes of a decoder, read from the model's file. Sizes are values; what is computed is a type, which `kind`
 /// tells.

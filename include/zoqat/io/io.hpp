@@ -51,7 +51,12 @@
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/quantized_model.hpp>
 #include <zoqat/io/gguf/llama.hpp>
+#include <zoqat/io/gguf/rope.hpp>
+#include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>
 #include <zoqat/io/gguf/llama_export.hpp>
+#include <zoqat/io/gguf/opt_export.hpp>
+#include <zoqat/io/gguf/stored_matrix.hpp>
+#include <zoqat/io/gguf/stored_model.hpp>
 
 // clang-format on

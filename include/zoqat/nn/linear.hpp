@@ -7,6 +7,7 @@
 #include <zoqat/nn/linear/packed_weight.hpp>
 #include <zoqat/nn/linear/product.hpp>
 #include <zoqat/nn/linear/quantized_weight.hpp>
+#include <zoqat/nn/linear/stored_weight.hpp>
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>
@@ -48,6 +49,17 @@ struct weight_states<S> {
   using type = std::variant<quantized_weight<S>, packed_weight<S>>;
 };
 
+/// Or as they are stored elsewhere, under nn::stored.
+template <class S>
+inline constexpr bool is_stored = false;
+template <class Matrix>
+inline constexpr bool is_stored<stored<Matrix>> = true;
+template <class S>
+  requires is_stored<S>
+struct weight_states<S> {
+  using type = std::variant<stored_weight<typename S::matrix_type>>;
+};
+
 /// B̃ = B + δW: adds to the biases [1, out] what the shift of the input is worth to each output.
 inline void add_shift(const trainable& masters, const smoothing& smooth, trainable& bias) {
   matrix<float> shift;
@@ -64,7 +76,8 @@ inline void add_shift(const trainable& masters, const smoothing& smooth, trainab
 ///
 /// Its weights are in one of three states: masters with a quantizer, while they train
 /// (nn/linear/quantized_weight.hpp); packed codes, which `deploy` replaces them by (packed_weight.hpp); or floats,
-/// under a scheme that leaves weights in full precision (float_weight.hpp). With quantized activations the product is
+/// under a scheme that leaves weights in full precision (float_weight.hpp), or in a format of somebody else's
+/// (stored_weight.hpp). With quantized activations the product is
 /// computed in integers; without, the tile is dequantized, or for few tokens multiplied as it is packed. What a
 /// deployed layer computes is the same bit by bit.
 template <class Scheme>
@@ -113,6 +126,12 @@ class smoothed_linear {
     require_masters();
     return training();
   }
+  /// The weights that are stored elsewhere.
+  [[nodiscard]] auto& stored_weights() noexcept
+    requires detail::is_stored<Scheme>
+  {
+    return training();
+  }
   /// Bytes that quantizing the weights takes beside them while they train.
   [[nodiscard]] std::size_t quantizer_bytes() const noexcept {
     if constexpr (Scheme::quantizes_weights)
@@ -129,6 +148,8 @@ class smoothed_linear {
     const std::size_t bias = biased ? out_ * sizeof(float) : 0;
     if constexpr (Scheme::quantizes_weights)
       return quant::packed_matrix<typename Scheme::weight_type>::bytes(out_, in_) + bias;
+    else if constexpr (detail::is_stored<Scheme>)
+      return training().stored().bytes().size() + bias;
     else
       return out_ * in_ * sizeof(float) + bias;
   }
@@ -154,10 +175,14 @@ class smoothed_linear {
   }
 
   /// Fills the tensors of a checkpoint through `fill(trainable&)` and takes the layer to what `plan` says, so that no
-  /// layer beside it needs its masters in fp32 at the same time. For a layer whose matrices have no memory yet.
+  /// layer beside it needs its masters in fp32 at the same time. Weights that are stored elsewhere come through
+  /// `fill(stored_weight&)`. For a layer whose matrices have no memory yet.
   template <class Fill>
   void build(Fill&& fill, const smoothing& smooth, const storage_plan& plan) {
-    training().allocate();
+    if constexpr (detail::is_stored<Scheme>)
+      fill(training());
+    else
+      training().allocate();
     for_each_base_tensor(*this, fill);
     init_clipping(smooth);
     store(smooth, plan);
@@ -166,6 +191,7 @@ class smoothed_linear {
   /// is where nothing is quantized.
   void store(const smoothing& smooth, const storage_plan& plan) {
     const bool trains = plan.trains(name_);
+    if constexpr (detail::is_stored<Scheme>) return store_elsewhere(trains, plan);
     if (!trains) deploy(smooth);
     if (!trains || !plan.norms) bias_.freeze();
     if (deployed()) return;
@@ -223,6 +249,7 @@ class smoothed_linear {
     if (deployed()) for_each_stored(*this, [&](const auto&, const auto&, auto values) { f(std::as_bytes(values)); });
     if constexpr (Scheme::quantizes_weights)
       if (!deployed()) return training().grids().for_each_constant(f);
+    if constexpr (detail::is_stored<Scheme>) return training().for_each_constant(f);
     for (int part = 0; part != 3; ++part) f(std::span<const std::byte>());
   }
 
@@ -234,11 +261,22 @@ class smoothed_linear {
     if (bias) bias_ = {ids, name_ + ".bias", parameter_group::norm, 1, out_};
     if constexpr (Scheme::quantizes_weights)
       return quantized_weight<Scheme>(std::move(masters), ids, name_);
+    else if constexpr (detail::is_stored<Scheme>)
+      return stored_weight<typename Scheme::matrix_type>(std::move(masters), ids, name_);
     else
       return float_weight(std::move(masters));
   }
   [[nodiscard]] auto& training() noexcept { return *std::get_if<0>(&weight_); }
   [[nodiscard]] const auto& training() const noexcept { return *std::get_if<0>(&weight_); }
+  /// What `store` does with weights that are stored elsewhere: their steps train unless they are fixed, and biases
+  /// with norms.
+  void store_elsewhere(bool trains, const storage_plan& plan) {
+    if (!plan.norms) bias_.freeze();
+    if (trains)
+      training().train_weights();
+    else if (plan.fixed_quantization)
+      training().freeze();
+  }
   void make_bias() {
     if (!bias_.empty()) return;
     parameter_ids none;

@@ -20,6 +20,8 @@
 #include <zoqat/nn/linear/quantized_weight.hpp>
 #include <zoqat/nn/linear/packed_weight.hpp>
 #include <zoqat/nn/linear/float_weight.hpp>
+#include <zoqat/nn/linear/stored_weight.hpp>
+#include <zoqat/nn/linear/float_tile.hpp>
 #include <zoqat/nn/linear/step_log_scale.hpp>
 
 // How tiles of them are multiplied.

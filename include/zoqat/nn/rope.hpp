@@ -8,27 +8,8 @@
 
 #include <cmath>
 #include <cstddef>
-#include <numbers>
 
 namespace zoqat::inline ZOQAT_ABI::nn {
-
-namespace detail {
-
-/// The angle by which a pair turns from one position to the next, as model_shape::rope_scaling has it.
-inline double scaled_frequency(double frequency, const rope_scaling& scaling) {
-  if (scaling.how == rope_scaling::kind::none) return frequency;
-  const double stretched = frequency / static_cast<double>(scaling.factor);
-  if (scaling.how == rope_scaling::kind::linear) return stretched;
-  const double low = static_cast<double>(scaling.low_frequency_factor),
-               high = static_cast<double>(scaling.high_frequency_factor),
-               turns = static_cast<double>(scaling.original_positions) * frequency / (2 * std::numbers::pi);
-  if (turns < low) return stretched;
-  if (turns > high) return frequency;
-  const double part = (turns - low) / (high - low);
-  return (1 - part) * stretched + part * frequency;
-}
-
-}  // namespace detail
 
 /// Rotary position embedding: pair i of a head at position p turns by the angle p · theta^(−2i/d), the frequencies
 /// scaled as the shape says. Which elements form a pair is a value, since checkpoints of one architecture differ in
@@ -39,9 +20,8 @@ class rope {
       : pairing_(shape.rope), cos_(shape.positions, shape.head_size / 2), sin_(shape.positions, shape.head_size / 2) {
     require(shape.head_size % 2 == 0, "rope: the head size is {}, but rotations need an even one", shape.head_size);
     for (std::size_t i = 0; i != shape.head_size / 2; ++i) {
-      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(shape.head_size);
       const double frequency =
-          detail::scaled_frequency(std::pow(static_cast<double>(shape.rope_theta), exponent), shape.rope_scaling);
+          scaled_frequency(rope_frequency(i, shape.head_size, shape.rope_theta), shape.rope_scaling);
       for (std::size_t p = 0; p != shape.positions; ++p) {
         const double angle = static_cast<double>(p) * frequency;
         cos_(p, i) = static_cast<float>(std::cos(angle));

@@ -5,10 +5,14 @@
 #include <zoqat/io/gguf/file.hpp>
 #include <zoqat/io/gguf/value.hpp>
 #include <zoqat/io/json.hpp>
+#include <zoqat/io/text_file.hpp>
 #include <zoqat/text/bpe_tokenizer.hpp>
+#include <zoqat/text/byte_level_bpe.hpp>
 #include <zoqat/text/gguf_words.hpp>
 #include <zoqat/text/llama2c_tokenizer.hpp>
+#include <zoqat/text/merges_text.hpp>
 #include <zoqat/text/open_tokenizer.hpp>
+#include <zoqat/text/special_names.hpp>
 
 #include <fmt/format.h>
 
@@ -138,6 +142,21 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
   return entries;
 }
 
+/// What a tokenizer.json would say of a byte-level vocabulary whose files are in a folder: GPT-2's words, and special
+/// tokens.
+[[nodiscard]] inline io::json byte_level_object(const bpe_tokenizer& tokenizer, const std::filesystem::path& folder) {
+  io::json lines = io::json::array(), added = io::json::array();
+  for_each_merge_line(io::read_text(folder / "merges.txt"),
+                      [&](std::string_view line, std::size_t) { lines.push_back(std::string(line)); });
+  for (const std::string& special : byte_level_bpe_options{}.special)
+    if (const auto id = tokenizer.model().find(special))
+      added.push_back({{"id", *id}, {"content", special}, {"special", true}});
+  const bool prefix_space = read_special_names(folder).prefix_space.value_or(false);
+  return {{"model", {{"merges", lines}}},
+          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", prefix_space}}},
+          {"added_tokens", added}};
+}
+
 /// What a GGUF file says of its tokenizer, untouched, for a model with `size` rows of embedding. Throws io_error for
 /// one with other than that many tokens.
 [[nodiscard]] inline io::gguf::metadata vocabulary_metadata(const io::gguf::file& from, std::size_t size) {
@@ -149,18 +168,23 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
   return entries;
 }
 
-/// The tokenizer at `path`, a llama2.c .bin, a tokenizer.json or that of a .gguf file, as metadata of a model with
-/// `size` rows of embedding. Throws io_error as `open_tokenizer` and the functions above do.
+/// The tokenizer at `path`, a llama2.c .bin, a tokenizer.json, a vocab.json with merges.txt beside it or that of a
+/// .gguf file, as metadata of a model with `size` rows of embedding. Throws io_error as `open_tokenizer` and the
+/// functions above do.
 [[nodiscard]] inline io::gguf::metadata read_vocabulary_metadata(const std::filesystem::path& path,
                                                                  std::size_t size) {
   if (path.extension() == ".gguf") return vocabulary_metadata(io::gguf::file(path), size);
   const any_tokenizer tokenizer = open_tokenizer(path);
   if (const auto* const by_score = std::get_if<llama2c_tokenizer>(&tokenizer.format()))
     return vocabulary_metadata(*by_score, size, path.native());
-  require<io_error>(path.extension() == ".json" && path.filename() != "vocab.json",
-                    "{}: GGUF files are written with a tokenizer.json or a llama2.c .bin: give one of these",
+  require<io_error>(path.extension() == ".json",
+                    "{}: GGUF files are written with a tokenizer.json, a vocab.json with merges.txt beside it or a "
+                    "llama2.c .bin: give one of these",
                     path.native());
-  return vocabulary_metadata(std::get<bpe_tokenizer>(tokenizer.format()), io::read_json(path), size, path.native());
+  const auto& by_merges = std::get<bpe_tokenizer>(tokenizer.format());
+  const io::json object =
+      path.filename() == "vocab.json" ? byte_level_object(by_merges, path.parent_path()) : io::read_json(path);
+  return vocabulary_metadata(by_merges, object, size, path.native());
 }
 
 }  // namespace zoqat::text

@@ -22,9 +22,9 @@ inline void add_merge_line(bpe_model& model, std::string_view line, std::string_
   model.add_merge(line.substr(0, space), line.substr(space + 1), where);
 }
 
-/// Adds the merges that the lines of a merges.txt list, which `source` names in messages. Throws io_error as above,
-/// with the line.
-inline void add_merge_lines(bpe_model& model, std::string_view text, std::string_view source) {
+/// Calls f(line, number) for the lines of a merges.txt that list merges, the first being number 1.
+template <class F>
+void for_each_merge_line(std::string_view text, F&& f) {
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::size_t end = text.find('\n');
     std::string_view line = text.substr(0, end);
@@ -32,8 +32,16 @@ inline void add_merge_lines(bpe_model& model, std::string_view text, std::string
     if (line.ends_with('\r')) line.remove_suffix(1);
     // '#' is a piece too: only the first line is a heading, and only when it says so.
     if (line.empty() || (number == 1 && line.starts_with("#version"))) continue;
-    add_merge_line(model, line, fmt::format("{}: line {}", source, number));
+    f(line, number);
   }
+}
+
+/// Adds the merges that the lines of a merges.txt list, which `source` names in messages. Throws io_error as above,
+/// with the line.
+inline void add_merge_lines(bpe_model& model, std::string_view text, std::string_view source) {
+  for_each_merge_line(text, [&](std::string_view line, std::size_t number) {
+    add_merge_line(model, line, fmt::format("{}: line {}", source, number));
+  });
 }
 
 }  // namespace zoqat::text

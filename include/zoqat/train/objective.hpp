@@ -40,15 +40,11 @@ class language_model_loss : public lane_objective<Executor, Kernels> {
   /// Throws value_error for an empty corpus and for micro-batches that would be empty.
   language_model_loss(Model& model, Teacher& teacher, const eval::chunks& corpus, Executor& threads,
                       const language_model_loss_options& how)
-      : base(threads),
-        model_(model),
-        teacher_(teacher),
-        corpus_(corpus),
-        target_(how.compared_with),
-        data_(corpus.size(), how.batch, how.micro_batches, how.seed) {
-    require(!corpus.empty(), "language_model_loss: the corpus has no chunks");
-    select(0);
-  }
+      : language_model_loss(model, &teacher, corpus, threads, how) {}
+  /// Without a teacher. Throws as above, and value_error for a loss that compares with one.
+  language_model_loss(Model& model, const eval::chunks& corpus, Executor& threads,
+                      const language_model_loss_options& how)
+      : language_model_loss(model, nullptr, corpus, threads, how) {}
 
   [[nodiscard]] std::size_t micro_batches() const noexcept { return data_.micro_batches(); }
   /// Tokens that one step runs through each lane.
@@ -84,18 +80,31 @@ class language_model_loss : public lane_objective<Executor, Kernels> {
  private:
   using base = lane_objective<Executor, Kernels>;
 
+  language_model_loss(Model& model, Teacher* teacher, const eval::chunks& corpus, Executor& threads,
+                      const language_model_loss_options& how)
+      : base(threads),
+        model_(model),
+        teacher_(teacher),
+        corpus_(corpus),
+        target_(how.compared_with),
+        data_(corpus.size(), how.batch, how.micro_batches, how.seed) {
+    require(!corpus.empty(), "language_model_loss: the corpus has no chunks");
+    require(teacher || target_ == target::text, "language_model_loss: a teacher to compare with is wanted");
+    select(0);
+  }
+
   const nn::teacher_scores& teacher_scores(std::size_t micro) {
     if (scores_[micro].probability.empty()) {
       constexpr inference_lane lane;
       const nn::forward_pass<Kernels, inference_lane, Executor> pass{lane, base::threads(), selected_[micro],
                                                                      base::work()};
-      scores_[micro] = nn::teacher_probabilities(teacher_, pass);
+      scores_[micro] = nn::teacher_probabilities(*teacher_, pass);
     }
     return scores_[micro];
   }
 
   Model& model_;
-  Teacher& teacher_;
+  Teacher* teacher_;  // null: there is none
   const eval::chunks& corpus_;
   target target_;
   step_data data_;
@@ -117,7 +126,7 @@ template <nn::language_model Model, executor Executor>
 [[nodiscard]] auto cross_entropy(Model& model, const eval::chunks& corpus, Executor& threads,
                                  language_model_loss_options how = {}) {
   how.compared_with = target::text;
-  return language_model_loss<Model, Model, Executor>(model, model, corpus, threads, how);
+  return language_model_loss<Model, Model, Executor>(model, corpus, threads, how);
 }
 
 }  // namespace zoqat::train

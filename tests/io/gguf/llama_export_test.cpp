@@ -226,10 +226,14 @@ TEST_CASE("other models and other types are refused") {
   check_mentions(message_of<value_error>(
                      [&] { static_cast<void>(gguf::export_base(model.source, {.weights = tensor_type::iq4_nl})); }),
                  "IQ4_NL");
-  model.source.shape_.biases = true;
+  model.source.shape_.kind.family = model_family::qwen3;
   check_mentions(message_of<io_error>([&] { static_cast<void>(gguf::export_base(model.source, {})); }), "the/file",
-                 "with biases");
-  model.source.shape_.biases = false;
+                 "qwen3");  // whose heads pair neighbors
+  random_source qwen3(shape(10, 8, rope_pairing::half_split, true));
+  qwen3.source.shape_.kind.family = model_family::qwen3;
+  check_mentions(
+      message_of<value_error>([&] { static_cast<void>(gguf::export_base(qwen3.source, {.fill_stream = true})); }),
+      "Qwen3", "epsilon");
   model.source.shape_.kind = {model_family::opt, activation_function::relu};
   check_mentions(message_of<io_error>([&] { static_cast<void>(gguf::export_base(model.source, {})); }), "opt");
 }

@@ -82,6 +82,11 @@ struct llama_file {
     for (const gguf::tensor_info& t : tensors) to.write(bytes.at(t.name));
     to.commit();
   }
+  void add_rope_factors(const std::vector<float>& factors) {
+    tensors.push_back({"rope_freqs.weight", tensor_type::f32, {factors.size()}});
+    const auto stored = std::as_bytes(std::span(factors));
+    bytes["rope_freqs.weight"].assign(stored.begin(), stored.end());
+  }
   template <class T>
   void set(std::string_view key, T value) {
     std::erase_if(metadata, [&](const auto& entry) { return entry.first == key; });
@@ -134,11 +139,33 @@ TEST_CASE("what engines take for granted may be left out") {
   CHECK(gguf::llama_model(folder / "m.gguf").shape() == wanted);
 }
 
+TEST_CASE("frequencies are scaled as a factor or a tensor of factors says") {
+  const temporary_folder folder;
+  const auto scaling_of = [&](const std::function<void(llama_file&)>& change) {
+    llama_file file;
+    change(file);
+    file.write(folder / "m.gguf");
+    return gguf::llama_model(folder / "m.gguf").shape().rope_scaling;
+  };
+  const rope_scaling linear{.how = rope_scaling::kind::linear, .factor = 4};
+  CHECK(scaling_of([](auto& f) { f.set("llama.rope.scaling.factor", 4.0f); }) == linear);
+  CHECK(scaling_of([](auto& f) { f.set("llama.rope.scale_linear", 4.0f); }) == linear);  // in older files
+  CHECK(scaling_of([](auto& f) { f.add_rope_factors(std::vector<float>(8, 4.0f)); }) == linear);
+  CHECK(scaling_of([](auto& f) { f.add_rope_factors(std::vector<float>(8, 1.0f)); }) == rope_scaling{});
+  CHECK(scaling_of([](auto& f) {
+          f.set("llama.rope.scaling.type", "none");
+          f.set("llama.rope.scaling.factor", 4.0f);
+        }) == rope_scaling{});
+  model_shape scaled = shape;
+  scaled.rope_scaling = {.how = rope_scaling::kind::llama3, .factor = 8, .original_positions = 600};
+  CHECK(scaling_of([&](auto& f) { f.add_rope_factors(gguf::rope_factors(scaled)); }) == scaled.rope_scaling);
+}
+
 TEST_CASE("tensors that the model does not use are ignored when asked to") {
   const temporary_folder folder;
   llama_file file;
-  file.tensors.push_back({"rope_freqs.weight", tensor_type::f32, {8}});
-  file.bytes["rope_freqs.weight"].resize(32);
+  file.tensors.push_back({"rope_factors_long.weight", tensor_type::f32, {8}});
+  file.bytes["rope_factors_long.weight"].resize(32);
   file.write(folder / "m.gguf");
   check_mentions(message_of<io_error>([&] { static_cast<void>(io::open_model(folder / "m.gguf")); }), "ignored");
   CHECK(io::open_model(folder / "m.gguf", io::unused_tensors::ignored).shape() == shape);
@@ -152,7 +179,7 @@ TEST_CASE("files that are no such model are refused by what is wrong") {
     file.write(folder / "m.gguf");
     return message_of<io_error>([&] { static_cast<void>(io::open_model(folder / "m.gguf")); });
   };
-  check_mentions(failure([](auto& f) { f.set("general.architecture", "qwen2"); }), "m.gguf", "'qwen2'", "'llama'");
+  check_mentions(failure([](auto& f) { f.set("general.architecture", "gemma"); }), "m.gguf", "'gemma'", "'llama'");
   check_mentions(failure([](auto& f) { f.set("general.type", "adapter"); }), "general.type", "adapter");
   check_mentions(failure([](auto& f) { f.set("llama.rope.scaling.type", "yarn"); }), "scaling", "'yarn'");
   check_mentions(failure([](auto& f) { f.set("llama.expert_count", std::uint32_t{8}); }), "expert_count", "8");
@@ -170,10 +197,26 @@ TEST_CASE("files that are no such model are refused by what is wrong") {
   check_mentions(failure([](auto& f) { f.set("llama.attention.layer_norm_rms_epsilon", 0.0f); }), "epsilon");
   check_mentions(failure([](auto& f) { f.metadata.erase(f.metadata.begin()); }), "lack 'general.architecture'");
   check_mentions(failure([](auto& f) {
+                   f.tensors.push_back({"rope_factors_long.weight", tensor_type::f32, {8}});
+                   f.bytes["rope_factors_long.weight"].resize(32);
+                 }),
+                 "'rope_factors_long.weight'", "no part");
+  check_mentions(failure([](auto& f) {
                    f.tensors.push_back({"rope_freqs.weight", tensor_type::f32, {8}});
                    f.bytes["rope_freqs.weight"].resize(32);
                  }),
-                 "'rope_freqs.weight'", "no part");
+                 "'rope_freqs.weight'", "factors, such as 0");
+  check_mentions(failure([](auto& f) { f.add_rope_factors({1, 1, 8, 8}); }), "'rope_freqs.weight'", "[4]", "[8]");
+  check_mentions(failure([](auto& f) {
+                   f.add_rope_factors(std::vector<float>(8, 4.0f));
+                   f.set("llama.rope.scaling.factor", 2.0f);
+                 }),
+                 "llama.rope.scaling.factor", "2", "which of them");
+  check_mentions(failure([](auto& f) {
+                   f.tensors.push_back({"blk.0.attn_k.bias", tensor_type::f32, {32}});
+                   f.bytes["blk.0.attn_k.bias"].resize(128);
+                 }),
+                 "'blk.0.attn_k.bias'", "no part");
   check_mentions(failure([](auto& f) {
                    f.tensors[0].type = tensor_type::iq4_nl;
                    f.bytes[f.tensors[0].name].resize(11 * 2 * 18);

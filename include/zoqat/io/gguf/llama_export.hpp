@@ -7,7 +7,9 @@
 #include <zoqat/io/gguf/encode.hpp>
 #include <zoqat/io/gguf/llama.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>
+#include <zoqat/io/gguf/rope.hpp>
 #include <zoqat/io/gguf/round.hpp>
+#include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/writer.hpp>
 #include <zoqat/io/name_map.hpp>
 #include <zoqat/io/quantized_model.hpp>
@@ -29,26 +31,13 @@
 
 namespace zoqat::inline ZOQAT_ABI::io::gguf {
 
-/// The types of the tensors of a file. Vectors are always F32.
-struct export_types {
-  tensor_type weights = tensor_type::f32;     ///< of the linear layers
-  tensor_type embeddings = tensor_type::f32;  ///< of the embedding and of the head, if it has weights of its own
-  bool fill_stream = false;  ///< make the residual stream wider until blocks divide it, see llama_layout
-};
-
-/// A LLaMA model as a file will have it: `export_base` and `export_trained` make one, `write` writes it. It refers to
-/// the source that it is made of.
-class llama_export {
+/// A model of LLaMA's kind as a file will have it: `export_base` and `export_trained` make one, `write` writes it. It
+/// refers to the source that it is made of.
+class llama_export : public tensor_plan {
  public:
-  /// Throws io_error for a model that is not one.
+  /// Throws io_error for a model that engines have no architecture for, and as llama_layout does.
   llama_export(const model_shape& shape, export_types types, std::string_view source)
-      : layout_(shape, info_of(types.weights).elements, types.fill_stream) {
-    require<io_error>(shape.kind == model_kind{} && !shape.biases.any() && shape.rope_scaling == rope_scaling{},
-                      "{}: holds a model for {}{}{}, but GGUF files are written of LLaMA models without biases and "
-                      "scaled rotary frequencies",
-                      source, model_family_names[static_cast<std::size_t>(shape.kind.family)],
-                      shape.biases.any() ? " with biases" : "",
-                      shape.rope_scaling == rope_scaling{} ? "" : " with scaled rotary frequencies");
+      : layout_(checked(shape, source), info_of(types.weights).elements, types.fill_stream) {
     for (const tensor_type type : {types.weights, types.embeddings})
       require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
     const auto note_filled = [&](std::string_view what, std::size_t own, std::size_t filled) {
@@ -59,25 +48,22 @@ class llama_export {
     };
     note_filled("the residual stream is", shape.hidden, layout_.filled().hidden);
     note_filled("the MLPs are", shape.intermediate, layout_.filled().intermediate);
+    if (shape.rope_scaling.how != rope_scaling::kind::llama3) return;
+    const auto write_factors = [factors = rope_factors(shape)](writer& to) {
+      to.write(std::as_bytes(std::span(factors)));
+    };
+    tensor_plan::add({rope_factors_name, tensor_type::f32, {shape.head_size / 2}}, write_factors);
   }
 
   [[nodiscard]] const llama_layout& layout() const noexcept { return layout_; }
-  /// What is not as it was asked for, in words.
-  [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
-  /// Name, type and shape of each tensor.
-  [[nodiscard]] std::vector<tensor_info> tensors() const {
-    std::vector<tensor_info> infos;
-    for (const planned& p : tensors_) infos.push_back(p.info);
-    return infos;
-  }
+  /// Of the model; that in the file may be larger.
+  [[nodiscard]] const model_shape& shape() const noexcept { return layout_.shape(); }
   /// Writes the file, tensor by tensor: the model's sizes, then `more` metadata, such as the tokenizer's. Throws as
   /// `writer` does, and as reading the source does.
   void write(const std::filesystem::path& path, const metadata& more) const {
     metadata entries = llama_metadata(layout_.filled());
     entries.insert(entries.end(), more.begin(), more.end());
-    writer to(path, entries, tensors());
-    for (const planned& p : tensors_) p.write(to);
-    to.commit();
+    write_file(path, entries);
   }
 
   /// Adds a tensor of values, rounded to nearest: read(row, values) gives those of a row of the model.
@@ -86,51 +72,28 @@ class llama_export {
     add(p, [p, read, layout = layout_](writer& to) { layout.write_values(to, p, read); });
   }
   /// Adds a tensor that write(writer) writes.
-  void add(const llama_place& p, std::function<void(writer&)> write) {
-    tensors_.push_back({p.info, std::move(write)});
-  }
+  void add(const llama_place& p, std::function<void(writer&)> write) { tensor_plan::add(p.info, std::move(write)); }
   /// The first of some types whose blocks divide the rows of a tensor; the last has blocks of one element.
   void choose_type(llama_place& p, std::initializer_list<tensor_type> types) {
-    const auto divides = [&](tensor_type type) { return p.file_cols() % info_of(type).elements == 0; };
-    p.info.type = *std::ranges::find_if(types, divides);
-    const tensor_type_info& wanted = info_of(*types.begin());
-    if (p.info.type != wanted.type)
-      note(fmt::format("{} is stored as {}: its rows of {} do not divide into blocks of {} ({})",
-                       fmt::format(fmt::runtime(llama_names[static_cast<std::size_t>(p.tensor)]), "N"),
-                       info_of(p.info.type).name, p.file_cols(), wanted.elements, wanted.name));
+    tensor_plan::choose_type(p.info, fmt::format(fmt::runtime(llama_names[static_cast<std::size_t>(p.tensor)]), "N"),
+                             types);
   }
 
  private:
-  struct planned {
-    tensor_info info;
-    std::function<void(writer&)> write;
-  };
-
-  void note(std::string text) {  // once, not for each layer
-    if (std::ranges::find(notes_, text) == notes_.end()) notes_.push_back(std::move(text));
+  static const model_shape& checked(const model_shape& shape, std::string_view source) {
+    require<io_error>(
+        llama_architecture_of(shape) != nullptr,
+        "{}: holds a model for {}{}{}, but engines that read GGUF have no architecture that computes it: "
+        "they have LLaMA with any biases and frequencies scaled linearly or as LLaMA 3 does, Qwen2, and "
+        "Qwen3 without biases and with frequencies scaled linearly at most",
+        source, model_family_names[static_cast<std::size_t>(shape.kind.family)],
+        shape.biases.any() ? " with biases" : "",
+        shape.rope_scaling == rope_scaling{} ? "" : " with scaled rotary frequencies");
+    return shape;
   }
 
   llama_layout layout_;
-  std::vector<planned> tensors_;
-  std::vector<std::string> notes_;
 };
-
-/// What llama-quantize stores rows as that do not divide into the blocks of a type.
-[[nodiscard]] constexpr tensor_type fallback(tensor_type type) noexcept {
-  switch (type) {
-    case tensor_type::q2_k:
-    case tensor_type::q3_k:
-      return tensor_type::q4_0;
-    case tensor_type::q4_k:
-      return tensor_type::q5_0;
-    case tensor_type::q5_k:
-      return tensor_type::q5_1;
-    case tensor_type::q6_k:
-      return tensor_type::q8_0;
-    default:
-      return tensor_type::f16;
-  }
-}
 
 /// A model in full precision, rounded to nearest where `types` say so. `source` must outlive the result. Throws
 /// io_error for a model that no file can hold, and value_error for types that are not written.

@@ -5,6 +5,7 @@
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/io/gguf/llama.hpp>
 #include <zoqat/io/gguf/round.hpp>
+#include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/writer.hpp>
 #include <zoqat/io/name_map.hpp>
 
@@ -34,17 +35,23 @@ struct llama_place {
   [[nodiscard]] std::size_t file_cols() const noexcept { return info.shape.back(); }
 };
 
-/// The tensors of a LLaMA model in a file, whose linear layers come in blocks of some number of elements. Where these
-/// do not divide the MLP's width it is filled up: rows of gate and up that are zero give zeros, and whatever columns
-/// of down meet them, the sum is the same.
+/// The tensors of a model of LLaMA's kind in a file, whose linear layers come in blocks of some number of elements.
+/// Where these do not divide the MLP's width it is filled up: rows of gate and up that are zero give zeros, and
+/// whatever columns of down meet them, the sum is the same.
 ///
 /// The residual stream can be filled up to 4, 16, ... times its width. Channels that are always zero take the mean of
 /// squares down by that, so norms whose epsilon is divided by it too give 2, 4, ... times what they gave, and gains
 /// that are divided by these give the same: exactly, since all are powers of two.
 class llama_layout {
  public:
+  /// Throws value_error for a model that no architecture computes, and for a stream that is to be filled up where
+  /// the heads have norms with the same epsilon.
   llama_layout(const model_shape& shape, std::size_t elements, bool fill_stream = false)
-      : shape_(shape), filled_(shape) {
+      : shape_(shape), filled_(shape), architecture_(llama_architecture_of(shape)) {
+    require(architecture_ != nullptr, "gguf::llama_layout: there is no architecture for such a model");
+    require(!fill_stream || shape.kind.family != model_family::qwen3,
+            "gguf::llama_layout: the stream of a Qwen3 cannot be filled up, since the norms of its heads share the "
+            "epsilon");
     filled_.intermediate = (shape.intermediate + elements - 1) / elements * elements;
     constexpr std::size_t most = 256;  // times as wide; wider than that no blocks want it
     for (std::size_t times = 1; fill_stream && filled_.hidden % elements != 0 && times <= most; times *= 4) {
@@ -57,6 +64,7 @@ class llama_layout {
   [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
   /// The shape of the model in the file.
   [[nodiscard]] const model_shape& filled() const noexcept { return filled_; }
+  [[nodiscard]] const llama_architecture& architecture() const noexcept { return *architecture_; }
 
   /// Calls f(place) for the tensors in the order of a file. Their type is F32.
   template <class F>
@@ -81,16 +89,7 @@ class llama_layout {
   /// as row `no_row`.
   template <class Encode>
   void write_rows(writer& to, const llama_place& p, Encode&& encode) const {
-    const std::size_t rows = p.file_rows(), row_bytes = *checked_bytes(p.info) / rows;
-    const std::size_t at_a_time = std::max<std::size_t>(1, (std::size_t{1} << 20) / row_bytes);
-    std::vector<std::byte> bytes;
-    for (std::size_t first = 0; first < rows; first += at_a_time) {
-      const std::size_t count = std::min(at_a_time, rows - first);
-      bytes.resize(count * row_bytes);
-      for (std::size_t r = 0; r != count; ++r)
-        encode(row_of(p, first + r), std::span(bytes).subspan(r * row_bytes, row_bytes));
-      to.write(bytes);
-    }
+    gguf::write_rows(to, p.info, [&](std::size_t row, std::span<std::byte> bytes) { encode(row_of(p, row), bytes); });
   }
   /// The same of values, which are rounded to nearest: read(row, values) gives those of a row of the model. Throws
   /// io_error, with the tensor and the place, for a value that its type has no room for.
@@ -101,34 +100,32 @@ class llama_layout {
       std::ranges::fill(values, 0.0f);
       const auto own = std::span(values).first(p.cols);
       if (row != no_row) read(row, own);
-      require_room(to, p, row, own);
-      if (!p.is_matrix())
+      require_room(to, p.info, row, own);
+      if (is_stream_norm(p.tensor))
         for (float& gain : values) gain *= gain_;
+      if (p.tensor == llama_tensor::query_bias || p.tensor == llama_tensor::key_bias) permute(own);
       round_row(p.info.type, values, out);
     });
   }
   static constexpr std::size_t no_row = ~std::size_t{0};
 
  private:
-  // Types with half precision in them, as values or as scales, would give infinity or another number.
-  static void require_room(const writer& to, const llama_place& p, std::size_t row, std::span<const float> values) {
-    const float most = p.info.type == tensor_type::f32    ? std::numeric_limits<float>::max()
-                       : p.info.type == tensor_type::bf16 ? 0x1.fep127f
-                                                          : 65504.0f;
-    const auto fits = [most](float x) { return std::abs(x) <= most; };
-    const auto found = std::ranges::find_if_not(values, fits);
-    if (found == values.end()) return;
-    fail<io_error>("{}: tensor '{}': element ({}, {}) of the model's is {}, but {} takes numbers from -{:g} to {:g}",
-                   to.path(), p.info.name, row, found - values.begin(), *found, info_of(p.info.type).name, most,
-                   most);
+  [[nodiscard]] static bool is_stream_norm(llama_tensor tensor) noexcept {
+    return tensor == llama_tensor::attention_norm || tensor == llama_tensor::mlp_norm ||
+           tensor == llama_tensor::final_norm;
+  }
+  void permute(std::span<float> bias) const {
+    const std::vector<float> before(bias.begin(), bias.end());
+    for (std::size_t i = 0; i != bias.size(); ++i) bias[i] = before[source_row(i, shape_, *architecture_)];
   }
   [[nodiscard]] std::size_t row_of(const llama_place& p, std::size_t row) const noexcept {
     if (row >= p.rows) return no_row;
     const bool rotary = p.tensor == llama_tensor::query || p.tensor == llama_tensor::key;
-    return rotary ? source_row(row, shape_) : row;
+    return rotary ? source_row(row, shape_, *architecture_) : row;
   }
 
   model_shape shape_, filled_;
+  const llama_architecture* architecture_;
   float gain_ = 1;  ///< of norms, relative to the model's
 };
 

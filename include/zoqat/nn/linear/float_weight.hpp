@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/aligned.hpp>
 #include <zoqat/core/matrix.hpp>
+#include <zoqat/nn/linear/float_tile.hpp>
 #include <zoqat/nn/linear/linear_input.hpp>
 #include <zoqat/nn/linear/tile_rows.hpp>
 #include <zoqat/nn/linear/weight_tile.hpp>
@@ -10,7 +10,6 @@
 #include <zoqat/nn/visit.hpp>
 #include <zoqat/simd/kernels.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -22,10 +21,7 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 /// The weights [out, in] of a linear layer in full precision, which train and are deployed as they are.
 class float_weight {
  public:
-  struct scratch : detail::tile_scratch {
-    buffer<float> values;  ///< [lanes][count][in]
-    buffer<float> panels;
-  };
+  using scratch = float_tile;
   static constexpr bool shared_by_lanes = false;
 
   explicit float_weight(trainable masters) : masters_(std::move(masters)) { masters_.sweep(masters_.cols()); }
@@ -54,13 +50,13 @@ class float_weight {
   void make_tile(const Lanes& lanes, const linear_input<Scheme>& input, std::monostate, std::size_t first,
                  std::size_t count, scratch& to) const {
     const std::size_t in = masters_.cols();
-    to.values.resize(lanes.count() * count * in);
+    to.reset(lanes.count(), count, in);
     detail::sweep_tile<Kernels>(masters_, lanes, input.shifts, first, 0, count, count, to,
                                 [&](std::size_t r, std::size_t first_lane, std::span<const lane_values> values) {
                                   for (std::size_t i = 0; i != values.size(); ++i) {
                                     const std::size_t lane = first_lane + i;
                                     Kernels::materialize(detail::smoothed_row(values[i], input.scales, lane), in,
-                                                         to.values.data() + (lane * count + r) * in);
+                                                         to.row(lane, r));
                                   }
                                 });
   }
@@ -68,23 +64,7 @@ class float_weight {
   template <class Kernels, class Scheme>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
                 epilogue finish, matrix_view<float> out, scratch& from, simd::prefetch_hint) const {
-    const std::size_t in = masters_.cols();
-    const matrix_view<const float> x = input.values.row_block(row, out.rows());
-    const matrix_view<const float> rows(from.values.data() + lane * out.cols() * in, out.cols(), in);
-    if (tokens <= few_tokens) {
-      for (std::size_t m = 0; m != out.rows(); ++m)
-        for (std::size_t j = 0; j != out.cols(); ++j)
-          out(m, j) = finish.of(out, m, j) + Kernels::dot(x.row(m).data(), rows.row(j).data(), in);
-      return;
-    }
-    const std::size_t panels = (out.cols() + simd::panel_width - 1) / simd::panel_width;
-    from.panels.resize(panels * simd::float_panel_size(in));
-    for (std::size_t p = 0; p != panels; ++p) {
-      const std::size_t first = p * simd::panel_width;
-      Kernels::pack_panel(rows.row_block(first, std::min(simd::panel_width, out.cols() - first)),
-                          from.panels.data() + p * simd::float_panel_size(in));
-    }
-    Kernels::gemm(x, from.panels.data(), finish.bias, finish.accumulate, out);
+    from.template multiply<Kernels>(input.values.row_block(row, out.rows()), tokens, lane, finish, out);
   }
   [[nodiscard]] simd::prefetch_hint memory(std::size_t first, std::size_t count) const noexcept {
     return masters_.memory(first, count);

@@ -16,6 +16,8 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 /// in it, and its first three parts are few: the parameters from which a zeroth-order estimate learns most.
 class step_log_scale {
  public:
+  static constexpr int levels = 4;
+
   step_log_scale() = default;
   /// For a matrix of `rows` rows with `groups` grids each.
   step_log_scale(parameter_ids& ids, const std::string& name, std::size_t rows, std::size_t groups)
@@ -55,6 +57,9 @@ class step_log_scale {
   void allocate() {
     for (trainable* level : {&tensor_, &row_, &column_, &group_})
       if (level->rows() != 0) level->allocate();
+  }
+  void freeze() noexcept {
+    for (trainable* level : {&tensor_, &row_, &column_, &group_}) level->freeze();
   }
   void release() {
     for (trainable* level : {&tensor_, &row_, &column_, &group_}) level->release();
