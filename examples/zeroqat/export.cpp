@@ -94,10 +94,11 @@ gguf::export_types types_of(const export_settings& s, gguf::tensor_type weights)
 
 template <class Scheme>
 void export_scheme(const export_settings& s, const std::string& scheme) {
-  if constexpr (Scheme::quantizes_activations || Scheme::quantizes_attention) {
+  if constexpr (Scheme::smooths_inputs || Scheme::quantizes_attention) {
     fail(
-        "{}: was trained under {}, whose inputs are quantized too; engines that read GGUF do not compute that, so "
-        "the file would be another model. Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 or "
+        "{}: was trained under {}, whose inputs are quantized token by token; engines that read GGUF do not compute "
+        "that, so the file would be another model. Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 "
+        "or "
         "another weight-only scheme to export",
         s.model, scheme);
   } else {

@@ -3,71 +3,15 @@
 // scores MODEL TOKENIZER TEXT CHUNKS: what this library makes of a text, as JSON, a line each: the tokens of every
 // document, and of the first chunks of 256 tokens the logarithm of every token's probability. compare.mjs reads it.
 
-#include <zoqat/core/executor.hpp>
-#include <zoqat/eval/corpus.hpp>
-#include <zoqat/io/json.hpp>
-#include <zoqat/io/load.hpp>
-#include <zoqat/io/model_source.hpp>
-#include <zoqat/io/text_file.hpp>
-#include <zoqat/nn/llama.hpp>
-#include <zoqat/nn/loss.hpp>
-#include <zoqat/params/inference_lane.hpp>
-#include <zoqat/text/open_tokenizer.hpp>
-
-#include <fmt/core.h>
-
-#include <algorithm>
-#include <cstddef>
-#include <cstdlib>
-#include <exception>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
+#include "scores.hpp"
 
 using namespace zoqat;
-
-namespace {
-
-using model_type = nn::llama<quant::full_precision>;
-
-std::vector<double> log_probabilities(model_type& model, std::span<const std::uint32_t> tokens) {
-  nn::token_batch batch;
-  batch.add(tokens);
-  std::vector<nn::scored_token> scored;
-  for (std::size_t i = 1; i < tokens.size(); ++i) scored.push_back({i - 1, tokens[i]});
-  constexpr inference_lane lane;
-  sequential threads;
-  nn::workspace work;
-  const nn::forward_pass<simd::default_kernels, inference_lane, sequential> pass{lane, threads, batch, work};
-  const matrix<double> losses = nn::token_losses(model, pass, scored);
-  std::vector<double> result;
-  for (const double loss : losses.row(0)) result.push_back(-loss);
-  return result;
-}
-
-void print_scores(const char* path, const char* tokenizer_path, const char* text_path, std::size_t chunks) {
-  const io::model_source source = io::open_model(path);
-  auto model = io::load<model_type>(source);
-  const text::any_tokenizer tokenizer = text::open_tokenizer(tokenizer_path);
-  const std::string text = io::read_text(text_path);
-  const auto print = [](const io::json& line) { fmt::print("{}\n", line.dump()); };
-  const std::vector<std::string_view> documents = eval::split_documents(text, {.min_characters = 0});
-  for (const std::string_view document : documents)
-    print({{"document", document}, {"tokens", tokenizer.encode(document, true)}});
-  const std::size_t length = std::min<std::size_t>(256, model.shape().positions);
-  const eval::chunks corpus =
-      eval::chunk_documents(documents, length, [&](auto document) { return tokenizer.encode(document, true); });
-  for (std::size_t i = 0; i != std::min(chunks, corpus.size()); ++i)
-    print({{"chunk", corpus[i]}, {"log_probabilities", log_probabilities(model, corpus[i])}});
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   try {
     require(argc == 5, "usage: scores MODEL TOKENIZER TEXT CHUNKS");
-    print_scores(argv[1], argv[2], argv[3], std::strtoul(argv[4], nullptr, 10));
+    auto model = io::load<nn::llama<quant::full_precision>>(io::open_model(argv[1]));
+    testing::print_scores(model, argv[2], argv[3], std::strtoul(argv[4], nullptr, 10));
   } catch (const std::exception& e) {
     fmt::print(stderr, "scores: {}\n", e.what());
     return 1;

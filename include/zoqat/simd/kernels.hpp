@@ -85,6 +85,10 @@ struct weight_pair {
 struct code_range {
   simd::grid grid;
   std::int32_t least = 0, greatest = 0, offset = 0;
+  float inverse = 0;  ///< of the scale, where that is rounded for storage alone; 0: the reciprocal
+
+  /// What values are multiplied by.
+  [[nodiscard]] constexpr float factor() const noexcept { return inverse != 0 ? inverse : 1.0f / grid.scale; }
 };
 
 /// The constants that convert the integer dot products of each column of a code panel into floats. The bytes of the
@@ -180,7 +184,7 @@ concept kernels =
       /// min_max, grid_of, quantize and sum of one row (a token): (x, n, bits, symmetric, codes).
       { K::quantize_row(x, n, bits, true, bytes) } noexcept -> std::same_as<quantized_row>;
       /// The same of a row of weights, without a copy of it: its min_max, its values, and its codes by a given grid,
-      /// bytes[i] = clamp(round(w[i] * (1 / scale)) + zero_point, least, greatest) - offset, with their sum as signed
+      /// bytes[i] = clamp(round(w[i] * r.factor()) + zero_point, least, greatest) - offset, with their sum as signed
       /// bytes. offset leaves codes within [-128, 127], or is zero for plain codes, whose sum means nothing beyond 7
       /// bits.
       { K::min_max(w, n) } noexcept -> std::same_as<range>;

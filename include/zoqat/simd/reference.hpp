@@ -122,7 +122,7 @@ struct reference {
   }
   static std::int32_t quantize(const weight_row& w, std::size_t n, const code_range& r,
                                std::uint8_t* codes) noexcept {
-    const float inverse = 1.0f / r.grid.scale;
+    const float inverse = r.factor();
     const auto zero = static_cast<float>(r.grid.zero_point), least = static_cast<float>(r.least),
                greatest = static_cast<float>(r.greatest);
     std::int32_t total = 0;

@@ -196,9 +196,9 @@ void write_packed(writer& to, const llama_layout& layout, const llama_place& p,
 /// would round what was trained.
 template <class Scheme>
 [[nodiscard]] llama_export export_trained(const safetensors_file& file, export_types types) {
-  static_assert(Scheme::quantizes_weights && !Scheme::quantizes_activations && !Scheme::quantizes_attention,
+  static_assert(Scheme::quantizes_weights && !Scheme::smooths_inputs && !Scheme::quantizes_attention,
                 "gguf::export_trained: engines that read GGUF do not quantize inputs as a scheme with a "
-                "quant::activation or quant::attention does");
+                "quant::activation per_token or a quant::attention does");
   using weight = typename Scheme::weight_type;
   constexpr std::optional<tensor_type> exact = type_of<weight>();
   require(types.weights == tensor_type::f32 || types.weights == exact,
