@@ -207,6 +207,10 @@ struct reference {
         c(m, j) = start_of(c, m, j, bias, accumulate) + rounded(value);
       }
   }
+  template <int ActivationBits, int WeightBits>
+  static void add_parts(const code_parts& parts, matrix_view<float> c) noexcept {
+    detail::add_parts_one_by_one<reference, ActivationBits, WeightBits>(parts, c);
+  }
   template <int Bits>
   static void gemv(const float* x, std::size_t k, const std::uint8_t* bytes, float* sums) noexcept {
     double totals[panel_width] = {};

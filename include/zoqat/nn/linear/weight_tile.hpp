@@ -86,10 +86,11 @@ class code_tile {
       });
     }
   }
-  /// Takes packed rows for lane 0. If blocks hold their groups they stay where they are until they are multiplied.
+  /// Takes packed rows for lane 0. If they can be unpacked part by part they stay where they are until they are
+  /// multiplied.
   template <simd::kernels Kernels>
   void load_packed(const quant::packed_matrix<Weight>& packed, std::size_t first) {
-    if (blocks_hold_groups()) {
+    if (blocks_hold_groups() || (in_integers && part_size() % 4 == 0)) {
       packed_ = &packed, first_panel_ = first / simd::panel_width;
       return;
     }
@@ -136,19 +137,10 @@ class code_tile {
   void multiply_codes(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, epilogue finish,
                       matrix_view<float> c, simd::prefetch_hint next) {
     if (packed_) unpack_parts<Kernels>();
-    if (parts_ <= 1) return multiply_parts<Kernels>(input, row, lane, finish, c, next);
-    // Rows of c that are far apart may fall on the same lines of a cache, and each part reads and writes them: sums
-    // of a few rows at a time grow close together.
-    constexpr std::size_t rows = 64;
-    alignas(alignment) float sums[rows * tile_width];
-    for (std::size_t first = 0; first < c.rows(); first += rows) {
-      const matrix_view<float> to = c.row_block(first, std::min(rows, c.rows() - first));
-      const matrix_view<float> grown(sums, to.rows(), to.cols(), tile_width);
-      if (finish.accumulate)
-        for (std::size_t m = 0; m != to.rows(); ++m) std::ranges::copy(to.row(m), grown.row(m).begin());
-      multiply_parts<Kernels>(input, row + first, lane, finish, grown, first == 0 ? next : simd::prefetch_hint{});
-      for (std::size_t m = 0; m != to.rows(); ++m) std::ranges::copy(grown.row(m), to.row(m).begin());
-    }
+    if constexpr (quant::detail::is_grouped<Activation>)
+      multiply_groups<Kernels>(input, row, lane, finish, c);
+    else
+      multiply_parts<Kernels>(input, row, lane, finish, c, next);
   }
 
   /// The same in floats, with dequantized weights. Rows come in lanes of `tokens`: each is a product of its own, so
@@ -194,28 +186,59 @@ class code_tile {
  private:
   static constexpr int bits = Weight::bits;
 
+  /// The product with inputs that have a grid for each token.
   template <simd::kernels Kernels, class Scheme>
   void multiply_parts(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, epilogue finish,
                       matrix_view<float> c, simd::prefetch_hint next) {
+    fill_columns(lane);
     quant::for_each_part<Weight, Activation>(in_, [&](const quant::product_part& part) {
-      const simd::grid* const grids = &grids_[(lane * groups_ + part.weights) * tile_width];
-      float scale[tile_width];
-      for (std::size_t j = 0; j != count_; ++j) scale[j] = grids[j].scale;
-      simd::column_dequantization columns{scale, &sum(lane, 0, part.index), nullptr};
-      const std::int32_t* row_sums = nullptr;
-      [[maybe_unused]] std::int32_t zero_point[tile_width];
-      if constexpr (bits == 8) {  // below, the offsets are the zero points
-        for (std::size_t j = 0; j != count_; ++j) zero_point[j] = grids[j].zero_point - offset(grids[j].zero_point);
-        columns.zero_point = zero_point;
-        row_sums = input.code_sums.row(part.index).data() + row;
-      }
       const bool begins = part.index == 0;
       Kernels::template gemm<Activation::bits, bits>(
-          input.codes.row_block(row, c.rows()).col_block(part.first, part.count),
-          input.grids.row(part.inputs).data() + row, row_sums, panel(lane, part.index, 0, part.count), columns,
-          begins ? finish.bias : nullptr, finish.accumulate || !begins, c, begins ? next : simd::prefetch_hint{});
+          input.codes.row_block(row, c.rows()).col_block(part.first, part.count), input.grids.row(0).data() + row,
+          bits == 8 ? input.code_sums.row(part.index).data() + row : nullptr, panel(lane, part.index, 0, part.count),
+          columns(lane, part.index), begins ? finish.bias : nullptr, finish.accumulate || !begins, c,
+          begins ? next : simd::prefetch_hint{});
     });
-    if constexpr (adds_minima) add_minima<Kernels>(input, row, lane, c);
+  }
+  /// The product with inputs that have several grids. Sums of a few rows at a time grow close together, since rows of
+  /// c that are far apart may fall on the same lines of a cache.
+  template <simd::kernels Kernels, class Scheme>
+  void multiply_groups(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, epilogue finish,
+                       matrix_view<float> c) {
+    constexpr std::size_t rows = 64;
+    alignas(alignment) float sums[rows * tile_width] = {};
+    fill_columns(lane);
+    for (std::size_t first = 0; first < c.rows(); first += rows) {
+      const std::size_t count = std::min(rows, c.rows() - first), at = row + first;
+      const matrix_view<float> grown(sums, count, panels() * simd::panel_width, tile_width);
+      for (std::size_t m = 0; m != count; ++m)
+        for (std::size_t j = 0; j != count_; ++j) grown(m, j) = finish.of(c, first + m, j);
+      matrix_view<const std::int32_t> row_sums;
+      if constexpr (bits == 8) row_sums = input.code_sums.view().col_block(at, count);
+      Kernels::template add_parts<Activation::bits, bits>(
+          {input.codes.row_block(at, count), input.grids.view().col_block(at, count), row_sums, part_size(),
+           Activation::group_size(in_), panels_.data() + lane * lane_size(), columns(lane, 0), tile_width},
+          grown);
+      if constexpr (adds_minima) add_minima<Kernels>(input, at, lane, grown.col_block(0, count_));
+      for (std::size_t m = 0; m != count; ++m) std::copy_n(grown.row(m).data(), count_, c.row(first + m).data());
+    }
+  }
+  /// Lays out scales, and zero points where the offsets are others, as a product in integers reads them.
+  void fill_columns(std::size_t lane) {
+    scales_.resize(parts_ * tile_width);
+    if constexpr (bits == 8) zero_points_.resize(parts_ * tile_width);
+    quant::for_each_part<Weight, Activation>(in_, [&](const quant::product_part& part) {
+      const simd::grid* const grids = &grids_[(lane * groups_ + part.weights) * tile_width];
+      const std::size_t at = part.index * tile_width;
+      for (std::size_t j = 0; j != count_; ++j) {
+        scales_[at + j] = grids[j].scale;
+        if constexpr (bits == 8) zero_points_[at + j] = grids[j].zero_point - offset(grids[j].zero_point);
+      }
+    });
+  }
+  [[nodiscard]] simd::column_dequantization columns(std::size_t lane, std::size_t part) const noexcept {
+    return {scales_.data() + part * tile_width, sums_.data() + (lane * parts_ + part) * tile_width,
+            bits == 8 ? zero_points_.data() + part * tile_width : nullptr};
   }
 
   /// Calls f(part, first, depth) for what is laid out apart: the parts where they are multiplied apart, else all.
@@ -245,10 +268,21 @@ class code_tile {
         std::uint8_t offsets[simd::panel_width] = {};
         for (std::size_t j = 0; j != panel_rows(p); ++j)
           offsets[j] = static_cast<std::uint8_t>(offset(grid(0, p * simd::panel_width + j, part.weights).zero_point));
-        Kernels::template unpack<bits>(packed_->panel(first_panel_ + p) + simd::packed_panel_size(bits, part.first),
-                                       part.count, offsets, panel(0, part.index, p, part.count));
+        unpack_panel<Kernels>(part, p, offsets);
       }
     });
+  }
+  /// Unpacks a part of a panel, which may begin within a block.
+  template <simd::kernels Kernels>
+  void unpack_panel(const quant::product_part& part, std::size_t p, const std::uint8_t* offsets) {
+    const std::size_t before = part.first % simd::block_depth, depth = before + part.count;
+    const std::uint8_t* const from =
+        packed_->panel(first_panel_ + p) + simd::packed_panel_size(bits, part.first - before);
+    std::uint8_t* const to = panel(0, part.index, p, part.count);
+    if (before == 0) return Kernels::template unpack<bits>(from, depth, offsets, to);
+    unpacked_.resize(simd::code_panel_size(depth));
+    Kernels::template unpack<bits>(from, depth, offsets, unpacked_.data());
+    std::copy(unpacked_.begin() + static_cast<std::ptrdiff_t>(simd::code_panel_size(before)), unpacked_.end(), to);
   }
   /// c −= sums of the input · scale · zero point, in floats: what plain codes are above the weights.
   template <simd::kernels Kernels, class Scheme>
@@ -299,11 +333,14 @@ class code_tile {
   }
   std::size_t lanes_ = 0, count_ = 0, in_ = 0, groups_ = 0, parts_ = 0, first_panel_ = 0;
   const quant::packed_matrix<Weight>* packed_ = nullptr;
-  buffer<std::uint8_t> codes_;     // [lanes][16][in]
-  std::vector<simd::grid> grids_;  // [lanes][groups][tile_width]
-  buffer<std::int32_t> sums_;      // [lanes][parts][tile_width]
-  buffer<std::uint8_t> panels_;    // [lanes][parts][panels]
-  buffer<std::uint8_t> repacked_;  // a packed panel
+  buffer<std::uint8_t> codes_;        // [lanes][16][in]
+  std::vector<simd::grid> grids_;     // [lanes][groups][tile_width]
+  buffer<std::int32_t> sums_;         // [lanes][parts][tile_width]
+  buffer<float> scales_;              // [parts][tile_width]
+  buffer<std::int32_t> zero_points_;  // less the offset: [parts][tile_width]
+  buffer<std::uint8_t> panels_;       // [lanes][parts][panels]
+  buffer<std::uint8_t> unpacked_;     // a part of a panel, and what is before it in its block
+  buffer<std::uint8_t> repacked_;     // a packed panel
   buffer<float> float_panels_;
 };
 
