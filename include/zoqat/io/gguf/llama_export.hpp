@@ -51,13 +51,14 @@ class llama_export {
                       shape.rope_scaling == rope_scaling{} ? "" : " with scaled rotary frequencies");
     for (const tensor_type type : {types.weights, types.embeddings})
       require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
-    const auto note_filled = [&](std::string_view what, std::size_t own, std::size_t filled) {
+    const auto note_filled = [&](std::string_view what, std::size_t own, std::size_t filled,
+                                 std::string_view unit = "channels") {
       if (own != filled)
-        note(fmt::format(
-            "{} filled up with zeros from {} to {} channels, which changes nothing: {} comes in blocks of {}", what,
-            own, filled, info_of(types.weights).name, info_of(types.weights).elements));
+        note(fmt::format("{} filled up with zeros from {} to {} {}, which changes nothing: {} comes in blocks of {}",
+                         what, own, filled, unit, info_of(types.weights).name, info_of(types.weights).elements));
     };
     note_filled("the residual stream is", shape.hidden, layout_.filled().hidden);
+    note_filled("attention is", shape.heads, layout_.filled().heads, "heads");
     note_filled("the MLPs are", shape.intermediate, layout_.filled().intermediate);
   }
 
