@@ -6,6 +6,7 @@
 #include <zoqat/simd/kernels.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 
 namespace zoqat::inline ZOQAT_ABI::quant {
