@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// quantized SCHEME MODEL TOKENIZER TEXT CHUNKS WORK: rounds a model to nearest under a scheme whose weights GGUF
-// holds, writes it to WORK/model.gguf, and prints what scores.cpp prints, as this library computes it under the
-// scheme: with inputs in blocks of 8 bits, in integers. compare.mjs reads it.
+// quantized SCHEME MODEL TOKENIZER TEXT CHUNKS WORK: takes a model that `zeroqat train` saved under a scheme whose
+// weights GGUF holds, or rounds a base model to nearest under it, writes it to WORK/model.gguf, and prints what
+// scores.cpp prints, as this library computes it under the scheme: with inputs in blocks of 8 bits, in integers.
+// compare.mjs reads it.
 
 #include "scores.hpp"
 
@@ -27,11 +28,18 @@ namespace {
 using schemes = quant::standard_schemes::only<ZOQAT_LLAMA_CPP_SCHEMES>;
 
 template <class Scheme>
-void export_and_score(char** arguments) {
-  const std::filesystem::path folder = arguments[5];
-  auto model = io::load<nn::llama<Scheme>>(io::open_model(arguments[1]));
+nn::llama<Scheme> model_of(const std::filesystem::path& path) {
+  if (path.extension() == ".safetensors") return io::load_quantized<nn::llama<Scheme>>(io::safetensors_file(path));
+  auto model = io::load<nn::llama<Scheme>>(io::open_model(path));
   ptq::round_to_nearest(model);
   model.deploy();
+  return model;
+}
+
+template <class Scheme>
+void export_and_score(char** arguments) {
+  const std::filesystem::path folder = arguments[5];
+  auto model = model_of<Scheme>(arguments[1]);
   io::save_quantized(folder / "model.safetensors", model, arguments[0]);
   const io::safetensors_file saved(folder / "model.safetensors");
   const auto type = io::gguf::type_of<typename Scheme::weight_type>();
