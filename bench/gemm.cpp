@@ -41,6 +41,10 @@ BENCHMARK(product<scheme_named<"w8a8">>)->Name("w8a8")->Apply(layer_products);
 BENCHMARK(product<scheme_named<"w2a16g128">>)->Name("w2a16g128")->Apply(layer_products);
 BENCHMARK(product<scheme_named<"w3a16g128">>)->Name("w3a16g128")->Apply(layer_products);
 BENCHMARK(product<scheme_named<"w4a16g128">>)->Name("w4a16g128")->Apply(layer_products);
+BENCHMARK(product<scheme_named<"q4_0">>)->Name("q4_0")->Apply(layer_products);
+BENCHMARK(product<with_float_inputs<"q4_0">>)->Name("q4_0/float_inputs")->Apply(layer_products);
+BENCHMARK(product<scheme_named<"q6_k">>)->Name("q6_k")->Apply(layer_products);
+BENCHMARK(product<with_float_inputs<"q6_k">>)->Name("q6_k/float_inputs")->Apply(layer_products);
 BENCHMARK(product<quant::full_precision>)->Name("f32")->Apply(layer_products);
 
 }  // namespace

@@ -21,6 +21,10 @@ using kernels = simd::default_kernels;
 template <quant::fixed_string Name>
 using scheme_named = quant::standard_schemes::scheme_of<Name>;
 
+/// The weights of that scheme, and inputs in full precision.
+template <quant::fixed_string Name>
+using with_float_inputs = quant::scheme<typename scheme_named<Name>::weight_type>;
+
 /// Standard normal values times `scale`, another sequence for each `name`.
 inline void fill_normal(std::span<float> out, std::uint32_t name, float scale) noexcept {
   kernels::gaussian({.seed = 7, .tensor = name, .use = rng::purpose::data}, 0, out.data(), out.size());

@@ -97,10 +97,11 @@ gguf::export_types types_of(const export_settings& s, gguf::tensor_type weights)
 
 template <class Scheme>
 void export_scheme(const export_settings& s, const std::string& scheme) {
-  if constexpr (Scheme::quantizes_activations || Scheme::quantizes_attention) {
+  if constexpr (Scheme::smooths_inputs || Scheme::quantizes_attention) {
     fail(
-        "{}: was trained under {}, whose inputs are quantized too; engines that read GGUF do not compute that, so "
-        "the file would be another model. Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 or "
+        "{}: was trained under {}, whose inputs are quantized token by token; engines that read GGUF do not compute "
+        "that, so the file would be another model. Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 "
+        "or "
         "another weight-only scheme to export",
         s.model, scheme);
   } else {
@@ -125,8 +126,9 @@ void add_export_options(CLI::App& command, export_settings& s) {
       "of the weights: f32, f16, bf16, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, q3_k, q2_k or "
       "q2_0, rounded to nearest; by default f32, and of a trained model the one that holds its values");
   command.add_flag("--fill-stream", s.fill_stream,
-                   "fill the residual stream up with zeros to 4, 16, ... times its width until blocks divide it: "
-                   "exact, and for small models whose rows are shorter than the blocks of q2_k to q6_k");
+                   "fill the residual stream up with zeros to 4, 16, ... times its width until blocks divide it, and "
+                   "heads to 2, 4, ... times as many: exact, and for small models whose rows are shorter than the "
+                   "blocks of q2_k to q6_k");
   command.add_option("--embeddings", s.embeddings, "of the embedding and the head, likewise")->capture_default_str();
 }
 

@@ -33,11 +33,13 @@ const context = await model.createContext({
   experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
 const sequence = context.getSequence();
 const options = {temperature: 1, topK: 0, topP: 1, minP: 0};
-let squares = 0, most = 0, stock = 0, own = 0, positions = 0;
+let squares = 0, most = 0, stock = 0, own = 0, positions = 0, equal = 0;
+const first = [];  // in each chunk, the first position that is not equal
 for (const {chunk, log_probabilities} of chunks) {
   await sequence.clearHistory();
   const input = chunk.slice(0, -1).map((token) => [token, {generateNext: {probabilities: true, options}}]);
   const output = await sequence.controlledEvaluate(input);
+  first.push(log_probabilities.length);
   log_probabilities.forEach((expected, i) => {
     const found = Math.log(output[i].next.probabilities.get(chunk[i + 1]));
     squares += (found - expected) ** 2;
@@ -45,12 +47,14 @@ for (const {chunk, log_probabilities} of chunks) {
     stock -= found;
     own -= expected;
     ++positions;
+    if (Math.abs(found - expected) <= 1e-5) ++equal;
+    else first[first.length - 1] = Math.min(first[first.length - 1], i);
   });
 }
 const rms = Math.sqrt(squares / positions);
 console.log(`${documents - differing} of ${documents} documents have the same tokens`);
 console.log(`${positions} positions: perplexity ${Math.exp(stock / positions).toFixed(6)} by llama.cpp, ` +
-  `${Math.exp(own / positions).toFixed(6)} by zoqat; rms ${rms.toExponential(2)}, greatest ${most.toExponential(2)}`);
+  `${Math.exp(own / positions).toFixed(6)} by zoqat; rms ${rms.toExponential(2)}, greatest ${most.toExponential(2)}; ${equal} equal to 1e-5, the first that is not: ${first.join(", ")}`);
 await model.dispose();
 await llama.dispose();
 process.exitCode = differing === 0 && rms <= Number(tolerance) ? 0 : 1;

@@ -37,6 +37,14 @@ using schemes_in_integers =
                scheme<weight<3, group<8>, symmetric, clip::codes, fp16_scale>, activation<8>>,
                scheme<weight<5, per_tensor, symmetric>, activation<6>>, w6g32a6,
                scheme<weight<8, per_tensor, asymmetric, clip::range>, activation<8, per_token, asymmetric>>>;
+// Inputs in groups: coarser than those of weights, finer, and with sums.
+using schemes_in_groups =
+    std::tuple<scheme<weight<6, group<4>, signed_symmetric, clip::codes, shared_scale<31, false, 2>>,
+                      activation<8, group<16>, symmetric>>,
+               scheme<weight<8, group<16>, signed_symmetric, clip::codes, fp16_scale>,
+                      activation<8, group<8>, symmetric, fp16_scale>>,
+               scheme<weight<5, group<16>, asymmetric, clip::codes, short_fp16_scale<5>>,
+                      activation<8, group<8>, symmetric, fp16_scale_and_sum>>>;
 
 constexpr std::size_t rows = 5, in = 37, out = 19;
 
@@ -88,6 +96,30 @@ struct random_layer {
   }
 };
 
+/// Replaces inputs that share a grid by what their codes stand for; returns what their stored sum is more than the
+/// sum of these, if it is stored.
+template <class Activation>
+double round_inputs(std::span<float> x) {
+  using reference = simd::reference;
+  std::vector<std::uint8_t> codes(x.size());
+  if constexpr (!Activation::grouped) {
+    const auto made =
+        reference::quantize_row(x.data(), x.size(), Activation::bits, Activation::symmetric, codes.data());
+    reference::dequantize(codes.data(), x.size(), made.grid, x.data());
+    return 0;
+  }
+  float greatest = 0;
+  for (const float v : x) greatest = std::max(greatest, std::abs(v));
+  const float step = greatest / 127, scale = static_cast<float>(typename Activation::scale_format::type(step));
+  float sum = 0;
+  for (float& v : x) {
+    const float code = std::nearbyint(v * (127 / greatest));
+    sum += code;
+    v = code * scale;
+  }
+  return Activation::stores_sums ? double{static_cast<float>(fp16(step * sum))} - double{sum} * double{scale} : 0.0;
+}
+
 /// What a layer should compute, by dequantized weights and inputs in double, and the size of its terms.
 template <class Scheme>
 std::pair<matrices, matrices> fake_quantized(random_layer<Scheme>& l) {
@@ -104,18 +136,26 @@ std::pair<matrices, matrices> fake_quantized(random_layer<Scheme>& l) {
       weights(j, k) *= s;
     }
   }
+  [[maybe_unused]] matrix<float> minima;  // scale * zero point of each group
   if constexpr (Scheme::quantizes_weights) {
     using part = typename Scheme::weight_type;
-    weights = dequantize<part, reference>(
-        quantize<part, reference>(weights.view(), l.layer.quantizer().clipping().values().flat()));
+    const auto packed = quantize<part, reference>(weights.view(), l.layer.quantizer().clipping().values().flat());
+    minima.reshape(out, part::groups(in));
+    for (std::size_t j = 0; j != out; ++j)
+      for (std::size_t g = 0; g != minima.cols(); ++g) {
+        const simd::grid grid = packed.grid(j, g);
+        minima(j, g) = grid.scale * static_cast<float>(grid.zero_point);
+      }
+    weights = dequantize<part, reference>(packed);
   }
+  matrix<double> stored(rows, in,
+                        0.0);  // what the stored sum of a group is more than that of its values, at its first
   if constexpr (Scheme::quantizes_activations) {
     using part = typename Scheme::activation_type;
-    std::array<std::uint8_t, in> codes;
-    for (std::size_t m = 0; m != rows; ++m) {
-      const auto made = reference::quantize_row(inputs.row(m).data(), in, part::bits, part::symmetric, codes.data());
-      reference::dequantize(codes.data(), in, made.grid, inputs.row(m).data());
-    }
+    for (std::size_t m = 0; m != rows; ++m)
+      for_each_group<part>(in, [&](std::size_t, std::size_t first, std::size_t count) {
+        stored(m, first) = round_inputs<part>({&inputs(m, first), count});
+      });
   }
   std::pair result(matrices(rows, biases), matrices(rows, std::vector<double>(out)));
   for (std::size_t m = 0; m != rows; ++m)
@@ -124,6 +164,8 @@ std::pair<matrices, matrices> fake_quantized(random_layer<Scheme>& l) {
       for (std::size_t k = 0; k != in; ++k) {
         const double term = double{inputs(m, k)} * double{weights(j, k)};
         result.first[m][j] += term;
+        if constexpr (Scheme::quantizes_activations)
+          result.first[m][j] -= stored(m, k) * minima(j, k / Scheme::weight_type::group_size(in));
         result.second[m][j] += std::abs(term);
       }
     }
@@ -173,6 +215,10 @@ void check_all() {
 TEST_CASE("a layer with quantized weights equals the dequantized one in double") { check_all<schemes_in_floats>(); }
 TEST_CASE("integer products equal the products of dequantized operands in double") {
   check_all<schemes_in_integers>();
+}
+
+TEST_CASE("integer products of groups of inputs equal those of dequantized operands, and stored sums meet minima") {
+  check_all<schemes_in_groups>();
 }
 
 TEST_CASE("smoothing and shift are an identity in full precision") {

@@ -66,8 +66,8 @@ TEST_CASE_TEMPLATE("weights that are not finite are named, by both ways", Weight
     const auto clipping = starting_clipping<Weight>(w, 0.8f, 0.9f);
     w(69, 171) = bad;
     matrix<float> out(70, 172);
-    check_mentions(message_of<value_error>([&] { fake_quantize<Weight>(w, out, clipping, threads); }), "fake_quantize",
-                   "(69, 171)");
+    check_mentions(message_of<value_error>([&] { fake_quantize<Weight>(w, out, clipping, threads); }),
+                   "fake_quantize", "(69, 171)");
     check_mentions(message_of<value_error>([&] { (void)quantize<Weight>(w, clipping); }), "quantize", "(69, 171)");
   }
 }

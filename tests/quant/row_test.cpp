@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -189,6 +190,32 @@ TEST_CASE("a row is the groups it consists of, each with its own clipping") {
     const simd::grid& g = grids[i / 32];
     CHECK(meant[i] == g.scale * static_cast<float>(codes[i] - g.zero_point));
   }
+}
+
+TEST_CASE("parts of a product share a grid of weights and one of inputs") {
+  const auto check = []<class Weight, class Activation>() {
+    for (const std::size_t in : {0u, 1u, 7u, 8u, 9u, 37u, 64u, 70u}) {
+      std::size_t next = 0, index = 0;
+      for_each_part<Weight, Activation>(in, [&](const product_part& part) {
+        CHECK(part.index == index++);
+        CHECK(part.first == next);
+        REQUIRE(part.count > 0);
+        next += part.count;
+        for (const std::size_t i : {part.first, next - 1}) {
+          CHECK(part.weights == i / Weight::group_size(in));
+          if constexpr (!std::is_void_v<Activation>) CHECK(part.inputs == i / Activation::group_size(in));
+        }
+      });
+      CHECK(next == in);
+      CHECK(index == parts<Weight, Activation>(in));
+    }
+  };
+  using by_eight = activation<8, group<8>, symmetric>;
+  check.operator()<weight<4, group<8>>, void>();
+  check.operator()<weight<4, group<8>>, activation<8>>();
+  check.operator()<weight<4, group<4>>, by_eight>();
+  check.operator()<weight<4, group<32>>, by_eight>();
+  check.operator()<weight<4>, by_eight>();
 }
 
 TEST_CASE("an empty row has no groups and writes nothing") {

@@ -32,10 +32,17 @@ std::set<std::string> names_of(std::string_view list) {
 // What a scheme's name should say: w<bits>a<bits>, g<group size>, kv<bits>, shift; or q<bits>_<kind>.
 constexpr auto spelled = []<class Scheme>() {
   using w = typename Scheme::weight_type;
-  if constexpr (w::shares_scales)
-    return "q" + std::to_string(w::bits) + "_k";
-  else if constexpr (std::is_same_v<typename w::scale_type, fp16>)
-    return "q" + std::to_string(w::bits) + (w::zeros == zero_points::any ? "_1" : "_0");
+  if constexpr (!std::is_void_v<typename Scheme::activation_type>) {
+    using a = typename Scheme::activation_type;
+    if constexpr (std::is_same_v<a, activation<8, group<256>, symmetric>> && w::shares_scales)
+      return "q" + std::to_string(w::bits) + "_k";
+    else if constexpr (std::is_same_v<a, activation<8, group<32>, symmetric, fp16_scale>> &&
+                       std::is_same_v<typename w::scale_format, fp16_scale>)
+      return "q" + std::to_string(w::bits) + "_0";
+    else if constexpr (std::is_same_v<a, activation<8, group<32>, symmetric, fp16_scale_and_sum>> &&
+                       w::zeros == zero_points::any)
+      return "q" + std::to_string(w::bits) + "_1";
+  }
   std::string name = "w" + std::to_string(w::bits) + "a";
   if constexpr (Scheme::quantizes_activations)
     name += std::to_string(Scheme::activation_type::bits);

@@ -14,6 +14,7 @@ namespace {
 
 using w = weight<4, group<32>, symmetric, clip::range, fp16_scale>;
 using a = activation<8, per_token, symmetric>;
+using blocks = activation<8, group<32>, symmetric, fp16_scale>;
 using qkv = attention<6>;
 
 template <class Scheme>
@@ -36,6 +37,7 @@ static_assert(scheme<w>::quantizes_weights && !scheme<w>::quantizes_activations 
 static_assert(scheme<a, w>::quantizes_activations && !scheme<a, w>::quantizes_attention);
 static_assert(!scheme<qkv, w>::quantizes_activations && scheme<qkv, w>::quantizes_attention);
 static_assert(scheme<a, w>::smooths_inputs && !scheme<a, w>::shifts_inputs && !scheme<w>::smooths_inputs);
+static_assert(scheme<blocks, w>::quantizes_activations && !scheme<blocks, w>::smooths_inputs);
 static_assert(scheme<a, w, shift>::shifts_inputs && scheme<shift, w, a>::smooths_inputs);
 static_assert(!full_precision::smooths_inputs && !full_precision::shifts_inputs);
 static_assert(!full_precision::quantizes_weights && !full_precision::quantizes_activations &&
@@ -48,6 +50,10 @@ static_assert(std::is_same_v<w::clipping, clip::range> && std::is_same_v<w::scal
 static_assert(
     std::is_same_v<w::with_clipping<clip::codes>, weight<4, group<32>, symmetric, clip::codes, fp16_scale>>);
 static_assert(std::is_same_v<weight<2>, weight<2, per_channel, asymmetric, clip::none, fp32_scale>>);
+static_assert(!a::grouped && a::group_size(70) == 70 && a::groups(70) == 1 && a::groups(0) == 0);
+static_assert(blocks::grouped && blocks::group_size(70) == 32 && blocks::group_size(20) == 20 &&
+              blocks::groups(70) == 3 && !blocks::stores_sums);
+static_assert(activation<8, group<32>, symmetric, fp16_scale_and_sum>::stores_sums);
 static_assert(a::bits == 8 && a::symmetric && !activation<4>::symmetric && qkv::bits == 6);
 
 // --- Packed sizes: nothing but the bits, in whole blocks of 32 codes of 16 rows ------------------------------------

@@ -333,6 +333,61 @@ TEST_CASE("a product of codes of 8 bits by hand") {
   CHECK(c == 5 * 70 - 15 * 130);
 }
 
+TEST_CASE_TEMPLATE("products of codes part by part are those of gemm, one after the other", K, reference,
+                   ZOQAT_BACKENDS) {
+  std::uint32_t name = 400;
+  const auto check = [&]<int WeightBits>(std::size_t rows, std::size_t depth, std::size_t per_group, std::size_t k,
+                                         std::size_t panels) {
+    constexpr std::size_t stride = 3 * panel_width;
+    const std::size_t parts = (k + depth - 1) / depth, groups = (parts + per_group - 1) / per_group;
+    const auto a = codes(rows * (k + 3), 8, ++name);
+    auto bytes = codes(parts * panels * code_panel_size(depth), WeightBits, ++name);
+    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(byte - (WeightBits < 8 ? 3 : 128));
+    const auto scales = floats(parts * stride, ++name, 2), of_rows = floats(groups * rows, ++name);
+    std::vector<std::int32_t> sums(parts * stride), zero_points(parts * stride), row_sums(parts * rows);
+    for (std::size_t i = 0; i != sums.size(); ++i)
+      sums[i] = static_cast<std::int32_t>(i % 501) - 250, zero_points[i] = static_cast<std::int32_t>(i % 3) - 1;
+    for (std::size_t i = 0; i != row_sums.size(); ++i) row_sums[i] = static_cast<std::int32_t>(37 * i % 4001);
+    matrix<grid> grids(groups, rows);
+    for (std::size_t i = 0; i != grids.size(); ++i) grids.flat()[i] = {of_rows[i], 128};
+    const auto before = floats(rows * stride, ++name, 9);
+    for (const bool zeros : {true, false}) {
+      if (!zeros && WeightBits < 8) continue;
+      const code_parts operands{
+          matrix_view<const std::uint8_t>(a.data(), rows, k, k + 3),
+          grids.view(),
+          zeros ? matrix_view<const std::int32_t>() : matrix_view<const std::int32_t>(row_sums.data(), parts, rows),
+          depth,
+          depth * per_group,
+          bytes.data(),
+          {scales.data(), sums.data(), zeros ? nullptr : zero_points.data()},
+          stride};
+      auto expected = before;
+      for (std::size_t part = 0; part != parts; ++part) {
+        const std::size_t count = std::min(depth, k - part * depth), at = part * stride;
+        reference::gemm<8, WeightBits>(
+            operands.a.col_block(part * depth, count), grids.row(part / per_group).data(),
+            row_sums.data() + part * rows, bytes.data() + part * panels * code_panel_size(depth),
+            {scales.data() + at, sums.data() + at, zeros ? nullptr : zero_points.data() + at}, nullptr, true,
+            matrix_view<float>(expected.data(), rows, panels * panel_width, stride));
+      }
+      guarded<float> c(before);
+      K::template add_parts<8, WeightBits>(operands,
+                                           matrix_view<float>(c.data(), rows, panels * panel_width, stride));
+      REQUIRE(c.content() == expected);
+      REQUIRE(c.intact());
+    }
+  };
+  for (const std::size_t rows : {0u, 1u, 2u, 5u, 6u, 13u})
+    for (const std::size_t panels : {1u, 2u, 3u}) {
+      check.template operator()<4>(rows, 32, 1, 70, panels);
+      check.template operator()<4>(rows, 16, 4, 16 * 9 + 5, panels);
+      check.template operator()<8>(rows, 32, 2, 97, panels);
+      check.template operator()<8>(rows, 5, 1, 5, panels);
+    }
+  check.template operator()<4>(3, 8, 1, 0, 1);
+}
+
 TEST_CASE("a product of floats by hand") {
   const float a[] = {1, 2, 3, 4}, w[] = {10, 100}, bias[] = {0.5f};
   std::vector<float> panel(float_panel_size(2));

@@ -91,7 +91,7 @@ TEST_CASE_TEMPLATE("quantize of a row of weights gives the bytes and the sum of 
         const int top = (1 << bits) - 1;
         for (const auto& [least, greatest] : {std::pair{0, top}, {1, top - 1}, {top / 2, top / 2}})
           for (const int offset : {0, panel_offset(bits, g.zero_point)}) {
-            const code_range r{g, least, greatest, offset};
+            const code_range r{g, least, greatest, offset, offset == 0 ? 0.0f : 0.7f / g.scale};
             std::vector<std::uint8_t> expected(n);
             guarded<std::uint8_t> bytes(n);
             const std::int32_t sum = reference::quantize(w.row(), n, r, expected.data());

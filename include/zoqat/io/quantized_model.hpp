@@ -109,9 +109,14 @@ template <class Scheme>
                                    : group == whole_row ? "channel"
                                                         : fmt::format("group of {}", group),
                                    weight::symmetry::name, weight::scale_format::name);
-    if constexpr (Scheme::quantizes_activations)
-      text += fmt::format("; activations of {} bits, {}", Scheme::activation_type::bits,
-                          Scheme::activation_type::symmetric ? "symmetric" : "asymmetric");
+    if constexpr (Scheme::quantizes_activations) {
+      using activation = typename Scheme::activation_type;
+      text += fmt::format("; activations of {} bits, {}", activation::bits,
+                          activation::symmetric ? "symmetric" : "asymmetric");
+      if constexpr (activation::grouped)
+        text += fmt::format(" per group of {}, {} scales", activation::group_size(whole_row),
+                            activation::scale_format::name);
+    }
     if constexpr (Scheme::quantizes_attention)
       text += fmt::format("; queries, keys and values of {} bits", Scheme::attention_type::bits);
     if constexpr (Scheme::shifts_inputs) text += "; shifted inputs";

@@ -73,9 +73,10 @@ struct input_buffers {
   matrix<float> scales, inverse, shifts;  ///< of each lane: [lanes, in]
   matrix<float> smoothed;                 ///< [rows, in]
   matrix<std::uint8_t> codes;             ///< [rows, in and a margin]
-  std::vector<simd::grid> grids;          ///< [rows]
-  matrix<std::int32_t> code_sums;         ///< [groups, rows]
-  matrix<float> value_sums;               ///< [groups, rows]
+  matrix<simd::grid> grids;               ///< [groups of inputs, rows]
+  matrix<std::int32_t> code_sums;         ///< [parts, rows]
+  matrix<float> value_sums;               ///< [groups of weights, rows]
+  matrix<float> stored_sums;              ///< [rows, groups of inputs]
 };
 
 /// Buffers of a forward pass, kept from one pass to the next. Each is [lanes * tokens, width].

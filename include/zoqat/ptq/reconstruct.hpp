@@ -41,10 +41,11 @@ struct reconstruction_options {
 /// model with everything before it quantized; each row of its layers is then found by `row_rounding`, and the next
 /// input sees the result.
 ///
-/// With quantized activations a layer keeps its own output. Without, it also makes up for what was lost before it:
-/// its target is the teacher's output, or, for a layer that writes the residual stream, what brings the stream to the
-/// teacher's, and the weights that reach it best in least squares are what is rounded. (Noise in the inputs shrinks
-/// such a solution, so under quantized activations it would do harm.)
+/// With activations quantized token by token a layer keeps its own output. Without, or in groups of 8 bits, it also
+/// makes up for what was lost before it: its target is the teacher's output, or, for a layer that writes the residual
+/// stream, what brings the stream to the teacher's, and the weights that reach it best in least squares are what is
+/// rounded. (Noise in the inputs shrinks such a solution, so under activations that are quantized coarsely it would
+/// do harm.)
 ///
 /// `teacher` is the same model in full precision; `model` holds its weights and the smoothing to be used. The masters
 /// become the centers of their cells. Throws value_error where the moments are singular. Cost: one pass of the
@@ -128,7 +129,7 @@ class reconstructor {
                        const std::vector<detail::block_trace>& ideal) {
     const std::size_t in = input.layers[0]->in_features(), out = input.layers[0]->out_features();
     layer_moments m{matrix<double>(in, in, 0.0), {}};
-    if constexpr (!scheme::quantizes_activations) m.target = matrix<double>(input.writes_stream ? out : in, in, 0.0);
+    if constexpr (!scheme::smooths_inputs) m.target = matrix<double>(input.writes_stream ? out : in, in, 0.0);
     double rows = 0;
     for (std::size_t i = 0; i != corpus.size(); ++i) {
       const auto trace = detail::block_trace::of<Kernels>(block, corpus[i], streams[i], threads_);
@@ -160,7 +161,7 @@ class reconstructor {
     matrix<float> seen(x.rows(), x.cols());
     for (std::size_t row = 0; row != x.rows(); ++row) {
       if constexpr (scheme::quantizes_activations)
-        Kernels::dequantize(input.codes.row(row).data(), x.cols(), input.grids[row], seen.row(row).data());
+        input.template dequantize<Kernels>(row, seen.row(row).data());
       else
         std::ranges::copy(input.values.row(row), seen.row(row).begin());
       for (std::size_t j = 0; j != input.shifts.cols(); ++j) seen(row, j) += input.shifts(0, j) / input.scales(0, j);

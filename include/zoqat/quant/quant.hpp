@@ -9,6 +9,7 @@
 #include <zoqat/quant/scheme.hpp>
 #include <zoqat/quant/clipping.hpp>
 #include <zoqat/quant/row.hpp>
+#include <zoqat/quant/activation_codes.hpp>
 #include <zoqat/quant/fake_quantize.hpp>
 #include <zoqat/quant/fixed_grids.hpp>
 #include <zoqat/quant/host_matrix.hpp>

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 namespace zoqat::inline ZOQAT_ABI::quant {
 
@@ -84,6 +85,37 @@ void for_each_group(std::size_t in, F&& f) {
   const std::size_t size = Weight::group_size(in);
   for (std::size_t group = 0, first = 0; first < in; ++group, first += size)
     f(group, first, std::min(size, in - first));
+}
+
+/// Inputs that are multiplied in integers together: [first, first + count) of a row. Their weights share a grid, that
+/// of group `weights`, and so do they, that of group `inputs`.
+struct product_part {
+  std::size_t index, first, count, weights, inputs;
+};
+
+/// Inputs in a part of a row of `in`, the last one excepted: the smaller of the two groups. `Activation` is void
+/// where activations are not quantized.
+template <class Weight, class Activation>
+[[nodiscard]] constexpr std::size_t part_size(std::size_t in) noexcept {
+  if constexpr (std::is_void_v<Activation>)
+    return Weight::group_size(in);
+  else
+    return std::min(Weight::group_size(in), Activation::group_size(in));
+}
+/// Parts in a row of `in` inputs.
+template <class Weight, class Activation>
+[[nodiscard]] constexpr std::size_t parts(std::size_t in) noexcept {
+  return in == 0 ? 0 : (in - 1) / part_size<Weight, Activation>(in) + 1;
+}
+/// Calls f(product_part) for the parts of a row of `in` inputs.
+template <class Weight, class Activation, class F>
+void for_each_part(std::size_t in, F&& f) {
+  const std::size_t size = part_size<Weight, Activation>(in);
+  for (std::size_t first = 0; first < in; first += size) {
+    std::size_t inputs = 0;
+    if constexpr (!std::is_void_v<Activation>) inputs = first / Activation::group_size(in);
+    f(product_part{first / size, first, std::min(size, in - first), first / Weight::group_size(in), inputs});
+  }
 }
 
 /// Quantizes one row: derives the grid of each of its groups from the weights and the clipping parameters, then

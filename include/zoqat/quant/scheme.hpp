@@ -36,7 +36,9 @@ struct group {
   }
 };
 /// One grid for each token (row) of an activation, derived when the token is seen.
-struct per_token {};
+struct per_token {
+  static constexpr std::size_t group_size(std::size_t in_features) noexcept { return in_features; }
+};
 
 // --- The shape of a grid -------------------------------------------------------------------------------------------
 
@@ -70,6 +72,11 @@ struct fp16_scale {
   [[nodiscard]] static float rounded(float scale) noexcept {
     return static_cast<float>(fp16(std::clamp(scale, 0x1p-14f, 65504.0f)));
   }
+};
+/// Of activations: half precision, and the sum of the group in half precision too.
+struct fp16_scale_and_sum {
+  using type = fp16;
+  static constexpr std::string_view name = "fp16 with sums";
 };
 /// Half precision with so few significant bits that the scale times a code of `Bits` bits is a number of half
 /// precision too: what a format with a minimum instead of a zero point needs to have 0 on its grid.
@@ -106,6 +113,10 @@ template <class Format>
 inline constexpr bool is_shared = false;
 template <int Greatest, bool HalfMinima, std::size_t Groups>
 inline constexpr bool is_shared<shared_scale<Greatest, HalfMinima, Groups>> = true;
+template <class Granularity>
+inline constexpr bool is_group = false;
+template <std::size_t Size>
+inline constexpr bool is_group<group<Size>> = true;
 }  // namespace detail
 
 // --- Parts of a scheme ---------------------------------------------------------------------------------------------
@@ -140,16 +151,36 @@ struct weight {
   }
 };
 
-/// Inputs of the linear layers of `Bits` bits, quantized token by token as they come.
-template <int Bits, class Granularity = per_token, class Symmetry = asymmetric>
+/// Inputs of the linear layers of `Bits` bits, quantized as they come: token by token, or `group<Size>` by group of a
+/// token, as the engines that read GGUF do (quant/activation_codes.hpp). Groups are symmetric, and their scales are
+/// stored as `ScaleFormat` says: fp32_scale (ggml's Q8_K, in groups of 256), fp16_scale (Q8_0, of 32), or
+/// fp16_scale_and_sum (Q8_1).
+template <int Bits, class Granularity = per_token, class Symmetry = asymmetric, class ScaleFormat = fp32_scale>
 struct activation {
   static_assert(Bits >= 2 && Bits <= 8,
                 "quant::activation: activations take 2 to 8 bits; leave the part out for A16");
-  static_assert(std::same_as<Granularity, per_token>, "quant::activation: activations are quantized per_token");
+  static_assert(std::same_as<Granularity, per_token> || detail::is_group<Granularity>,
+                "quant::activation: activations are quantized per_token or in a quant::group");
   static_assert(Symmetry::zeros != zero_points::near_middle,
                 "quant::activation: the grids of activations are asymmetric or symmetric");
   static constexpr int bits = Bits;
   static constexpr bool symmetric = Symmetry::zeros == zero_points::middle;
+  /// Whether a token has many grids, not one.
+  static constexpr bool grouped = detail::is_group<Granularity>;
+  static_assert(!grouped || symmetric, "quant::activation: groups of activations are symmetric");
+  static_assert(grouped || std::same_as<ScaleFormat, fp32_scale>,
+                "quant::activation: the scales of tokens are fp32_scale; other formats go with a quant::group");
+  using scale_format = ScaleFormat;
+  /// Whether the sum of a group is stored beside its scale, rounded on its own: what minima of weights multiply.
+  static constexpr bool stores_sums = std::same_as<ScaleFormat, fp16_scale_and_sum>;
+
+  [[nodiscard]] static constexpr std::size_t group_size(std::size_t in) noexcept {
+    return Granularity::group_size(in);
+  }
+  /// Grids in one row of `in` activations.
+  [[nodiscard]] static constexpr std::size_t groups(std::size_t in) noexcept {
+    return in == 0 ? 0 : (in + group_size(in) - 1) / group_size(in);
+  }
 };
 
 /// Queries, keys and values of `Bits` bits, quantized per token and head after the position encoding.
@@ -181,6 +212,31 @@ struct is_attention<attention<B>> : std::true_type {};
 
 template <class T>
 struct is_shift : std::is_same<T, shift> {};
+
+/// Whether activations are quantized, and in groups, not tokens. `Activation` is void where they are not quantized.
+template <class Activation>
+inline constexpr bool is_grouped = false;
+template <class Activation>
+  requires Activation::grouped
+inline constexpr bool is_grouped<Activation> = true;
+/// Whether what is added to each output for the minima of weights is a product with the stored sums of inputs.
+template <class Activation>
+inline constexpr bool stores_sums = false;
+template <class Activation>
+  requires Activation::stores_sums
+inline constexpr bool stores_sums<Activation> = true;
+
+/// Whether groups of weights consist of whole groups of activations, or the other way round.
+/// Activations that store sums have one for each group of weights or several.
+template <class Weight, class Activation>
+[[nodiscard]] consteval bool groups_nest() {
+  if constexpr (is_grouped<Activation>) {
+    constexpr std::size_t row = std::size_t{1} << 40, weights = Weight::group_size(row),
+                          inputs = Activation::group_size(row);
+    return weights == row || weights % inputs == 0 || (inputs % weights == 0 && !stores_sums<Activation>);
+  }
+  return true;
+}
 
 template <template <class> class Is, class... Parts>
 inline constexpr int count = (0 + ... + int{Is<Parts>::value});
@@ -223,12 +279,19 @@ struct scheme {
   using weight_type = typename detail::find<detail::is_weight, Parts...>::type;
   using activation_type = typename detail::find<detail::is_activation, Parts...>::type;
   using attention_type = typename detail::find<detail::is_attention, Parts...>::type;
+  static_assert(detail::groups_nest<weight_type, activation_type>(),
+                "quant::scheme: the size of a group of weights must divide that of a group of activations, or be a "
+                "multiple of it");
+  static_assert(!detail::stores_sums<activation_type> || weight_type::bits < 8,
+                "quant::scheme: activations with fp16_scale_and_sum are for weights of less than 8 bits");
+  static_assert(detail::count<detail::is_shift, Parts...> == 0 || !detail::is_grouped<activation_type>,
+                "quant::scheme: quant::shift is for activations per_token; groups of activations are symmetric");
 
   static constexpr bool quantizes_weights = true;
   static constexpr bool quantizes_activations = !std::is_void_v<activation_type>;
   static constexpr bool quantizes_attention = !std::is_void_v<attention_type>;
-  /// Inputs of linear layers are smoothed: scaled by 1 / s.
-  static constexpr bool smooths_inputs = quantizes_activations;
+  /// Inputs of linear layers are smoothed: scaled by 1 / s. What is quantized in groups does without.
+  static constexpr bool smooths_inputs = quantizes_activations && !detail::is_grouped<activation_type>;
   /// And shifted by −δ.
   static constexpr bool shifts_inputs = detail::count<detail::is_shift, Parts...> == 1;
 };

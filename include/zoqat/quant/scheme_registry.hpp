@@ -75,21 +75,26 @@ struct scheme_registry {
 namespace detail {
 template <int Bits, class Granularity = per_channel>
 using trained_weight = weight<Bits, Granularity, asymmetric, clip::codes>;
-/// Weights whose values are those of another engine's blocks: groups with an fp16 step, and zero near the middle, or
-/// at any code.
+/// Weights whose values are those of another engine's blocks, and inputs as that engine rounds them before it
+/// multiplies: groups with an fp16 step, and zero near the middle (inputs are Q8_0), or at any code (Q8_1).
 template <int Bits, std::size_t Size>
-using signed_blocks = weight<Bits, group<Size>, signed_symmetric, clip::codes, fp16_scale>;
+using signed_blocks = scheme<weight<Bits, group<Size>, signed_symmetric, clip::codes, fp16_scale>,
+                             activation<8, group<32>, symmetric, fp16_scale>>;
 template <int Bits, std::size_t Size>
-using shifted_blocks = weight<Bits, group<Size>, asymmetric, clip::codes, short_fp16_scale<Bits>>;
-/// The same in super-blocks of 16 groups.
+using shifted_blocks = scheme<weight<Bits, group<Size>, asymmetric, clip::codes, short_fp16_scale<Bits>>,
+                              activation<8, group<32>, symmetric, fp16_scale_and_sum>>;
+/// The same in super-blocks of 16 groups (inputs are Q8_K).
 template <int Bits, int GreatestFactor, bool HalfMinima = false>
-using super_blocks = weight<Bits, group<16>, signed_symmetric, clip::codes, shared_scale<GreatestFactor, HalfMinima>>;
+using super_blocks =
+    scheme<weight<Bits, group<16>, signed_symmetric, clip::codes, shared_scale<GreatestFactor, HalfMinima>>,
+           activation<8, group<256>, symmetric>>;
 }  // namespace detail
 
 /// The schemes of the paper and their neighbors: w<bits>a<bits> with g<group size> for groups (else per output
 /// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16
-/// leaves activations alone. Those named q<bits>_<kind> have the values of GGUF's types of these names: what is
-/// trained so is exported without loss (io/gguf/encode.hpp).
+/// leaves activations alone. Those named q<bits>_<kind> have the values of GGUF's types of these names, and round
+/// inputs to blocks of 8 bits as llama.cpp does on CPUs: what is trained so is exported without loss
+/// (io/gguf/encode.hpp), and computes there what it computed here.
 using standard_schemes = scheme_registry<
     named<"w2a16", scheme<detail::trained_weight<2>>>, named<"w3a16", scheme<detail::trained_weight<3>>>,
     named<"w4a16", scheme<detail::trained_weight<4>>>,
@@ -106,11 +111,10 @@ using standard_schemes = scheme_registry<
     named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
     named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,
     named<"w6a6kv6", scheme<detail::trained_weight<6>, activation<6>, attention<6>>>,
-    named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>,
-    named<"q2_0", scheme<detail::signed_blocks<2, 64>>>, named<"q4_0", scheme<detail::signed_blocks<4, 32>>>,
-    named<"q4_1", scheme<detail::shifted_blocks<4, 32>>>, named<"q5_0", scheme<detail::signed_blocks<5, 32>>>,
-    named<"q5_1", scheme<detail::shifted_blocks<5, 32>>>, named<"q8_0", scheme<detail::signed_blocks<8, 32>>>,
-    named<"q2_k", scheme<detail::super_blocks<2, 15, true>>>, named<"q3_k", scheme<detail::super_blocks<3, 31>>>,
-    named<"q6_k", scheme<detail::super_blocks<6, 127>>>>;
+    named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>, named<"q2_0", detail::signed_blocks<2, 64>>,
+    named<"q4_0", detail::signed_blocks<4, 32>>, named<"q4_1", detail::shifted_blocks<4, 32>>,
+    named<"q5_0", detail::signed_blocks<5, 32>>, named<"q5_1", detail::shifted_blocks<5, 32>>,
+    named<"q8_0", detail::signed_blocks<8, 32>>, named<"q2_k", detail::super_blocks<2, 15, true>>,
+    named<"q3_k", detail::super_blocks<3, 31>>, named<"q6_k", detail::super_blocks<6, 127>>>;
 
 }  // namespace zoqat::quant

@@ -85,6 +85,10 @@ struct weight_pair {
 struct code_range {
   simd::grid grid;
   std::int32_t least = 0, greatest = 0, offset = 0;
+  float inverse = 0;  ///< of the scale, where that is rounded for storage alone; 0: the reciprocal
+
+  /// What values are multiplied by.
+  [[nodiscard]] constexpr float factor() const noexcept { return inverse != 0 ? inverse : 1.0f / grid.scale; }
 };
 
 /// The constants that convert the integer dot products of each column of a code panel into floats. The bytes of the
@@ -94,6 +98,19 @@ struct column_dequantization {
   const float* scale;              ///< of each column's grid
   const std::int32_t* sum;         ///< of each column's bytes
   const std::int32_t* zero_point;  ///< less the offset; null stands for zeros
+};
+
+/// The operands of a product of codes part by part: columns [p * depth, (p + 1) * depth) of `a` are part p, the last
+/// one may be less deep. A part of a row of `a` has one grid, that of a group of whole parts. All grids have one zero
+/// point.
+struct code_parts {
+  matrix_view<const std::uint8_t> a;         ///< [rows, k]
+  matrix_view<const grid> grids;             ///< [groups, rows]
+  matrix_view<const std::int32_t> row_sums;  ///< [parts, rows]: of the codes of a part; empty where zero points are
+  std::size_t depth, group;                  ///< of a part and of a group
+  const std::uint8_t* panels;                ///< [parts][panels of c]: depth by depth, the last one as deep as it is
+  column_dequantization columns;             ///< [parts][columns_stride]
+  std::size_t columns_stride;
 };
 
 /// An address range that is read next. A kernel that computes from its caches prefetches it while it runs.
@@ -135,6 +152,23 @@ inline constexpr float minimum_scale = 1e-10f, maximum_scale = 0x1p126f;
 /// exponents; and the greatest number, as its own bits.
 inline constexpr std::uint32_t smallest_normal_half = 0x38800000, rebased_half = 112u << 23, greatest_half = 0x7bff;
 
+namespace detail {
+/// add_parts by gemm.
+template <class Kernels, int ActivationBits, int WeightBits>
+void add_parts_one_by_one(const code_parts& p, matrix_view<float> c) noexcept {
+  const std::size_t part_bytes = c.cols() / panel_width * code_panel_size(p.depth);
+  for (std::size_t first = 0, part = 0; first < p.a.cols(); first += p.depth, ++part) {
+    const std::size_t left = p.a.cols() - first, depth = left < p.depth ? left : p.depth;
+    const std::size_t at = part * p.columns_stride;
+    const std::int32_t* const zero_points = p.columns.zero_point ? p.columns.zero_point + at : nullptr;
+    Kernels::template gemm<ActivationBits, WeightBits>(
+        p.a.col_block(first, depth), p.grids.row(first / p.group).data(),
+        zero_points ? p.row_sums.row(part).data() : nullptr, p.panels + part * part_bytes,
+        {p.columns.scale + at, p.columns.sum + at, zero_points}, nullptr, true, c, prefetch_hint{});
+  }
+}
+}  // namespace detail
+
 /// The kernels upper layers call, as a policy: `template <class Kernels = simd::default_kernels>`.
 /// Every function is static, noexcept and pure but for its outputs; sizes may be zero; pointers need no
 /// alignment; outputs may not overlap inputs unless said; nothing beyond the n elements is read or written.
@@ -151,8 +185,8 @@ concept kernels =
     requires(const float* x, float* y, float s, std::size_t n, const std::uint8_t* codes, std::uint8_t* bytes,
              const std::int32_t* const_sums, int bits, grid g, weight_row w, const bf16* halves, bf16* stored,
              const std::uint16_t* noise, packed_signs signs, std::uint32_t* words, weight_pair pair, code_range r,
-             column_dequantization columns, prefetch_hint next, matrix_view<const float> a, matrix_view<float> c,
-             matrix_view<const std::uint8_t> q, rng::stream direction, std::uint64_t first) {
+             column_dequantization columns, prefetch_hint next, const code_parts& parts, matrix_view<const float> a,
+             matrix_view<float> c, matrix_view<const std::uint8_t> q, rng::stream direction, std::uint64_t first) {
       /// Name of the backend and of the instruction set it computes with.
       { K::name() } -> std::convertible_to<const char*>;
       { K::target() } -> std::convertible_to<const char*>;
@@ -180,7 +214,7 @@ concept kernels =
       /// min_max, grid_of, quantize and sum of one row (a token): (x, n, bits, symmetric, codes).
       { K::quantize_row(x, n, bits, true, bytes) } noexcept -> std::same_as<quantized_row>;
       /// The same of a row of weights, without a copy of it: its min_max, its values, and its codes by a given grid,
-      /// bytes[i] = clamp(round(w[i] * (1 / scale)) + zero_point, least, greatest) - offset, with their sum as signed
+      /// bytes[i] = clamp(round(w[i] * r.factor()) + zero_point, least, greatest) - offset, with their sum as signed
       /// bytes. offset leaves codes within [-128, 127], or is zero for plain codes, whose sum means nothing beyond 7
       /// bits.
       { K::min_max(w, n) } noexcept -> std::same_as<range>;
@@ -237,6 +271,9 @@ concept kernels =
       /// result is the same on every target. row_sums[m] = sum_k a[m, k]; null is allowed where columns.zero_point
       /// is. What pads a panel's depth to a multiple of 4 may be anything. `next` is a hint.
       { K::template gemm<4, 4>(q, &g, const_sums, codes, columns, x, false, c, next) } noexcept;
+      /// Products of codes part by part, from the first on, c[m, j] += exact[m, j] * (scale[m] * scale[j]) each, as
+      /// gemm computes them one by one: the same bits. c has the columns of whole panels.
+      { K::template add_parts<8, 4>(parts, c) } noexcept;
       /// sums[j] = sum_k x[k] * code(j, k) over a packed panel: for few rows, where reading the weights is all there
       /// is to do. Bound as gemm.
       { K::template gemv<4>(x, n, codes, y) } noexcept;  // (x, k, packed panel, sums[16])

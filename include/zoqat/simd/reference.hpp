@@ -122,7 +122,7 @@ struct reference {
   }
   static std::int32_t quantize(const weight_row& w, std::size_t n, const code_range& r,
                                std::uint8_t* codes) noexcept {
-    const float inverse = 1.0f / r.grid.scale;
+    const float inverse = r.factor();
     const auto zero = static_cast<float>(r.grid.zero_point), least = static_cast<float>(r.least),
                greatest = static_cast<float>(r.greatest);
     std::int32_t total = 0;
@@ -206,6 +206,10 @@ struct reference {
         const float value = static_cast<float>(exact) * (grids[m].scale * columns.scale[j]);
         c(m, j) = start_of(c, m, j, bias, accumulate) + rounded(value);
       }
+  }
+  template <int ActivationBits, int WeightBits>
+  static void add_parts(const code_parts& parts, matrix_view<float> c) noexcept {
+    detail::add_parts_one_by_one<reference, ActivationBits, WeightBits>(parts, c);
   }
   template <int Bits>
   static void gemv(const float* x, std::size_t k, const std::uint8_t* bytes, float* sums) noexcept {

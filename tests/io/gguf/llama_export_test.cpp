@@ -174,18 +174,33 @@ TEST_CASE("an MLP is filled up with zeros to whole blocks, other rows fall back,
   check("blk.1.ffn_down.weight", "model.layers.1.mlp.down_proj.weight", 64, 40);
 }
 
-TEST_CASE("a stream that is filled up gives the same: four times the width, a quarter of epsilon, half the gains") {
+TEST_CASE(
+    "a stream that is filled up gives the same: four times the width, a quarter of epsilon, half the gains, more "
+    "heads") {
   const temporary_folder folder;
   const random_source model(shape(64, 40, rope_pairing::interleaved, true));
   const gguf::llama_export exported =
       gguf::export_base(model.source, {.weights = tensor_type::q6_k, .fill_stream = true});
   check_mentions(exported.notes()[0], "residual stream", "from 64 to 256 channels", "Q6_K");
+  check_mentions(exported.notes()[1], "attention", "from 4 to 128 heads", "Q6_K");
+  REQUIRE(exported.notes().size() == 3);  // and the MLPs; no tensor falls back
   const gguf::file file = written(folder, exported);
   CHECK(file.get<std::size_t>("llama.embedding_length") == 256);
   CHECK(file.get<float>("llama.attention.layer_norm_rms_epsilon") == 2e-6f / 4);
   CHECK(file.get<std::size_t>("llama.attention.key_length") == 6);
   CHECK(file.find("blk.0.attn_q.weight")->type == tensor_type::q6_k);
-  CHECK(file.find("blk.0.attn_q.weight")->shape == std::vector<std::size_t>{24, 256});
+  CHECK(file.find("blk.0.attn_q.weight")->shape == std::vector<std::size_t>{768, 256});
+  CHECK(file.get<std::size_t>("llama.attention.head_count") == 128);
+  CHECK(file.get<std::size_t>("llama.attention.head_count_kv") == 64);
+  const auto output = values_of(*file.find("blk.1.attn_output.weight"));
+  REQUIRE(output.size() == 256 * 768);
+  const auto& own_output = model.values.at("model.layers.1.self_attn.o_proj.weight");
+  for (std::size_t i = 0; i != output.size(); ++i) {
+    const bool own = i / 768 < 64 && i % 768 < 24;
+    REQUIRE(std::abs(output[i] - (own ? own_output[i / 768 * 24 + i % 768] : 0.0f)) <= (own ? 0.1f : 0.0f));
+  }
+  const auto of_values = values_of(*file.find("blk.1.attn_v.weight"));
+  for (std::size_t i = 12 * 256; i != of_values.size(); ++i) REQUIRE(of_values[i] == 0);
   CHECK(file.find("blk.1.ffn_down.weight")->shape == std::vector<std::size_t>{256, 256});
   const auto gains = values_of(*file.find("blk.1.ffn_norm.weight"));
   const auto embedding = values_of(*file.find("token_embd.weight"));

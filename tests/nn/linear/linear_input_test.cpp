@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <type_traits>
 #include <vector>
 
 using namespace zoqat;
@@ -86,13 +87,51 @@ TEST_CASE("tokens are quantized one by one, as they are and smoothed; sums of co
         smoothed[k] = smoothing.active() ? (f.x(i, k) - input.shifts(0, k)) * (1.0f / input.scales(0, k)) : f.x(i, k);
       std::array<std::uint8_t, in> codes;
       const auto made = simd::reference::quantize_row(smoothed.data(), in, 5, false, codes.data());
-      CHECK(made.grid == input.grids[i]);
+      CHECK(made.grid == input.grids(0, i));
       CHECK(std::ranges::equal(codes, input.codes.row(i)));
       std::array<std::int32_t, 3> sums{};
       for (std::size_t k = 0; k != in; ++k) sums[k / 8] += codes[k];
       for (std::size_t g = 0; g != 3; ++g) CHECK(input.code_sums(g, i) == sums[g]);
     }
   }
+}
+
+TEST_CASE("groups of tokens have grids of their own, sums of codes by parts, and sums as they are stored") {
+  using q8 = activation<8, group<6>, symmetric, fp16_scale>;
+  using with_sums = activation<8, group<6>, symmetric, fp16_scale_and_sum>;
+  fixture f;
+  std::ranges::fill(f.x.view().row(3).subspan(6, 6), 0.0f);
+  const auto check = [&]<class Scheme>(std::type_identity<Scheme>) {
+    const nn::linear_input<Scheme> input(pass_over(at_masters, f.batch, f.work, f.threads), f.x, {});
+    REQUIRE(input.grids.rows() == 4);
+    for (std::size_t i = 0; i != tokens; ++i) {
+      std::array<float, in> values;
+      input.template dequantize<simd::reference>(i, values.data());
+      for (std::size_t g = 0; g != 4; ++g) {
+        const std::size_t first = 6 * g, count = std::min<std::size_t>(6, in - first);
+        double greatest = 0;
+        int sum = 0;
+        for (std::size_t k = first; k != first + count; ++k) {
+          greatest = std::max(greatest, std::abs(double{f.x(i, k)}));
+          sum += input.codes(i, k) - 128;
+        }
+        CHECK(input.grids(g, i).zero_point == 128);
+        CHECK(input.grids(g, i).scale == doctest::Approx(greatest / 127).epsilon(0x1p-11));
+        for (std::size_t k = first; k != first + count; ++k)
+          CHECK(std::abs(double{values[k]} - double{f.x(i, k)}) <= greatest * (0.5 / 127 + 0x1p-11) * 1.0001);
+        if constexpr (Scheme::activation_type::stores_sums)
+          CHECK(input.stored_sums(i, g) == doctest::Approx(greatest / 127 * sum).epsilon(0x1p-11));
+        if constexpr (Scheme::weight_type::bits == 8)
+          for (std::size_t part = 2 * g; part != 2 * g + (count + 2) / 3; ++part) {
+            int of_part = 0;
+            for (std::size_t k = 3 * part; k != std::min(3 * part + 3, in); ++k) of_part += input.codes(i, k);
+            CHECK(input.code_sums(part, i) == of_part);
+          }
+      }
+    }
+  };
+  check(std::type_identity<scheme<weight<8, group<3>>, q8>>{});
+  check(std::type_identity<scheme<weight<5, group<6>>, with_sums>>{});
 }
 
 TEST_CASE("few tokens in floats come with their sums, group by group") {

@@ -31,6 +31,8 @@ template <class Weight>
 using in_floats = scheme<Weight>;
 template <class Weight>
 using in_integers = scheme<Weight, activation<6>>;
+template <class Weight>
+using in_groups = scheme<Weight, activation<8, group<32>, symmetric, fp16_scale>>;
 
 using held = weight<3, group<32>, asymmetric, clip::codes>;
 using wide = weight<5, group<64>, symmetric, clip::none, fp16_scale>;
@@ -38,19 +40,22 @@ using straddling = weight<4, group<20>, asymmetric, clip::codes>;
 using whole_row = weight<2, per_channel, asymmetric>;
 using whole_tensor = weight<7, per_tensor, symmetric>;
 using bytes = weight<8, group<32>, asymmetric>;
+using eighths = weight<8, group<4>, asymmetric>;
 using straddling_bytes = weight<8, group<9>, asymmetric>;
 
 #define ZOQAT_SCHEMES                                                                                          \
   in_floats<held>, in_floats<wide>, in_floats<straddling>, in_floats<whole_row>, in_floats<whole_tensor>,      \
       in_floats<bytes>, in_integers<held>, in_integers<wide>, in_integers<straddling>, in_integers<whole_row>, \
-      in_integers<whole_tensor>, in_integers<bytes>, in_integers<straddling_bytes>
+      in_integers<whole_tensor>, in_integers<bytes>, in_integers<straddling_bytes>, in_groups<held>,           \
+      in_groups<wide>, in_groups<eighths>
 
 /// A packed matrix of two tiles, the second of which is ragged, and an input.
 template <class Scheme>
 struct problem {
   using weight = typename Scheme::weight_type;
   static constexpr bool integers = Scheme::quantizes_activations;
-  using tile = nn::code_tile<weight, integers>;
+  using activation = typename Scheme::activation_type;
+  using tile = nn::code_tile<weight, activation>;
   static constexpr std::size_t rows = nn::tile_width + 19;
 
   packed_matrix<weight> packed = [] {
@@ -74,9 +79,15 @@ struct problem {
     packed.codes(from, codes.data());
     for_each_group<weight>(in, [&](std::size_t group, std::size_t first, std::size_t count) {
       const simd::grid g = to.grid(lane, row, group) = packed.grid(from, group);
-      to.sum(lane, row, group) = sum_of(std::span(codes).subspan(first, count), g);
       for (std::size_t i = first; i != first + count; ++i)
         to.codes(lane, row)[i] = static_cast<std::uint8_t>(codes[i] - tile::offset(g.zero_point));
+    });
+    take_sums(to, lane, row, from, codes);
+  }
+  void take_sums(tile& to, std::size_t lane, std::size_t row, std::size_t from,
+                 std::span<const std::uint8_t> codes) const {
+    for_each_part<weight, activation>(in, [&](const product_part& part) {
+      to.sum(lane, row, part.index) = sum_of(codes.subspan(part.first, part.count), packed.grid(from, part.weights));
     });
   }
   /// Lane l holds rows [firsts[l], firsts[l] + count).
@@ -94,9 +105,7 @@ struct problem {
     std::vector<std::uint8_t> codes(in);
     for (std::size_t row = 0; row != count; ++row) {
       packed.codes(first + row, codes.data());
-      for_each_group<weight>(in, [&](std::size_t group, std::size_t from, std::size_t n) {
-        to.sum(0, row, group) = sum_of(std::span(codes).subspan(from, n), packed.grid(first + row, group));
-      });
+      take_sums(to, 0, row, first + row, codes);
     }
     to.template load_packed<kernels>(packed, first);
   }
@@ -114,7 +123,7 @@ struct problem {
   }
   [[nodiscard]] double input_value(std::size_t m, std::size_t k) const {
     if constexpr (integers) {
-      const simd::grid& g = input.grids[m];
+      const simd::grid& g = input.grids(k / activation::group_size(in), m);
       return double{g.scale} * (input.codes(m, k) - g.zero_point);
     } else {
       return double{x(m, k)};
@@ -228,7 +237,7 @@ TEST_CASE_TEMPLATE("for few tokens weights are multiplied as they are packed, wh
 
 TEST_CASE("blocks hold groups of a multiple of their depth, and a group that is alone") {
   const auto held_by_blocks = []<class Weight>(std::size_t depth) {
-    nn::code_tile<Weight, true> tile;
+    nn::code_tile<Weight, activation<6>> tile;
     tile.reset(1, 1, depth);
     return tile.blocks_hold_groups();
   };

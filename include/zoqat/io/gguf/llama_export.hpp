@@ -40,13 +40,14 @@ class llama_export : public tensor_plan {
       : layout_(checked(shape, source), info_of(types.weights).elements, types.fill_stream) {
     for (const tensor_type type : {types.weights, types.embeddings})
       require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
-    const auto note_filled = [&](std::string_view what, std::size_t own, std::size_t filled) {
+    const auto note_filled = [&](std::string_view what, std::size_t own, std::size_t filled,
+                                 std::string_view unit = "channels") {
       if (own != filled)
-        note(fmt::format(
-            "{} filled up with zeros from {} to {} channels, which changes nothing: {} comes in blocks of {}", what,
-            own, filled, info_of(types.weights).name, info_of(types.weights).elements));
+        note(fmt::format("{} filled up with zeros from {} to {} {}, which changes nothing: {} comes in blocks of {}",
+                         what, own, filled, unit, info_of(types.weights).name, info_of(types.weights).elements));
     };
     note_filled("the residual stream is", shape.hidden, layout_.filled().hidden);
+    note_filled("attention is", shape.heads, layout_.filled().heads, "heads");
     note_filled("the MLPs are", shape.intermediate, layout_.filled().intermediate);
     if (shape.rope_scaling.how != rope_scaling::kind::llama3) return;
     const auto write_factors = [factors = rope_factors(shape)](writer& to) {
@@ -159,9 +160,9 @@ void write_packed(writer& to, const llama_layout& layout, const llama_place& p,
 /// would round what was trained.
 template <class Scheme>
 [[nodiscard]] llama_export export_trained(const safetensors_file& file, export_types types) {
-  static_assert(Scheme::quantizes_weights && !Scheme::quantizes_activations && !Scheme::quantizes_attention,
+  static_assert(Scheme::quantizes_weights && !Scheme::smooths_inputs && !Scheme::quantizes_attention,
                 "gguf::export_trained: engines that read GGUF do not quantize inputs as a scheme with a "
-                "quant::activation or quant::attention does");
+                "quant::activation per_token or a quant::attention does");
   using weight = typename Scheme::weight_type;
   constexpr std::optional<tensor_type> exact = type_of<weight>();
   require(types.weights == tensor_type::f32 || types.weights == exact,

@@ -41,7 +41,8 @@ struct llama_place {
 ///
 /// The residual stream can be filled up to 4, 16, ... times its width. Channels that are always zero take the mean of
 /// squares down by that, so norms whose epsilon is divided by it too give 2, 4, ... times what they gave, and gains
-/// that are divided by these give the same: exactly, since all are powers of two.
+/// that are divided by these give the same: exactly, since all are powers of two. With it the heads are filled up, to
+/// 2, 4, ... times as many: heads whose values are zero write nothing, whatever the output projection has for them.
 class llama_layout {
  public:
   /// Throws value_error for a model that no architecture computes, and for a stream that is to be filled up where
@@ -53,11 +54,15 @@ class llama_layout {
             "gguf::llama_layout: the stream of a Qwen3 cannot be filled up, since the norms of its heads share the "
             "epsilon");
     filled_.intermediate = (shape.intermediate + elements - 1) / elements * elements;
-    constexpr std::size_t most = 256;  // times as wide; wider than that no blocks want it
+    constexpr std::size_t most = 256;  // times as much; more than that no blocks want
     for (std::size_t times = 1; fill_stream && filled_.hidden % elements != 0 && times <= most; times *= 4) {
       filled_.hidden = shape.hidden * times;
       filled_.norm_epsilon = shape.norm_epsilon / static_cast<float>(times);
       gain_ = 1.0f / std::sqrt(static_cast<float>(times));
+    }
+    while (fill_stream && filled_.heads * shape.head_size % elements != 0 && filled_.heads < most * shape.heads) {
+      filled_.heads *= 2;
+      filled_.kv_heads *= 2;
     }
   }
 

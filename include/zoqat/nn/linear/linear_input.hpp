@@ -3,6 +3,7 @@
 
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/smoothing.hpp>
+#include <zoqat/quant/activation_codes.hpp>
 #include <zoqat/quant/row.hpp>
 #include <zoqat/quant/scheme.hpp>
 
@@ -17,8 +18,9 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 inline constexpr std::size_t few_tokens = 4;
 
 /// The input of all linear layers that read one input, such as q, k and v. It is smoothed with the s and δ of each
-/// lane (eq. 4) and, if the scheme quantizes activations, quantized token by token, once for all of these layers. It
-/// lives in the workspace of the pass, so it is valid until the next linear_input of the same pass is made.
+/// lane (eq. 4) and, if the scheme quantizes activations, quantized token by token or in groups, once for all of
+/// these layers. It lives in the workspace of the pass, so it is valid until the next linear_input of the same pass
+/// is made.
 template <class Scheme>
 class linear_input {
   input_buffers& work_;
@@ -28,9 +30,13 @@ class linear_input {
   const matrix<float>& shifts = work_.shifts;  ///< δ of each lane: [lanes, in]; empty without shifting
   matrix_view<const float> values;             ///< smoothed [rows, in], where activations stay in full precision
   matrix_view<const std::uint8_t> codes;       ///< [rows, in], where they do not
-  const std::vector<simd::grid>& grids = work_.grids;  ///< of each row of codes
-  /// Sums of the codes in each group of weights, [groups, rows]. Only products with weights of 8 bits need them.
+  /// Of the codes: [groups, rows], where each token is one group, or has several.
+  const matrix<simd::grid>& grids = work_.grids;
+  /// Sums of the codes in each part of a product (quant::product_part), [parts, rows]. Only products with weights of
+  /// 8 bits need them.
   const matrix<std::int32_t>& code_sums = work_.code_sums;
+  /// Sums of the groups of a token as they are stored, [rows, groups], where a scheme stores them.
+  const matrix<float>& stored_sums = work_.stored_sums;
   /// Sums of the values in each group of weights, [groups, rows], for `few_tokens` and quantized weights.
   const matrix<float>& value_sums = work_.value_sums;
 
@@ -50,11 +56,21 @@ class linear_input {
       if (pass.tokens() <= few_tokens) sum_values();
   }
 
+  /// What the codes of a row stand for, out [in]. For schemes that quantize activations.
+  template <simd::kernels Kernels>
+  void dequantize(std::size_t row, float* out) const {
+    quant::for_each_group<typename Scheme::activation_type>(
+        codes.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
+          Kernels::dequantize(codes.row(row).data() + first, count, grids(group, row), out + first);
+        });
+  }
+
  private:
-  /// (x − δ) / s, as a kernel's row.
-  [[nodiscard]] simd::weight_row smoothed_row(matrix_view<const float> x, std::size_t row, std::size_t lane) const {
-    return {x.row(row).data(), shifts.empty() ? nullptr : shifts.row(lane).data(), -1.0f,
-            scales.empty() ? nullptr : work_.inverse.row(lane).data()};
+  /// (x − δ) / s from channel `first` on, as a kernel's row.
+  [[nodiscard]] simd::weight_row smoothed_row(matrix_view<const float> x, std::size_t row, std::size_t lane,
+                                              std::size_t first = 0) const {
+    return {x.row(row).data() + first, shifts.empty() ? nullptr : shifts.row(lane).data() + first, -1.0f,
+            scales.empty() ? nullptr : work_.inverse.row(lane).data() + first};
   }
   template <class Pass>
   void smooth(const Pass& pass, matrix_view<const float> x) {
@@ -67,27 +83,38 @@ class linear_input {
   template <class Pass>
   void quantize(const Pass& pass, matrix_view<const float> x) {
     using kernels = typename Pass::kernels;
+    using weight = typename Scheme::weight_type;
     using activation = typename Scheme::activation_type;
-    constexpr bool needs_sums = Scheme::weight_type::bits == 8;
+    constexpr bool needs_sums = weight::bits == 8;
     // Rows a multiple of 4 KiB apart would fall on the same few lines of a cache: an odd number of lines does not.
     const std::size_t lines = (x.cols() + alignment - 1) / alignment;
     work_.codes.reshape(x.rows(), (lines | 1) * alignment);
-    work_.grids.resize(x.rows());
-    if constexpr (needs_sums) work_.code_sums.reshape(Scheme::weight_type::groups(x.cols()), x.rows());
+    work_.grids.reshape(activation::groups(x.cols()), x.rows());
+    if constexpr (needs_sums) work_.code_sums.reshape(quant::parts<weight, activation>(x.cols()), x.rows());
+    if constexpr (activation::stores_sums) work_.stored_sums.reshape(x.rows(), activation::groups(x.cols()));
     codes = work_.codes.view().col_block(0, x.cols());
     pass.for_each_row([&](std::size_t row) {
-      const simd::weight_row smoothed = smoothed_row(x, row, row / pass.tokens());
       std::uint8_t* const to = work_.codes.row(row).data();
-      const simd::range range = kernels::min_max(smoothed, x.cols());
-      const simd::grid g = simd::grid_of(range, activation::bits, activation::symmetric);
-      kernels::quantize(smoothed, x.cols(), {g, 0, (1 << activation::bits) - 1, 0}, to);
-      work_.grids[row] = g;
+      quant::for_each_group<activation>(x.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
+        quantize_group<kernels>(smoothed_row(x, row, row / pass.tokens(), first), row, group, count, to + first);
+      });
       if constexpr (needs_sums)
-        quant::for_each_group<typename Scheme::weight_type>(
-            x.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
-              work_.code_sums(group, row) = kernels::sum(to + first, count);
-            });
+        quant::for_each_part<weight, activation>(x.cols(), [&](const quant::product_part& part) {
+          work_.code_sums(part.index, row) = kernels::sum(to + part.first, part.count);
+        });
     });
+  }
+  template <class Kernels>
+  void quantize_group(const simd::weight_row& smoothed, std::size_t row, std::size_t group, std::size_t count,
+                      std::uint8_t* to) {
+    using activation = typename Scheme::activation_type;
+    const simd::range range = Kernels::min_max(smoothed, count);
+    const simd::code_range of_group = quant::codes_of<activation>(range);
+    Kernels::quantize(smoothed, count, of_group, to);
+    work_.grids(group, row) = of_group.grid;
+    if constexpr (activation::stores_sums)
+      work_.stored_sums(row, group) = quant::stored_sum<activation>(
+          range, Kernels::sum(to, count) - static_cast<std::int32_t>(count) * of_group.grid.zero_point);
   }
   void sum_values() {
     work_.value_sums.reshape(Scheme::weight_type::groups(values.cols()), values.rows());

@@ -29,7 +29,7 @@ template <class Scheme>
 class packed_weight {
  public:
   using part = typename Scheme::weight_type;
-  using tile = code_tile<part, Scheme::quantizes_activations>;
+  using tile = code_tile<part, typename Scheme::activation_type>;
   using scratch = detail::tile_scratch;
   static constexpr bool shared_by_lanes = true;
 
@@ -43,17 +43,18 @@ class packed_weight {
   /// Sums the codes for products in integers.
   void sum_codes() {
     if constexpr (Scheme::quantizes_activations) {
-      const std::size_t in = packed_.cols(), groups = packed_.groups();
-      sums_.assign(detail::tiles_in(packed_.rows()) * groups * tile_width, 0);
+      const std::size_t in = packed_.cols(), parts = parts_in_row();
+      sums_.assign(detail::tiles_in(packed_.rows()) * parts * tile_width, 0);
       matrix<std::uint8_t> codes;
       detail::for_each_weight_tile(sequential{}, packed_.rows(), [&](std::size_t first, std::size_t count) {
         codes.reshape(count, in);
         packed_.read_rows(first, codes);
         for (std::size_t r = 0; r != count; ++r)
-          quant::for_each_group<part>(in, [&](std::size_t g, std::size_t k, std::size_t n) {
-            const std::int32_t offset = simd::panel_offset(part::bits, packed_.grid(first + r, g).zero_point);
-            sums_[first * groups + g * tile_width + r] =
-                simd::default_kernels::sum(codes.row(r).data() + k, n) - static_cast<std::int32_t>(n) * offset;
+          quant::for_each_part<part, activation>(in, [&](const quant::product_part& p) {
+            const std::int32_t offset = tile::offset(packed_.grid(first + r, p.weights).zero_point);
+            sums_[first * parts + p.index * tile_width + r] =
+                simd::default_kernels::sum(codes.row(r).data() + p.first, p.count) -
+                static_cast<std::int32_t>(p.count) * offset;
           });
       });
     }
@@ -85,7 +86,7 @@ class packed_weight {
     to.reset(1, count, packed_.cols());
     to.template load_packed<Kernels>(packed_, first);
     if constexpr (Scheme::quantizes_activations)
-      std::copy_n(sums_.data() + first * packed_.groups(), packed_.groups() * tile_width, &to.sum(0, 0, 0));
+      std::copy_n(sums_.data() + first * parts_in_row(), parts_in_row() * tile_width, &to.sum(0, 0, 0));
   }
   /// out [rows, count] = x · tile, and the epilogue, where x are the rows of the input from `row` on.
   template <class Kernels>
@@ -99,8 +100,12 @@ class packed_weight {
   }
 
  private:
+  using activation = typename Scheme::activation_type;
+
+  [[nodiscard]] std::size_t parts_in_row() const noexcept { return quant::parts<part, activation>(packed_.cols()); }
+
   quant::packed_matrix<part> packed_;
-  buffer<std::int32_t> sums_;  // of the codes, for products in integers: [tiles][groups][tile_width]
+  buffer<std::int32_t> sums_;  // of the codes, for products in integers: [tiles][parts][tile_width]
 };
 
 }  // namespace zoqat::nn

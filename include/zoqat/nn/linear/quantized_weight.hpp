@@ -38,7 +38,8 @@ class quantized_weight {
  public:
   using part = typename Scheme::weight_type;
   using clipping_policy = typename part::clipping;
-  using tile = code_tile<part, Scheme::quantizes_activations>;
+  using activation = typename Scheme::activation_type;
+  using tile = code_tile<part, activation>;
   struct scratch : detail::tile_scratch {
     buffer<float> clipping;  ///< [lanes][count][groups * parameters]
     matrix<float> steps;     ///< [lanes * count, groups]: factors on the scales
@@ -48,9 +49,10 @@ class quantized_weight {
   /// Takes over the masters of the layer `name`. Throws value_error where the integer products of a group would not
   /// be exact any more.
   quantized_weight(trainable masters, parameter_ids& ids, const std::string& name) : masters_(std::move(masters)) {
-    require(!Scheme::quantizes_activations || part::group_size(in()) <= max_exact_depth,
+    const std::size_t depth = quant::part_size<part, activation>(in());
+    require(!Scheme::quantizes_activations || depth <= max_exact_depth,
             "{}: {} inputs share a grid, but integer products are exact for {} at most; use quant::group", name,
-            part::group_size(in()), max_exact_depth);
+            depth, max_exact_depth);
     masters_.sweep(part::group_size(in()));
     if constexpr (clip_params > 0) {
       const std::size_t grids = part::whole_tensor ? 1 : out() * groups();
@@ -158,7 +160,7 @@ class quantized_weight {
     const auto whole = pass_grids<Kernels>(lane, scales);
     std::vector<simd::grid> grids;
     detail::for_each_weight_tile(sequential{}, out(), [&](std::size_t first, std::size_t count) {
-      auto& to = code_tile<part, false>::of_this_thread();
+      auto& to = code_tile<part, void>::of_this_thread();
       quantize_tile<Kernels>(
           lane, scales, {}, whole, first, count, detail::scratch_of_this_thread<scratch>(), to, [&](std::size_t p) {
             const std::size_t row = p * simd::panel_width, rows = to.panel_rows(p);
@@ -227,10 +229,10 @@ class quantized_weight {
   [[nodiscard]] std::size_t groups() const noexcept { return part::groups(in()); }
 
   /// Smooths and quantizes the masters of a tile on all lanes; calls done(p) when the rows of panel p are.
-  template <class Kernels, lane_reader Lanes, bool Offset, class Done>
+  template <class Kernels, lane_reader Lanes, class Activation, class Done>
   void quantize_tile(const Lanes& lanes, const matrix<float>& scales, const matrix<float>& shifts,
                      std::span<const quant::code_grid> whole, std::size_t first, std::size_t count, scratch& work,
-                     code_tile<part, Offset>& to, Done&& done) const {
+                     code_tile<part, Activation>& to, Done&& done) const {
     to.reset(lanes.count(), count, in());
     if constexpr (clip_params > 0 && !part::whole_tensor) {
       const std::size_t row = groups() * clip_params;
@@ -251,10 +253,10 @@ class quantized_weight {
     }
   }
   /// Row `r` of the tile of `count` rows from `first` on, on the lanes from `lane` on that `values` are of.
-  template <class Kernels, bool Offset>
+  template <class Kernels, class Activation>
   void quantize_row(std::span<const lane_values> values, const matrix<float>& scales,
                     std::span<const quant::code_grid> whole, std::size_t lane, std::size_t first, std::size_t r,
-                    std::size_t count, const scratch& work, code_tile<part, Offset>& to) const {
+                    std::size_t count, const scratch& work, code_tile<part, Activation>& to) const {
     std::array<simd::weight_row, 2> rows;
     for (std::size_t i = 0; i != values.size(); ++i) rows[i] = detail::smoothed_row(values[i], scales, lane + i);
     const auto grid_of = [&](std::size_t i, std::size_t group, std::size_t k, std::size_t n) {
@@ -281,27 +283,39 @@ class quantized_weight {
         if constexpr (learns_steps)
           if (!steps_.empty()) stored.scale = quant::scaled<part>(stored.scale, work.steps(at, group));
       }
-      const auto codes = [&](std::size_t i) { return to.codes(lane + i, r) + k; };
-      if (values.size() == 2 && rows[0].moves() && rows[1].scale == -rows[0].scale) {
-        const simd::weight_row forward = detail::subrow(rows[0], k), back = detail::subrow(rows[1], k);
-        const auto sums = Kernels::quantize(
-            simd::weight_pair{
-                forward.values, forward.direction, forward.scale, {forward.smoothing, back.smoothing}, forward.signs},
-            n, ranges.data(), codes(0), codes(1));
-        for (std::size_t i = 0; i != 2; ++i) to.sum(lane + i, r, group) = sums[i];
-      } else {
-        for (std::size_t i = 0; i != values.size(); ++i)
-          to.sum(lane + i, r, group) = Kernels::quantize(detail::subrow(rows[i], k), n, ranges[i], codes(i));
+      for (std::size_t first_code = k; first_code != k + n;) {  // a group is one part or several
+        const std::size_t depth = std::min(to.part_size(), k + n - first_code);
+        quantize_part<Kernels>(std::span(rows).first(values.size()), ranges, lane, r, first_code, depth, to);
+        first_code += depth;
       }
     });
     if constexpr (part::shares_scales && learns_steps)
       if (!steps_.empty())
         for (std::size_t i = 0; i != values.size(); ++i) share_learned(lane + i, r, shared[i], to);
   }
+  /// Inputs [k, k + n) of row `r`, which are a part, on the lanes from `lane` on.
+  template <class Kernels, class Activation>
+  void quantize_part(std::span<const simd::weight_row> rows, const std::array<simd::code_range, 2>& ranges,
+                     std::size_t lane, std::size_t r, std::size_t k, std::size_t n,
+                     code_tile<part, Activation>& to) const {
+    const auto codes = [&](std::size_t i) { return to.codes(lane + i, r) + k; };
+    const auto sum = [&](std::size_t i) -> std::int32_t& { return to.sum(lane + i, r, k / to.part_size()); };
+    if (rows.size() == 2 && rows[0].moves() && rows[1].scale == -rows[0].scale) {
+      const simd::weight_row forward = detail::subrow(rows[0], k), back = detail::subrow(rows[1], k);
+      const auto sums = Kernels::quantize(
+          simd::weight_pair{
+              forward.values, forward.direction, forward.scale, {forward.smoothing, back.smoothing}, forward.signs},
+          n, ranges.data(), codes(0), codes(1));
+      for (std::size_t i = 0; i != 2; ++i) sum(i) = sums[i];
+    } else {
+      for (std::size_t i = 0; i != rows.size(); ++i)
+        sum(i) = Kernels::quantize(detail::subrow(rows[i], k), n, ranges[i], codes(i));
+    }
+  }
   /// The steps of a row after their learned factors, as they are stored together. `grids` is scratch memory.
-  template <bool Offset>
+  template <class Activation>
   void share_learned(std::size_t lane, std::size_t r, std::vector<simd::grid>& grids,
-                     code_tile<part, Offset>& to) const {
+                     code_tile<part, Activation>& to) const {
     for (std::size_t g = 0; g != groups(); ++g) grids[g] = to.grid(lane, r, g);
     quant::share_scales<part>(grids);
     for (std::size_t g = 0; g != groups(); ++g) to.grid(lane, r, g) = grids[g];

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::nn {
@@ -32,10 +33,13 @@ struct epilogue {
 /// A tile of `count` <= tile_width rows of weights [count, in] on each of `lanes` lanes, between the masters (or the
 /// packed codes) and a product. Scratch of a thread, kept from tile to tile; nothing in it outlives a tile.
 ///
-/// `Weight` is the weight part of a scheme. `Offset` says what is taken from the codes: simd::panel_offset for
-/// products in integers, nothing for products in floats, which dequantize.
-template <class Weight, bool Offset>
+/// `Weight` and `Activation` are parts of a scheme, the latter void for products in floats, which dequantize. From
+/// codes that are multiplied in integers simd::panel_offset is taken, unless minima are added apart.
+template <class Weight, class Activation>
 class code_tile {
+  static constexpr bool in_integers = !std::is_void_v<Activation>;
+  static constexpr bool adds_minima = quant::detail::stores_sums<Activation>;
+
  public:
   [[nodiscard]] static code_tile& of_this_thread() {
     thread_local code_tile tile;
@@ -43,10 +47,11 @@ class code_tile {
   }
   void reset(std::size_t lanes, std::size_t count, std::size_t in) {
     lanes_ = lanes, count_ = count, in_ = in, groups_ = Weight::groups(in);
+    parts_ = quant::parts<Weight, Activation>(in);
     packed_ = nullptr;
     codes_.resize(lanes * simd::panel_width * in);
     grids_.resize(lanes * groups_ * tile_width);
-    sums_.resize(lanes * groups_ * tile_width);
+    sums_.resize(lanes * parts_ * tile_width);
     panels_.resize(lanes * lane_size());
   }
   [[nodiscard]] std::size_t panels() const noexcept { return (count_ + simd::panel_width - 1) / simd::panel_width; }
@@ -61,12 +66,14 @@ class code_tile {
   [[nodiscard]] simd::grid& grid(std::size_t lane, std::size_t row, std::size_t group) noexcept {
     return grids_[(lane * groups_ + group) * tile_width + row];
   }
-  /// The sum of a group's bytes in `codes`.
-  [[nodiscard]] std::int32_t& sum(std::size_t lane, std::size_t row, std::size_t group) noexcept {
-    return sums_[(lane * groups_ + group) * tile_width + row];
+  /// Depth of the parts that are multiplied apart, and have sums.
+  [[nodiscard]] std::size_t part_size() const noexcept { return quant::part_size<Weight, Activation>(in_); }
+  /// The sum of a part's bytes in `codes`.
+  [[nodiscard]] std::int32_t& sum(std::size_t lane, std::size_t row, std::size_t part) noexcept {
+    return sums_[(lane * parts_ + part) * tile_width + row];
   }
   [[nodiscard]] static constexpr std::int32_t offset(std::int32_t zero_point) noexcept {
-    return Offset ? simd::panel_offset(Weight::bits, zero_point) : 0;
+    return in_integers && !adds_minima ? simd::panel_offset(Weight::bits, zero_point) : 0;
   }
 
   /// Makes panel `p` of the rows in `codes` on all lanes, while they are in the first level of the cache.
@@ -74,15 +81,16 @@ class code_tile {
   void pack_panels(std::size_t p) {
     for (std::size_t lane = 0; lane != lanes_; ++lane) {
       const matrix_view<const std::uint8_t> rows(codes(lane, 0), panel_rows(p), in_);
-      for_each_part([&](std::size_t group, std::size_t k, std::size_t n) {
-        Kernels::pack_panel(rows.col_block(k, n), panel(lane, group, p, n));
+      for_each_panel([&](std::size_t part, std::size_t k, std::size_t n) {
+        Kernels::pack_panel(rows.col_block(k, n), panel(lane, part, p, n));
       });
     }
   }
-  /// Takes packed rows for lane 0. If blocks hold their groups they stay where they are until they are multiplied.
+  /// Takes packed rows for lane 0. If they can be unpacked part by part they stay where they are until they are
+  /// multiplied.
   template <simd::kernels Kernels>
   void load_packed(const quant::packed_matrix<Weight>& packed, std::size_t first) {
-    if (blocks_hold_groups()) {
+    if (blocks_hold_groups() || (in_integers && part_size() % 4 == 0)) {
       packed_ = &packed, first_panel_ = first / simd::panel_width;
       return;
     }
@@ -105,9 +113,9 @@ class code_tile {
       for (std::size_t g = 0; g != groups_; ++g) grid(0, r, g) = packed.grid(first + r, g);
   }
 
-  /// Every group starts with a block of its packed panel, so that it can be used where it is.
+  /// Every group, and every part, starts with a block of its packed panel, so that it can be used where it is.
   [[nodiscard]] bool blocks_hold_groups() const noexcept {
-    return groups_ == 1 || Weight::group_size(in_) % simd::block_depth == 0;
+    return parts_ == 1 || part_size() % simd::block_depth == 0;
   }
 
   /// c = a · tile, and the epilogue, for a scheme with quantized weights, by that product of the three below which
@@ -115,7 +123,7 @@ class code_tile {
   template <simd::kernels Kernels, class Scheme>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
                 epilogue finish, matrix_view<float> c, [[maybe_unused]] simd::prefetch_hint next) {
-    if constexpr (Scheme::quantizes_activations)
+    if constexpr (in_integers)
       multiply_codes<Kernels>(input, row, lane, finish, c, next);
     else if (tokens <= few_tokens && blocks_hold_groups())
       multiply_packed<Kernels>(input, row, lane, finish, c);
@@ -123,31 +131,16 @@ class code_tile {
       multiply_values<Kernels>(input, row, tokens, lane, finish, c);
   }
 
-  /// c = a · tile, and the epilogue, in integers, group by group: c is [rows, count], `row` the first row of the
-  /// input, `next` what to ask memory for meanwhile. For tiles with offsets.
+  /// c = a · tile, and the epilogue, in integers, part by part from the first on: c is [rows, count], `row` the first
+  /// row of the input, `next` what to ask memory for meanwhile. For tiles with offsets.
   template <simd::kernels Kernels, class Scheme>
   void multiply_codes(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, epilogue finish,
                       matrix_view<float> c, simd::prefetch_hint next) {
-    if (packed_) read_grids(*packed_, first_panel_ * simd::panel_width);
-    quant::for_each_group<Weight>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
-      if (packed_) unpack_group<Kernels>(group, k, n);
-      const std::size_t at = (lane * groups_ + group) * tile_width;
-      float scale[tile_width];
-      for (std::size_t j = 0; j != count_; ++j) scale[j] = grids_[at + j].scale;
-      simd::column_dequantization columns{scale, sums_.data() + at, nullptr};
-      const std::int32_t* row_sums = nullptr;
-      [[maybe_unused]] std::int32_t zero_point[tile_width];
-      if constexpr (bits == 8) {  // below, the offsets are the zero points
-        for (std::size_t j = 0; j != count_; ++j)
-          zero_point[j] = grids_[at + j].zero_point - offset(grids_[at + j].zero_point);
-        columns.zero_point = zero_point;
-        row_sums = input.code_sums.row(group).data() + row;
-      }
-      Kernels::template gemm<Scheme::activation_type::bits, bits>(
-          input.codes.row_block(row, c.rows()).col_block(k, n), input.grids.data() + row, row_sums,
-          panel(lane, group, 0, n), columns, group == 0 ? finish.bias : nullptr, finish.accumulate || group != 0, c,
-          group == 0 ? next : simd::prefetch_hint{});
-    });
+    if (packed_) unpack_parts<Kernels>();
+    if constexpr (quant::detail::is_grouped<Activation>)
+      multiply_groups<Kernels>(input, row, lane, finish, c);
+    else
+      multiply_parts<Kernels>(input, row, lane, finish, c, next);
   }
 
   /// The same in floats, with dequantized weights. Rows come in lanes of `tokens`: each is a product of its own, so
@@ -193,32 +186,118 @@ class code_tile {
  private:
   static constexpr int bits = Weight::bits;
 
-  /// Calls f(part, first, depth) for what is laid out apart: each group where they are multiplied apart, else all.
+  /// The product with inputs that have a grid for each token.
+  template <simd::kernels Kernels, class Scheme>
+  void multiply_parts(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, epilogue finish,
+                      matrix_view<float> c, simd::prefetch_hint next) {
+    fill_columns(lane);
+    quant::for_each_part<Weight, Activation>(in_, [&](const quant::product_part& part) {
+      const bool begins = part.index == 0;
+      Kernels::template gemm<Activation::bits, bits>(
+          input.codes.row_block(row, c.rows()).col_block(part.first, part.count), input.grids.row(0).data() + row,
+          bits == 8 ? input.code_sums.row(part.index).data() + row : nullptr, panel(lane, part.index, 0, part.count),
+          columns(lane, part.index), begins ? finish.bias : nullptr, finish.accumulate || !begins, c,
+          begins ? next : simd::prefetch_hint{});
+    });
+  }
+  /// The product with inputs that have several grids. Sums of a few rows at a time grow close together, since rows of
+  /// c that are far apart may fall on the same lines of a cache.
+  template <simd::kernels Kernels, class Scheme>
+  void multiply_groups(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, epilogue finish,
+                       matrix_view<float> c) {
+    constexpr std::size_t rows = 64;
+    alignas(alignment) float sums[rows * tile_width] = {};
+    fill_columns(lane);
+    for (std::size_t first = 0; first < c.rows(); first += rows) {
+      const std::size_t count = std::min(rows, c.rows() - first), at = row + first;
+      const matrix_view<float> grown(sums, count, panels() * simd::panel_width, tile_width);
+      for (std::size_t m = 0; m != count; ++m)
+        for (std::size_t j = 0; j != count_; ++j) grown(m, j) = finish.of(c, first + m, j);
+      matrix_view<const std::int32_t> row_sums;
+      if constexpr (bits == 8) row_sums = input.code_sums.view().col_block(at, count);
+      Kernels::template add_parts<Activation::bits, bits>(
+          {input.codes.row_block(at, count), input.grids.view().col_block(at, count), row_sums, part_size(),
+           Activation::group_size(in_), panels_.data() + lane * lane_size(), columns(lane, 0), tile_width},
+          grown);
+      if constexpr (adds_minima) add_minima<Kernels>(input, at, lane, grown.col_block(0, count_));
+      for (std::size_t m = 0; m != count; ++m) std::copy_n(grown.row(m).data(), count_, c.row(first + m).data());
+    }
+  }
+  /// Lays out scales, and zero points where the offsets are others, as a product in integers reads them.
+  void fill_columns(std::size_t lane) {
+    scales_.resize(parts_ * tile_width);
+    if constexpr (bits == 8) zero_points_.resize(parts_ * tile_width);
+    quant::for_each_part<Weight, Activation>(in_, [&](const quant::product_part& part) {
+      const simd::grid* const grids = &grids_[(lane * groups_ + part.weights) * tile_width];
+      const std::size_t at = part.index * tile_width;
+      for (std::size_t j = 0; j != count_; ++j) {
+        scales_[at + j] = grids[j].scale;
+        if constexpr (bits == 8) zero_points_[at + j] = grids[j].zero_point - offset(grids[j].zero_point);
+      }
+    });
+  }
+  [[nodiscard]] simd::column_dequantization columns(std::size_t lane, std::size_t part) const noexcept {
+    return {scales_.data() + part * tile_width, sums_.data() + (lane * parts_ + part) * tile_width,
+            bits == 8 ? zero_points_.data() + part * tile_width : nullptr};
+  }
+
+  /// Calls f(part, first, depth) for what is laid out apart: the parts where they are multiplied apart, else all.
   template <class F>
-  void for_each_part(F&& f) const {
-    if constexpr (Offset)
-      quant::for_each_group<Weight>(in_, f);
+  void for_each_panel(F&& f) const {
+    if constexpr (in_integers)
+      quant::for_each_part<Weight, Activation>(
+          in_, [&](const quant::product_part& part) { f(part.index, part.first, part.count); });
     else
       f(std::size_t{0}, std::size_t{0}, in_);
   }
   [[nodiscard]] std::size_t lane_size() const noexcept {
-    return Offset ? groups_ * panels() * simd::code_panel_size(Weight::group_size(in_))
-                  : panels() * simd::code_panel_size(in_);
+    return in_integers ? parts_ * panels() * simd::code_panel_size(part_size())
+                       : panels() * simd::code_panel_size(in_);
   }
   /// The code panel of a part, `depth` deep; those of a part are neighbors.
   [[nodiscard]] std::uint8_t* panel(std::size_t lane, std::size_t part, std::size_t p, std::size_t depth) noexcept {
-    return panels_.data() + lane * lane_size() + part * panels() * simd::code_panel_size(Weight::group_size(in_)) +
+    return panels_.data() + lane * lane_size() + part * panels() * simd::code_panel_size(part_size()) +
            p * simd::code_panel_size(depth);
   }
+  /// Reads the grids and codes of packed rows, for a product in integers.
   template <simd::kernels Kernels>
-  void unpack_group(std::size_t group, std::size_t k, std::size_t n) {
-    for (std::size_t p = 0; p != panels(); ++p) {
-      std::uint8_t offsets[simd::panel_width] = {};
-      for (std::size_t j = 0; j != panel_rows(p); ++j)
-        offsets[j] = static_cast<std::uint8_t>(offset(grid(0, p * simd::panel_width + j, group).zero_point));
-      Kernels::template unpack<bits>(packed_->panel(first_panel_ + p) + simd::packed_panel_size(bits, k), n, offsets,
-                                     panel(0, group, p, n));
-    }
+  void unpack_parts() {
+    read_grids(*packed_, first_panel_ * simd::panel_width);
+    quant::for_each_part<Weight, Activation>(in_, [&](const quant::product_part& part) {
+      for (std::size_t p = 0; p != panels(); ++p) {
+        std::uint8_t offsets[simd::panel_width] = {};
+        for (std::size_t j = 0; j != panel_rows(p); ++j)
+          offsets[j] = static_cast<std::uint8_t>(offset(grid(0, p * simd::panel_width + j, part.weights).zero_point));
+        unpack_panel<Kernels>(part, p, offsets);
+      }
+    });
+  }
+  /// Unpacks a part of a panel, which may begin within a block.
+  template <simd::kernels Kernels>
+  void unpack_panel(const quant::product_part& part, std::size_t p, const std::uint8_t* offsets) {
+    const std::size_t before = part.first % simd::block_depth, depth = before + part.count;
+    const std::uint8_t* const from =
+        packed_->panel(first_panel_ + p) + simd::packed_panel_size(bits, part.first - before);
+    std::uint8_t* const to = panel(0, part.index, p, part.count);
+    if (before == 0) return Kernels::template unpack<bits>(from, depth, offsets, to);
+    unpacked_.resize(simd::code_panel_size(depth));
+    Kernels::template unpack<bits>(from, depth, offsets, unpacked_.data());
+    std::copy(unpacked_.begin() + static_cast<std::ptrdiff_t>(simd::code_panel_size(before)), unpacked_.end(), to);
+  }
+  /// c −= sums of the input · scale · zero point, in floats: what plain codes are above the weights.
+  template <simd::kernels Kernels, class Scheme>
+  void add_minima(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, matrix_view<float> c) {
+    const matrix_view<const float> sums = input.stored_sums.view().row_block(row, c.rows());
+    const std::size_t inputs = Activation::group_size(in_);
+    float_panels_.resize(panels() * simd::float_panel_size(sums.cols()));
+    for (std::size_t p = 0; p != panels(); ++p)
+      for (std::size_t i = 0; i != sums.cols(); ++i)
+        for (std::size_t j = 0; j != panel_rows(p); ++j) {
+          const simd::grid& g = grid(lane, p * simd::panel_width + j, i * inputs / Weight::group_size(in_));
+          float_panels_[p * simd::float_panel_size(sums.cols()) + i * simd::panel_width + j] =
+              -g.scale * static_cast<float>(g.zero_point);
+        }
+    Kernels::gemm(sums, float_panels_.data(), nullptr, true, c);
   }
   template <simd::kernels Kernels>
   void unpack_panel(std::size_t p) {
@@ -252,13 +331,16 @@ class code_tile {
     Kernels::template pack<bits>(panel(lane, 0, p, in_), in_, repacked_.data());
     return repacked_.data();
   }
-  std::size_t lanes_ = 0, count_ = 0, in_ = 0, groups_ = 0, first_panel_ = 0;
+  std::size_t lanes_ = 0, count_ = 0, in_ = 0, groups_ = 0, parts_ = 0, first_panel_ = 0;
   const quant::packed_matrix<Weight>* packed_ = nullptr;
-  buffer<std::uint8_t> codes_;     // [lanes][16][in]
-  std::vector<simd::grid> grids_;  // [lanes][groups][tile_width]
-  buffer<std::int32_t> sums_;      // [lanes][groups][tile_width]
-  buffer<std::uint8_t> panels_;    // [lanes][parts][panels]
-  buffer<std::uint8_t> repacked_;  // a packed panel
+  buffer<std::uint8_t> codes_;        // [lanes][16][in]
+  std::vector<simd::grid> grids_;     // [lanes][groups][tile_width]
+  buffer<std::int32_t> sums_;         // [lanes][parts][tile_width]
+  buffer<float> scales_;              // [parts][tile_width]
+  buffer<std::int32_t> zero_points_;  // less the offset: [parts][tile_width]
+  buffer<std::uint8_t> panels_;       // [lanes][parts][panels]
+  buffer<std::uint8_t> unpacked_;     // a part of a panel, and what is before it in its block
+  buffer<std::uint8_t> repacked_;     // a packed panel
   buffer<float> float_panels_;
 };
 

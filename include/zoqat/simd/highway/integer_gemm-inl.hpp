@@ -65,9 +65,78 @@ struct integer_gemm_kernels {
 #endif
   }
 
+  template <int ActivationBits, int WeightBits>
+  static void add_parts(const code_parts& parts, matrix_view<float> c) noexcept {
+#if HWY_TARGET == HWY_SCALAR
+    reference::add_parts<ActivationBits, WeightBits>(parts, c);
+#else
+    add_parts_by<dot4<ActivationBits, WeightBits> >(parts, c);
+#endif
+  }
+
 #if HWY_TARGET != HWY_SCALAR
  private:
   static constexpr std::size_t word = 4;  // codes
+  /// Rows of a tile whose sums in floats stay in registers too.
+  static constexpr std::size_t rows_of_parts = tile_rows == 1 ? 1 : tile_rows / 2;
+
+  template <class Dot>
+  static void add_parts_by(const code_parts& parts, matrix_view<float> c) noexcept {
+    for (std::size_t j = 0; j != c.cols();) {
+      const std::size_t panels = tile_panels == 2 && c.cols() - j >= 2 * panel_width ? 2 : 1;
+      for_each_row_tile<rows_of_parts>(c.rows(), [&]<std::size_t Rows>(std::size_t m) HWY_ATTR {
+        if (panels == 1) return parts_tile<Dot, Rows, 1>(parts, m, j, c);
+        if constexpr (tile_panels == 2) parts_tile<Dot, Rows, 2>(parts, m, j, c);
+      });
+      j += panels * panel_width;
+    }
+  }
+
+  /// The tile of c at (m, j), through all parts.
+  template <class Dot, std::size_t Rows, std::size_t Panels>
+  static HWY_NOINLINE void parts_tile(const code_parts& parts, std::size_t m, std::size_t j,
+                                      matrix_view<float> c) noexcept {
+    constexpr std::size_t across = Panels * panel_vectors;
+    constexpr tag<float> d;
+    constexpr tag<std::int32_t> di;
+    const std::size_t k = parts.a.cols(), part_bytes = c.cols() / panel_width * code_panel_size(parts.depth);
+    const auto a = parts.a.row_block(m, Rows);
+    float* const to = c.data() + m * c.stride() + j;
+    vector<float> totals[Rows * across];
+    unroll<Rows * across>([&](auto i) ZOQAT_INLINE_LAMBDA {
+      totals[i] = hn::Add(hn::LoadU(d, to + i / across * c.stride() + i % across * vector_length), hn::Zero(d));
+    });
+    for (std::size_t first = 0, part = 0; first < k; first += parts.depth, ++part) {
+      const std::size_t depth = std::min(parts.depth, k - first), at = part * parts.columns_stride + j;
+      const std::size_t panel_size = code_panel_size(depth);
+      const grid* const grids = parts.grids.row(first / parts.group).data() + m;
+      sums32 sums[Rows * across];
+      sum_products<Dot, Rows, Panels>(a.col_block(first, depth),
+                                      parts.panels + part * part_bytes + j / panel_width * panel_size, panel_size, {},
+                                      sums);
+      if (parts.columns.zero_point)
+        subtract_zero_points<Rows, Panels>(grids, parts.row_sums.row(part).data() + m, depth,
+                                           parts.columns.zero_point + at, sums);
+      sums32 of_zero_point[across];
+      vector<float> scale[across];
+      unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
+        of_zero_point[v] = hn::Mul(hn::Set(di, grids[0].zero_point - Dot::activation_offset),
+                                   hn::LoadU(di, parts.columns.sum + at + v * vector_length));
+        scale[v] = hn::LoadU(d, parts.columns.scale + at + v * vector_length);
+      });
+      unroll<Rows>([&](auto r) ZOQAT_INLINE_LAMBDA {
+        const auto of_row = hn::Set(d, grids[r].scale);
+        unroll<across>([&](auto v) ZOQAT_INLINE_LAMBDA {
+          const auto exact = hn::Sub(sums[r * across + v], of_zero_point[v]);
+          const auto value = hn::Mul(hn::ConvertTo(d, exact), hn::Mul(of_row, scale[v]));
+          totals[r * across + v] = hn::Add(totals[r * across + v], directions::rounded(value));
+        });
+      });
+    }
+    unroll<Rows * across>([&](auto i) ZOQAT_INLINE_LAMBDA {
+      hn::StoreU(totals[i], d, to + i / across * c.stride() + i % across * vector_length);
+    });
+  }
 
   /// The product for all widths that share a multiply-add.
   template <class Dot>

@@ -144,7 +144,7 @@ class row_coder {
   HWY_INLINE row_coder() {}
   HWY_INLINE row_coder(const code_range& r, std::uint8_t* to)
       : to_(to),
-        inverse_(hn::Set(tag<float>{}, 1.0f / r.grid.scale)),
+        inverse_(hn::Set(tag<float>{}, r.factor())),
         low_(hn::Set(tag<float>{}, static_cast<float>(r.least - r.grid.zero_point))),
         high_(hn::Set(tag<float>{}, static_cast<float>(r.greatest - r.grid.zero_point))),
         above_(r.grid.zero_point - r.least),

@@ -44,6 +44,11 @@ struct gemm_kernels {
     multiply_codes(a, steps, grids, row_sums, panels, columns, bias, accumulate, c);
   }
 
+  template <int ActivationBits, int WeightBits>
+  static void add_parts(const code_parts& parts, matrix_view<float> c) noexcept {
+    detail::add_parts_one_by_one<gemm_kernels, ActivationBits, WeightBits>(parts, c);
+  }
+
  private:
   using floats = xsimd::batch<float, Arch>;
   using pairs = xsimd::batch<std::int16_t, Arch>;

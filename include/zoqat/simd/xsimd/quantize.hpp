@@ -77,7 +77,7 @@ struct quantize_kernels {
   }
   template <class Value>
   static void store_codes(std::size_t n, const code_range& r, std::uint8_t* bytes, Value value) noexcept {
-    const floats inverse(1.0f / r.grid.scale);
+    const floats inverse(r.factor());
     const floats low(static_cast<float>(r.least - r.grid.zero_point));
     const floats high(static_cast<float>(r.greatest - r.grid.zero_point));
     const integers shift(r.grid.zero_point - r.offset);
