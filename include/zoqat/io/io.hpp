@@ -20,6 +20,7 @@
 #include <zoqat/io/tensor_index.hpp>
 #include <zoqat/io/shape_limits.hpp>
 #include <zoqat/io/safetensors.hpp>
+#include <zoqat/io/safetensors_writer.hpp>
 #include <zoqat/io/checksums.hpp>
 #include <zoqat/io/safetensors_folder.hpp>
 
@@ -50,6 +51,7 @@
 // Models in, models out.
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/quantized_model.hpp>
+#include <zoqat/io/packed_weight.hpp>
 #include <zoqat/io/gguf/llama.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>
 #include <zoqat/io/gguf/llama_export.hpp>
