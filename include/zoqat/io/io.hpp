@@ -55,5 +55,8 @@
 #include <zoqat/io/gguf/llama.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>
 #include <zoqat/io/gguf/llama_export.hpp>
+#include <zoqat/io/hugging_face_config.hpp>
+#include <zoqat/io/hugging_face_export.hpp>
+#include <zoqat/io/compressed_tensors.hpp>
 
 // clang-format on
