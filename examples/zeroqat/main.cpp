@@ -13,6 +13,7 @@
 //   zeroqat info q.safetensors                 what is in a model, a trained one or a run log
 //   zeroqat verify FILE…                       whether run logs and trained models are whole
 //   zeroqat export --model M --gguf m.gguf …   the same model as a file for llama.cpp and its kin
+//   zeroqat export --model M --hf folder …     or as a Hugging Face folder; --pack-quantized with packed weights
 //
 // Returns 0; 1 for an error; 3 where the training ended worse than it began (see --allow-worse); and 128 and the
 // number of SIGINT or SIGTERM, after which a run ends with its step: its log and output are whole, and --resume goes
@@ -94,7 +95,8 @@ int main(int argc, char** argv) {
   CLI::App* const verify = app.add_subcommand("verify", "whether run logs and quantized models are whole");
   std::vector<std::string> files;
   verify->add_option("files", files, "run logs, and models that --output wrote (.safetensors)")->required();
-  CLI::App* const exporting = app.add_subcommand("export", "write a base or a trained model as a GGUF file");
+  CLI::App* const exporting =
+      app.add_subcommand("export", "write a base or a trained model as a GGUF file or a folder");
   CLI::App* const info = app.add_subcommand("info", "what is in a model, a trained model or a run log");
   std::string file;
   info->add_option("file", file, "folder or file")->required();
@@ -196,7 +198,16 @@ int main(int argc, char** argv) {
     } else if (*verify) {
       return verify_files(files);
     } else if (*exporting) {
+      const auto measure = [&](const std::string& model) {
+        if (to.eval.empty()) return;
+        s.model = model, s.tokenizer = to.tokenizer, s.eval = to.eval, s.length = to.length;
+        fmt::print("{}: ", model);
+        with_model(trained_scheme_of(model), s,
+                   [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
+      };
+      measure(to.model);
       export_model(to);
+      measure(to.destination());
     } else if (*eval) {
       require_within("--length", static_cast<double>(s.length), {2, 1e9});
       with_model(trained_scheme_of(s.model), s,
