@@ -6,6 +6,7 @@
 
 #include <common/settings_text.hpp>  // folder_of_model
 #include <zeroqat/export.hpp>
+#include <zeroqat/export_folder.hpp>
 #include <zeroqat/files.hpp>  // open_trained_model, trained_scheme_of
 
 #include <CLI/CLI.hpp>
@@ -98,12 +99,7 @@ gguf::export_types types_of(const export_settings& s, gguf::tensor_type weights)
 template <class Scheme>
 void export_scheme(const export_settings& s, const std::string& scheme) {
   if constexpr (Scheme::smooths_inputs || Scheme::quantizes_attention) {
-    fail(
-        "{}: was trained under {}, whose inputs are quantized token by token; engines that read GGUF do not compute "
-        "that, so the file would be another model. Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 "
-        "or "
-        "another weight-only scheme to export",
-        s.model, scheme);
+    fail_for_quantized_inputs(s.model, scheme, "engines that read GGUF");
   } else {
     const io::safetensors_file file = open_trained_model(s.model);
     const auto exact = gguf::type_of<typename Scheme::weight_type>();
@@ -112,27 +108,7 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
   }
 }
 
-}  // namespace
-
-void add_export_options(CLI::App& command, export_settings& s) {
-  command.add_option("--model", s.model, "base model, or a trained one that --output wrote")->capture_default_str();
-  command.add_option(
-      "--tokenizer", s.tokenizer,
-      "tokenizer.json, vocab.json with merges.txt beside it, or tokenizer.bin of llama2.c; by default that "
-      "beside the model");
-  command.add_option("--gguf", s.gguf, "file to write")->required();
-  command.add_option(
-      "--type", s.type,
-      "of the weights: f32, f16, bf16, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, q3_k, q2_k or "
-      "q2_0, rounded to nearest; by default f32, and of a trained model the one that holds its values");
-  command.add_flag("--fill-stream", s.fill_stream,
-                   "fill the residual stream up with zeros to 4, 16, ... times its width until blocks divide it, and "
-                   "heads to 2, 4, ... times as many: exact, and for small models whose rows are shorter than the "
-                   "blocks of q2_k to q6_k");
-  command.add_option("--embeddings", s.embeddings, "of the embedding and the head, likewise")->capture_default_str();
-}
-
-void export_model(const export_settings& s) {
+void export_gguf(const export_settings& s) {
   const std::string scheme = trained_scheme_of(s.model);
   if (!scheme.empty())
     return quant::standard_schemes::with(scheme, [&]<class Scheme>() { export_scheme<Scheme>(s, scheme); });
@@ -142,6 +118,64 @@ void export_model(const export_settings& s) {
     write_file(s, gguf::opt_export(source, types_of(s, weights)), weights);
   else
     write_file(s, gguf::export_base(source, types_of(s, weights)), weights);
+}
+
+}  // namespace
+
+void fail_for_quantized_inputs(const std::string& model, const std::string& scheme, std::string_view readers) {
+  fail(
+      "{}: was trained under {}, whose inputs are quantized token by token; {} do not compute that, so what is "
+      "written would be "
+      "another model. It is at home in this library: zeroqat generate and eval, or io::load_quantized in a program. "
+      "Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 or another weight-only scheme to export",
+      model, scheme, readers);
+}
+
+void add_export_options(CLI::App& command, export_settings& s) {
+  command.add_option("--model", s.model, "base model, or a trained one that --output wrote")->capture_default_str();
+  command.add_option("--tokenizer", s.tokenizer,
+                     "tokenizer.json, vocab.json with merges.txt beside it, or tokenizer.bin of llama2.c; by default "
+                     "that beside the model");
+  CLI::Option_group* const to = command.add_option_group("destination");
+  to->require_option(1);
+  CLI::Option* const gguf = to->add_option("--gguf", s.gguf, "GGUF file to write");
+  to->add_option("--hf", s.hf, "Hugging Face folder to write: weights as values, config.json and the tokenizer");
+  CLI::Option* const packed = to->add_option(
+      "--pack-quantized", s.pack_quantized,
+      "Hugging Face folder to write, with weights of 4 or 8 bits packed as compressed-tensors does, for vLLM");
+  command.add_option(
+      "--type", s.type,
+      "of the weights: f32, f16, bf16, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, q3_k, q2_k or "
+      "q2_0, rounded to nearest; by default f32, and of a trained model the one that holds its values");
+  command.add_flag("--fill-stream", s.fill_stream,
+                   "fill the residual stream up with zeros to 4, 16, ... times its width until blocks divide it, and "
+                   "heads to 2, 4, ... times as many: exact, and for small models whose rows are shorter than the "
+                   "blocks of q2_k to q6_k");
+  command.add_option("--embeddings", s.embeddings, "of the embedding and the head, likewise")->capture_default_str();
+  for (const char* const name : {"--type", "--fill-stream", "--embeddings"}) command.get_option(name)->needs(gguf);
+  command
+      .add_option("--values", s.values,
+                  "of a folder: bf16, f16 or f32, rounded to nearest; by default bf16, and beside packed weights the "
+                  "one that holds their scales")
+      ->check(CLI::IsMember({"bf16", "f16", "f32"}))
+      ->excludes(gguf);
+  command
+      .add_option(
+          "--config", s.config,
+          "of a folder: the base model's, or its config.json, to be copied with the tokenizer; by default what "
+          "lies beside the model")
+      ->excludes(gguf);
+  CLI::Option* const eval =
+      command.add_option("--eval", s.eval, "text on which perplexity is measured before and after")->excludes(packed);
+  command.add_option("--length", s.length, "tokens in a chunk of it")
+      ->check(CLI::Range(std::size_t{2}, std::size_t{1'000'000'000}))
+      ->capture_default_str()
+      ->needs(eval);
+}
+
+void export_model(const export_settings& s) {
+  if (s.gguf.empty()) return export_folder(s);
+  export_gguf(s);
 }
 
 }  // namespace zoqat::programs

@@ -14,6 +14,8 @@
 //   zeroqat info q.safetensors                 what is in a model, a trained one or a run log
 //   zeroqat verify FILE…                       whether run logs and trained models are whole
 //   zeroqat export --model M --gguf m.gguf …   the same model as a file for llama.cpp and its kin
+//   zeroqat export --model M --hf folder …     or as a Hugging Face folder; --pack-quantized with packed weights
+//   zeroqat report --output page.html FILE…    a page about runs, from logs, metrics, tables and trained models
 //
 // Returns 0; 1 for an error; 3 where the training ended worse than it began (see --allow-worse); and 128 and the
 // number of SIGINT or SIGTERM, after which a run ends with its step: its log and output are whole, and --resume goes
@@ -24,6 +26,7 @@
 
 #include <common/options.hpp>        // add_options
 #include <common/plan.hpp>           // require_within
+#include <common/report_page.hpp>    // write_report
 #include <common/settings_text.hpp>  // read_text
 #include <zeroqat/export.hpp>        // export_model
 #include <zeroqat/family_list.hpp>   // family_list: those that CMake was told to build
@@ -118,7 +121,17 @@ int main(int argc, char** argv) {
   CLI::App* const verify = app.add_subcommand("verify", "whether run logs and quantized models are whole");
   std::vector<std::string> files;
   verify->add_option("files", files, "run logs, and models that --output wrote (.safetensors)")->required();
-  CLI::App* const exporting = app.add_subcommand("export", "write a base or a trained model as a GGUF file");
+  CLI::App* const exporting =
+      app.add_subcommand("export", "write a base or a trained model as a GGUF file or a folder");
+  CLI::App* const report = app.add_subcommand("report", "a page about runs, as one HTML file that needs no other");
+  std::string page;
+  std::vector<std::filesystem::path> of_runs;
+  report
+      ->add_option("files", of_runs,
+                   "of runs: logs, metrics (.csv), tables (.json), trained models (.safetensors); those of one run "
+                   "have one name")
+      ->required();
+  report->add_option("--output", page, "page to write (.html)")->required();
   CLI::App* const info = app.add_subcommand("info", "what is in a model, a trained model or a run log");
   std::string file;
   info->add_option("file", file, "folder or file")->required();
@@ -231,8 +244,20 @@ int main(int argc, char** argv) {
       fmt::print("{}", info_of(file));
     } else if (*verify) {
       return verify_files(files);
+    } else if (*report) {
+      write_report(of_runs, page);
+      fmt::print("{}: a report, {} bytes\n", page, std::filesystem::file_size(page));
     } else if (*exporting) {
+      const auto measure = [&](const std::string& model) {
+        if (to.eval.empty()) return;
+        s.model = model, s.tokenizer = to.tokenizer, s.eval = to.eval, s.length = to.length;
+        fmt::print("{}: ", model);
+        with_model(trained_scheme_of(model), s,
+                   [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
+      };
+      measure(to.model);
       export_model(to);
+      measure(to.destination());
     } else if (*eval) {
       require_within("--length", static_cast<double>(s.length), {2, 1e9});
       with_model(trained_scheme_of(s.model), s,

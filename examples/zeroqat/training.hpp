@@ -192,13 +192,16 @@ template <class Model, class Bench>
         s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name(), s.steps, inputs_of(s)},
         s.log_how()));
   }
+  double evaluated = results_table::none;  // after the last step, where that is due
   if_given<train::csv_metrics> metrics;
   if (!s.metrics.empty())
     metrics.callback.emplace(
         s.metrics,
-        [&](const zo::measurement& e) { return zo::flipped_codes(estimator.distribution, e, model).rate(); }, 25);
+        [&](const zo::measurement& e) { return zo::flipped_codes(estimator.distribution, e, model).rate(); }, 25,
+        train::csv_metrics::evaluation{"perplexity", [&] { return std::exchange(evaluated, results_table::none); }});
   const auto evaluate = [&](std::uint32_t step) {
-    fmt::print("step {}: perplexity {:.4f}\n", step, bench.perplexity(model));
+    evaluated = bench.perplexity(model);
+    fmt::print("step {}: perplexity {:.4f}\n", step, evaluated);
   };
   stop_signal signals(first);
   const std::uint32_t rejected = train::run(

@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace zoqat;
@@ -147,6 +149,25 @@ TEST_CASE("the rate of codes that flip is asked for where it is due") {
   REQUIRE(lines.size() == 6);
   for (std::size_t i = 1; i != lines.size(); ++i)
     CHECK((lines[i].find(",0.25,") != std::string::npos) == (i % 2 == 0 || i == 5));
+}
+
+TEST_CASE("what was measured of the model stands in a column of its own, empty where nothing was") {
+  const temporary_folder folder;
+  const auto path = folder / "metrics.csv";
+  quadratic q;
+  double measured = std::numeric_limits<double>::quiet_NaN();
+  const auto evaluate = [&](std::uint32_t done) { measured = 10.5 + done; };
+  const auto taken = [&] { return std::exchange(measured, std::numeric_limits<double>::quiet_NaN()); };
+  train::run(q.parameters, q, q.estimator, q.optimizer, {0, 5}, q.threads, train::evaluate_every(2, evaluate),
+             train::csv_metrics{path, {}, 1, {"perplexity", taken}});
+  const auto lines = lines_of(path);
+  REQUIRE(lines.size() == 6);
+  CHECK(lines[0].ends_with(",perplexity"));
+  for (std::size_t i = 1; i != lines.size(); ++i) {
+    CHECK(std::ranges::count(lines[i], ',') == std::ranges::count(lines[0], ','));
+    const std::string last = lines[i].substr(lines[i].rfind(',') + 1);
+    CHECK(last == (i == 2 ? "12.5" : i == 4 ? "14.5" : i == 5 ? "15.5" : ""));
+  }
 }
 
 TEST_CASE("metrics that cannot be written are refused with the file") {

@@ -8,6 +8,7 @@
 
 // Files and what is in them.
 #include <zoqat/io/mapped_file.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/atomic_file.hpp>
 #include <zoqat/io/text_file.hpp>
 #include <zoqat/io/json.hpp>
@@ -20,6 +21,7 @@
 #include <zoqat/io/tensor_index.hpp>
 #include <zoqat/io/shape_limits.hpp>
 #include <zoqat/io/safetensors.hpp>
+#include <zoqat/io/safetensors_writer.hpp>
 #include <zoqat/io/checksums.hpp>
 #include <zoqat/io/safetensors_folder.hpp>
 
@@ -50,6 +52,7 @@
 // Models in, models out.
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/quantized_model.hpp>
+#include <zoqat/io/packed_weight.hpp>
 #include <zoqat/io/gguf/llama.hpp>
 #include <zoqat/io/gguf/rope.hpp>
 #include <zoqat/io/gguf/tensor_plan.hpp>
@@ -58,5 +61,8 @@
 #include <zoqat/io/gguf/opt_export.hpp>
 #include <zoqat/io/gguf/stored_matrix.hpp>
 #include <zoqat/io/gguf/stored_model.hpp>
+#include <zoqat/io/hugging_face_config.hpp>
+#include <zoqat/io/hugging_face_export.hpp>
+#include <zoqat/io/compressed_tensors.hpp>
 
 // clang-format on

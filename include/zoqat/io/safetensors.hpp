@@ -182,29 +182,31 @@ class safetensors_file {
 
 namespace detail {
 
-// The format leaves no holes, so tensors stay aligned to their elements when wide elements come first.
-inline std::vector<const tensor_view*> widest_first(std::span<const tensor_view> tensors) {
-  std::vector<const tensor_view*> order;
+// The format leaves no holes, so tensors stay aligned to their elements when wide elements come first. Tensors are of
+// any type that has a name, a type and a shape.
+template <class Tensor>
+std::vector<const Tensor*> widest_first(std::span<const Tensor> tensors) {
+  std::vector<const Tensor*> order;
   order.reserve(tensors.size());
-  for (const tensor_view& tensor : tensors) order.push_back(&tensor);
-  std::stable_sort(order.begin(), order.end(), [](const tensor_view* a, const tensor_view* b) {
-    return dtype_size(a->type) > dtype_size(b->type);
-  });
+  for (const Tensor& tensor : tensors) order.push_back(&tensor);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Tensor* a, const Tensor* b) { return dtype_size(a->type) > dtype_size(b->type); });
   return order;
 }
 
-inline std::string make_header(std::span<const tensor_view* const> order, const safetensors_metadata& metadata,
-                               std::string_view destination) {
+template <class Tensor>
+std::string make_header(const std::vector<const Tensor*>& order, const safetensors_metadata& metadata,
+                        std::string_view destination) {
   json header = json::object();
   if (!metadata.empty()) header[metadata_key] = metadata;
   std::size_t end = 0;
-  for (const tensor_view* tensor : order) {
-    require(checked_bytes(tensor->shape, tensor->type) == tensor->data.size(),
-            "{}: tensor '{}': {} bytes do not make {} elements of shape [{}]", destination, tensor->name,
-            tensor->data.size(), dtype_name(tensor->type), fmt::join(tensor->shape, ", "));
+  for (const Tensor* tensor : order) {
+    const auto bytes = checked_bytes(tensor->shape, tensor->type);
+    require(bytes && *bytes <= ~std::size_t{0} - end, "{}: tensor '{}': no file can hold the shape [{}] as {}",
+            destination, tensor->name, fmt::join(tensor->shape, ", "), dtype_name(tensor->type));
     require(tensor->name != metadata_key && !header.contains(tensor->name),
             "{}: tensor '{}': the name is reserved or comes twice", destination, tensor->name);
-    const std::size_t begin = std::exchange(end, end + tensor->data.size());
+    const std::size_t begin = std::exchange(end, end + *bytes);
     header[tensor->name] = {
         {"dtype", dtype_name(tensor->type)}, {"shape", tensor->shape}, {"data_offsets", {begin, end}}};
   }
@@ -216,6 +218,12 @@ inline std::string make_header(std::span<const tensor_view* const> order, const 
   return text;
 }
 
+/// Begins a file: what stands before the tensors' bytes.
+inline void write_header(atomic_file& file, std::string_view header) {
+  file.write(std::bit_cast<std::array<std::byte, length_field>>(std::uint64_t{header.size()}));
+  file.write(header);
+}
+
 }  // namespace detail
 
 /// Writes `tensors` to `path`, all or nothing (`atomic_file`). The data starts at a multiple of 64 bytes;
@@ -224,12 +232,14 @@ inline std::string make_header(std::span<const tensor_view* const> order, const 
 /// on shapes that do not fit their data; io_error when the file cannot be written.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const tensor_view> tensors,
                               const safetensors_metadata& metadata = {}) {
+  for (const tensor_view& tensor : tensors)
+    require(checked_bytes(tensor.shape, tensor.type) == tensor.data.size(),
+            "{}: tensor '{}': {} bytes do not make {} elements of shape [{}]", path.native(), tensor.name,
+            tensor.data.size(), dtype_name(tensor.type), fmt::join(tensor.shape, ", "));
   const auto order = detail::widest_first(tensors);
   const std::string header = detail::make_header(order, metadata, path.native());
-  const auto length = std::bit_cast<std::array<std::byte, detail::length_field>>(std::uint64_t{header.size()});
   atomic_file file(path);
-  file.write(length);
-  file.write(header);
+  detail::write_header(file, header);
   for (const tensor_view* tensor : order) file.write(tensor->data);
   file.commit();
 }

@@ -63,6 +63,11 @@ void for_each_tensor(const model_shape& shape, F&& f) {
     entries(llama_tensors);
 }
 
+/// Whether a tensor of that canonical name is the matrix of a linear layer, which a trained model has packed.
+[[nodiscard]] inline bool is_linear_weight(std::string_view name, std::span<const std::size_t> extents) noexcept {
+  return extents.size() == 2 && name.starts_with("model.layers.");
+}
+
 /// The tensor of that name. Throws io_error, with the file and the tensor, when the source has none or its
 /// shape is not `extents`.
 template <tensor_source Source>

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -56,16 +57,23 @@ class evaluate_every {
 };
 
 /// One line per step in a CSV file: step, loss, slope, agreed power, power, spread of the losses, rate of codes that
-/// flip, and ε (ε/Δ where units are the steps of a quantizer) and gain of each parameter group. A run that goes on
-/// appends. A line is written whole after its step, so that a run that is killed leaves no part of one. Throws
-/// io_error if the file cannot be written.
+/// flip, and ε (ε/Δ where units are the steps of a quantizer) and gain of each parameter group; and an evaluation,
+/// where there are some. A run that goes on appends. A line is written whole after its step, so that a run that is
+/// killed leaves no part of one. Throws io_error if the file cannot be written.
 class csv_metrics {
  public:
   /// The rate of an estimate's codes (zo::flipped_codes), taken after each step that `every` divides; none without.
   using flip_rate = std::function<double(const zo::measurement&)>;
 
-  explicit csv_metrics(std::filesystem::path path, flip_rate flips = {}, std::uint32_t every = 1)
-      : path_(std::move(path)), flips_(std::move(flips)), every_(every) {}
+  /// What was measured of the model after a step, such as its perplexity; NaN for most steps.
+  struct evaluation {
+    std::string name;  ///< of the column
+    std::function<double()> value;
+  };
+
+  explicit csv_metrics(std::filesystem::path path, flip_rate flips = {}, std::uint32_t every = 1,
+                       evaluation evaluated = {})
+      : path_(std::move(path)), flips_(std::move(flips)), every_(every), evaluated_(std::move(evaluated)) {}
 
   void begin(std::uint32_t first, std::uint32_t) {
     file_.reset(std::fopen(path_.c_str(), first == 0 ? "w" : "a"));
@@ -74,6 +82,7 @@ class csv_metrics {
     print("step,loss,slope,agreed_power,power,spread,flip_rate");
     for (const char* const of : {"epsilon", "gain"})
       for (const std::string_view name : parameter_group_names) print(",{}_{}", of, name);
+    if (evaluated_.value) print(",{}", evaluated_.name);
     print("\n");
   }
   void after_step(const step_report& report) {
@@ -84,6 +93,7 @@ class csv_metrics {
     if (reads_parameters(report)) print("{}", flips_(*report.measured));
     for (const parameter_group group : all_parameter_groups) print(",{}", report.measured->epsilon[group]);
     for (const parameter_group group : all_parameter_groups) print(",{}", u.gain[group]);
+    if (evaluated_.value) print_evaluation(evaluated_.value());
     print("\n");
     check(std::fflush(file_.get()) == 0);
   }
@@ -100,6 +110,10 @@ class csv_metrics {
     const std::string line = fmt::format(format, std::forward<Args>(args)...);
     check(std::fwrite(line.data(), 1, line.size(), file_.get()) == line.size());
   }
+  void print_evaluation(double value) {
+    print(",");
+    if (!std::isnan(value)) print("{}", value);
+  }
   void check(bool ok) const {
     if (!ok) fail<io_error>("{}: cannot write metrics: {}", path_.native(), std::strerror(errno));
   }
@@ -107,6 +121,7 @@ class csv_metrics {
   std::filesystem::path path_;
   flip_rate flips_;
   std::uint32_t every_;
+  evaluation evaluated_;
   std::unique_ptr<std::FILE, closer> file_;
 };
 

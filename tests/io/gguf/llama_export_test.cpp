@@ -7,10 +7,10 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <support/deployed_model.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/gguf_blocks.hpp>
-#include <support/memory_source.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -41,26 +41,6 @@ model_shape shape(std::size_t hidden, std::size_t intermediate, rope_pairing rop
           .rope = rope,
           .tied_head = tied};
 }
-
-// Every tensor of a model with random weights, and their memory.
-struct random_source {
-  std::map<std::string, std::vector<float>> values;
-  memory_source source;
-
-  explicit random_source(const model_shape& s) : source{.shape_ = s, .tensors = {}} {
-    std::mt19937 random(11);
-    std::normal_distribution<float> normal;
-    for (const io::llama_entry& entry : io::llama_tensors)
-      for (std::size_t layer = 0; layer != io::count_of(entry.tensor, s); ++layer) {
-        const std::string name = io::name_of(entry.tensor, layer);
-        auto& x = values[name];
-        x.resize(*io::checked_product(io::shape_of(entry.tensor, s)));
-        for (float& v : x) v = normal(random);
-        source.tensors.push_back(
-            {name, io::dtype::f32, io::shape_of(entry.tensor, s), std::as_bytes(std::span(x)), "the/file"});
-      }
-  }
-};
 
 // The values of a tensor of a file, by the decoders of the tests.
 std::vector<float> values_of(const gguf::tensor& t) {
@@ -252,65 +232,6 @@ TEST_CASE("other models and other types are refused") {
   model.source.shape_.kind = {model_family::opt, activation_function::relu};
   check_mentions(message_of<io_error>([&] { static_cast<void>(gguf::export_base(model.source, {})); }), "opt");
 }
-
-namespace {
-
-// What save_quantized wants of a model.
-struct named_values {
-  std::string name_;
-  matrix<float> values_;
-
-  [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] std::size_t rows() const { return values_.rows(); }
-  [[nodiscard]] std::size_t cols() const { return values_.cols(); }
-  [[nodiscard]] matrix<float>& values() { return values_; }
-};
-struct tensor_use {
-  bool in_checkpoint = true, stored = true, trains = false, vector = false;
-};
-
-template <class Scheme>
-struct deployed_model {
-  using scheme = Scheme;
-  using weight = typename Scheme::weight_type;
-  model_shape shape_;
-  std::vector<named_values> floats;
-  std::map<std::string, quant::packed_matrix<weight>> packed;
-
-  explicit deployed_model(const random_source& from) : shape_(from.source.shape_) {
-    for (const io::tensor_view& t : from.source.tensors) {
-      const std::size_t rows = t.shape.size() == 1 ? 1 : t.shape[0];
-      matrix<float> values(rows, t.shape.back());
-      std::ranges::copy(from.values.at(t.name), values.data());
-      if (!t.name.ends_with("_proj.weight")) {
-        floats.push_back({t.name, std::move(values)});
-        continue;
-      }
-      std::vector<float> clipping;
-      for (std::size_t r = 0; r != rows; ++r)
-        quant::for_each_group<weight>(values.cols(), [&](std::size_t, std::size_t first, std::size_t n) {
-          float p[4];
-          weight::clipping::init(simd::default_kernels::min_max(values.row(r).data() + first, n), weight::bits,
-                                 weight::zeros, 0.9f, 0.9f, p);
-          clipping.insert(clipping.end(), p, p + 4);
-        });
-      packed.emplace(t.name.substr(0, t.name.size() - 7), quant::quantize<weight>(values.view(), clipping));
-    }
-  }
-  [[nodiscard]] const model_shape& shape() const { return shape_; }
-  template <class V>
-  void visit(V&& v) {
-    for (named_values& t : floats) v.tensor(t, tensor_use{});
-    for (auto& [name, matrix] : packed) {
-      const std::vector<std::size_t> grids{matrix.panels(), matrix.groups(), simd::panel_width};
-      v.packed(name + ".codes", {matrix.panels(), matrix.panel_bytes()}, matrix.code_storage());
-      v.packed(name + ".scales", grids, matrix.scales());
-      if (!matrix.zero_points().empty()) v.packed(name + ".zero_points", grids, matrix.zero_points());
-    }
-  }
-};
-
-}  // namespace
 
 TEST_CASE("what was trained is written without loss: the values of the file are those that codes stand for") {
   const temporary_folder folder;

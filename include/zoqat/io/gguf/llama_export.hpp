@@ -12,6 +12,7 @@
 #include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/writer.hpp>
 #include <zoqat/io/name_map.hpp>
+#include <zoqat/io/packed_weight.hpp>
 #include <zoqat/io/quantized_model.hpp>
 #include <zoqat/io/safetensors.hpp>
 #include <zoqat/io/tensor_source.hpp>
@@ -113,20 +114,6 @@ template <tensor_source Source>
 
 namespace detail {
 
-/// The packed matrix of a layer, as `save_quantized` stored it.
-template <class Weight>
-[[nodiscard]] quant::packed_matrix<Weight> read_packed(const safetensors_file& file, const std::string& layer,
-                                                       std::size_t rows, std::size_t cols) {
-  quant::packed_matrix<Weight> packed(rows, cols);
-  copy_to<std::uint8_t>(file.at(layer + ".codes"), packed.code_storage());
-  copy_to<typename Weight::scale_type>(file.at(layer + ".scales"), packed.scales());
-  io::detail::require_scales<typename Weight::scale_type>(file.at(layer + ".scales"), packed.scales());
-  if (packed.zero_points().empty()) return packed;
-  copy_to<std::uint8_t>(file.at(layer + ".zero_points"), packed.zero_points());
-  io::detail::require_zero_points(file.at(layer + ".zero_points"), packed.zero_points(), Weight::bits);
-  return packed;
-}
-
 /// Writes packed weights: their codes as blocks, or the values that they stand for.
 template <class Weight>
 void write_packed(writer& to, const llama_layout& layout, const llama_place& p,
@@ -185,7 +172,7 @@ template <class Scheme>
     result.choose_type(p, {types.weights, tensor_type::f32});
     const std::string layer = name.substr(0, name.rfind(".weight"));
     result.add(p, [p, layer, &file, layout = result.layout()](writer& to) {
-      detail::write_packed<weight>(to, layout, p, detail::read_packed<weight>(file, layer, p.rows, p.cols));
+      detail::write_packed<weight>(to, layout, p, io::read_packed<weight>(file, layer, p.rows, p.cols));
     });
   });
   return result;

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <common/run_record.hpp>
+
+#include <zoqat/core/error.hpp>          // require
+#include <zoqat/io/json.hpp>             // read_json
+#include <zoqat/io/quantized_model.hpp>  // scheme_of, shape_of_quantized
+#include <zoqat/io/tensor_source.hpp>    // for_each_tensor, is_linear_weight
+#include <zoqat/io/text_file.hpp>        // read_text
+#include <zoqat/zo/log/run_log.hpp>      // run_log
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <limits>
+#include <set>
+
+namespace zoqat::programs {
+
+namespace {
+
+constexpr double none = std::numeric_limits<double>::quiet_NaN();
+/// The versions of a model in the order of a run.
+constexpr std::array<std::string_view, 5> versions{"full_precision", "rtn", "smoothquant", "reconstructed",
+                                                   "zeroqat"};
+
+std::vector<std::string_view> split(std::string_view text, char at) {
+  std::vector<std::string_view> parts;
+  for (std::size_t end = 0; end != text.npos; text.remove_prefix(std::min(end + 1, text.size()))) {
+    end = text.find(at);
+    parts.push_back(text.substr(0, end));
+  }
+  return parts;
+}
+
+/// A cell as a number; NaN for an empty one, nothing for what is no number.
+std::optional<double> number(std::string_view cell) {
+  double value = none;
+  if (cell.empty()) return value;
+  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+  return error == std::errc{} && end == cell.data() + cell.size() ? std::optional(value) : std::nullopt;
+}
+
+bool is_log(const std::filesystem::path& path) {
+  std::array<char, 8> start{};
+  std::ifstream(path, std::ios::binary).read(start.data(), start.size());
+  return start == zo::log_format::magic;
+}
+
+void read_log(run_record& run, const zo::run_log& log) {
+  for (const std::string_view line : split(log.header().settings, '\n')) {
+    const std::size_t equals = line.find('=');
+    if (equals != line.npos) run.settings.emplace(line.substr(0, equals), line.substr(equals + 1));
+  }
+  run.steps = log.steps();
+  run.planned_steps = log.header().steps;
+  if (const auto scheme = run.settings.find("scheme"); scheme != run.settings.end()) run.scheme = scheme->second;
+  if (!log.damage().empty()) run.notes.push_back(log.damage());
+  if (run.steps < run.planned_steps)
+    run.notes.push_back(fmt::format("the log has {} of {} steps", run.steps, run.planned_steps));
+}
+
+/// A figure of a table: a number, the last of several, or none.
+double figure(const io::json& version, const char* name, const std::string& path) {
+  const auto found = version.find(name);
+  require<io_error>(found != version.end(), "{}: a version has no \"{}\": the file is no table of zeroqat train",
+                    path, name);
+  const io::json& value = found->is_array() && !found->empty() ? found->back() : *found;
+  return value.is_null() ? none : io::as<double>(value, name, path);
+}
+
+std::vector<version_figures> read_table(const std::filesystem::path& path) {
+  const io::json all = io::read_json(path);
+  require<io_error>(all.is_object(), "{}: the file is no table of zeroqat train", path.native());
+  std::vector<version_figures> table;
+  const auto add = [&](const std::string& name, const io::json& version) {
+    table.push_back(
+        {name, figure(version, "perplexity", path.native()), figure(version, "weight_bytes", path.native())});
+  };
+  for (const std::string_view name : versions)
+    if (const auto found = all.find(name); found != all.end()) add(std::string(name), *found);
+  for (const auto& [name, version] : all.items())
+    if (std::ranges::find(versions, name) == versions.end()) add(name, version);
+  return table;
+}
+
+/// Bits of the codes and grids of linear layers, for each of their weights.
+double bits_of(const io::safetensors_file& file) {
+  std::size_t weights = 0, bytes = 0;
+  io::for_each_tensor(io::shape_of_quantized(file),
+                      [&](const std::string& name, std::span<const std::size_t> extents) {
+                        if (io::is_linear_weight(name, extents)) weights += *io::checked_product(extents);
+                      });
+  for (const io::tensor_view& t : file.tensors())
+    if (t.name.ends_with(".codes") || t.name.ends_with(".scales") || t.name.ends_with(".zero_points"))
+      bytes += t.data.size();
+  return 8 * static_cast<double>(bytes) / static_cast<double>(weights);
+}
+
+void read_model(run_record& run, const std::filesystem::path& path, const zo::run_log* log) {
+  const io::safetensors_file file(path);
+  run.scheme = io::scheme_of(file);
+  run.bits = bits_of(file);
+  const auto chain = file.metadata().find("run_log_chain"), steps = file.metadata().find("run_log_steps");
+  require<io_error>(!log || chain == file.metadata().end() || chain->second == fmt::format("{:016x}", log->chain()),
+                    "{}: was made by another run than that of {}; give the files of one run one name", path.native(),
+                    log ? log->path().native() : "");
+  if (steps != file.metadata().end())
+    run.kept = static_cast<std::uint32_t>(io::detail::number_at<std::uint32_t>(file, "run_log_steps"));
+}
+
+/// The files of a run, by what they are.
+struct run_files {
+  std::string name{};
+  std::filesystem::path log{}, metrics{}, table{}, model{};
+};
+
+/// The place in `files` for a file of that kind.
+std::filesystem::path& place_of(run_files& files, const std::filesystem::path& path) {
+  if (is_log(path)) return files.log;
+  if (path.extension() == ".csv") return files.metrics;
+  if (path.extension() == ".json") return files.table;
+  require<io_error>(path.extension() == ".safetensors",
+                    "{}: no file of a run: those are run logs, metrics (.csv), tables (.json) and trained models "
+                    "(.safetensors)",
+                    path.native());
+  return files.model;
+}
+
+run_record read_run(const run_files& files) {
+  run_record run{.name = files.name};
+  std::optional<zo::run_log> log;
+  if (!files.log.empty()) read_log(run, log.emplace(zo::run_log::read_intact(files.log)));
+  if (!files.metrics.empty()) run.metrics = read_metrics(files.metrics);
+  if (!files.table.empty()) run.table = read_table(files.table);
+  if (!files.model.empty()) read_model(run, files.model, log ? &*log : nullptr);
+  return run;
+}
+
+}  // namespace
+
+metric_columns read_metrics(const std::filesystem::path& path) {
+  const std::string text = io::read_text(path);
+  std::vector<std::string_view> lines = split(text, '\n');
+  lines.pop_back();  // empty, or what a run that was killed left of its last line
+  require<io_error>(!lines.empty() && lines.front().starts_with("step,loss"),
+                    "{}: begins with no line \"step,loss,…\": the file holds no metrics of a run", path.native());
+  const auto names = split(lines.front(), ',');
+  require<io_error>(std::set(names.begin(), names.end()).size() == names.size(), "{}: line 1: a name comes twice",
+                    path.native());
+  metric_columns columns;
+  for (const std::string_view name : names) columns[std::string(name)].reserve(lines.size());
+  for (std::size_t i = 1; i != lines.size(); ++i) {
+    const auto cells = split(lines[i], ',');
+    require<io_error>(cells.size() == names.size(), "{}: line {}: {} cells, but there are names for {}",
+                      path.native(), i + 1, cells.size(), names.size());
+    for (std::size_t c = 0; c != cells.size(); ++c) {
+      const auto value = number(cells[c]);
+      require<io_error>(value.has_value(), "{}: line {}: '{}' is no {}", path.native(), i + 1, cells[c], names[c]);
+      columns.find(names[c])->second.push_back(*value);
+    }
+  }
+  return columns;
+}
+
+std::optional<double> run_record::passes_per_step() const {
+  const auto found = settings.find("directions");
+  if (found == settings.end()) return std::nullopt;
+  const auto directions = number(found->second);
+  return directions ? std::optional(2 * *directions) : std::nullopt;
+}
+
+const version_figures* run_record::find(std::string_view version) const {
+  const auto found = std::ranges::find(table, version, &version_figures::name);
+  return found == table.end() ? nullptr : &*found;
+}
+
+const version_figures* run_record::start() const {
+  for (const std::string_view version : {"reconstructed", "smoothquant", "rtn"})
+    if (const version_figures* const found = find(version)) return found;
+  return nullptr;
+}
+
+std::vector<run_record> read_runs(std::span<const std::filesystem::path> files) {
+  std::vector<run_files> runs;
+  for (const std::filesystem::path& path : files) {
+    if (path.extension() == ".start") continue;
+    const std::string name = (path.parent_path() / path.stem()).native();
+    auto run = std::ranges::find(runs, name, &run_files::name);
+    if (run == runs.end()) run = runs.insert(run, {.name = name});
+    std::filesystem::path& place = place_of(*run, path);
+    require<io_error>(place.empty(), "{} and {}: are two of a kind of the run '{}'; give each run a name of its own",
+                      place.native(), path.native(), name);
+    place = path;
+  }
+  std::vector<run_record> records;
+  std::set<std::string> stems;
+  for (const run_files& run : runs) {
+    records.push_back(read_run(run));
+    stems.insert(std::filesystem::path(run.name).filename().native());
+  }
+  if (stems.size() == records.size())  // which tell the runs apart without their folders
+    for (run_record& record : records) record.name = std::filesystem::path(record.name).filename().native();
+  return records;
+}
+
+}  // namespace zoqat::programs

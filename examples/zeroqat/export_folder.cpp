@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/compressed_tensors.hpp>   // export_pack_quantized
+#include <zoqat/io/hugging_face_export.hpp>  // export_folder, export_trained_folder
+#include <zoqat/quant/scheme_registry.hpp>   // standard_schemes
+
+#include <common/settings_text.hpp>  // folder_of_model
+#include <zeroqat/export_folder.hpp>
+#include <zeroqat/files.hpp>  // open_trained_model, trained_scheme_of
+
+#include <fmt/ranges.h>
+
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <system_error>
+
+namespace zoqat::programs {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// What belongs to a tokenizer, and to how text is generated.
+constexpr std::array<const char*, 11> files_beside{"tokenizer.json",
+                                                   "tokenizer_config.json",
+                                                   "special_tokens_map.json",
+                                                   "added_tokens.json",
+                                                   "vocab.json",
+                                                   "merges.txt",
+                                                   "tokenizer.model",
+                                                   "tokenizer.bin",
+                                                   "chat_template.json",
+                                                   "chat_template.jinja",
+                                                   "generation_config.json"};
+/// Any of these is a tokenizer that readers of such folders know.
+constexpr std::array<const char*, 3> known_tokenizers{"tokenizer.json", "tokenizer.model", "vocab.json"};
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+std::optional<io::dtype> values_of(const export_settings& s) {
+  if (s.values.empty()) return std::nullopt;
+  return s.values == "f32" ? io::dtype::f32 : s.values == "f16" ? io::dtype::f16 : io::dtype::bf16;
+}
+
+/// config.json of the base model, where it is given or lies beside the model; "" where there is none.
+fs::path config_of(const export_settings& s) {
+  if (s.config.empty()) {
+    const fs::path beside = folder_of_model(s.model) / "config.json";
+    return is_there(beside) ? beside : fs::path();
+  }
+  const fs::path given = s.config;
+  return fs::is_directory(given) ? given / "config.json" : given;
+}
+
+/// Copies the tokenizer to the folder `to`, and says so where there is none.
+void copy_tokenizer(const export_settings& s, const fs::path& config, const fs::path& to) {
+  const fs::path from = !s.tokenizer.empty() ? fs::path(s.tokenizer)
+                        : config.empty()     ? folder_of_model(s.model)
+                                             : folder_of_model(config);
+  if (fs::is_directory(from)) {
+    for (const char* const name : files_beside)
+      if (is_there(from / name)) fs::copy_file(from / name, to / name);
+  } else {
+    fs::copy_file(from, to / from.filename());
+  }
+  for (const char* const name : known_tokenizers)
+    if (is_there(to / name)) return;
+  fmt::print("{}: no {} in {}, one of which readers of the folder want; copy it there, or give --tokenizer\n",
+             to.native(), fmt::join(known_tokenizers, ", "), from.native());
+}
+
+void write_folder(const export_settings& s, io::hugging_face_export model) {
+  const fs::path to = s.hf.empty() ? s.pack_quantized : s.hf, config = config_of(s);
+  model.write(to, config.empty() ? io::json() : io::read_json(config), config.native());
+  if (config.empty())
+    fmt::print(
+        "{}: no config.json beside the model, so that of the folder is made of its sizes, without the ids of tokens "
+        "that begin and end texts; give --config\n",
+        s.model);
+  copy_tokenizer(s, config, to);
+  const io::rounding_cost& cost = model.cost();
+  const auto type = io::dtype_name(model.values());
+  if (cost.changed == 0)
+    fmt::print("all {} values are exact as {}\n", cost.values, type);
+  else
+    fmt::print("rounding to {} changed {} of {} values, by {:.3g} % of their size (root of the mean squares)\n", type,
+               cost.changed, cost.values, 100 * cost.relative());
+  fmt::print("{}: {} tensors, values {}{}, {} bytes\n", to.native(), model.tensors().size(), type,
+             s.hf.empty() ? ", linear layers packed as they were trained" : "",
+             fs::file_size(to / "model.safetensors"));
+}
+
+template <class Scheme>
+void export_scheme(const export_settings& s, const std::string& scheme) {
+  if constexpr (Scheme::quantizes_activations || Scheme::quantizes_attention) {
+    fail_for_quantized_inputs(s.model, scheme, "readers of Hugging Face folders");
+  } else {
+    const io::safetensors_file file = open_trained_model(s.model);
+    if (!s.hf.empty())
+      return write_folder(s, io::export_trained_folder<Scheme>(file, values_of(s).value_or(io::dtype::bf16)));
+    if constexpr (io::is_pack_quantized<typename Scheme::weight_type>)
+      write_folder(s, io::export_pack_quantized<Scheme>(
+                          file, values_of(s).value_or(io::exact_scale_type<typename Scheme::weight_type>)));
+    else
+      fail(
+          "{}: was trained under {}, whose weights pack-quantized cannot hold: it has 4 or 8 bits and a scale for "
+          "each row or group. Train under w4a16, w4a16g32, w4a16g128, q4_0, q4_1 or q8_0, or write --hf or --gguf",
+          s.model, scheme);
+  }
+}
+
+}  // namespace
+
+void export_folder(const export_settings& s) {
+  const std::string scheme = trained_scheme_of(s.model);
+  if (!scheme.empty())
+    return quant::standard_schemes::with(scheme, [&]<class Scheme>() { export_scheme<Scheme>(s, scheme); });
+  require(
+      s.pack_quantized.empty(),
+      "{}: is a base model, without codes to pack; train it under w4a16, w4a16g32, w4a16g128, q4_0, q4_1 or q8_0, "
+      "or write --hf",
+      s.model);
+  const io::model_source source = open_base_model(s.model);
+  write_folder(s, io::export_folder(source, values_of(s).value_or(io::dtype::bf16)));
+}
+
+}  // namespace zoqat::programs
