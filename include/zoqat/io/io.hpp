@@ -8,6 +8,7 @@
 
 // Files and what is in them.
 #include <zoqat/io/mapped_file.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/atomic_file.hpp>
 #include <zoqat/io/text_file.hpp>
 #include <zoqat/io/json.hpp>

@@ -388,6 +388,23 @@ TEST_CASE("what is no regular file is no log, and nobody waits for it") {
   CHECK(std::filesystem::is_symlink(folder / "dangling"));
 }
 
+TEST_CASE("a pointer of Git LFS is no log, and is told from one; texts of a header have a limit") {
+  const temporary_folder folder;
+  write_file(folder / "log", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n");
+  check_mentions(message_of<io_error>([&] { (void)run_log::read(folder / "log"); }), "log", "pointer of Git LFS",
+                 "git lfs pull");
+  run_header longer = header;
+  longer.settings.assign(log_format::longest_text + 1, 'x');
+  check_mentions(message_of<value_error>([&] { (void)run_log::create(folder / "new", longer); }), "1048577 bytes");
+  longer.settings.pop_back();
+  { (void)run_log::create(folder / "new", longer); }
+  CHECK(run_log::read(folder / "new").header().settings.size() == log_format::longest_text);
+  std::string file = read_file(folder / "new");
+  file[16] = 1;  // the length, one more
+  write_file(folder / "new", file);
+  check_mentions(message_of<io_error>([&] { (void)run_log::read(folder / "new"); }), "new", "1048577", "more than");
+}
+
 TEST_CASE("a log that a run writes is not given to another one") {
   const temporary_folder folder;
   {
