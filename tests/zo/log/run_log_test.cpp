@@ -400,7 +400,7 @@ TEST_CASE("a pointer of Git LFS is no log, and is told from one; texts of a head
   { (void)run_log::create(folder / "new", longer); }
   CHECK(run_log::read(folder / "new").header().settings.size() == log_format::longest_text);
   std::string file = read_file(folder / "new");
-  file[16] = 1;  // the length, one more
+  file[12] = 1;  // the length, one more
   write_file(folder / "new", file);
   check_mentions(message_of<io_error>([&] { (void)run_log::read(folder / "new"); }), "new", "1048577", "more than");
 }

@@ -130,12 +130,11 @@ inline void take_header(std::span<const std::byte>& rest, content& to, std::stri
   std::array<std::uint32_t, 3> lengths{};
   run_header& header = to.header;
   bool whole = take(rest, lengths) && take(rest, header.steps) && take(rest, header.seed) && take(rest, header.start);
-  for (const std::uint32_t length : lengths)
-    require<io_error>(length <= longest_text, "{}: the header of the run log has a text of {} bytes, more than {}",
-                      source, length, longest_text);
   const auto take_text = [&](std::size_t length) {
     whole = whole && length <= rest.size();
     if (!whole) return std::string();
+    require<io_error>(length <= longest_text, "{}: the header of the run log has a text of {} bytes, more than {}",
+                      source, length, longest_text);
     std::string text(reinterpret_cast<const char*>(rest.data()), length);
     rest = rest.subspan(length);
     return text;
