@@ -2,8 +2,8 @@
 //
 // usage: replay MODEL LOG OUTPUT: the model that a run of zeroqat (--scheme w4a4 --snapshot) ended in, from its base
 // model, its log and the start beside the log, without a forward pass: every step is replayed, none is left out as
-// --keep best might. Prints the kernels and a hash of the trained parameters. It is built for one instruction set after
-// the other: both this hash and the file are the same on all.
+// --keep best might. Prints the kernels and a hash of the trained parameters. It is built for one instruction set
+// after the other: both this hash and the file are the same on all.
 
 #include <zoqat/core/executor.hpp>
 #include <zoqat/io/load.hpp>
@@ -43,8 +43,8 @@ int main(int argc, char** argv) {
     sequential threads;
     const zo::runtime_distribution distribution{log.header().distribution == "gaussian"};
     const std::uint32_t steps = train::replay(distribution, model, log, stateless, threads);
-    fmt::print("{} {}: {} steps, parameters {:016x}\n", simd::default_kernels::name(), simd::default_kernels::target(),
-               steps, zo::fingerprint(model));
+    fmt::print("{} {}: {} steps, parameters {:016x}\n", simd::default_kernels::name(),
+               simd::default_kernels::target(), steps, zo::fingerprint(model));
     model.deploy();
     io::save_quantized(argv[3], model, "w4a4");
   } catch (const std::exception& e) {

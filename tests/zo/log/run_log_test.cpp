@@ -388,6 +388,21 @@ TEST_CASE("what is no regular file is no log, and nobody waits for it") {
   CHECK(std::filesystem::is_symlink(folder / "dangling"));
 }
 
+TEST_CASE("records whose steps do not rise are damage, though each is chained to the one before it") {
+  for (const std::uint32_t second : {1u, 3u}) {
+    std::uint64_t chain = 0;
+    std::vector<std::byte> bytes = log_format::encode(header, chain);
+    for (const std::uint32_t step : {3u, second}) {
+      const auto record = log_format::encode(update_of(step, 1), chain);
+      bytes.insert(bytes.end(), record.begin(), record.end());
+    }
+    const auto log = log_format::parse(bytes, "the/log");
+    CHECK(log.updates.size() == 1);
+    CHECK(log.end == log_format::content::ending::damaged);
+    check_mentions(log.damage, "does not follow step 3");
+  }
+}
+
 TEST_CASE("a pointer of Git LFS is no log, and is told from one; texts of a header have a limit") {
   const temporary_folder folder;
   write_file(folder / "log", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n");
