@@ -518,6 +518,7 @@ const std::vector<reader>& all() {
        .seed = log_seed,
        .read = [](const path& p) { static_cast<void>(zo::run_log::read(p / "run.zlog").updates()); },
        .repaired = repaired_log,
+       .limit = limit_of_logs,
        .bombs = log_bombs},
       {.name = "merges",
        .file = "merges.txt",

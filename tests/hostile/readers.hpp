@@ -25,6 +25,8 @@ struct memory_limit {
 
 /// Tokenizers hold each text of theirs in several places.
 inline constexpr memory_limit limit_of_tokenizers{6, std::size_t{128} << 20};
+/// A log is read as a whole, and then an update for each of its records made.
+inline constexpr memory_limit limit_of_logs{3, std::size_t{64} << 20};
 /// Questions on one passage repeat it.
 inline constexpr memory_limit limit_of_data{10, std::size_t{128} << 20};
 
