@@ -23,12 +23,12 @@ struct memory_limit {
   [[nodiscard]] constexpr std::size_t of(std::size_t file) const noexcept { return per_byte * file + beside; }
 };
 
-/// Tokenizers hold each text of theirs in several places.
-inline constexpr memory_limit limit_of_tokenizers{6, std::size_t{128} << 20};
+/// Tokenizers hold each text of theirs in several places, beside the values of JSON.
+inline constexpr memory_limit limit_of_tokenizers{16, std::size_t{128} << 20};
 /// A log is read as a whole, and then an update for each of its records made.
 inline constexpr memory_limit limit_of_logs{3, std::size_t{64} << 20};
-/// Questions on one passage repeat it.
-inline constexpr memory_limit limit_of_data{10, std::size_t{128} << 20};
+/// The values of JSON, and the items, in which questions on one passage repeat it.
+inline constexpr memory_limit limit_of_data{18, std::size_t{128} << 20};
 
 /// Something that reads a file, for tests that hand it anything.
 struct reader {

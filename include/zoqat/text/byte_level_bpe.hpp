@@ -64,7 +64,8 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
                                                         std::string_view merges_source,
                                                         const byte_level_bpe_options& options = {}) {
   vocabulary_list list{std::string(vocabulary_source)};
-  const io::json ids = io::parse_json(vocabulary, vocabulary_source);
+  const io::json ids =
+      io::parse_json(vocabulary, vocabulary_source, io::max_json_bytes, io::json_memory_per_byte_of_data);
   const auto part = ids.is_object() ? ids.find("model") : ids.end();
   require<io_error>(part == ids.end() || !part->is_object(),
                     "{}: is a tokenizer.json and no vocab.json; give it that name", vocabulary_source);

@@ -160,7 +160,9 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
   require<io_error>(path.extension() == ".json" && path.filename() != "vocab.json",
                     "{}: GGUF files are written with a tokenizer.json or a llama2.c .bin: give one of these",
                     path.native());
-  return vocabulary_metadata(std::get<bpe_tokenizer>(tokenizer.format()), io::read_json(path), size, path.native());
+  return vocabulary_metadata(std::get<bpe_tokenizer>(tokenizer.format()),
+                             io::read_json(path, io::max_json_bytes, io::json_memory_per_byte_of_data), size,
+                             path.native());
 }
 
 }  // namespace zoqat::text

@@ -236,7 +236,8 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
 /// Reads a tokenizer from the file `path`, as `parse_tokenizer_json` does from its JSON.
 [[nodiscard]] inline bpe_tokenizer read_tokenizer_json(const std::filesystem::path& path,
                                                        const tokenizer_json_options& options = {}) {
-  return parse_tokenizer_json(io::read_json(path), path.native(), options);
+  return parse_tokenizer_json(io::read_json(path, io::max_json_bytes, io::json_memory_per_byte_of_data),
+                              path.native(), options);
 }
 
 }  // namespace zoqat::text
