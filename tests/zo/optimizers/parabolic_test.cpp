@@ -166,3 +166,13 @@ TEST_CASE_TEMPLATE("it goes to the bottom of a bowl whose groups differ a thousa
   CHECK(at_start > 3);
   CHECK(f(store.values(), 0) < 0.01 + 1e-3 * at_start);
 }
+
+TEST_CASE("before twenty steps the signal is never taken for more than three tenths of the power") {
+  zo::signal_to_noise_tracker tracker;
+  for (int step = 1; step != 20; ++step) {
+    tracker.observe(1, 1);
+    CHECK(tracker.fraction() == 0.3);
+  }
+  tracker.observe(1, 1);
+  CHECK(tracker.fraction() == 1);
+}
