@@ -54,3 +54,13 @@ TEST_CASE("require formats its arguments only on failure") {
   CHECK(message_of<value_error>([&] { require(false, "{}", counted{&formatted}); }) == "counted");
   CHECK(formatted == 1);
 }
+
+TEST_CASE("a message loses its middle where what it names is long") {
+  const std::string text =
+      message_of<value_error>([] { fail("{}: {} is wrong", "file", std::string(100'000, 'x')); });
+  CHECK(text.size() < 3100);
+  CHECK(text.starts_with("file: xxx"));
+  CHECK(text.ends_with("xxx is wrong"));
+  const std::string whole(2900, 'y');
+  CHECK(message_of<value_error>([&] { fail("{}", whole); }) == whole);
+}

@@ -55,6 +55,11 @@ TEST_CASE("damage is found and named: of a tensor's bytes, name, type and shape,
   check_mentions(message([](auto& t, auto&) { t[1].type = io::dtype::i32; }), "tensor 'b' is damaged");
   check_mentions(message([](auto& t, auto&) { t[0].shape = {4, 1}; }), "tensor 'a' is damaged");
   check_mentions(message([](auto&, auto& m) { m["more"] = "texts"; }), "metadata are damaged");
+  check_mentions(message([](auto&, auto& m) {  // another name at the same place, of the same value
+                   m.erase("more");
+                   m["mose"] = "text";
+                 }),
+                 "metadata are damaged");
   check_mentions(message([](auto&, auto& m) { m.erase("checksum"); }), "metadata are damaged");
   check_mentions(message([](auto&, auto& m) { m.erase("checksum of a"); }), "metadata are damaged");
 }

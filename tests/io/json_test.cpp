@@ -89,6 +89,31 @@ TEST_CASE("a zero byte ends no text") {
   CHECK_THROWS_AS((void)io::parse_json("{}\0"sv, "f"), io_error);
 }
 
+TEST_CASE("what would take much more memory than its text is refused, and says so") {
+  const auto array_of = [](std::string_view value, std::size_t bytes) {
+    std::string text = "[";
+    while (text.size() < bytes) text += value;
+    return text + "0]";
+  };
+  check_mentions(parse_failure(array_of("0,", 5'000'000)), "the/file", "5000003 bytes of JSON", "of memory",
+                 "too many values");
+  check_mentions(parse_failure(array_of("[1],", 5'000'000)), "of memory");
+  CHECK(io::parse_json(array_of("0,", 500'000), "f").size() == 250'001);
+  check_mentions(parse_failure('"' + std::string(20'000'000, 'x') + '"'), "of memory", "too long a text");
+  CHECK(io::parse_json('"' + std::string(5'000'000, 'x') + '"', "f").get<std::string>().size() == 5'000'000);
+  check_mentions(parse_failure("[0," + std::string(2'000'000, ' ') + "1]"), "the/file", "2000001 bytes of JSON",
+                 "without a text or a number");
+}
+
+TEST_CASE("a value in a message is cut, not written out") {
+  io::json large = io::json::array();
+  for (int i = 0; i != 100'000; ++i) large.push_back({{"key", std::string(1000, 'v')}});
+  CHECK(io::detail::shown(large).size() < 200);
+  CHECK(io::detail::shown(large).starts_with(R"([{"key":"vvvv)"));
+  CHECK(io::detail::shown(io::parse_json(R"({"a":[1,"b",null,{}],"c":-0.5})", "f")) ==
+        R"({"a":[1,"b",null,{}],"c":-0.5})");
+}
+
 TEST_CASE("length is limited") {
   const std::string text(io::max_json_bytes + 1, ' ');
   check_mentions(parse_failure(text), "the/file", "100000001 bytes");

@@ -27,25 +27,25 @@ std::string failure(const model_kind& stored) {
 
 }  // namespace
 
-TEST_CASE("a type is spelled as programs do") {
-  CHECK(io::type_for(llama) == "nn::llama<Scheme>");
-  CHECK(io::type_for(opt) == "nn::opt<Scheme, nn::relu>");
-  CHECK(io::type_for({model_family::opt, activation_function::gelu_erf}) == "nn::opt<Scheme, nn::gelu_erf>");
-  CHECK(io::type_for(own) == "nn::opt<Scheme, Activation>");
+TEST_CASE("a kind is told in the words of files, without a type's name") {
+  CHECK(io::text_of(llama) == "llama with silu");
+  CHECK(io::text_of(opt) == "opt with relu");
+  CHECK(io::text_of({model_family::opt, activation_function::gelu_erf}) == "opt with gelu_erf");
+  CHECK(io::text_of(own) == "opt with an activation of its own");
 }
 
-TEST_CASE("a type of another family or activation is refused, with the type that fits") {
+TEST_CASE("a type of another family or activation is refused, with both") {
   io::require_kind<model<llama>>(llama, "f");
   io::require_kind<model<opt_gelu>>(opt_gelu, "f");
-  check_mentions(failure<model<llama>>(opt), "the/file", "for nn::opt<Scheme, nn::relu>", "as nn::llama<Scheme>");
-  check_mentions(failure<model<opt>>(llama), "for nn::llama<Scheme>", "as nn::opt<Scheme, nn::relu>");
-  check_mentions(failure<model<opt>>(opt_gelu), "for nn::opt<Scheme, nn::gelu_tanh>", "as nn::opt<Scheme, nn::relu>");
-  check_mentions(failure<model<opt>>(own), "for nn::opt<Scheme, Activation>", "as nn::opt<Scheme, nn::relu>");
+  check_mentions(failure<model<llama>>(opt), "the/file", "family opt with relu", "of llama with silu");
+  check_mentions(failure<model<opt>>(llama), "family llama with silu", "of opt with relu");
+  check_mentions(failure<model<opt>>(opt_gelu), "family opt with gelu_tanh", "of opt with relu");
+  check_mentions(failure<model<opt>>(own), "family opt with an activation of its own", "of opt with relu");
 }
 
 TEST_CASE("an activation of one's own replaces any of the family; a type that says nothing takes all") {
   io::require_kind<model<own>>(opt, "f");
   io::require_kind<model<own>>(own, "f");
-  check_mentions(failure<model<own>>(llama), "the/file", "as nn::opt<Scheme, Activation>");
+  check_mentions(failure<model<own>>(llama), "the/file", "of opt with an activation of its own");
   io::require_kind<plain_model>(opt, "f");
 }

@@ -47,6 +47,8 @@ TEST_CASE("what is no model is refused with the reason") {
   check_mentions(failure(folder.path()), "config.json", "No such file");
   write_file(folder / "model.ggml", "GGUF");
   check_mentions(failure(folder / "model.ggml"), "model.ggml", "not a model");
-  write_file(folder / "model.bin", "GGUF");
+  write_file(folder / "model.bin", "\1\2\3");
   check_mentions(failure(folder / "model.bin"), "model.bin", "too short");
+  write_file(folder / "model.bin", "GGUF");
+  check_mentions(failure(folder / "model.bin"), "model.bin", "is a GGUF file", "a llama2.c checkpoint is wanted");
 }

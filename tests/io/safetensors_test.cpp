@@ -150,8 +150,25 @@ TEST_CASE("names come once, metadata are strings") {
                          R"("a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
                          0),
                  "\"a\" comes twice");
+  check_mentions(failure(R"({"__metadata__":{"a":"b"},"__metadata__":{"a":"b"}})", 0),
+                 "\"__metadata__\" comes twice");
+  check_mentions(failure(R"({"a":{"dtype":"U8","dtype":"U8"}})", 0), "\"dtype\" comes twice");
   check_mentions(failure(R"({"__metadata__":{"a":1}})", 0), "the/file", "\"a\" must be a string");
   check_mentions(failure(R"({"__metadata__":["a"]})", 0), "\"__metadata__\" must be an object");
+}
+
+TEST_CASE("headers that would take much more memory than their length are refused") {
+  const auto members = [](std::string_view value, std::size_t n) {
+    std::string text;
+    for (std::size_t i = 0; i != n; ++i) text += fmt::format("{}\"{:x}\":{}", i == 0 ? "" : ",", i, value);
+    return "{" + text + "}";
+  };
+  const std::string entry = R"({"dtype":"I8","shape":[0],"data_offsets":[0,0]})";
+  CHECK(parse(file_with(members(entry, 20'000), 0)).tensors.size() == 20'000);
+  check_mentions(failure(members(entry, 400'000), 0), "the/file", "of memory");
+  CHECK(parse(file_with("{\"__metadata__\":" + members("\"\"", 20'000) + "}", 0)).metadata.size() == 20'000);
+  check_mentions(failure("{\"__metadata__\":" + members("\"\"", 600'000) + "}", 0), "the/file", "of memory");
+  check_mentions(failure("{\"a\":" + members("0", 600'000) + "}", 0), "the/file", "of memory");
 }
 
 TEST_CASE("every corruption of a file is rejected or loads harmlessly") {

@@ -120,3 +120,17 @@ TEST_CASE("what does not fit is refused with the numbers") {
   check_mentions(failure(81), "81 tokens", "80 positions left");
   check_mentions(failure(0), "0 tokens");
 }
+
+TEST_CASE("a cache grows with what was said and keeps it") {
+  nn::kv_cache cache{.layers = {{matrix<float>(0, 3), matrix<float>(0, 3)}}, .length = 0};
+  cache.reserve(5, 1000);
+  CHECK(cache.layers[0].keys.rows() == 64);
+  for (float& x : cache.layers[0].keys.flat()) x = static_cast<float>(&x - cache.layers[0].keys.data());
+  cache.length = 64;
+  cache.reserve(64, 1000);
+  CHECK(cache.layers[0].keys.rows() == 64);
+  cache.reserve(65, 100);
+  CHECK(cache.layers[0].keys.rows() == 100);
+  CHECK(cache.layers[0].values.rows() == 100);
+  for (std::size_t i = 0; i != 3 * 64; ++i) CHECK(cache.layers[0].keys.flat()[i] == static_cast<float>(i));
+}

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -161,4 +162,13 @@ TEST_CASE("no parameters lead clip::codes out of its domain") {
   const code_grid g = clip::codes::grid_of({}, 4, zero_points::any, lost);
   CHECK(g.grid.zero_point == 0);
   CHECK(g.greatest == 0);
+}
+
+TEST_CASE("bounds on codes that cross are taken in their order") {
+  const std::array<float, 4> crossed{std::log(0.1f), 3, 2, -2}, ordered{std::log(0.1f), 3, -2, 2};
+  const auto a = quant::clip::codes::grid_of({-1, 1}, 4, quant::zero_points::any, crossed.data());
+  const auto b = quant::clip::codes::grid_of({-1, 1}, 4, quant::zero_points::any, ordered.data());
+  CHECK(a.least < a.greatest);
+  CHECK(a.least == b.least);
+  CHECK(a.greatest == b.greatest);
 }

@@ -27,11 +27,11 @@ std::string failure(std::string_view content) {
 
 TEST_CASE("choices are read as they are, from lines or an array") {
   const std::vector<tasks::choice_item> expected{
-      {"The cat {sat}", {" on a mat.", " on  two.", ""}, 2},
+      {"The cat {sat}", {" on a mat.", " on  two.", " "}, 2},
       {"", {"a", "b"}, 0},
   };
   const std::string first =
-                        R"({"prompt": "The cat {sat}", "choices": [" on a mat.", " on  two.", ""], "correct": 2})",
+                        R"({"prompt": "The cat {sat}", "choices": [" on a mat.", " on  two.", " "], "correct": 2})",
                     second = R"({"correct": 0, "choices": ["a", "b"], "prompt": "", "source": "mine"})";
   CHECK(read(first + "\n" + second + "\n") == expected);
   CHECK(read("[" + first + ", " + second + "]", "c.json") == expected);
@@ -47,5 +47,7 @@ TEST_CASE("records that make no sense are refused with line, member and value") 
                  "at least two");
   check_mentions(failure(R"({"prompt": "p", "choices": "ab", "correct": 0})"), "choices", "an array", "ab");
   check_mentions(failure(R"({"prompt": "p", "choices": ["a", 3], "correct": 0})"), "choices[1]", "a string", "3");
+  check_mentions(failure(good + "\n" + R"({"prompt": "p", "choices": ["a", ""], "correct": 0})"),
+                 "c.jsonl:2: choices[1]", "the choice is empty");
   check_mentions(failure(R"({"choices": ["a", "b"], "correct": 0})"), "c.jsonl:1", "\"prompt\" is missing");
 }

@@ -186,11 +186,6 @@ TEST_CASE("a copy of a tokenizer stands on its own") {
   CHECK(copy.decode(copy.encode("ab ab", true)) == "ab ab");
 }
 
-TEST_CASE("a tokenizer.json is told from a tokenizer.bin") {
-  check_mentions(message_of<io_error>([] { tokenizer_of("{\n  \"version\": \"1.0\"}"); }), "is JSON",
-                 "tokenizer.json");
-}
-
 TEST_CASE("malformed files are named with the token and the value") {
   const auto file = tiny_vocabulary(small_vocabulary);
   const auto at = [&](std::size_t offset, auto value) {

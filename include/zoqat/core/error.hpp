@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -59,13 +60,25 @@ inline error_handler set_error_handler(error_handler handler) noexcept {
 
 #endif
 
-/// Throws `Error` with a message formatted by fmt. Without exceptions it hands the message to the error handler.
+namespace detail {
+
+/// A message without its middle where it is long: names and values in it come from files.
+inline std::string shortened(std::string message) {
+  constexpr std::size_t head = 2000, tail = 1000;
+  if (message.size() > head + tail) message.replace(head, message.size() - head - tail, " ... ");
+  return message;
+}
+
+}  // namespace detail
+
+/// Throws `Error` with a message formatted by fmt, some thousand bytes at most. Without exceptions it hands the
+/// message to the error handler.
 template <class Error = value_error, class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
 #if ZOQAT_EXCEPTIONS
-  throw Error(fmt::format(format, std::forward<Args>(args)...));
+  throw Error(detail::shortened(fmt::format(format, std::forward<Args>(args)...)));
 #else
-  detail::current_error_handler.load()(fmt::format(format, std::forward<Args>(args)...).c_str());
+  detail::current_error_handler.load()(detail::shortened(fmt::format(format, std::forward<Args>(args)...)).c_str());
   std::abort();  // for a handler that returns
 #endif
 }

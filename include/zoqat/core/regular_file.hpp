@@ -50,6 +50,11 @@ namespace zoqat::inline ZOQAT_ABI {
   return done;
 }
 
+/// Whether a file that begins so is what a repository holds in place of a large file until that is fetched.
+[[nodiscard]] inline bool is_pointer_of_lfs(std::string_view start) noexcept {
+  return start.starts_with("version https://git-lfs.github.com/");
+}
+
 /// Whether the file could be taken as `lock_exclusively` takes it.
 [[nodiscard]] inline bool try_lock(const file_descriptor& file) noexcept {
   return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/mapped_file.hpp>
 
 #include <sentencepiece_processor.h>
@@ -28,7 +29,8 @@ class sentencepiece_tokenizer {
   explicit sentencepiece_tokenizer(const std::filesystem::path& path)
       : processor_(std::make_unique<sentencepiece::SentencePieceProcessor>()) {
     const io::mapped_file file(path);
-    const auto status = processor_->LoadFromSerializedProto(file.text());
+    const auto status =
+        processor_->LoadFromSerializedProto(io::require_file_kind(file, io::file_kind::sentencepiece).text());
     require<io_error>(status.ok(), "{}: not a sentencepiece model: {}", path.native(), status.ToString());
   }
 

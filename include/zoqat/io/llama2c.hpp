@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/core/plural.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/name_map.hpp>
 #include <zoqat/io/shape_limits.hpp>
@@ -138,7 +139,9 @@ class llama2c_checkpoint {
  public:
   /// Throws io_error as `mapped_file` and `parse_llama2c` do.
   explicit llama2c_checkpoint(const std::filesystem::path& path)
-      : file_(path), content_(parse_llama2c(file_.bytes(), path.native())), index_(content_.tensors) {}
+      : file_(path),
+        content_(parse_llama2c(require_file_kind(file_, file_kind::llama2c_checkpoint).bytes(), path.native())),
+        index_(content_.tensors) {}
 
   [[nodiscard]] const model_shape& shape() const noexcept { return content_.shape; }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return file_.path(); }

@@ -31,7 +31,7 @@ class mapped_file {
     const file_descriptor file = open_regular(path_, O_RDONLY);
     const std::uintmax_t size = regular_size(file, path_);
     if (size > 0) map(file, size);
-    require<io_error>(!is_pointer_of_lfs(),
+    require<io_error>(bytes_.size() >= 1024 || !is_pointer_of_lfs(text()),
                       "{}: is a pointer of Git LFS and not the file itself; fetch that by git lfs pull",
                       path_.native());
   }
@@ -65,10 +65,6 @@ class mapped_file {
   }
 
  private:
-  /// What a repository holds in place of a large file until that is fetched.
-  [[nodiscard]] bool is_pointer_of_lfs() const noexcept {
-    return bytes_.size() < 1024 && text().starts_with("version https://git-lfs.github.com/");
-  }
   void map(const file_descriptor& file, std::uintmax_t size) {
     if (size > PTRDIFF_MAX) fail_errno(path_, "map", EFBIG);
     void* const address = ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ, MAP_PRIVATE, file.get(), 0);

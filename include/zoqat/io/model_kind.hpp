@@ -12,16 +12,14 @@
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
-/// The model type that computes what a kind says, as a program spells it.
-[[nodiscard]] inline std::string type_for(const model_kind& kind) {
+/// A kind in words, as the files of models spell its parts.
+[[nodiscard]] inline std::string text_of(const model_kind& kind) {
   const auto family = model_family_names[static_cast<std::size_t>(kind.family)];
-  if (kind == model_kind{}) return fmt::format("nn::{}<Scheme>", family);
-  if (kind.activation == activation_function::other) return fmt::format("nn::{}<Scheme, Activation>", family);
-  return fmt::format("nn::{}<Scheme, nn::{}>", family,
-                     activation_function_names[static_cast<std::size_t>(kind.activation)]);
+  if (kind.activation == activation_function::other) return fmt::format("{} with an activation of its own", family);
+  return fmt::format("{} with {}", family, activation_function_names[static_cast<std::size_t>(kind.activation)]);
 }
 
-/// Throws io_error, with the type that fits, unless `Model` computes what a file's model does, as far as
+/// Throws io_error, with both kinds, unless `Model` computes what a file's model does, as far as
 /// `Model::kind` says what it computes: an activation of a program's own may take the place of any other.
 template <class Model>
 void require_kind(const model_kind& stored, std::string_view source) {
@@ -29,7 +27,8 @@ void require_kind(const model_kind& stored, std::string_view source) {
     constexpr model_kind kind = Model::kind;
     require<io_error>(kind.family == stored.family &&
                           (kind.activation == stored.activation || kind.activation == activation_function::other),
-                      "{}: holds a model for {}, but is loaded as {}", source, type_for(stored), type_for(kind));
+                      "{}: holds a model of the family {}, but is read as one of {}", source, text_of(stored),
+                      text_of(kind));
   }
 }
 

@@ -272,8 +272,6 @@ inline void require_held(const safetensors_file& file, const model_shape& s) {
     require<io_error>(product && *product <= most,
                       "{}: the metadata describe a model of more weights than the file holds", file.path().native());
   }
-  require<io_error>(s.positions <= (std::size_t{1} << 28) / s.head_size,
-                    "{}: metadata 'positions': {} is out of range", file.path().native(), s.positions);
 }
 
 /// Refuses zero points that are no code of `bits` bits.

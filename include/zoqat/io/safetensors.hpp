@@ -5,6 +5,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/plural.hpp>
 #include <zoqat/io/atomic_file.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/json.hpp>
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/tensor.hpp>
@@ -102,11 +103,32 @@ inline tensor_view parse_entry(const std::string& name, const json& entry, std::
   return tensor;
 }
 
-inline safetensors_metadata parse_metadata(const json& entries, std::string_view source) {
+inline safetensors_metadata parse_metadata(const json& entries, std::string_view source, json_budget& budget) {
   require<io_error>(entries.is_object(), "{}: \"{}\" must be an object", source, metadata_key);
   safetensors_metadata metadata;
-  for (const auto& [key, value] : entries.items()) metadata.emplace(key, as<std::string>(value, key, source));
+  for (const auto& [key, value] : entries.items()) {
+    const auto kept = metadata.emplace(key, as<std::string>(value, key, source)).first;
+    budget.take_allocation(sizeof(*kept) + 4 * sizeof(void*));
+    budget.take_allocation_of(kept->first);
+    budget.take_allocation_of(kept->second);
+  }
   return metadata;
+}
+
+// What a tensor takes in memory: in a vector that grows, and in an index.
+inline void take_from(json_budget& budget, const tensor_view& tensor) {
+  budget.take_allocation(3 * sizeof(tensor) + tensor.shape.capacity() * sizeof(std::size_t) + 10 * sizeof(void*));
+  budget.take_allocation_of(tensor.name);
+  budget.take_allocation_of(tensor.source);
+}
+
+inline void require_different_names(std::span<const tensor_view> tensors, std::string_view source) {
+  std::vector<std::string_view> names;
+  names.reserve(tensors.size());
+  for (const tensor_view& tensor : tensors) names.push_back(tensor.name);
+  std::ranges::sort(names);
+  const auto twice = std::ranges::adjacent_find(names);
+  if (twice != names.end()) fail<io_error>("{}: JSON key \"{}\" comes twice", source, excerpt(*twice));
 }
 
 // Sorts by place and demands that the tensors follow each other from the first byte of `data` to its last.
@@ -131,21 +153,25 @@ inline void require_seamless(std::vector<tensor_view>& tensors, std::span<const 
 }  // namespace detail
 
 /// Reads a safetensors file that lies in memory. `source` names it in messages. Throws io_error, with the
-/// tensor and the offending value, on anything the format forbids.
+/// tensor and the offending value, on anything the format forbids, and on headers that would take more memory than
+/// `json_memory` and twice their length: one of 20 MB may name some 200 thousand tensors.
 [[nodiscard]] inline safetensors_content parse_safetensors(std::span<const std::byte> bytes,
                                                            std::string_view source) {
   const std::string_view header = detail::safetensors_header(bytes, source);
   const auto data = bytes.subspan(detail::length_field + header.size());
-  const json entries = parse_json(header, source);
   safetensors_content content;
-  content.tensors.reserve(entries.size());
-  for (const auto& [name, entry] : entries.items()) {
+  bool has_metadata = false;
+  detail::json_budget budget(header, source);
+  detail::for_each_json_member(header, source, budget, [&](const std::string& name, const json& entry) {
     if (name == detail::metadata_key) {
-      content.metadata = detail::parse_metadata(entry, source);
+      require<io_error>(!std::exchange(has_metadata, true), "{}: JSON key \"{}\" comes twice", source, name);
+      content.metadata = detail::parse_metadata(entry, source, budget);
     } else {
       content.tensors.push_back(detail::parse_entry(name, entry, data, source));
+      detail::take_from(budget, content.tensors.back());
     }
-  }
+  });
+  detail::require_different_names(content.tensors, source);
   detail::require_seamless(content.tensors, data, source);
   return content;
 }
@@ -156,7 +182,9 @@ class safetensors_file {
  public:
   /// Throws io_error as `mapped_file` and `parse_safetensors` do.
   explicit safetensors_file(const std::filesystem::path& path)
-      : file_(path), content_(parse_safetensors(file_.bytes(), path.native())), index_(content_.tensors) {}
+      : file_(path),
+        content_(parse_safetensors(require_file_kind(file_, file_kind::safetensors).bytes(), path.native())),
+        index_(content_.tensors) {}
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return file_.path(); }
   /// All tensors in the order of their bytes.

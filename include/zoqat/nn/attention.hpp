@@ -116,6 +116,8 @@ class self_attention {
     if constexpr (norms_heads || rotary_positions<Position> || scheme::quantizes_attention) {
       using kernels = typename Pass::kernels;
       const std::vector<std::size_t> positions = token_positions(pass, position_->positions());
+      if constexpr (rotary_positions<Position>)
+        position_->reach(positions.empty() ? 0 : *std::ranges::max_element(positions) + 1);
       const score_factors factors = read_factors(pass.lanes);
       matrix<float> query_gains, key_gains;
       if constexpr (norms_heads) {

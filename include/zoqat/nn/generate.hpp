@@ -53,8 +53,8 @@ class generator {
   generator(Model& model, Executor& threads) : model_(model), threads_(threads) {
     const model_shape& s = model.shape();
     for (std::size_t i = 0; i != s.layers; ++i)
-      cache_.layers.push_back({matrix<float>(s.positions, s.kv_heads * s.head_size),
-                               matrix<float>(s.positions, s.kv_heads * s.head_size)});
+      cache_.layers.push_back(
+          {matrix<float>(0, s.kv_heads * s.head_size), matrix<float>(0, s.kv_heads * s.head_size)});
   }
 
   /// Tokens that still fit.
@@ -66,6 +66,7 @@ class generator {
   std::span<float> feed(std::span<const token> tokens) {
     require(!tokens.empty() && tokens.size() <= room(), "generator: {} tokens do not fit into the {} positions left",
             tokens.size(), room());
+    cache_.reserve(cache_.length + tokens.size(), model_.shape().positions);
     token_batch batch;
     batch.add(tokens);
     constexpr inference_lane lane;

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::nn {
@@ -62,10 +63,22 @@ class token_batch {
 /// Keys and values of the tokens seen so far, layer by layer, for one sequence on one lane.
 struct kv_cache {
   struct layer {
-    matrix<float> keys, values;  ///< [positions, kv_heads * head_size]
+    matrix<float> keys, values;  ///< [room, kv_heads * head_size]
   };
   std::vector<layer> layers;
   std::size_t length = 0;  ///< tokens held
+
+  /// Makes room for `tokens` in all, of at most `most`. The room doubles, so that tokens that come one at a time are
+  /// copied a few times at most, and memory follows what was said and not what a model could take.
+  void reserve(std::size_t tokens, std::size_t most) {
+    for (layer& l : layers)
+      for (matrix<float>* held : {&l.keys, &l.values}) {
+        if (tokens <= held->rows()) continue;
+        matrix<float> larger(std::min(most, std::max({tokens, 2 * held->rows(), std::size_t{64}})), held->cols());
+        std::copy_n(held->data(), length * held->cols(), larger.data());
+        *held = std::move(larger);
+      }
+  }
 };
 
 /// Buffers of a `linear_input`: those of one shared input at a time.

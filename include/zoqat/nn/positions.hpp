@@ -13,10 +13,13 @@
 
 namespace zoqat::inline ZOQAT_ABI::nn {
 
-/// A position scheme that turns queries and keys inside attention: `apply<Kernels>(head, position)`, in place.
+/// A position scheme that turns queries and keys inside attention: `apply<Kernels>(head, position)`, in place, for
+/// positions below what `reach(end)` was called with before.
 template <class P>
-concept rotary_positions =
-    requires(const P& p, float* head) { p.template apply<simd::default_kernels>(head, std::size_t{}); };
+concept rotary_positions = requires(const P& p, float* head) {
+  p.reach(std::size_t{});
+  p.template apply<simd::default_kernels>(head, std::size_t{});
+};
 
 /// A position scheme that the residual stream starts with: its `embedding` holds one vector for each position, which
 /// the decoder keeps beside its token embeddings and adds to them.

@@ -3,6 +3,7 @@
 
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/tasks/item.hpp>
+#include <zoqat/tasks/item_list.hpp>
 #include <zoqat/tasks/records.hpp>
 #include <zoqat/tasks/text_template.hpp>
 
@@ -35,7 +36,7 @@ struct alpaca_format {
   const text_template alone(format.prompt, {"instruction"});
   const text_template with_input(format.prompt_with_input, {"instruction", "input"});
   const text_template completion(format.completion, {"output"});
-  std::vector<answer_item> items;
+  item_list<answer_item> items(path);
   for_each_record(path, [&](const io::json_place& record) {
     const std::string instruction = record["instruction"].text(), output = record["output"].text();
     const auto given = record.find("input");
@@ -45,7 +46,7 @@ struct alpaca_format {
                      .answers = {output},
                      .id = std::to_string(items.size())});
   });
-  return items;
+  return std::move(items).take();
 }
 
 }  // namespace zoqat::tasks

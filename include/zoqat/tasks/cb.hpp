@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/tasks/item.hpp>
+#include <zoqat/tasks/item_list.hpp>
 #include <zoqat/tasks/records.hpp>
 #include <zoqat/tasks/text_template.hpp>
 
@@ -34,17 +35,17 @@ struct cb_format {
 [[nodiscard]] inline std::vector<choice_item> read_cb(const std::filesystem::path& path,
                                                       const cb_format& format = {}) {
   const text_template prompt(format.prompt, {"premise", "hypothesis"});
-  std::vector<choice_item> items;
+  item_list<choice_item> items(path);
   for_each_record(path, [&](const io::json_place& record) {
     const io::json_place label = record["label"];
     const auto found = std::ranges::find(cb_labels, label.text());
-    require<io_error>(found != cb_labels.end(), "{}: label \"{}\" is none of {}", label.path(), label.text(),
-                      fmt::join(cb_labels, ", "));
+    require<io_error>(found != cb_labels.end(), "{}: label \"{}\" is none of {}", label.path(),
+                      io::detail::excerpt(label.text()), fmt::join(cb_labels, ", "));
     items.push_back({.prompt = prompt({record["premise"].text(), record["hypothesis"].text()}),
                      .choices = {format.choices.begin(), format.choices.end()},
                      .correct = static_cast<std::size_t>(found - cb_labels.begin())});
   });
-  return items;
+  return std::move(items).take();
 }
 
 }  // namespace zoqat::tasks

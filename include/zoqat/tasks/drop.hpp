@@ -3,6 +3,7 @@
 
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/tasks/item.hpp>
+#include <zoqat/tasks/item_list.hpp>
 #include <zoqat/tasks/records.hpp>
 #include <zoqat/tasks/text_template.hpp>
 #include <zoqat/tasks/white_space.hpp>
@@ -27,8 +28,8 @@ namespace detail {
 /// Makes items of the questions of DROP, whichever form they come in.
 class drop_reader {
  public:
-  explicit drop_reader(const drop_format& format)
-      : prompt_(format.prompt, {"context", "question"}), completion_(format.completion, {"answer"}) {}
+  drop_reader(const std::filesystem::path& path, const drop_format& format)
+      : prompt_(format.prompt, {"context", "question"}), completion_(format.completion, {"answer"}), items_(path) {}
 
   /// `{passage id: {"passage", "qa_pairs": [...]}}`, the official file.
   void read_passages(const io::json_place& all) {
@@ -43,7 +44,7 @@ class drop_reader {
   }
   /// Questions without golds.
   [[nodiscard]] std::size_t left_out() const noexcept { return left_out_; }
-  [[nodiscard]] std::vector<answer_item> items() && { return std::move(items_); }
+  [[nodiscard]] std::vector<answer_item> items() && { return std::move(items_).take(); }
 
  private:
   using strings = std::vector<std::string>;
@@ -103,7 +104,7 @@ class drop_reader {
   }
 
   text_template prompt_, completion_;
-  std::vector<answer_item> items_;
+  item_list<answer_item> items_;
   std::size_t left_out_ = 0;
 };
 
@@ -121,7 +122,7 @@ class drop_reader {
 [[nodiscard]] inline std::vector<answer_item> read_drop(const std::filesystem::path& path,
                                                         const drop_format& format = {},
                                                         std::size_t* left_out = nullptr) {
-  detail::drop_reader reader(format);
+  detail::drop_reader reader(path, format);
   const auto read_flat = [&](const io::json_place& record) { reader.read_flat(record); };
   if (path.extension() == ".jsonl") {
     for_each_record(path, read_flat);

@@ -24,7 +24,7 @@ namespace detail {
   const io::mapped_file file(path);
   const std::string_view text = file.text();
   try {
-    return io::parse_json(text, path.native(), max_data_bytes);
+    return io::parse_json(text, path.native(), max_data_bytes, io::json_memory_per_byte_of_data);
   } catch (const io_error& error) {
     const std::size_t line_end = text.find('\n');
     require<io_error>(line_end == text.npos || !io::json::accept(text.substr(0, line_end)),
@@ -50,7 +50,7 @@ template <class F>
 void for_each_record(const std::filesystem::path& path, F&& f) {
   if (path.extension() != ".jsonl") return with_json(path, [&](const io::json_place& all) { all.for_each(f); });
   for_each_line(path, [&](std::string_view line, const std::string& place) {
-    const io::json record = io::parse_json(line, place);
+    const io::json record = io::parse_json(line, place, max_data_bytes, io::json_memory_per_byte_of_data);
     f(io::json_place(record, place + ": "));
   });
 }

@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/tasks/item.hpp>
+#include <zoqat/tasks/item_list.hpp>
 #include <zoqat/tasks/records.hpp>
 #include <zoqat/tasks/text_template.hpp>
 #include <zoqat/tasks/white_space.hpp>
@@ -46,7 +47,7 @@ namespace detail {
                                                          const squad_format& format = {}) {
   const text_template prompt(format.prompt, {"title", "context", "question"});
   const text_template completion(format.completion, {"answer"});
-  std::vector<answer_item> items;
+  item_list<answer_item> items(path);
   const auto read_question = [&](const std::string& title, const std::string& context,
                                  const io::json_place& question) {
     std::vector<std::string> answers = detail::squad_answers(question);
@@ -66,7 +67,7 @@ namespace detail {
       });
     });
   });
-  return items;
+  return std::move(items).take();
 }
 
 }  // namespace zoqat::tasks

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/io/json.hpp>
 #include <zoqat/tasks/item.hpp>
+#include <zoqat/tasks/item_list.hpp>
 #include <zoqat/tasks/lines.hpp>
 #include <zoqat/tasks/text_template.hpp>
 #include <zoqat/tasks/white_space.hpp>
@@ -26,7 +28,12 @@ struct sst2_format {
 
 namespace detail {
 
-[[nodiscard]] inline std::vector<std::string_view> split_at_tabs(std::string_view line) {
+/// Throws io_error for more fields than a table of sentences has.
+[[nodiscard]] inline std::vector<std::string_view> split_at_tabs(std::string_view line, std::string_view place) {
+  constexpr std::ptrdiff_t most = 64;
+  const auto tabs = std::ranges::count(line, '\t');
+  require<io_error>(tabs < most, "{}: {} fields between tabs, but {} at most are wanted: \"{}\"", place, tabs + 1,
+                    most, io::detail::excerpt(line));
   std::vector<std::string_view> fields;
   for (std::size_t first = 0; first <= line.size();) {
     const std::size_t end = std::min(line.find('\t', first), line.size());
@@ -66,23 +73,24 @@ struct sst2_columns {
                                                         const sst2_format& format = {}) {
   const text_template prompt(format.prompt, {"sentence"});
   detail::sst2_columns columns;
-  std::vector<choice_item> items;
+  item_list<choice_item> items(path);
   bool first = true;
   for_each_line(path, [&](std::string_view line, const std::string& place) {
-    const auto fields = detail::split_at_tabs(line);
+    const auto fields = detail::split_at_tabs(line, place);
     if (std::exchange(first, false) && detail::sst2_columns::is_header(fields)) {
       columns = detail::sst2_columns::of_header(fields, place);
       return;
     }
     require<io_error>(fields.size() == columns.count, "{}: {} fields between tabs, but {} are wanted: \"{}\"", place,
-                      fields.size(), columns.count, line);
+                      fields.size(), columns.count, io::detail::excerpt(line));
     const std::string_view label = fields[columns.label];
-    require<io_error>(label == "0" || label == "1", "{}: label \"{}\" is not 0 or 1", place, label);
+    require<io_error>(label == "0" || label == "1", "{}: label \"{}\" is not 0 or 1", place,
+                      io::detail::excerpt(label));
     items.push_back({.prompt = prompt({trimmed(fields[columns.sentence])}),
                      .choices = {format.choices.begin(), format.choices.end()},
                      .correct = label == "1"});
   });
-  return items;
+  return std::move(items).take();
 }
 
 }  // namespace zoqat::tasks

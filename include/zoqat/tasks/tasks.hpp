@@ -8,6 +8,7 @@
 
 // What an item is, and how files become items.
 #include <zoqat/tasks/item.hpp>
+#include <zoqat/tasks/item_list.hpp>
 #include <zoqat/tasks/lines.hpp>
 #include <zoqat/tasks/records.hpp>
 #include <zoqat/tasks/split.hpp>

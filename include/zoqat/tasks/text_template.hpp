@@ -43,9 +43,14 @@ class text_template {
 
   /// The text with the values of the fields, given in the order of the constructor's.
   [[nodiscard]] std::string operator()(std::initializer_list<std::string_view> values) const {
-    std::string result;
+    std::size_t size = 0;
     for (const part& p : parts_) {
       assert(p.field == no_field || p.field < values.size());
+      size += p.text.size() + (p.field != no_field ? values.begin()[p.field].size() : 0);
+    }
+    std::string result;
+    result.reserve(size);  // items are kept, and there may be many
+    for (const part& p : parts_) {
       result += p.text;
       if (p.field != no_field) result += values.begin()[p.field];
     }

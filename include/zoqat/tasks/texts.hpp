@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/io/json_place.hpp>
+#include <zoqat/tasks/item_list.hpp>
 #include <zoqat/tasks/records.hpp>
 #include <zoqat/text/chat_template.hpp>
 
@@ -55,7 +56,7 @@ inline std::vector<text::chat_message> read_instruction(const io::json_place& re
 /// these, and where there is no `chat` for what needs it.
 [[nodiscard]] inline std::vector<std::string> read_texts(const std::filesystem::path& path,
                                                          const text_records& how = {}) {
-  std::vector<std::string> texts;
+  item_list<std::string> texts(path);
   for_each_record(path, [&](const io::json_place& record) {
     if (const auto text = record.find(how.field)) return texts.push_back(text->text());
     std::vector<text::chat_message> messages;
@@ -76,7 +77,7 @@ inline std::vector<text::chat_message> read_instruction(const io::json_place& re
       fail<io_error>("{}: {}", record.path(), error.what());
     }
   });
-  return texts;
+  return std::move(texts).take();
 }
 
 }  // namespace zoqat::tasks

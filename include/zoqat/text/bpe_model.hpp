@@ -8,6 +8,7 @@
 #include <zoqat/text/byte_junctions.hpp>
 #include <zoqat/text/string_map.hpp>
 #include <zoqat/text/utf8_characters.hpp>
+#include <zoqat/text/vocabulary_list.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -47,11 +48,11 @@ class bpe_model {
   };
 
   /// `pieces[i]` is the text of token i, or empty when the model has no use for it; `source` names the vocabulary in
-  /// messages. Throws io_error for more than 2^24 tokens, for two of one text, and for an unknown token without a
+  /// messages. Throws io_error for more than `max_tokens`, for two of one text, and for an unknown token without a
   /// text.
   bpe_model(std::vector<std::string> pieces, std::string_view source, options o)
       : options_(o), pieces_(std::move(pieces)) {
-    require<io_error>(size() <= io::max_extent, "{}: {} tokens, more than {}", source, size(), io::max_extent);
+    require<io_error>(size() <= max_tokens, "{}: {} tokens, more than {}", source, size(), max_tokens);
     ids_.reserve(pieces_.size());
     for (std::size_t i = 0; i != pieces_.size(); ++i) {
       if (pieces_[i].empty()) continue;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/json.hpp>
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/text/added_tokens.hpp>
@@ -63,7 +64,12 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
                                                         std::string_view merges_source,
                                                         const byte_level_bpe_options& options = {}) {
   vocabulary_list list{std::string(vocabulary_source)};
-  list.add_all(io::parse_json(vocabulary, vocabulary_source));
+  const io::json ids =
+      io::parse_json(vocabulary, vocabulary_source, io::max_json_bytes, io::json_memory_per_byte_of_data);
+  const auto part = ids.is_object() ? ids.find("model") : ids.end();
+  require<io_error>(part == ids.end() || !part->is_object(),
+                    "{}: is a tokenizer.json and no vocab.json; give it that name", vocabulary_source);
+  list.add_all(ids);
   bpe_model model(list.contiguous(), vocabulary_source, {});
   model.require_byte_alphabet(vocabulary_source);
   add_merge_lines(model, merges, merges_source);
@@ -91,8 +97,8 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
                                                        const std::filesystem::path& merges,
                                                        const byte_level_bpe_options& options = {}) {
   const io::mapped_file vocabulary_file(vocabulary), merges_file(merges);
-  return parse_byte_level_bpe(vocabulary_file.text(), vocabulary.native(), merges_file.text(), merges.native(),
-                              options);
+  return parse_byte_level_bpe(io::require_file_kind(vocabulary_file, io::file_kind::json).text(), vocabulary.native(),
+                              merges_file.text(), merges.native(), options);
 }
 
 }  // namespace zoqat::text

@@ -182,8 +182,9 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
                     "llama2.c .bin: give one of these",
                     path.native());
   const auto& by_merges = std::get<bpe_tokenizer>(tokenizer.format());
-  const io::json object =
-      path.filename() == "vocab.json" ? byte_level_object(by_merges, path.parent_path()) : io::read_json(path);
+  const io::json object = path.filename() == "vocab.json"
+                              ? byte_level_object(by_merges, path.parent_path())
+                              : io::read_json(path, io::max_json_bytes, io::json_memory_per_byte_of_data);
   return vocabulary_metadata(by_merges, object, size, path.native());
 }
 

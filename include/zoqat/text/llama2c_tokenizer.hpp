@@ -3,12 +3,13 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/plural.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/mapped_file.hpp>
-#include <zoqat/io/shape_limits.hpp>
 #include <zoqat/text/bpe_merger.hpp>
 #include <zoqat/text/byte_junctions.hpp>
 #include <zoqat/text/string_map.hpp>
 #include <zoqat/text/utf8_characters.hpp>
+#include <zoqat/text/vocabulary_list.hpp>
 
 #include <array>
 #include <cmath>
@@ -44,7 +45,8 @@ class llama2c_tokenizer {
   /// Reads `path`. With `vocabulary` the file must hold that many tokens, otherwise it is read to its end.
   /// Throws io_error, with the token's number and the offending value.
   explicit llama2c_tokenizer(const std::filesystem::path& path, std::optional<std::size_t> vocabulary = {})
-      : llama2c_tokenizer(io::mapped_file(path).bytes(), path.native(), vocabulary) {}
+      : llama2c_tokenizer(io::require_file_kind(io::mapped_file(path), io::file_kind::llama2c_tokenizer).bytes(),
+                          path.native(), vocabulary) {}
 
   /// Reads the contents of a file from memory; `source` names it in messages. The bytes are not needed afterwards.
   llama2c_tokenizer(std::span<const std::byte> bytes, std::string_view source,
@@ -52,11 +54,6 @@ class llama2c_tokenizer {
     std::int32_t longest = 0;
     require<io_error>(bytes.size() >= sizeof(longest), "{}: too short for a tokenizer: {}", source,
                       plural(bytes.size(), "byte"));
-    const bool is_json = static_cast<char>(bytes[0]) == '{' && bytes[1] != std::byte{0};  // '{' may be a length
-    require<io_error>(!is_json,
-                      "{}: is JSON and no tokenizer.bin of llama2.c; give it the name tokenizer.json, or take a "
-                      "tokenizer.bin",
-                      source);
     std::memcpy(&longest, bytes.data(), sizeof(longest));
     require<io_error>(longest > 0, "{}: not a llama2.c tokenizer: the longest piece has {}", source,
                       plural(longest, "byte"));
@@ -166,7 +163,7 @@ class llama2c_tokenizer {
   };
 
   void add_token(reader& in) {
-    require<io_error>(size() < io::max_extent, "{}: more than {} tokens", in.source, io::max_extent);
+    require<io_error>(size() < max_tokens, "{}: more than {} tokens", in.source, max_tokens);
     in.token_number = size();
     const auto score = in.take<float>("score");
     require<io_error>(std::isfinite(score), "{}: token {}: score {}", in.source, size(), score);

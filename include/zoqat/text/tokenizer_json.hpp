@@ -97,12 +97,14 @@ class bpe_model_json {
 
 // "added_tokens": those found in the text as it is ("normalized" is false) and those found after normalization.
 struct added_tokens_json {
+  static constexpr std::size_t most = std::size_t{1} << 16;
   std::vector<added_token> before, after;
 
   // `spelled`: the decoder takes tokens for characters of the byte alphabet.
   added_tokens_json(const io::json& list, std::string_view file, const text_normalizer& normalizer, bool spelled) {
     if (list.is_null()) return;
     require<io_error>(list.is_array(), "{}: \"added_tokens\" must be an array", file);
+    require<io_error>(list.size() <= most, "{}: {} added tokens, more than {}", file, list.size(), most);
     for (const io::json& object : list) {
       added_token token = read(object, file);
       texts_.emplace_back(token.text, token.id);
@@ -153,6 +155,15 @@ struct added_tokens_json {
   std::vector<std::pair<std::string, std::uint32_t>> texts_;
 };
 
+// Names the files that lie beside a tokenizer.json where one of them is in its place.
+inline void require_tokenizer(const io::json& object, std::string_view file) {
+  if (object.contains("model")) return;
+  require<io_error>(!object.contains("model_type"), "{}: is the config.json of a model and no tokenizer.json", file);
+  require<io_error>(object.empty() || !object.begin()->is_number_integer(),
+                    "{}: is a vocab.json and no tokenizer.json; give it that name, and merges.txt a place beside it",
+                    file);
+}
+
 inline text_template read_template_below(const io::json& part, std::size_t size, std::string_view file) {
   text_template around = read_post_processor(part, file);
   for (const auto* ids : {&around.before, &around.after})
@@ -183,6 +194,7 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
 [[nodiscard]] inline bpe_tokenizer parse_tokenizer_json(const io::json& object, std::string_view file,
                                                         const tokenizer_json_options& options = {}) {
   require<io_error>(object.is_object(), "{}: a tokenizer must be a JSON object", file);
+  detail::require_tokenizer(object, file);
   detail::require_known(object, file, "a tokenizer",
                         {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
                          "post_processor", "decoder", "model"});
@@ -224,7 +236,8 @@ inline std::optional<std::uint32_t> named_token(const vocabulary_list& all, cons
 /// Reads a tokenizer from the file `path`, as `parse_tokenizer_json` does from its JSON.
 [[nodiscard]] inline bpe_tokenizer read_tokenizer_json(const std::filesystem::path& path,
                                                        const tokenizer_json_options& options = {}) {
-  return parse_tokenizer_json(io::read_json(path), path.native(), options);
+  return parse_tokenizer_json(io::read_json(path, io::max_json_bytes, io::json_memory_per_byte_of_data),
+                              path.native(), options);
 }
 
 }  // namespace zoqat::text

@@ -388,6 +388,38 @@ TEST_CASE("what is no regular file is no log, and nobody waits for it") {
   CHECK(std::filesystem::is_symlink(folder / "dangling"));
 }
 
+TEST_CASE("records whose steps do not rise are damage, though each is chained to the one before it") {
+  for (const std::uint32_t second : {1u, 3u}) {
+    std::uint64_t chain = 0;
+    std::vector<std::byte> bytes = log_format::encode(header, chain);
+    for (const std::uint32_t step : {3u, second}) {
+      const auto record = log_format::encode(update_of(step, 1), chain);
+      bytes.insert(bytes.end(), record.begin(), record.end());
+    }
+    const auto log = log_format::parse(bytes, "the/log");
+    CHECK(log.updates.size() == 1);
+    CHECK(log.end == log_format::content::ending::damaged);
+    check_mentions(log.damage, "does not follow step 3");
+  }
+}
+
+TEST_CASE("a pointer of Git LFS is no log, and is told from one; texts of a header have a limit") {
+  const temporary_folder folder;
+  write_file(folder / "log", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n");
+  check_mentions(message_of<io_error>([&] { (void)run_log::read(folder / "log"); }), "log", "pointer of Git LFS",
+                 "git lfs pull");
+  run_header longer = header;
+  longer.settings.assign(log_format::longest_text + 1, 'x');
+  check_mentions(message_of<value_error>([&] { (void)run_log::create(folder / "new", longer); }), "1048577 bytes");
+  longer.settings.pop_back();
+  { (void)run_log::create(folder / "new", longer); }
+  CHECK(run_log::read(folder / "new").header().settings.size() == log_format::longest_text);
+  std::string file = read_file(folder / "new");
+  file[12] = 1;  // the length, one more
+  write_file(folder / "new", file);
+  check_mentions(message_of<io_error>([&] { (void)run_log::read(folder / "new"); }), "new", "1048577", "more than");
+}
+
 TEST_CASE("a log that a run writes is not given to another one") {
   const temporary_folder folder;
   {

@@ -166,3 +166,42 @@ TEST_CASE_TEMPLATE("it goes to the bottom of a bowl whose groups differ a thousa
   CHECK(at_start > 3);
   CHECK(f(store.values(), 0) < 0.01 + 1e-3 * at_start);
 }
+
+TEST_CASE("before twenty steps the signal is never taken for more than three tenths of the power") {
+  zo::signal_to_noise_tracker tracker;
+  for (int step = 1; step != 20; ++step) {
+    tracker.observe(1, 1);
+    CHECK(tracker.fraction() == 0.3);
+  }
+  tracker.observe(1, 1);
+  CHECK(tracker.fraction() == 1);
+}
+
+TEST_CASE("a measured increase of the loss shortens steps, and one below the aim does not lengthen them") {
+  measurement m;
+  m.half_difference = {1};
+  m.signal_power = m.total_power = 1;
+  const auto gain = [&](double increase) {
+    parabolic<linear_decay> optimizer{.scales = {}, .schedule = linear_decay{10}};
+    optimizer.scales.epsilon = per_group<float>::all(1e-3f);
+    optimizer.scales.aimed_increase = 1;
+    optimizer.scales.loss_increase = increase;
+    return optimizer.plan(m).gain.weight;
+  };
+  CHECK(gain(1) > 0);
+  CHECK(gain(0.5) == gain(1));
+  CHECK(gain(-3) == gain(1));
+  CHECK(gain(2) == doctest::Approx(gain(1) / 2));
+}
+
+TEST_CASE("a replayed update brings back both powers") {
+  parabolic<linear_decay> optimizer;
+  for (int step = 0; step != 30; ++step) {
+    planned_update u;
+    u.half_difference = {1};
+    u.signal_power = 1;
+    u.total_power = 2;
+    optimizer.replay(u);
+  }
+  CHECK(optimizer.tracker.fraction() == doctest::Approx(0.5));
+}

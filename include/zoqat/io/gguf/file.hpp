@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/gguf/content.hpp>
 #include <zoqat/io/mapped_file.hpp>
 
@@ -23,7 +24,8 @@ namespace zoqat::inline ZOQAT_ABI::io::gguf {
 class file {
  public:
   /// Throws io_error as `mapped_file` and `parse` do.
-  explicit file(const std::filesystem::path& path) : file_(path), content_(parse(file_.bytes(), path.native())) {
+  explicit file(const std::filesystem::path& path)
+      : file_(path), content_(parse(require_file_kind(file_, file_kind::gguf).bytes(), path.native())) {
     for (std::size_t i = 0; i != tensors().size(); ++i) tensors_.emplace(tensors()[i].name, i);
     for (std::size_t i = 0; i != metadata().size(); ++i) keys_.emplace(metadata()[i].first, i);
   }

@@ -268,6 +268,7 @@ class response<self_attention<Linear, Position, HeadNorm>> {
   template <class Kernels>
   [[nodiscard]] std::vector<matrix<float>> rotations_of(std::size_t positions) const {
     std::vector<matrix<float>> all(positions, matrix<float>(size(), size(), 0.0f));
+    if constexpr (rotary_positions<Position>) layer_.position().reach(positions);
     for (std::size_t t = 0; t != positions; ++t)
       for (std::size_t j = 0; j != size(); ++j) {
         all[t](j, j) = 1;

@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/hash.hpp>
 #include <zoqat/core/plural.hpp>
+#include <zoqat/core/regular_file.hpp>
 #include <zoqat/params/parameter.hpp>
 #include <zoqat/zo/update.hpp>
 
@@ -53,6 +54,9 @@ inline constexpr std::array<char, 8> magic{'z', 'o', 'q', 'a', 't', 'l', 'o', 'g
 /// 1: fingerprints of parameters alone; 2: without the distribution; 3: records that know nothing of their place. All
 /// are refused.
 inline constexpr std::uint32_t version = 4;
+
+/// Longest text of a header: settings and inputs are a few hundred bytes.
+inline constexpr std::size_t longest_text = std::size_t{1} << 20;
 
 /// Bytes of one record.
 [[nodiscard]] constexpr std::size_t record_bytes(std::size_t directions) noexcept {
@@ -116,7 +120,11 @@ inline void take_header(std::span<const std::byte>& rest, content& to, std::stri
   const std::span<const std::byte> all = rest;
   std::array<char, 8> found{};
   std::uint32_t number = 0;
-  require<io_error>(take(rest, found) && found == magic, "{}: not a run log", source);
+  const bool is_log = take(rest, found) && found == magic;
+  const bool is_pointer = is_pointer_of_lfs({reinterpret_cast<const char*>(all.data()), all.size()});
+  require<io_error>(is_log, "{}: {}", source,
+                    is_pointer ? "is a pointer of Git LFS and not the run log itself; fetch that by git lfs pull"
+                               : "not a run log");
   require<io_error>(take(rest, number) && number == version, "{}: run log of version {}, but version {} is wanted",
                     source, number, version);
   std::array<std::uint32_t, 3> lengths{};
@@ -125,6 +133,8 @@ inline void take_header(std::span<const std::byte>& rest, content& to, std::stri
   const auto take_text = [&](std::size_t length) {
     whole = whole && length <= rest.size();
     if (!whole) return std::string();
+    require<io_error>(length <= longest_text, "{}: the header of the run log has a text of {} bytes, more than {}",
+                      source, length, longest_text);
     std::string text(reinterpret_cast<const char*>(rest.data()), length);
     rest = rest.subspan(length);
     return text;
@@ -189,8 +199,11 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
   std::vector<std::byte> bytes;
   detail::put(bytes, magic);
   detail::put(bytes, version);
-  for (const std::string* text : {&header.settings, &header.distribution, &inputs})
+  for (const std::string* text : {&header.settings, &header.distribution, &inputs}) {
+    require(text->size() <= longest_text, "run_log: a text of {} bytes in the header, more than {}", text->size(),
+            longest_text);
     detail::put(bytes, static_cast<std::uint32_t>(text->size()));
+  }
   detail::put(bytes, header.steps);
   detail::put(bytes, header.seed);
   detail::put(bytes, header.start);
@@ -237,12 +250,13 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
 }
 
 /// Reads a log that lies in memory, as far as it is whole; `source` names it in messages. Throws io_error for what is
-/// no log and for a damaged header. Time linear in the size, memory some multiple of it.
+/// no log and for a damaged header. Time linear in the size, memory twice the size at most.
 [[nodiscard]] inline content parse(std::span<const std::byte> all, std::string_view source) {
   content log;
   std::span<const std::byte> rest = all;
   detail::take_header(rest, log, source);
   log.intact = all.size() - rest.size();
+  log.updates.reserve(rest.size() / record_bytes(0));  // growing would take three times as much
   while (!rest.empty()) {
     const std::span<const std::byte> from = rest;
     planned_update u{.seed = log.header.seed};

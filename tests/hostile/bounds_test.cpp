@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every reader, on files that ask for much: memory and time stay in proportion to the file, whatever is in it.
+#include <hostile/memory_count.hpp>
+#include <hostile/readers.hpp>
+
+#include <doctest/doctest.h>
+#include <support/files.hpp>
+#include <zoqat/core/error.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <ctime>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+using namespace zoqat;
+using namespace zoqat::testing;
+
+namespace {
+
+/// ZOQAT_HOSTILE_BYTES asks for files of that size, and for all of them.
+const char* asked_for() { return std::getenv("ZOQAT_HOSTILE_BYTES"); }
+
+/// Bytes of the largest files. Builds for the sanitizers are slow.
+std::size_t largest() {
+  if (asked_for()) return std::strtoull(asked_for(), nullptr, 10);
+#ifdef NDEBUG
+  return 4'000'000;
+#else
+  return 200'000;
+#endif
+}
+
+struct cost {
+  std::size_t peak = 0, allocated = 0;
+  double seconds = 0;  ///< of the processor
+};
+
+cost cost_of(const reader& r, const std::filesystem::path& folder, const std::string& file) {
+  write_file(folder / r.file, file);
+  const std::clock_t since = std::clock();
+  const memory_count memory;
+  std::size_t message = 0;
+  try {
+    r.read(folder);
+  } catch (const error& e) {
+    message = std::string_view(e.what()).size();
+  }
+  const cost result{memory.peak(), memory.allocated(), static_cast<double>(std::clock() - since) / CLOCKS_PER_SEC};
+  CHECK(message < 4000);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("no file makes a reader take more memory than the limit, nor more than linear time") {
+  constexpr std::size_t times = 4;
+  std::set<std::pair<std::string_view, std::size_t>> seen;  // JSON is read by one parser for all
+  for (const reader& r : readers()) {
+    const temporary_folder folder;
+    r.surround(folder.path());
+    auto small = r.bombs(largest() / times), large = r.bombs(largest());
+    REQUIRE(small.size() == large.size());
+    for (std::size_t i = 0; i != large.size(); ++i) {
+      if (!seen.emplace(large[i].what, r.limit.per_byte).second && !asked_for()) continue;
+      CAPTURE(std::string(r.name));
+      CAPTURE(std::string(large[i].what));
+      const std::string file = r.repaired(large[i].text), fourth = r.repaired(small[i].text);
+      const cost less = cost_of(r, folder.path(), fourth), more = cost_of(r, folder.path(), file);
+      CHECK(more.peak <= r.limit.of(file.size()));
+      // Sixteen times is the square. What a file of a fourth is spared, such as growth, is within these.
+      CHECK(more.allocated <= 2 * times * less.allocated + r.limit.of(file.size()));
+      CHECK(more.seconds <= 2 * times * std::max(less.seconds, 0.1));
+    }
+  }
+}
+
+TEST_CASE("the counter of memory sees what is in use at once, and all that is asked for") {
+  const memory_count memory;
+  for (int i = 0; i != 3; ++i) CHECK(std::string(std::size_t{1} << 20, 'x').size() == std::size_t{1} << 20);
+  CHECK(memory.peak() >= std::size_t{1} << 20);
+  CHECK(memory.peak() < std::size_t{2} << 20);
+  CHECK(memory.allocated() >= std::size_t{3} << 20);
+}
