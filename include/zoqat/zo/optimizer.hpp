@@ -15,12 +15,14 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// What turns a measurement into a move: `plan(m)` returns how far the step goes along its directions, a rejected
 /// measurement giving a move that leaves everything alone, and notes whatever the optimizer remembers; `replay(u)`
-/// brings that memory to where it was after a move that is in a run log. It is a value: a copy plans alike.
+/// brings that memory to where it was after a move that is in a run log. It is a value: a copy plans alike, and can
+/// be assigned.
 template <class O>
-concept optimizer = std::copy_constructible<O> && requires(O& o, const measurement& m, const planned_update& u) {
-  { o.plan(m) } -> std::same_as<planned_update>;
-  o.replay(u);
-};
+concept optimizer =
+    std::copyable<std::remove_const_t<O>> && requires(O& o, const measurement& m, const planned_update& u) {
+      { o.plan(m) } -> std::same_as<planned_update>;
+      o.replay(u);
+    };
 
 /// The update that an optimizer makes of an estimate, along the directions that the estimate was measured along.
 /// Throws value_error where the optimizer's scales are of other directions or other perturbations.
