@@ -82,7 +82,7 @@ class Bench:
         if kill_after is not None:
             time.sleep(kill_after)
             process.kill()
-        said = process.communicate(timeout=120)[1]
+        said = process.communicate(timeout=600)[1]
         return process.returncode, said
 
     def fresh(self, name, scenario):
