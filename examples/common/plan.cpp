@@ -4,6 +4,8 @@
 #include <zoqat/core/error.hpp>      // require
 #include <zoqat/io/atomic_file.hpp>  // atomic_file
 
+#include <common/settings_text.hpp>  // start_path_of
+
 #include <fmt/format.h>
 
 #include <system_error>
@@ -47,6 +49,14 @@ void require_writable(std::span<const named_file> outputs) {
       fail<io_error>("{}: {}", option, e.what());
     }
   }
+}
+
+void require_no_other_start(const std::string& log, bool snapshot, bool replace) {
+  const std::string start = start_path_of(log);
+  require<io_error>(snapshot || replace || !std::filesystem::exists(start),
+                    "{}: is there already, the start of another run; give --overwrite to remove it with that run's "
+                    "log, or the log another name",
+                    start);
 }
 
 void require_apart(std::span<const named_file> outputs, std::span<const named_file> inputs) {

@@ -24,6 +24,9 @@ struct named_file {
 void require_writable(std::span<const named_file> outputs);
 /// Throws value_error where an output is one of the inputs or another output, by whatever name or link.
 void require_apart(std::span<const named_file> outputs, std::span<const named_file> inputs);
+/// Throws io_error where the start of another run lies beside a log that is to begin, unless it is to be replaced.
+/// With `snapshot` it may be the start of the same run, which ended before it had a log: `begin_start` tells.
+void require_no_other_start(const std::string& log, bool snapshot, bool replace);
 
 /// Which numbers an option takes.
 struct bounds {

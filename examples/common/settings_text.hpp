@@ -30,6 +30,9 @@ namespace zoqat::programs {
   return model.has_parent_path() ? model.parent_path() : std::filesystem::path(".");
 }
 
+/// The file beside a run log in which the start of its run is kept.
+[[nodiscard]] inline std::string start_path_of(const std::string& log) { return log + ".start"; }
+
 /// A line "name=value" for each setting.
 template <class Settings>
 [[nodiscard]] std::string text_of(const Settings& s) {

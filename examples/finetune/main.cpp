@@ -9,6 +9,7 @@
 //   finetune … --resume                                                         after a kill, to the same bits
 //   finetune … --only-zeroqat --trains '*.q_proj' '*.q_proj,*.v_proj' '*'       Table D.4: which layers train
 
+#include <common/guarded_main.hpp>   // guarded_main
 #include <common/options.hpp>        // add_options
 #include <common/stop_signal.hpp>    // ended_by_signal
 #include <finetune/plan.hpp>         // require_sensible, require_outputs
@@ -17,13 +18,12 @@
 
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
 #include <filesystem>
 
 using namespace zoqat;
 using namespace zoqat::programs;
 
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   settings s;
   CLI::App app("Quantized fine-tuning of LLaMA and OPT models with forward passes alone (ZeroQAT, arXiv 2509.00031)");
   add_options(app, s);
@@ -44,6 +44,8 @@ int main(int argc, char** argv) {
   app.add_flag("--overwrite", s.overwrite, "replace the logs and models that another run left in that folder");
   app.add_flag("--resume", s.resume,
                "go on with the runs whose logs are in that folder; give the same options as before");
+  app.add_flag("--snapshot", s.snapshot,
+               "keep the start of each run in LOG.start, as large as the model: --resume takes it from there");
   app.add_option("--sync-every", s.sync_every, "seconds between waits for the disk to have a log; 0: each step")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
@@ -63,8 +65,10 @@ int main(int argc, char** argv) {
   } catch (const ended_by_signal& e) {
     fmt::print(stderr, "finetune: ended by a signal after a step; --resume goes on with the same options\n");
     return e.status;
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "finetune: {}\n", e.what());
-    return 1;
   }
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  return guarded_main("finetune", [&] { return run(argc, argv); });
 }

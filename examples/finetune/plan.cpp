@@ -3,7 +3,7 @@
 
 #include <zoqat/zo/log/run_log.hpp>  // run_log
 
-#include <common/plan.hpp>  // require_within, require_writable
+#include <common/plan.hpp>  // require_within, require_writable, require_no_other_start
 
 #include <algorithm>
 #include <initializer_list>
@@ -36,11 +36,12 @@ void require_outputs(const settings& s) {
   std::vector<std::string> rows;
   if (!s.only_zeroqat) rows.emplace_back(mezo);
   for (const std::string& trained : s.trains) rows.push_back(settings::row_of(trained));
-  std::vector<named_file> logs, written{{"--report", s.report}};
+  std::vector<named_file> logs, starts, written{{"--report", s.report}};
   for (const std::uint64_t seed : s.seeds)
     for (const std::string& row : rows) {
       logs.push_back({"--output", s.path(row, seed) + log_ending});
       if (row != mezo) written.push_back({"--output", s.path(row, seed) + model_ending});
+      if (s.snapshot) starts.push_back({"--snapshot", start_path_of(logs.back().path.native())});
     }
   for (const named_file& file : written) {
     const bool is_new = file.option == "--report" || s.overwrite || s.resume || !std::filesystem::exists(file.path);
@@ -55,15 +56,18 @@ void require_outputs(const settings& s) {
            {"--model", s.model}, {"--tokenizer", s.tokenizer_path()}, {"--train", s.train}, {"--test", s.test}})
     std::ranges::copy(files_at(option, path), std::back_inserter(inputs));
   std::vector<named_file> outputs = written;
-  outputs.insert(outputs.end(), logs.begin(), logs.end());
+  for (const auto* more : {&logs, &starts}) outputs.insert(outputs.end(), more->begin(), more->end());
   require_apart(outputs, inputs);
   std::filesystem::create_directories(s.output);
   require_writable(written);
+  require_writable(starts);
   for (const named_file& log : logs) {
-    if (s.resume && std::filesystem::exists(log.path))
+    if (s.resume && zo::run_log::is_begun(log.path)) {
       zo::run_log::require_resumable(log.path);
-    else
+    } else {
       zo::run_log::require_creatable(log.path, s.log_how());
+      require_no_other_start(log.path.native(), s.snapshot, s.overwrite);
+    }
   }
 }
 

@@ -39,7 +39,7 @@ struct settings {
   // Which runs there are, and what becomes of them.
   std::vector<std::uint64_t> seeds{0};
   std::vector<std::string> trains{lightweight, "*"};
-  bool only_zeroqat = false, overwrite = false, resume = false;
+  bool only_zeroqat = false, overwrite = false, resume = false, snapshot = false;
   double sync_every = 1;
   std::string output = "finetuned", report;
   std::size_t threads = 0;

@@ -12,6 +12,7 @@
 #include <zoqat/zo/scales/balance.hpp>   // balance
 
 #include <common/either_optimizer.hpp>
+#include <common/kept_start.hpp>
 #include <common/model_origin.hpp>
 #include <common/outcome.hpp>
 #include <common/run_inputs.hpp>
@@ -90,17 +91,20 @@ std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, 
   return best.best()->steps;
 }
 
-/// The log of a run that begins with `start`, or of one that goes on.
+/// The log of a run that begins with `start`, or of one that goes on, from the start that is kept if there is one.
 template <class Model>
 zo::run_log open_log(const std::string& path, Model& start, const std::string& trained, workbench& bench,
                      const settings& s) {
-  if (!s.resume || !std::filesystem::exists(path))
+  if (!s.resume || !zo::run_log::is_begun(path)) {
+    begin_start(start, path, s.snapshot, s.overwrite);  // first: a log that has a start never lacks it
     return zo::run_log::create(
         path, {bench.seed, zo::fingerprint(start), s.as_text(trained), zo::rademacher::name(), s.steps, bench.inputs},
         s.log_how());
+  }
   auto log = zo::run_log::resume(path, s.log_how());
   require_same_settings(log.header().settings, s.as_text(trained), path);
   require_same_inputs(log, bench.inputs);
+  restore_kept_start(start, log);
   fmt::print("{}: goes on after {}{}\n", path, plural(log.updates().size(), "step"),
              log.cut_bytes() > 0 ? ", without the one within which the run was cut off" : "");
   return log;
@@ -120,6 +124,7 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
   auto log = open_log(path + log_ending, start, trained, bench, s);
   const std::uint32_t steps = train_once<model_type>(row, std::move(start), log, bench, s);
   model_type model = make();
+  restore_kept_start(model, log);
   either_optimizer stateless;
   train::replay_first(zo::rademacher{}, model, log, steps, stateless, bench.threads);
   to.add(row, model, bench, steps, model.held_bytes());

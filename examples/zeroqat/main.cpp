@@ -24,6 +24,7 @@
 #include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
 #include <zoqat/zo/log/run_log.hpp>         // run_log
 
+#include <common/guarded_main.hpp>   // guarded_main
 #include <common/options.hpp>        // add_options
 #include <common/plan.hpp>           // require_within
 #include <common/report_page.hpp>    // write_report
@@ -108,7 +109,7 @@ void with_model(const std::string& scheme, const settings& s, F&& f) {
   schemes::with(scheme, with_family);
 }
 
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   settings s;
   CLI::App app(
       "Quantization-aware training of language models with forward passes alone (ZeroQAT, arXiv 2509.00031)");
@@ -209,67 +210,68 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(0, 1024))
         ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  try {
-    require_command(app);
-    if (*train) {
-      require_new_settings(*train, s);
-      require(s.start == "codes" || train->count("--output-metric") == 0,
-              "--output-metric: --start {} rounds no codes by reconstruction; leave it out, or take --start codes",
-              s.start);
-      require(s.keep == "best" || train->count("--validate-every") == 0,
-              "--validate-every: --keep {} looks at no held-out text; leave it out, or take --keep best", s.keep);
-      if (s.resume)
-        s = of_log(s);
-      else
-        complete(*train, s);
-      require_sensible(s);
-      require_outputs(s);
-      int status = 0;
-      if (s.trains_stored()) {
-        with_stored_model(s, [&]<class Family>() { status = train_stored<Family>(s); });
-        return status;
-      }
-      with_model(s.scheme, s, [&]<class Scheme, class Family>() {
-        if constexpr (!std::is_same_v<Scheme, quant::full_precision>) status = train_model<Scheme, Family>(s);
-      });
-      return status;
-    } else if (*replay) {
+  require_command(app);
+  if (*train) {
+    require_new_settings(*train, s);
+    require(s.start == "codes" || train->count("--output-metric") == 0,
+            "--output-metric: --start {} rounds no codes by reconstruction; leave it out, or take --start codes",
+            s.start);
+    require(s.keep == "best" || train->count("--validate-every") == 0,
+            "--validate-every: --keep {} looks at no held-out text; leave it out, or take --keep best", s.keep);
+    if (s.resume)
       s = of_log(s);
-      require_outputs(s);
-      if (s.trains_stored()) return with_stored_model(s, [&]<class Family>() { replay_stored<Family>(s); }), 0;
-      with_model(s.scheme, s, [&]<class Scheme, class Family>() {
-        if constexpr (!std::is_same_v<Scheme, quant::full_precision>) replay_model<Scheme, Family>(s);
-      });
-    } else if (*info) {
-      fmt::print("{}", info_of(file));
-    } else if (*verify) {
-      return verify_files(files);
-    } else if (*report) {
-      write_report(of_runs, page);
-      fmt::print("{}: a report, {} bytes\n", page, std::filesystem::file_size(page));
-    } else if (*exporting) {
-      const auto measure = [&](const std::string& model) {
-        if (to.eval.empty()) return;
-        s.model = model, s.tokenizer = to.tokenizer, s.eval = to.eval, s.length = to.length;
-        fmt::print("{}: ", model);
-        with_model(trained_scheme_of(model), s,
-                   [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
-      };
-      measure(to.model);
-      export_model(to);
-      measure(to.destination());
-    } else if (*eval) {
-      require_within("--length", static_cast<double>(s.length), {2, 1e9});
-      with_model(trained_scheme_of(s.model), s,
-                 [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
-    } else {
-      require_within("--temperature", static_cast<double>(s.temperature), {0, 1e3});
-      require_within("--top-p", static_cast<double>(s.top_p), {0, 1, true});
-      with_model(trained_scheme_of(s.model), s,
-                 [&]<class Scheme, class Family>() { generate_text<Scheme, Family>(s); });
+    else
+      complete(*train, s);
+    require_sensible(s);
+    require_outputs(s);
+    int status = 0;
+    if (s.trains_stored()) {
+      with_stored_model(s, [&]<class Family>() { status = train_stored<Family>(s); });
+      return status;
     }
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "zeroqat: {}\n", e.what());
-    return 1;
+    with_model(s.scheme, s, [&]<class Scheme, class Family>() {
+      if constexpr (!std::is_same_v<Scheme, quant::full_precision>) status = train_model<Scheme, Family>(s);
+    });
+    return status;
+  } else if (*replay) {
+    s = of_log(s);
+    require_outputs(s);
+    if (s.trains_stored()) return with_stored_model(s, [&]<class Family>() { replay_stored<Family>(s); }), 0;
+    with_model(s.scheme, s, [&]<class Scheme, class Family>() {
+      if constexpr (!std::is_same_v<Scheme, quant::full_precision>) replay_model<Scheme, Family>(s);
+    });
+  } else if (*info) {
+    fmt::print("{}", info_of(file));
+  } else if (*verify) {
+    return verify_files(files);
+  } else if (*report) {
+    write_report(of_runs, page);
+    fmt::print("{}: a report, {} bytes\n", page, std::filesystem::file_size(page));
+  } else if (*exporting) {
+    const auto measure = [&](const std::string& model) {
+      if (to.eval.empty()) return;
+      s.model = model, s.tokenizer = to.tokenizer, s.eval = to.eval, s.length = to.length;
+      fmt::print("{}: ", model);
+      with_model(trained_scheme_of(model), s,
+                 [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
+    };
+    measure(to.model);
+    export_model(to);
+    measure(to.destination());
+  } else if (*eval) {
+    require_within("--length", static_cast<double>(s.length), {2, 1e9});
+    with_model(trained_scheme_of(s.model), s,
+               [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
+  } else {
+    require_within("--temperature", static_cast<double>(s.temperature), {0, 1e3});
+    require_within("--top-p", static_cast<double>(s.top_p), {0, 1, true});
+    with_model(trained_scheme_of(s.model), s,
+               [&]<class Scheme, class Family>() { generate_text<Scheme, Family>(s); });
   }
+}
+return 0;
+}
+
+int main(int argc, char** argv) {
+  return guarded_main("zeroqat", [&] { return run(argc, argv); });
 }

@@ -3,7 +3,7 @@
 
 #include <zoqat/zo/log/run_log.hpp>  // run_log
 
-#include <common/plan.hpp>  // require_within, require_writable
+#include <common/plan.hpp>  // require_within, require_writable, require_no_other_start
 
 #include <algorithm>
 #include <array>
@@ -101,11 +101,7 @@ void require_outputs(const settings& s) {
   if (s.resume) return zo::run_log::require_resumable(s.log);
   if (s.log.empty() || s.reads_log) return;
   zo::run_log::require_creatable(s.log, s.log_how());
-  require<io_error>(
-      s.overwrite || !std::filesystem::exists(s.start_path()),
-      "{}: is there already, the start of another run; give --overwrite to remove it with that run's log, or "
-      "another --log",
-      s.start_path());
+  require_no_other_start(s.log, s.snapshot, s.overwrite);
 }
 
 }  // namespace zoqat::programs

@@ -6,7 +6,7 @@
 #include <zoqat/zo/direction.hpp>      // runtime_distribution
 #include <zoqat/zo/log/run_log.hpp>    // log_options
 
-#include <common/settings_text.hpp>  // parts_of, folder_of_model
+#include <common/settings_text.hpp>  // parts_of, folder_of_model, start_path_of
 
 #include <fmt/ranges.h>
 
@@ -104,7 +104,7 @@ struct settings {
   [[nodiscard]] bool trains_stored() const { return scheme == stored_scheme; }
   static constexpr std::string_view stored_scheme = "stored";
   /// The file beside the log with the start of its run.
-  [[nodiscard]] std::string start_path() const { return log + ".start"; }
+  [[nodiscard]] std::string start_path() const { return start_path_of(log); }
   /// How its log is written.
   [[nodiscard]] zo::log_options log_how() const {
     return {.replace = overwrite, .sync_every = std::chrono::milliseconds(std::llround(1000 * sync_every))};

@@ -9,13 +9,13 @@
 #include <zoqat/train/callbacks.hpp>          // write_log, evaluate_every, csv_metrics
 #include <zoqat/train/objective.hpp>          // language_model_loss
 #include <zoqat/train/progress_bar.hpp>       // progress_bar
-#include <zoqat/train/start_snapshot.hpp>     // save_start, restore_start
 #include <zoqat/train/trainer.hpp>            // run, replay
 #include <zoqat/zo/log/run_log.hpp>           // run_log, fingerprint
 #include <zoqat/zo/scales/balance.hpp>        // balance, for_least_error
 #include <zoqat/zo/scales/flipped_codes.hpp>  // flipped_codes
 
 #include <common/either_optimizer.hpp>
+#include <common/kept_start.hpp>
 #include <common/model_origin.hpp>
 #include <common/outcome.hpp>
 #include <common/recipe.hpp>
@@ -29,7 +29,6 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -135,17 +134,6 @@ struct if_given {
   }
 };
 
-/// A prepared model becomes the one that the run of a log started from, where that is kept beside the log: elsewhere
-/// the same preparation ends in other last bits.
-template <class Model>
-void restore_kept_start(Model& model, const settings& s, const zo::run_log& log) {
-  if (!std::filesystem::exists(s.start_path())) return;
-  require<io_error>(train::fingerprint_of_start(s.start_path()) == log.header().start,
-                    "{}: is the start of another run than that of {}; move it away", s.start_path(), s.log);
-  train::restore_start(s.start_path(), model);
-  fmt::print("{}: the start is the one that is kept there\n", s.start_path());
-}
-
 [[nodiscard]] inline train::language_model_loss_options loss_options(const settings& s) {
   return {.batch = s.batch,
           .micro_batches = s.micro_batches,
@@ -163,7 +151,7 @@ template <class Model, class Family>
 /// signal ended what the program is to return.
 template <class Model, class Bench>
 [[nodiscard]] int train_to_the_end(Model& model, Bench& bench, const settings& s, io::safetensors_metadata& made_by) {
-  if (s.resume) restore_kept_start(model, s, zo::run_log::read_intact(s.log));
+  if (s.resume) restore_kept_start(model, zo::run_log::read_intact(s.log));
   auto loss = loss_of(model, bench, s);
   auto [optimizer, epsilon] = plan_steps(model, loss, s);
   const zo::estimator<zo::central, zo::runtime_distribution> estimator{.epsilon = epsilon,
@@ -184,10 +172,7 @@ template <class Model, class Bench>
     first = train::replay(estimator.distribution, model, *log, optimizer, bench.threads, chosen);
     fmt::print("{}: {} replayed\n", s.log, plural(first, "step"));
   } else if (!s.log.empty()) {
-    if (s.snapshot)
-      train::save_start(s.start_path(), model);
-    else
-      std::filesystem::remove(s.start_path());  // of a run whose log this one replaces
+    begin_start(model, s.log, s.snapshot, s.overwrite);  // first: a log that has a start never lacks it
     log.emplace(zo::run_log::create(
         s.log, {s.seed, zo::fingerprint(model), text_of(s), estimator.distribution.name(), s.steps, inputs_of(s)},
         s.log_how()));
@@ -297,7 +282,7 @@ int train_model(const settings& s) {
 /// Makes the steps of a log in a model that is where its run began. Returns how many of them the run kept.
 template <class Model>
 std::uint32_t replay_steps(Model& model, texts_of_run& bench, const settings& s, const zo::run_log& log) {
-  restore_kept_start(model, s, log);
+  restore_kept_start(model, log);
   either_optimizer stateless;
   chosen_step<Model> chosen(model, bench, s);
   const std::uint32_t steps = train::replay(s.distribution(), model, log, stateless, bench.threads, chosen);

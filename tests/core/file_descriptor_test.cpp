@@ -5,10 +5,16 @@
 #include <support/errors.hpp>
 #include <support/files.hpp>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 using namespace zoqat;
 using namespace zoqat::testing;
@@ -67,4 +73,26 @@ TEST_CASE("write_all writes all or throws") {
   REQUIRE(full);
   const auto text = message_of<io_error>([&] { write_all(full, bytes, "the/destination"); });
   check_mentions(text, "the/destination", "cannot write", "No space left on device");
+}
+
+TEST_CASE("a call that a signal interrupts is made again, and no other") {
+  std::vector<int> errors{EINTR, EINTR, 0, EINTR, EIO};
+  std::size_t next = 0;
+  const auto call = [&] {
+    errno = errors[next++];
+    return errno == 0 ? 5 : -1;
+  };
+  CHECK(uninterrupted(call) == 5);
+  CHECK(next == 3);
+  CHECK(uninterrupted(call) == -1);
+  CHECK(errno == EIO);
+  CHECK(next == 5);
+}
+
+TEST_CASE("try_write_all says why it could not") {
+  const file_descriptor full(::open("/dev/full", O_WRONLY)), none;
+  const std::string_view text = "text";
+  CHECK(try_write_all(full, std::as_bytes(std::span(text))) == ENOSPC);
+  CHECK(try_write_all(none, std::as_bytes(std::span(text))) == EBADF);
+  CHECK(try_write_all(none, {}) == 0);
 }

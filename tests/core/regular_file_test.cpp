@@ -50,9 +50,13 @@ TEST_CASE("a file that is locked is given to nobody else until it is closed") {
   CHECK_NOTHROW(lock_exclusively(open(), folder / "file", "the list"));
 }
 
-TEST_CASE("a folder that is not there is no error of a sync") {
+TEST_CASE("a folder is synced, or not there") {
   const temporary_folder folder;
-  CHECK_NOTHROW(sync_folder_of(folder / "file"));
-  CHECK_NOTHROW(sync_folder_of(folder / "no" / "file"));
-  CHECK_NOTHROW(sync_folder_of("file"));
+  CHECK(folder_of(folder / "file") == folder.path());
+  CHECK(folder_of("file") == ".");
+  CHECK_NOTHROW(sync_folder(folder.path()));
+  CHECK_NOTHROW(sync_folder("."));
+  CHECK_NOTHROW(sync_folder("/proc"));  // which cannot be
+  check_mentions(message_of<io_error>([&] { sync_folder(folder / "no"); }), (folder / "no").native(),
+                 "cannot sync the folder", "No such file");
 }

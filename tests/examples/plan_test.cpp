@@ -74,3 +74,14 @@ TEST_CASE("numbers out of bounds, and what is no number, are refused with option
   check_mentions(message(std::numeric_limits<double>::quiet_NaN()), "is nan");
   check_mentions(message(-std::numeric_limits<double>::infinity()), "is -inf");
 }
+
+TEST_CASE("the start of another run is refused where a log is to begin, unless it may be of that run or go") {
+  const temporary_folder folder;
+  const std::string log = folder / "run.zlog";
+  CHECK_NOTHROW(require_no_other_start(log, false, false));
+  write_file(log + ".start", "some start");
+  check_mentions(message_of<io_error>([&] { require_no_other_start(log, false, false); }), "run.zlog.start",
+                 "is there already", "--overwrite");
+  CHECK_NOTHROW(require_no_other_start(log, true, false));
+  CHECK_NOTHROW(require_no_other_start(log, false, true));
+}

@@ -184,3 +184,11 @@ TEST_CASE("a rename that fails is an io_error and leaves nothing behind") {
   CHECK(folder.count() == 1);
   CHECK(std::filesystem::exists(folder.path() / "file" / "inside"));
 }
+
+TEST_CASE("a destination that cannot be looked up is refused with the reason") {
+  const temporary_folder folder;
+  std::filesystem::create_symlink("round", folder / "round");
+  check_mentions(message_of<io_error>([&] { const io::atomic_file file(folder / "round"); }), "round", "cannot find",
+                 "Too many levels");
+  CHECK(folder.count() == 1);
+}

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <support/failing_new.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/simd/reference.hpp>
 #include <zoqat/zo/perturbation.hpp>
@@ -338,4 +339,17 @@ TEST_CASE("fixed grids change nothing until weights move, whatever their granula
   };
   check(std::type_identity<w6g32a6>{});
   check(std::type_identity<scheme<weight<5, per_tensor, symmetric>, activation<6>>>{});
+}
+
+TEST_CASE_TEMPLATE("a layer is packed as a whole or not at all, wherever memory runs out", Scheme, w6g32a6,
+                   scheme<weight<2, group<5>, asymmetric, clip::codes>>) {
+  random_layer<Scheme> whole, l;
+  whole.layer.deploy(whole.smooth);
+  std::size_t in_part = 0;
+  const std::size_t failures =
+      fail_each_allocation([&] { l.layer.deploy(l.smooth); }, [&] { in_part += l.layer.deployed(); });
+  CHECK(failures > 3);
+  CHECK(in_part == 0);
+  REQUIRE(l.layer.deployed());
+  CHECK(std::ranges::equal(l.forward().flat(), whole.forward().flat()));
 }

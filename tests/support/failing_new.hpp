@@ -2,49 +2,40 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
 #include <new>
 
-/// Makes memory run out at the n-th allocation of this thread. Replaces operator new of the program, so one source
-/// file of a program may include it.
+/// Makes memory run out at the n-th allocation of this thread. For programs that are linked with failing_new.cpp,
+/// which replaces operator new.
 namespace zoqat::testing {
 
-inline thread_local std::size_t allocations_left = 0;  ///< 0: no end
+/// 0: no end.
+extern constinit thread_local std::size_t allocations_left;
 
-/// Calls f() again and again, with memory that runs out at the first allocation, the second, …, until f gets through;
-/// calls after_failure() after each time that it does not. Returns how often that was.
-template <class F, class After>
-std::size_t fail_each_allocation(F&& f, After&& after_failure) {
+/// For n = 1, 2, … calls setup(), which returns what a trial needs, and f(of_trial), with memory that runs out at the
+/// n-th allocation, until f gets through; calls after_failure(of_trial) each time that it does not. Returns how often
+/// that was.
+template <class Setup, class F, class After>
+std::size_t fail_each_allocation(Setup&& setup, F&& f, After&& after_failure) {
   for (std::size_t n = 1;; ++n) {
+    auto&& of_trial = setup();
     allocations_left = n;
     try {
-      f();
+      f(of_trial);
       allocations_left = 0;
       return n - 1;
     } catch (const std::bad_alloc&) {
       allocations_left = 0;
-      after_failure();
+      after_failure(of_trial);
+    } catch (...) {
+      allocations_left = 0;
+      throw;
     }
   }
 }
-
-inline void* allocate(std::size_t bytes, std::size_t alignment) {
-  if (allocations_left != 0 && --allocations_left == 0) throw std::bad_alloc();
-  void* const p = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (!p && bytes != 0) throw std::bad_alloc();
-  return p;
+/// Likewise with f() and after_failure(), which go on with what the trial before left.
+template <class F, class After>
+std::size_t fail_each_allocation(F&& f, After&& after_failure) {
+  return fail_each_allocation([] { return 0; }, [&](int) { f(); }, [&](int) { after_failure(); });
 }
 
 }  // namespace zoqat::testing
-
-// Not inlined: the compiler would see free() take what operator new gave.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  return zoqat::testing::allocate(bytes != 0 ? bytes : 1, alignof(std::max_align_t));
-}
-[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return zoqat::testing::allocate(bytes != 0 ? bytes : 1, static_cast<std::size_t>(alignment));
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }

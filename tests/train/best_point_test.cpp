@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <new>
 #include <vector>
 
 using namespace zoqat;
@@ -19,6 +20,19 @@ struct store {
   void for_each_parameter(F&& f) {
     f(parameter{.id = 0, .name = "norm", .group = parameter_group::norm, .values = norms});
     f(parameter{.id = 1, .name = "weight", .group = parameter_group::weight, .values = weights});
+  }
+};
+
+/// A store that fails at its second tensor.
+struct failing_store : store {
+  bool fails = false;
+
+  template <class F>
+  void for_each_parameter(F&& f) {
+    store::for_each_parameter([&](const parameter& p) {
+      if (fails && p.group == parameter_group::weight) throw std::bad_alloc();
+      f(p);
+    });
   }
 };
 
@@ -57,6 +71,30 @@ TEST_CASE("the start comes back where no step was better") {
     parameters.norms[1] -= 1;
     best(step + 1, 3);
   }
+  CHECK(best.restore() == 0);
+  CHECK(parameters.norms == std::vector<float>{1, 2});
+}
+
+TEST_CASE("what was best stays whole where the next best cannot be kept") {
+  failing_store parameters;
+  train::best_point best(parameters, per_group<bool>::all(true), 1, [&] { return double{parameters.norms[0]}; });
+  parameters.norms = {2, 5};
+  best(1, 3);
+  parameters.norms = {3, 6};
+  parameters.weights = {4};
+  parameters.fails = true;
+  CHECK_THROWS_AS(best(2, 3), std::bad_alloc);
+  parameters.fails = false;
+  CHECK(best.restore() == 1);
+  CHECK(parameters.norms == std::vector<float>{2, 5});
+  CHECK(parameters.weights == std::vector<float>{3});
+}
+
+TEST_CASE("scores that are no numbers are never the best") {
+  store parameters;
+  train::best_point best(parameters, norms_train(), 1, [&] { return std::nan(""); });
+  parameters.norms = {2, 5};
+  best(1, 1);
   CHECK(best.restore() == 0);
   CHECK(parameters.norms == std::vector<float>{1, 2});
 }

@@ -179,3 +179,31 @@ TEST_CASE("metrics that cannot be written are refused with the file") {
                  }),
                  "none/metrics.csv", "No such file");
 }
+
+TEST_CASE("metrics go on after what is whole of the steps that are in the log") {
+  const temporary_folder folder;
+  const auto path = folder / "metrics.csv";
+  const auto made = [&](std::uint32_t first, std::uint32_t steps) {
+    quadratic q;
+    train::run(q.parameters, q, q.estimator, q.optimizer, {first, steps}, q.threads, train::csv_metrics{path});
+    return read_file(path);
+  };
+  const std::string whole = made(0, 5);
+  const std::size_t third = whole.find("\n2,") + 1;
+  // The log ends after two steps; the metrics within a line, with a line more, with nothing, within the names.
+  for (const std::size_t left : {third + 4, whole.size(), std::size_t{0}, std::size_t{7}}) {
+    write_file(path, whole.substr(0, left));
+    const std::string after = made(2, 5);
+    CHECK(std::ranges::count(after, '\n') == (left > 7 ? 6 : 4));
+    CHECK(after.starts_with(whole.substr(0, whole.find('\n') + 1)));
+    if (left > 7) CHECK(after.starts_with(whole.substr(0, third)));
+    CHECK(after.find("\n2,") != after.npos);
+    CHECK(after.find("\n2,") == after.rfind("\n2,"));
+  }
+  quadratic q;
+  check_mentions(
+      message_of<io_error>([&] {
+        train::run(q.parameters, q, q.estimator, q.optimizer, {0, 1}, q.threads, train::csv_metrics{"/dev/full"});
+      }),
+      "/dev/full", "cannot write metrics", "No space left");
+}

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <support/failing_new.hpp>
 #include <support/files.hpp>
 #include <support/random_model.hpp>
 #include <support/tiny_llama.hpp>
@@ -80,4 +81,19 @@ TEST_CASE("damage, files that are none and starts of other models are refused, a
   wider.vocabulary += 1;
   auto another = random_model<student>(wider, 1);
   check_mentions(message_of<io_error>([&] { train::restore_start(path, another); }), "start", "another model");
+}
+
+TEST_CASE("a start is saved and restored as a whole or not at all, wherever memory runs out") {
+  const temporary_folder folder;
+  auto model = prepared(1), other = prepared(2);
+  const std::uint64_t start = zo::fingerprint(model), before = zo::fingerprint(other);
+  std::size_t left = 0, changed = 0;
+  CHECK(fail_each_allocation([&] { train::save_start(folder / "start", model); }, [&] { left += folder.count(); }) >
+        3);
+  CHECK(left == 0);
+  CHECK(folder.count() == 1);
+  CHECK(fail_each_allocation([&] { train::restore_start(folder / "start", other); },
+                             [&] { changed += zo::fingerprint(other) != before; }) > 3);
+  CHECK(changed == 0);
+  CHECK(zo::fingerprint(other) == start);
 }

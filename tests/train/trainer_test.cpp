@@ -3,9 +3,11 @@
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <support/failing_new.hpp>
 #include <support/files.hpp>
 #include <support/quadratic.hpp>
 #include <zoqat/core/numeric.hpp>
+#include <zoqat/train/callbacks.hpp>
 #include <zoqat/zo/deferred_update.hpp>
 #include <zoqat/zo/directions/partition.hpp>
 #include <zoqat/zo/optimizers/parabolic.hpp>
@@ -16,9 +18,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 using namespace zoqat;
@@ -376,4 +381,60 @@ TEST_CASE("an empty log leads to step 0") {
       folder / "run.zlog",
       {.seed = 1, .start = zo::fingerprint(q.parameters), .settings = {}, .distribution = "rademacher"});
   CHECK(train::replay(q.estimator.distribution, q.parameters, log, q.optimizer, q.threads) == 0);
+}
+
+namespace {
+
+/// Steps of an optimizer that remembers, in a log.
+template <class Problem>
+struct logged_run {
+  Problem problem;
+  zo::parabolic<> optimizer{.scales = {.epsilon = problem.estimator.epsilon, .loss_increase = 0.5},
+                            .schedule = {.steps = 3}};
+  std::optional<zo::run_log> log;
+
+  auto& store() {
+    if constexpr (std::is_same_v<Problem, quadratic>)
+      return problem.parameters;
+    else
+      return problem;
+  }
+  void run(zo::run_log* to, std::uint32_t first, std::uint32_t steps) {
+    train::run(store(), problem, problem.estimator, optimizer, {first, steps}, problem.threads, train::write_log{to});
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a run for which memory runs out stands after a whole step, its log never behind it", Problem,
+                   quadratic, swept_quadratic) {
+  const temporary_folder folder;
+  values_by_step whole;
+  double remembered = 0;
+  for (std::uint32_t steps = 0; steps != 4; ++steps) {
+    logged_run<Problem> first_steps;
+    first_steps.run(nullptr, 0, steps);
+    whole.push_back(first_steps.problem.values);
+    remembered = first_steps.optimizer.tracker.rms();
+  }
+  std::size_t within_step = 0, behind = 0, other_end = 0;
+  const std::size_t failures = fail_each_allocation(
+      [&] {
+        auto t = std::make_unique<logged_run<Problem>>();
+        t->log.emplace(zo::run_log::create(folder / "log", {.seed = t->problem.estimator.seed}, {.replace = true}));
+        return t;
+      },
+      [](auto& t) { t->run(&*t->log, 0, 3); },
+      [&](auto& t) {
+        const auto at = std::ranges::find(whole, t->problem.values);
+        if (at == whole.end()) return void(++within_step);
+        const auto made = static_cast<std::uint32_t>(at - whole.begin());
+        behind += t->log->steps() < made || t->log->steps() > made + 1;
+        t->run(nullptr, made, 3);  // with what the optimizer remembers
+        other_end += t->problem.values != whole.back() || t->optimizer.tracker.rms() != remembered;
+      });
+  CHECK(failures > 30);
+  CHECK(within_step == 0);
+  CHECK(behind == 0);
+  CHECK(other_end == 0);
 }

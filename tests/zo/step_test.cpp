@@ -9,11 +9,14 @@
 #include <zoqat/zo/optimizers/sgd.hpp>
 
 #include <doctest/doctest.h>
+#include <support/failing_new.hpp>
 #include <zo/policies.hpp>
 #include <zo/problems.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -144,4 +147,34 @@ TEST_CASE("losses that are told out of order and late are the estimate that a ca
   CHECK(late.loss == at_once.loss);
   CHECK(late.signal_power == at_once.signal_power);
   CHECK(late.loss_stddev == at_once.loss_stddev);
+}
+
+TEST_CASE("a step for which memory runs out changes neither the parameters nor what the optimizer remembers") {
+  struct trial {
+    swept_tensors store;
+    sum_of_squares<false> loss{store};
+    parabolic<> optimizer{.scales = {.epsilon = pairs.epsilon, .loss_increase = 0.5}, .schedule = {.steps = steps}};
+    void make(std::uint32_t t) { (void)step(store, loss, pairs, optimizer, t); }
+  };
+  trial whole;
+  whole.make(0);
+  const auto before = bits_of(whole.store.values());
+  const double remembered = whole.optimizer.tracker.rms();
+  for (const std::uint32_t t : {1u, 2u}) whole.make(t);
+  std::size_t moved = 0, other = 0;
+  const std::size_t failures = zoqat::testing::fail_each_allocation(
+      [] {
+        auto at_step_1 = std::make_unique<trial>();
+        at_step_1->make(0);
+        return at_step_1;
+      },
+      [](auto& t) { t->make(1); },
+      [&](auto& t) {
+        moved += bits_of(t->store.values()) != before || t->optimizer.tracker.rms() != remembered;
+        for (const std::uint32_t again : {1u, 2u}) t->make(again);
+        other += bits_of(t->store.values()) != bits_of(whole.store.values());
+      });
+  CHECK(failures > 20);
+  CHECK(moved == 0);
+  CHECK(other == 0);
 }

@@ -2,6 +2,7 @@
 #include <zoqat/zo/update.hpp>
 
 #include <doctest/doctest.h>
+#include <support/failing_new.hpp>
 #include <zo/problems.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/numeric.hpp>
@@ -176,4 +177,16 @@ TEST_CASE_TEMPLATE("compact masters move along all directions and are rounded on
       CHECK(store.widened().values() == wanted.widened().values());
     }
   }
+}
+
+TEST_CASE("an update for which memory runs out moves nothing, and can be made again") {
+  const update u{some_update(), gaussian()};
+  const auto before = bits_of(large().values());
+  tensors store = large();
+  std::size_t moved = 0;
+  const std::size_t failures = zoqat::testing::fail_each_allocation(
+      [&] { apply(u, store); }, [&] { moved += bits_of(store.values()) != before; });
+  CHECK(failures > 1);
+  CHECK(moved == 0);
+  CHECK(bits_of(store.values()) == bits_of(expected(gaussian(), some_update(), large())));
 }

@@ -45,20 +45,31 @@ class file_descriptor {
   int value_ = -1;
 };
 
-/// Writes all of `bytes`, however many calls that takes. Throws io_error that names `path` when the system
-/// writes less (ENOSPC, EFBIG, ...).
+/// What a function of the system returns that `call()` calls, again where a signal interrupts it: a negative number
+/// for any other error.
+template <class Call>
+[[nodiscard]] auto uninterrupted(Call&& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+/// Writes all of `bytes`, however many calls that takes. Returns 0, or the error number where the system writes less
+/// (ENOSPC, EFBIG, ...).
+[[nodiscard]] inline int try_write_all(const file_descriptor& file, std::span<const std::byte> bytes) noexcept {
+  while (!bytes.empty()) {
+    const ssize_t written = uninterrupted([&] { return ::write(file.get(), bytes.data(), bytes.size()); });
+    if (written < 0) return errno;
+    if (written == 0) return ENOSPC;  // no error and no progress: trying again could go on for ever
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+/// The same. Throws io_error that names `path` when the system writes less.
 inline void write_all(const file_descriptor& file, std::span<const std::byte> bytes,
                       const std::filesystem::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
-    if (written > 0) {
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    } else if (written == 0) {
-      fail_errno(path, "write", ENOSPC);  // no error and no progress: trying again could go on for ever
-    } else if (errno != EINTR) {
-      fail_errno(path, "write");
-    }
-  }
+  if (const int code = try_write_all(file, bytes); code != 0) fail_errno(path, "write", code);
 }
 
 }  // namespace zoqat

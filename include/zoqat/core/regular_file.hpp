@@ -28,7 +28,7 @@ namespace zoqat::inline ZOQAT_ABI {
 /// for the other end of a FIFO. Throws io_error, also for what is no regular file.
 [[nodiscard]] inline file_descriptor open_regular(const std::filesystem::path& path, int flags,
                                                   std::string_view what = {}) {
-  file_descriptor file(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK));
+  file_descriptor file(uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK); }));
   if (!file) fail_errno(path, what.empty() ? "open" : fmt::format("open {}", what));
   static_cast<void>(regular_size(file, path));
   return file;
@@ -40,12 +40,10 @@ namespace zoqat::inline ZOQAT_ABI {
                                            const std::filesystem::path& path) {
   std::size_t done = 0;
   while (done != to.size()) {
-    const ssize_t got = ::read(file.get(), to.data() + done, to.size() - done);
+    const ssize_t got = uninterrupted([&] { return ::read(file.get(), to.data() + done, to.size() - done); });
+    if (got < 0) fail_errno(path, "read");
     if (got == 0) break;
-    if (got > 0)
-      done += static_cast<std::size_t>(got);
-    else if (errno != EINTR)
-      fail_errno(path, "read");
+    done += static_cast<std::size_t>(got);
   }
   return done;
 }
@@ -57,7 +55,7 @@ namespace zoqat::inline ZOQAT_ABI {
 
 /// Whether the file could be taken as `lock_exclusively` takes it.
 [[nodiscard]] inline bool try_lock(const file_descriptor& file) noexcept {
-  return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
+  return uninterrupted([&] { return ::flock(file.get(), LOCK_EX | LOCK_NB); }) == 0;
 }
 
 /// Keeps other processes that ask for it, and other openings of this one, from having the file until it is closed
@@ -70,12 +68,21 @@ inline void lock_exclusively(const file_descriptor& file, const std::filesystem:
   fail_errno(path, fmt::format("lock {}", what));
 }
 
-/// Makes the names in the folder of `path` durable. Some file systems cannot sync a folder, and then the content of
-/// files is safe all the same: no error.
-inline void sync_folder_of(const std::filesystem::path& path) {
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  const file_descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (handle) ::fsync(handle.get());
+/// The folder of a file, "." where its path names none.
+[[nodiscard]] inline std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+/// Makes the names in a folder durable. Throws io_error where the disk cannot. Some file systems cannot sync a
+/// folder, and some folders may be written to but not read; then the content of files is safe all the same: no error.
+/// Takes no memory unless it throws.
+inline void sync_folder(const std::filesystem::path& folder) {
+  const file_descriptor handle(
+      uninterrupted([&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  if (!handle && errno == EACCES) return;
+  if (handle && uninterrupted([&] { return ::fsync(handle.get()); }) == 0) return;
+  if (handle && (errno == EINVAL || errno == ENOTSUP || errno == EROFS)) return;
+  fail_errno(folder, "sync the folder");
 }
 
 }  // namespace zoqat

@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,15 +49,18 @@ class atomic_file {
   void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 
   /// Puts the file in its place. Throws io_error, with the destination untouched, when the data cannot be made
-  /// durable or the rename fails. To be called once.
+  /// durable or the rename fails; and with the file in its place when its name cannot be made durable. To be called
+  /// once.
   void commit() {
     require<io_error>(static_cast<bool>(file_), "{}: committed twice", path_.native());
-    if (::fsync(file_.get()) != 0) fail_errno(path_, "sync");
+    const std::filesystem::path folder = folder_of(target_);
+    if (uninterrupted([&] { return ::fsync(file_.get()); }) != 0) fail_errno(path_, "sync");
     const file_descriptor lock(::dup(file_.get()));  // until it has its name, nobody is to take it for dead
-    if (::close(file_.release()) != 0) fail_errno(path_, "close");  // network file systems report errors here
+    // Network file systems report errors here. Where a signal interrupts it, it is closed all the same.
+    if (::close(file_.release()) != 0 && errno != EINTR) fail_errno(path_, "close");
     if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail_errno(path_, "rename into place");
     committed_ = true;
-    sync_folder();
+    sync_folder(folder);
   }
 
  private:
@@ -66,6 +68,7 @@ class atomic_file {
     std::error_code absent;
     auto target = std::filesystem::canonical(path, absent);
     if (absent) {
+      if (absent != std::errc::no_such_file_or_directory) fail_errno(path, "find", absent.value());
       std::error_code ignored;
       require<io_error>(!std::filesystem::is_symlink(std::filesystem::symlink_status(path, ignored)),
                         "{}: is a link to nothing, which is not replaced by a file; give another name",
@@ -77,31 +80,35 @@ class atomic_file {
     return target;
   }
 
-  [[nodiscard]] std::filesystem::path folder() const {
-    return target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
-  }
-
   std::filesystem::path create() {
     static std::atomic<std::uint64_t> counter{0};
-    remove_dead_temporaries();
+    const std::filesystem::path folder = folder_of(target_);
+    remove_dead_temporaries(folder);
     while (true) {
-      auto name = folder() / fmt::format(".zoqat-{}-{}.tmp", ::getpid(), counter++);
-      file_ = file_descriptor(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-      if (file_ && holds_its_name()) return keep_permissions(std::move(name));
-      if (!file_ && errno != EEXIST) fail_errno(path_, "create a temporary beside it");  // EEXIST: left by a crash
+      auto name = folder / fmt::format(".zoqat-{}-{}.tmp", ::getpid(), counter++);
+      file_ = file_descriptor(
+          uninterrupted([&] { return ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }));
+      if (!file_ && errno == EEXIST) continue;  // left by a crash
+      if (!file_) fail_errno(path_, "create a temporary beside it");
+      if (take_lock(name)) return keep_permissions(std::move(name));
     }
   }
 
-  /// Takes the lock that says that the temporary is in use. False where somebody took it for dead before that.
-  [[nodiscard]] bool holds_its_name() const {
+  /// Takes the lock that says that the temporary is in use. False where somebody took it for dead before that. Throws
+  /// io_error, without the temporary, where the file system has no locks.
+  [[nodiscard]] bool take_lock(const std::filesystem::path& name) const {
     struct stat status {};
-    return try_lock(file_) && ::fstat(file_.get(), &status) == 0 && status.st_nlink != 0;
+    if (try_lock(file_)) return ::fstat(file_.get(), &status) == 0 && status.st_nlink != 0;
+    if (errno == EWOULDBLOCK) return false;
+    const int code = errno;
+    ::unlink(name.c_str());
+    fail_errno(path_, "lock a temporary beside it", code);
   }
   /// Removes what crashes left: temporaries that nobody has locked. What cannot be read or removed is no error here.
-  void remove_dead_temporaries() const {
+  static void remove_dead_temporaries(const std::filesystem::path& folder) {
     std::error_code ignored;
     const std::filesystem::directory_iterator end;
-    for (std::filesystem::directory_iterator at(folder(), ignored); at != end; at.increment(ignored)) {
+    for (std::filesystem::directory_iterator at(folder, ignored); at != end; at.increment(ignored)) {
       const std::string name = at->path().filename().native();
       if (!name.starts_with(".zoqat-") || !name.ends_with(".tmp")) continue;
       const file_descriptor file(::open(at->path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
@@ -111,20 +118,13 @@ class atomic_file {
 
   std::filesystem::path keep_permissions(std::filesystem::path name) {
     struct stat old {};
-    if (::stat(target_.c_str(), &old) == 0 && ::fchmod(file_.get(), old.st_mode & 07777) != 0) {
+    if (::stat(target_.c_str(), &old) == 0 &&
+        uninterrupted([&] { return ::fchmod(file_.get(), old.st_mode & 07777); }) != 0) {
       const int code = errno;
       ::unlink(name.c_str());
       fail_errno(path_, "set the permissions of", code);
     }
     return name;
-  }
-
-  // Makes the rename itself survive a power failure.
-  void sync_folder() const noexcept {
-    try {
-      sync_folder_of(target_);
-    } catch (const std::bad_alloc&) {
-    }
   }
 
   std::filesystem::path path_, target_;

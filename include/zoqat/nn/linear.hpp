@@ -208,12 +208,12 @@ class smoothed_linear {
       training().quantize_tiles(smooth, [&](std::size_t first, auto codes, const simd::grid* grids) {
         packed.set_rows(first, codes, grids);
       });
+      packed.sum_codes();
       if (smooth.shifts()) {
         make_bias();
         detail::add_shift(weight(), smooth, bias_);
       }
-      weight_ = std::move(packed);
-      finish_storage();
+      weight_ = std::move(packed);  // last, so that a layer whose packing failed is packed when that is tried again
     }
   }
   /// Makes room for a deployed layer's storage, which a file is about to fill. For a layer whose matrices have no

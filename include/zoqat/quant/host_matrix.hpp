@@ -65,9 +65,15 @@ class host_matrix {
   /// name.step_group. This object may be moved then, but must outlive the list.
   template <class List>
   void add_to(List& list, const std::string& name) {
-    list.add(name + ".step_tensor", tensor_step(), parameter_group::step_tensor);
-    if (!rows_.empty()) list.add(name + ".step_row", row_steps(), parameter_group::step_row);
-    if (!groups_.empty()) list.add(name + ".step_group", group_steps(), parameter_group::step_group);
+    const auto add = [&] {
+      list.add(name + ".step_tensor", tensor_step(), parameter_group::step_tensor);
+      if (!rows_.empty()) list.add(name + ".step_row", row_steps(), parameter_group::step_row);
+      if (!groups_.empty()) list.add(name + ".step_group", group_steps(), parameter_group::step_group);
+    };
+    if constexpr (requires { list.all_or_none(add); })
+      list.all_or_none(add);
+    else
+      add();
   }
 
   /// The grid of a row and group as the parameters are now.

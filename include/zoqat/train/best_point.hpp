@@ -37,31 +37,39 @@ class best_point {
 
   /// Puts the best parameters back. Returns after how many steps they were.
   std::uint32_t restore() {
-    std::size_t at = 0;
-    for_each_trained([&](std::span<float> values) {
-      std::copy_n(values_.begin() + static_cast<std::ptrdiff_t>(at), values.size(), values.begin());
-      at += values.size();
-    });
+    find_trained();
+    auto from = values_.begin();
+    for (const std::span<float> values : trained_) {
+      std::copy_n(from, values.size(), values.begin());
+      from += static_cast<std::ptrdiff_t>(values.size());
+    }
     return kept_;
   }
   /// The scores, the first one the start's.
   [[nodiscard]] std::span<const scored_step> scores() const noexcept { return best_.scores(); }
 
  private:
+  /// Takes all memory first: what was best stays whole whatever throws.
   void observe(std::uint32_t done) {
+    find_trained();
+    const bool first = best_.scores().empty();
     best_.observe(done);
-    if (!values_.empty() && best_.best()->steps != done) return;
+    if (!first && (!best_.best() || best_.best()->steps != done)) return;
     kept_ = done;
-    values_.clear();
-    for_each_trained([&](std::span<float> values) { values_.insert(values_.end(), values.begin(), values.end()); });
+    auto to = values_.begin();
+    for (const std::span<float> values : trained_) to = std::ranges::copy(values, to).out;
   }
-  template <class F>
-  void for_each_trained(F&& f) {
+  /// Finds where the values are now, and makes room for a copy of them.
+  void find_trained() {
+    trained_.clear();
+    std::size_t count = 0;
     store_.for_each_parameter([&](const parameter& p) {
       if (!groups_[p.group]) return;
       require(p.compact.size() == 0, "best_point: '{}' is stored in fewer than 32 bits", p.name);
-      f(p.values);
+      trained_.push_back(p.values);
+      count += p.values.size();
     });
+    values_.resize(count);
   }
 
   Store& store_;
@@ -69,6 +77,7 @@ class best_point {
   std::uint32_t every_, kept_ = 0;
   keep_best<Score> best_;
   std::vector<float> values_;
+  std::vector<std::span<float>> trained_;
 };
 
 }  // namespace zoqat::train

@@ -114,13 +114,17 @@ void save_start(const std::filesystem::path& path, Store& parameters) {
 }
 
 /// Makes a model, which owns all of its memory and was prepared in the same way, the one that was saved, bit for bit.
-/// Throws io_error for a damaged file and one of another model; then nothing has changed.
+/// Throws io_error for a damaged file and one of another model; whatever is thrown, nothing has changed then.
 template <parameter_store Store>
 void restore_start(const std::filesystem::path& path, Store& parameters) {
   const io::mapped_file file(path);
   const detail::snapshot_header header = detail::checked_snapshot(file);
   const auto parts =
       file.bytes().subspan(sizeof(header), file.bytes().size() - sizeof(header) - sizeof(std::uint64_t));
+  struct copy {
+    std::span<const std::byte> to, from;
+  };
+  std::vector<copy> copies;  // first all of them, so that nothing fails once there is one
   std::size_t at = 0;
   bool fits = true;
   const auto take = [&](std::span<const std::byte> part, auto&& use) {
@@ -134,16 +138,13 @@ void restore_start(const std::filesystem::path& path, Store& parameters) {
       [&](std::span<const std::byte> name) {
         take(name, [&](std::span<const std::byte> saved) { fits = std::ranges::equal(saved, name); });
       },
-      [&](std::span<const std::byte> part) { take(part, [](auto) {}); });
+      [&](std::span<const std::byte> part) {
+        take(part, [&](std::span<const std::byte> saved) { copies.push_back({part, saved}); });
+      });
   require<io_error>(fits && at == parts.size(), "{}: the start of a run of another model or other options",
                     path.native());
-  at = 0;
-  const auto skip = [&](std::span<const std::byte> name) { at += name.size(); };
-  zo::for_each_part(parameters, skip, [&](std::span<const std::byte> part) {
-    // A view of what the model owns, which is not constant itself.
-    if (!part.empty()) std::memcpy(const_cast<std::byte*>(part.data()), parts.data() + at, part.size());
-    at += part.size();
-  });
+  for (const copy& c : copies)  // into a view of what the model owns, which is not constant itself
+    std::memcpy(const_cast<std::byte*>(c.to.data()), c.from.data(), c.from.size());
 }
 
 }  // namespace zoqat::train

@@ -169,8 +169,8 @@ struct run_steps {
 /// Trains: makes `zo::step` after `zo::step`. Selects the data, asks for the lanes, evaluates, tells, plans, moves,
 /// and calls each callback's `begin(first, steps)`, `before_update(report)`, `after_step(report)`, `stop()` and
 /// `end()`, whichever it has. A step whose loss is not finite is skipped and counted. Returns the number of such
-/// steps. What throws leaves the parameters as they were before the step or after it: before it up to
-/// `before_update`.
+/// steps. What throws leaves the parameters and the optimizer as they were before the step or after it: before it up
+/// to `before_update`.
 ///
 /// An objective with `defer(update, parameters)` and `flush(parameters)` makes an update on its next pass through the
 /// weights. It is flushed before a callback looks at them; one that never does, or not after every step, says so by
@@ -200,10 +200,12 @@ std::uint32_t run(Store& parameters, Objective& loss,
     if constexpr (requires { loss.select(step); }) loss.select(step);
     const zo::estimate<Distribution> estimate = estimator.tell(step, zo::evaluate(loss, estimator.ask(step)));
     rejected += estimate.rejected();
-    const zo::update<Distribution> update = zo::plan(optimizer, estimate);
+    zo::tentative_plan plan(optimizer);
+    const zo::update<Distribution> update = plan(estimate);
     [[maybe_unused]] const step_report report{step, range.steps, &estimate, &update, rejected};
     (detail::call_before(callbacks, report), ...);
     updates.make(update);
+    plan.keep();
     if ((detail::looks(callbacks, report) || ...)) updates.finish();
     (detail::call_step(callbacks, report), ...);
     if ((detail::asks_to_stop(callbacks) || ...)) break;

@@ -6,18 +6,23 @@
 #include <zoqat/zo/update.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 namespace zoqat::inline ZOQAT_ABI::zo {
 
 /// What turns a measurement into a move: `plan(m)` returns how far the step goes along its directions, a rejected
 /// measurement giving a move that leaves everything alone, and notes whatever the optimizer remembers; `replay(u)`
-/// brings that memory to where it was after a move that is in a run log.
+/// brings that memory to where it was after a move that is in a run log. It is a value: a copy plans alike, and can
+/// be assigned.
 template <class O>
-concept optimizer = requires(O& o, const measurement& m, const planned_update& u) {
-  { o.plan(m) } -> std::same_as<planned_update>;
-  o.replay(u);
-};
+concept optimizer =
+    std::copyable<std::remove_const_t<O>> && requires(O& o, const measurement& m, const planned_update& u) {
+      { o.plan(m) } -> std::same_as<planned_update>;
+      o.replay(u);
+    };
 
 /// The update that an optimizer makes of an estimate, along the directions that the estimate was measured along.
 /// Throws value_error where the optimizer's scales are of other directions or other perturbations.
@@ -36,5 +41,28 @@ template <optimizer Optimizer, distribution Distribution>
               e.epsilon[group]);
   return {optimizer.plan(e), e.distribution};
 }
+
+/// Plans a move that may fail before it is made: by a copy of the optimizer, which remembers the plan only once
+/// `keep` is called.
+template <class Optimizer>
+  requires optimizer<std::remove_const_t<Optimizer>>
+class tentative_plan {
+ public:
+  explicit tentative_plan(Optimizer& optimizer) : optimizer_(optimizer), ahead_(optimizer) {}
+
+  /// As zo::plan does it.
+  template <distribution Distribution>
+  [[nodiscard]] update<Distribution> operator()(const estimate<Distribution>& e) {
+    return plan(ahead_, e);
+  }
+  /// The move was made.
+  void keep() noexcept {
+    if constexpr (!std::is_const_v<Optimizer>) optimizer_ = std::move(ahead_);
+  }
+
+ private:
+  Optimizer& optimizer_;
+  std::remove_const_t<Optimizer> ahead_;
+};
 
 }  // namespace zoqat::zo

@@ -21,7 +21,8 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 /// step t, u ~ N(0, I) or uniform on {−1, 1}ᵈ, ε the perturbation scale, η the learning rate.
 ///
 /// `train::run` is this in a loop. It moves the masters in the sweep of the next forward pass instead of one of its
-/// own (`deferred_update`); the bits are the same. Returns the estimate.
+/// own (`deferred_update`); the bits are the same. Returns the estimate. Where anything throws, neither θ nor the
+/// optimizer has changed.
 template <parameter_store Store, class Objective, class Difference, distribution Distribution, class Shaping,
           optimizer Optimizer, class Executor = sequential>
   requires objective<Objective, Distribution> && executor<std::remove_cvref_t<Executor>>
@@ -35,7 +36,9 @@ estimate<Distribution> step(Store& theta, Objective& loss,
   // Estimate: ĝ = (L⁺ − L⁻) / 2ε · u, the mean over the directions (eq. 2).
   const estimate<Distribution> gradient = estimator.tell(t, losses);
   // Update: θ ← θ − η ĝ (eq. 3). A loss that is not finite leaves θ alone.
-  apply(plan(optimizer, gradient), theta, threads);
+  tentative_plan plan(optimizer);
+  apply(plan(gradient), theta, threads);
+  plan.keep();
   return gradient;
 }
 

@@ -3,13 +3,18 @@
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <support/failing_new.hpp>
 #include <support/files.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
+#include <memory>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 using namespace zoqat;
@@ -374,4 +379,76 @@ TEST_CASE("what cannot be tuned is an error that says what to do") {
   fine_tuner early;
   e.give_to(early);
   check_mentions(message_of<value_error>([&] { (void)early.ask(0); }), "probe");
+}
+
+TEST_CASE("a probe for which memory runs out is made again, as if nothing had been") {
+  engine e, other;
+  fine_tuner tuner({.threads = 1}), fresh({.threads = 1});
+  e.give_to(tuner);
+  other.give_to(fresh);
+  fresh.probe(other.bound());
+  std::size_t moved = 0;
+  const std::size_t failures = zoqat::testing::fail_each_allocation(
+      [&] { tuner.probe(e.bound()); }, [&] { moved += e.large != other.large || e.small != other.small; });
+  CHECK(failures > 50);
+  CHECK(moved == 0);
+  CHECK(tuner.probe_line() == fresh.probe_line());
+}
+
+TEST_CASE("a step that could not be told was not told") {
+  engine e, other;
+  fine_tuner tuner({.threads = 1}), fresh({.threads = 1});
+  e.give_to(tuner);
+  other.give_to(fresh);
+  tuner.probe(e.bound());
+  fresh.probe(other.bound());
+  CHECK_THROWS_AS(tuner.tell(0, tuner.ask(0).losses(), 7), value_error);  // no loss is there
+  std::size_t moved = 0;
+  for (const std::uint32_t step : {0u, 1u, 2u}) {
+    const auto before = e.large;
+    const auto losses = finite_losses(tuner);
+    const std::size_t failures = zoqat::testing::fail_each_allocation([&] { tuner.tell(step, losses, 10); },
+                                                                      [&] { moved += e.large != before; });
+    CHECK(failures > 3);
+    CHECK(fresh.tell(step, losses, 10));
+  }
+  CHECK(moved == 0);
+  CHECK(e.large == other.large);
+  CHECK(e.small == other.small);
+}
+
+TEST_CASE("a run for which memory runs out leaves the buffers after a whole step, and goes on from its log") {
+  const temporary_folder folder;
+  constexpr std::uint32_t steps = 3;
+  const auto options = [&](bool resume) {
+    return zo::fine_tuner_options{
+        .threads = 1, .log = folder / "log", .resume = resume, .log_how = {.replace = true}, .compared_steps = 0};
+  };
+  struct trial {
+    engine e;
+    fine_tuner tuner;
+    explicit trial(zo::fine_tuner_options how) : tuner(std::move(how)) { e.give_to(tuner); }
+  };
+  trial whole(options(false));
+  std::vector<std::vector<float>> after_steps{whole.e.large};
+  whole.tuner.run(steps, whole.e.bound(),
+                  [&](const zo::fine_tuner_progress&) { after_steps.push_back(whole.e.large); });
+  std::size_t within_step = 0, other_end = 0;
+  const std::size_t failures = zoqat::testing::fail_each_allocation(
+      [&] {
+        std::filesystem::remove(folder / "log");
+        auto t = std::make_unique<trial>(options(false));
+        t->tuner.probe(t->e.bound());
+        return t;
+      },
+      [](auto& t) { t->tuner.run(steps, t->e.bound()); },
+      [&](auto& t) {
+        within_step += std::ranges::count(after_steps, t->e.large) != 1;
+        trial next(options(std::filesystem::exists(folder / "log")));
+        next.tuner.run(steps, next.e.bound());
+        other_end += next.e.large != whole.e.large || next.e.small != whole.e.small;
+      });
+  CHECK(failures > 50);
+  CHECK(within_step == 0);
+  CHECK(other_end == 0);
 }

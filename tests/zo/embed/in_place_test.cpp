@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <support/failing_new.hpp>
 #include <zo/problems.hpp>
 #include <zoqat/zo/embed/parameter_list.hpp>
 #include <zoqat/zo/estimator.hpp>
@@ -213,4 +214,30 @@ TEST_CASE("parts of buffers, and an engine's codes, come back bit by bit whateve
   CHECK(fused == before_floats);
   CHECK(halves == before_halves);
   CHECK(codes == before_codes);
+}
+
+TEST_CASE("the masters come back wherever memory runs out, in the loss too") {
+  const auto points = two_points();
+  for (const master_format format : {master_format::bf16, master_format::int8}) {
+    tensors plain = assorted();
+    compact_tensors compact(plain, format);
+    const auto plain_before = bits_of(plain.values()), compact_before = bits_of(compact.widened().values());
+    std::vector<double> losses(points.size()), again(points.size());
+    const auto check = [&](auto& store) {
+      auto objective = in_place(store, [&] { return sum(compact.widened().values()) + sum(plain.values()); });
+      std::size_t moved = 0;
+      const auto evaluate = [&] { objective(lane_points<gaussian>{points, {}}, 0, std::span(losses)); };
+      const std::size_t failures = zoqat::testing::fail_each_allocation(evaluate, [&] {
+        moved += bits_of(plain.values()) != plain_before || bits_of(compact.widened().values()) != compact_before;
+      });
+      CHECK(failures > 20);
+      CHECK(moved == 0);
+      auto fresh = in_place(store, [&] { return sum(compact.widened().values()) + sum(plain.values()); });
+      fresh(lane_points<gaussian>{points, {}}, 0, std::span(again));
+      CHECK(losses == again);
+      CHECK(losses[0] != losses[1]);
+    };
+    check(plain);
+    check(compact);
+  }
 }

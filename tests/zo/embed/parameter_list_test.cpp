@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <support/failing_new.hpp>
 #include <zoqat/zo/log/run_log.hpp>
 #include <zoqat/zo/update.hpp>
 
@@ -327,4 +328,75 @@ TEST_CASE("rules give groups, units and what trains by patterns of names") {
   CHECK(std::ranges::equal(list[3].unit, own));
   CHECK(list.unmatched_patterns() == std::vector<std::string>{"layer.*"});
   check_mentions(message_of<value_error>([&] { list.add("again", embedding); }), "'again'", "'embedding'");
+}
+
+namespace {
+
+/// Buffers of every format, and what hands them over one by one.
+struct assorted_buffers {
+  std::vector<float> plain = std::vector<float>(6, 1.0f), apart = std::vector<float>(12, 2.0f),
+                     scales = std::vector<float>(2, 0.5f);
+  const std::vector<float> constant = std::vector<float>(4, 3.0f), unit{2, 3};
+  std::vector<bf16> halves = std::vector<bf16>(6, bf16(1.0f));
+  std::vector<std::int8_t> codes = std::vector<std::int8_t>(6, std::int8_t{5});
+  static constexpr std::size_t count = 5;
+
+  void give(zo::parameter_list& list, std::size_t which) {
+    if (which == 0) list.add("layers.0.plain, whose name is long", plain, {}, unit);
+    if (which == 1) list.add("layers.1.apart, whose name is long", matrix_view<float>(apart.data(), 3, 2, 4));
+    if (which == 2) list.add("layers.2.halves, whose name is long", halves, parameter_group::norm);
+    if (which == 3) list.add("layers.3.codes, whose name is long", {{codes.data(), 2, 3}, scales});
+    if (which == 4) static_cast<void>(list.add_copy("layers.4.copy, whose name is long", constant));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an add for which memory runs out, or which is refused, leaves the list as it was") {
+  assorted_buffers buffers;
+  zo::parameter_list list({{.pattern = "layers.[01].*"}, {.pattern = "layers.*"}}), whole;
+  std::size_t failures = 0, changed = 0;
+  for (std::size_t which = 0; which != assorted_buffers::count; ++which) {
+    const std::size_t size = list.size();
+    const auto unmatched = list.unmatched_patterns();
+    failures += zoqat::testing::fail_each_allocation(
+        [&] { buffers.give(list, which); },
+        [&] { changed += list.size() != size || list.unmatched_patterns() != unmatched; });
+    CHECK_THROWS_AS(buffers.give(list, which == 4 ? 0 : which), value_error);  // it is there
+    buffers.give(whole, which);
+  }
+  CHECK(failures > 20);
+  CHECK(changed == 0);
+  REQUIRE(list.size() == whole.size());
+  for (std::size_t i = 0; i != list.size(); ++i) {
+    CHECK(list[i].id == whole[i].id);
+    CHECK(list[i].name == whole[i].name);
+    CHECK(list[i].group == whole[i].group);
+    CHECK(list[i].size() == whole[i].size());
+    CHECK(std::ranges::equal(list[i].unit, whole[i].unit));
+  }
+  // Scales that were named in an add that was refused may train.
+  std::vector<float> scales(2, 0.5f);
+  std::vector<std::int8_t> codes(6);
+  CHECK_THROWS_AS(list.add("codes", {{codes.data(), 2, 3}, scales}, {}, std::vector<float>{-1}), value_error);
+  CHECK_NOTHROW(list.add("scales", scales));
+}
+
+TEST_CASE("tensors that are added together are all listed or none") {
+  std::vector<float> one(4, 1.0f), other(4, 2.0f);
+  zo::parameter_list list({{.pattern = "o*"}});
+  const auto both = [&](std::vector<float>& second) {
+    list.all_or_none([&] {
+      list.add("one", one);
+      list.add("other", second);
+    });
+  };
+  CHECK_THROWS_AS(both(one), value_error);
+  CHECK(list.size() == 0);
+  CHECK(list.unmatched_patterns().size() == 1);
+  both(other);
+  REQUIRE(list.size() == 2);
+  CHECK(list[0].id == 0);
+  CHECK(list[1].id == 1);
+  CHECK(list.unmatched_patterns().empty());
 }

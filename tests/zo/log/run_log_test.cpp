@@ -4,14 +4,18 @@
 #include <doctest/doctest.h>
 #include <support/corruption.hpp>
 #include <support/errors.hpp>
+#include <support/failing_new.hpp>
 #include <support/files.hpp>
 #include <zo/problems.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/optimizers/parabolic.hpp>
 #include <zoqat/zo/optimizers/sgd.hpp>
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -23,6 +27,7 @@
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -94,6 +99,22 @@ std::size_t records_within(std::size_t size) {
 std::vector<planned_update> first_updates(std::size_t n) {
   const auto all = four_updates();
   return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n)};
+}
+
+/// Calls f() with a limit on the size of files, which stands in for the end of the disk: a write is cut short, the
+/// next one fails.
+template <class F>
+std::string with_files_of_at_most(std::size_t bytes, F&& f) {
+  rlimit unlimited{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limited = unlimited;
+  limited.rlim_cur = bytes;
+  ::setrlimit(RLIMIT_FSIZE, &limited);
+  const std::string result = f();
+  ::setrlimit(RLIMIT_FSIZE, &unlimited);
+  std::signal(SIGXFSZ, handler);
+  return result;
 }
 
 double half_square(std::span<const float> x, std::size_t) {
@@ -504,27 +525,54 @@ TEST_CASE("a record that does not fit on the disk leaves the log as it was, read
   log.append(update_of(0, 1));
   const std::string before = read_file(folder / "log");
 
-  // A limit on the size of files stands in for the end of the disk: the write is cut short, the next one fails.
-  rlimit unlimited{};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
-  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
-  rlimit limited = unlimited;
-  limited.rlim_cur = before.size() + 10;
-  std::string message;
-  ::setrlimit(RLIMIT_FSIZE, &limited);
-  try {
-    log.append(update_of(1, 1));
-  } catch (const io_error& failure) {
-    message = failure.what();
-  }
-  ::setrlimit(RLIMIT_FSIZE, &unlimited);
-  std::signal(SIGXFSZ, handler);
-
+  const std::string message = with_files_of_at_most(
+      before.size() + 10, [&] { return message_of<io_error>([&] { log.append(update_of(1, 1)); }); });
   check_mentions(message, (folder / "log").native(), "cannot write", "File too large");
   CHECK(read_file(folder / "log") == before);
   CHECK(log.updates().size() == 1);
   log.append(update_of(1, 1));
   CHECK(run_log::read(folder / "log").updates() == std::vector<planned_update>{update_of(0, 1), update_of(1, 1)});
+}
+
+TEST_CASE("a record that was cut short and cannot be taken back is never followed by another") {
+  // A file in memory that may not shrink.
+  const int memory = ::memfd_create("log", MFD_ALLOW_SEALING);
+  REQUIRE(memory >= 0);
+  const std::string path = "/proc/self/fd/" + std::to_string(memory);
+  run_log log = run_log::create(path, header);
+  log.append(update_of(0, 1));
+  const std::string whole = read_file(path);
+  REQUIRE(::fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+  const std::string cut = with_files_of_at_most(
+      whole.size() + 10, [&] { return message_of<io_error>([&] { log.append(update_of(1, 1)); }); });
+  check_mentions(cut, "cannot write a whole record");
+  check_mentions(message_of<io_error>([&] { log.append(update_of(1, 1)); }), "cannot truncate");
+  CHECK(log.updates().size() == 1);
+  CHECK(read_file(path).size() == whole.size() + 10);
+  CHECK(run_log::read_intact(path).updates() == log.updates());
+  ::close(memory);
+}
+
+TEST_CASE("a log is begun and goes on as a whole or not at all, wherever memory runs out") {
+  const temporary_folder folder;
+  const auto path = folder / "log";
+  std::size_t left = 0, changed = 0;
+  std::optional<run_log> log;
+  CHECK(zoqat::testing::fail_each_allocation([&] { log.emplace(run_log::create(path, header)); },
+                                             [&] { left += std::filesystem::exists(path); }) > 3);
+  CHECK(left == 0);
+  for (const planned_update& u : four_updates()) {
+    const std::string before = read_file(path);
+    const std::vector<planned_update> updates = log->updates();
+    CHECK(zoqat::testing::fail_each_allocation(
+              [&] { log->append(u); }, [&] { changed += read_file(path) != before || log->updates() != updates; }) >
+          0);
+  }
+  CHECK(changed == 0);
+  log.reset();
+  CHECK(run_log::read(path).updates() == four_updates());
+  CHECK(zoqat::testing::fail_each_allocation([&] { log.emplace(run_log::resume(path)); }, [] {}) > 3);
+  CHECK(log->updates() == four_updates());
 }
 
 // --- What a log is for ---------------------------------------------------------------------------------------------

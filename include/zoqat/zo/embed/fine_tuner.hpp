@@ -124,7 +124,7 @@ class basic_fine_tuner {
     requires detail::owns_parameters<Owner>
   void add(std::string_view name, Owner& owner) {
     require_open(name);
-    owner.add_to(parameters_, std::string(name));
+    parameters_.all_or_none([&] { owner.add_to(parameters_, std::string(name)); });
   }
   /// A buffer that may only be read: trains a copy and returns it, for the engine to read.
   [[nodiscard]] std::span<float> add_copy(std::string_view name, std::span<const float> values,
@@ -263,7 +263,7 @@ class basic_fine_tuner {
     return result;
   }
   /// Makes the step that the losses lead to, of `steps` in all; false where it was rejected. Losses may come in any
-  /// order and late, but all machines must tell the same steps in the same order.
+  /// order and late, but all machines must tell the same steps in the same order. Where it throws, nothing was told.
   bool tell(std::uint32_t step, const loss_table& losses, std::uint32_t steps) {
     require(scales_.has_value(), "fine_tuner: tell needs scales; call probe(loss) first");
     require(step < steps, "fine_tuner: step {} of {} was told; steps count from 0", step, steps);
@@ -273,12 +273,14 @@ class basic_fine_tuner {
     require(!told_ || told_->schedule.steps == steps,
             "fine_tuner: step {} was told as one of {}, but those before as {}", step, steps,
             told_ ? told_->schedule.steps : 0);
-    if (!told_) told_.emplace(parabolic<>{.scales = *scales_, .schedule = {.steps = steps}});
-    const auto place = std::ranges::lower_bound(told_steps_, step);
-    require(place == told_steps_.end() || *place != step, "fine_tuner: step {} was told before", step);
-    told_steps_.insert(place, step);
+    require(!std::ranges::binary_search(told_steps_, step), "fine_tuner: step {} was told before", step);
     const auto estimate = make_estimator().tell(step, losses);
-    apply(plan(*told_, estimate), tensors_, threads_);
+    parabolic<> ahead = told_.value_or(parabolic<>{.scales = *scales_, .schedule = {.steps = steps}});
+    const auto next = plan(ahead, estimate);
+    if (told_steps_.size() == told_steps_.capacity()) told_steps_.reserve(2 * told_steps_.size() + 1);
+    apply(next, tensors_, threads_);
+    told_ = ahead;  // from here on nothing fails
+    told_steps_.insert(std::ranges::lower_bound(told_steps_, step), step);
     return !estimate.rejected();
   }
 
@@ -373,21 +375,23 @@ class basic_fine_tuner {
         unmatched.empty(),
         "fine_tuner: the rule '{}' holds for no tensor: is it misspelt, or do rules before it hold for all it names?",
         unmatched.empty() ? "" : unmatched.front());
-    tensors_.all.clear();
-    units_.clear();
+    std::vector<parameter> tensors;
+    std::deque<float> units;
     double squares = 0, count = 0;
     std::vector<std::pair<std::size_t, double>> without;
     parameters_.for_each_parameter([&](const parameter& p) {
-      tensors_.all.push_back(p);
+      tensors.push_back(p);
       if (!p.unit.empty() || p.group != parameter_group::weight) return;  // logarithms and gains are near 0 and 1
       const double of_tensor = detail::sum_of_squares(p);
       squares += of_tensor, count += static_cast<double>(p.size());
-      without.emplace_back(tensors_.all.size() - 1, of_tensor / static_cast<double>(p.size()));
+      without.emplace_back(tensors.size() - 1, of_tensor / static_cast<double>(p.size()));
     });
     for (const auto& [index, mean] : without) {
       const double size = std::sqrt(mean > 0 ? mean : squares > 0 ? squares / count : 1.0);
-      tensors_.all[index].unit = {&units_.emplace_back(static_cast<float>(size)), 1};
+      tensors[index].unit = {&units.emplace_back(static_cast<float>(size)), 1};
     }
+    tensors_.all.swap(tensors);
+    units_.swap(units);
   }
   void require_finite() const {
     parameters_.for_each_parameter([&](const parameter& p) {

@@ -20,6 +20,7 @@
 #include <deque>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -66,6 +67,7 @@ concept is_buffer = std::convertible_to<T, std::span<float>> || std::convertible
 ///   - memory that a tensor of the list has already: the same buffer twice would be perturbed and moved twice, and
 ///     scales that train would change what codes mean;
 ///   - a rule that puts it in another group than `add` does.
+/// Where an `add` throws, the list is as it was before.
 /// What is handed over must outlive the list, values and scales alike; units are copied.
 ///
 /// A step moves all formats alike: the directions are the same, the update is computed in fp32 and rounded to the
@@ -77,7 +79,7 @@ class parameter_list {
 
   /// The first of `rules` that matches a name holds for its tensor.
   explicit parameter_list(std::vector<tensor_rule> rules = {})
-      : rules_(std::move(rules)), matched_(rules_.size(), false) {}
+      : rules_(std::move(rules)), first_match_(rules_.size(), none) {}
   // Parameters refer to the names, units and copies that the list keeps.
   parameter_list(const parameter_list&) = delete;
   parameter_list& operator=(const parameter_list&) = delete;
@@ -129,8 +131,10 @@ class parameter_list {
     const std::span<const std::byte> scale_bytes = std::as_bytes(m.scales);
     if (const std::string* const other = owner_of(scale_bytes))
       fail("parameter '{}': its scales are memory of '{}', which trains; scales must stay as they are", name, *other);
-    scales_.push_back({scale_bytes});  // first, so that nothing fails once the tensor is listed
+    checkpoint before(*this);
+    scales_.push_back({scale_bytes});
     enlist(name, {.compact = apart(codes, m.codes)}, group, unit);
+    before.keep();
   }
   /// Nothing else can train.
   template <class Other>
@@ -146,16 +150,23 @@ class parameter_list {
   /// copy, for the engine to read instead; nothing where a rule leaves the tensor as it is.
   [[nodiscard]] std::span<float> add_copy(std::string_view name, std::span<const float> values,
                                           group_choice group = {}, std::span<const float> unit = {}) {
-    if (!rule_of(name).trains) {  // its own memory is noted, and never written
+    const std::size_t rule = rule_of(name);
+    if (rule != rules_.size() && !rules_[rule].trains) {  // its own memory is noted, and never written
       add(name, std::span(const_cast<float*>(values.data()), values.size()), group, unit);
       return {};
     }
-    buffer<float> copy(values.begin(), values.end());
-    const std::span<float> kept(copy);
-    copies_.emplace_back();  // first, so that nothing fails once the tensor is listed
-    add(name, kept, group, unit);
-    copies_.back() = std::move(copy);
-    return kept;
+    checkpoint before(*this);
+    const std::span<float> copy(copies_.emplace_back(values.begin(), values.end()));
+    add(name, copy, group, unit);
+    before.keep();
+    return copy;
+  }
+  /// Calls add(), which adds tensors to this list. Where it throws, none of them is listed.
+  template <class Add>
+  void all_or_none(Add&& add) {
+    checkpoint before(*this);
+    add();
+    before.keep();
   }
 
   /// Tensors that train.
@@ -165,7 +176,7 @@ class parameter_list {
   [[nodiscard]] std::vector<std::string> unmatched_patterns() const {
     std::vector<std::string> patterns;
     for (std::size_t i = 0; i != rules_.size(); ++i)
-      if (!matched_[i]) patterns.push_back(rules_[i].pattern);
+      if (first_match_[i] == none) patterns.push_back(rules_[i].pattern);
     return patterns;
   }
 
@@ -203,7 +214,9 @@ class parameter_list {
   }
 
   void enlist(std::string_view name, parameter p, group_choice group, std::span<const float> unit) {
-    const tensor_rule rule = rule_of(name);
+    checkpoint before(*this);
+    const std::size_t matched = rule_of(name);
+    const tensor_rule rule = matched == rules_.size() ? tensor_rule{} : rules_[matched];
     p.id = next_id_;
     require(
         !group || !rule.group || *group == *rule.group,
@@ -220,20 +233,19 @@ class parameter_list {
     for_each_stored_run(p, [&](std::span<const std::byte> run) {
       claimed_.emplace(run.data(), memory{run.data() + run.size(), &names_.back()});
     });
-    ++next_id_;
     if (rule.trains) parameters_.push_back(p);
+    if (matched != rules_.size()) first_match_[matched] = std::min(first_match_[matched], next_id_);
+    ++next_id_;
+    before.keep();
   }
 
   static std::string_view name_of(const group_choice& group) {
     return group ? parameter_group_names[static_cast<std::size_t>(*group)] : std::string_view();
   }
-  tensor_rule rule_of(std::string_view name) {
-    for (std::size_t i = 0; i != rules_.size(); ++i) {
-      if (!matches_pattern(rules_[i].pattern, std::string(name))) continue;
-      matched_[i] = true;
-      return rules_[i];
-    }
-    return {};
+  /// The first rule that matches; how many there are where none does.
+  [[nodiscard]] std::size_t rule_of(const std::string_view name) const {
+    const auto matches = [&](const tensor_rule& rule) { return matches_pattern(rule.pattern, std::string(name)); };
+    return static_cast<std::size_t>(std::ranges::find_if(rules_, matches) - rules_.begin());
   }
 
   static void check(std::string_view name, const parameter& p) {
@@ -286,8 +298,53 @@ class parameter_list {
     const std::string* name;
   };
 
+  /// Where the list was. What was added since is taken away again unless it is kept.
+  class checkpoint {
+   public:
+    explicit checkpoint(parameter_list& list) noexcept
+        : list_(&list),
+          id_(list.next_id_),
+          names_(list.names_.size()),
+          units_(list.units_.size()),
+          scales_(list.scales_.size()),
+          copies_(list.copies_.size()),
+          parameters_(list.parameters_.size()) {}
+    checkpoint(const checkpoint&) = delete;
+    checkpoint& operator=(const checkpoint&) = delete;
+    ~checkpoint() {
+      if (list_) roll_back();
+    }
+    void keep() noexcept { list_ = nullptr; }
+
+   private:
+    void roll_back() noexcept {
+      for (std::uint32_t& first : list_->first_match_)
+        if (first != none && first >= id_) first = none;
+      for (std::size_t i = names_; i != list_->names_.size(); ++i)
+        std::erase_if(list_->claimed_, [&](const auto& claim) { return claim.second.name == &list_->names_[i]; });
+      list_->next_id_ = id_;
+      list_->parameters_.erase(list_->parameters_.begin() + static_cast<std::ptrdiff_t>(parameters_),
+                               list_->parameters_.end());
+      shorten(list_->names_, names_);
+      shorten(list_->units_, units_);
+      shorten(list_->scales_, scales_);
+      shorten(list_->copies_, copies_);
+    }
+    template <class Container>
+    static void shorten(Container& c, std::size_t size) noexcept {
+      while (c.size() != size) c.pop_back();
+    }
+
+    parameter_list* list_;
+    std::uint32_t id_;
+    std::size_t names_, units_, scales_, copies_, parameters_;
+  };
+
+  /// In place of an id: no tensor.
+  static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
+
   std::vector<tensor_rule> rules_;
-  std::vector<bool> matched_;
+  std::vector<std::uint32_t> first_match_;  // by rule: the id of the first tensor for which it holds
   std::uint32_t next_id_ = 0;
   std::deque<std::string> names_;  // addresses stay put while the list grows
   std::deque<buffer<float>> units_;

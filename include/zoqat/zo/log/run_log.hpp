@@ -23,7 +23,6 @@
 #include <map>
 #include <span>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -78,19 +77,25 @@ class run_log {
   [[nodiscard]] static run_log create(const std::filesystem::path& path, run_header header, log_options how = {}) {
     run_log log(path, std::move(header), how);
     const std::vector<std::byte> bytes = log_format::encode(log.header_, log.chain_);
-    log.file_ = open_for_creation(path, how);
-    if (::ftruncate(log.file_.get(), 0) != 0) fail_errno(path, "truncate the run log");
+    creation file(path);
+    file.open(how);
+    log.file_ = file.get();
+    log.truncate(0);
     log.write(bytes);
     log.sync();
-    sync_folder_of(path);
+    sync_folder(folder_of(path));
+    file.keep();
     return log;
   }
   /// Throws io_error where `create` would. Leaves no file behind.
-  static void require_creatable(const std::filesystem::path& path, log_options how = {}) {
-    std::error_code ignored;
-    const bool is_new = !std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
-    const file_descriptor file = open_for_creation(path, how);
-    if (is_new) ::unlink(path.c_str());
+  static void require_creatable(const std::filesystem::path& path, log_options how = {}) { creation(path).open(how); }
+  /// Whether there is a log that holds a header. What a crash left of one that does not is as good as nothing:
+  /// `create` replaces it. Throws io_error for a file that is no log.
+  [[nodiscard]] static bool is_begun(const std::filesystem::path& path) {
+    if (!std::filesystem::exists(path)) return false;
+    const std::vector<std::byte> start = start_of(open_regular(path, O_RDONLY, "the run log"), path);
+    require<io_error>(log_format::begins_like_a_log(start), "{}: not a run log", path.native());
+    return !log_format::ends_within_header(start);
   }
   /// Opens a log to go on with it: reads what is there and cuts off an incomplete last record, see `cut_bytes`.
   /// Throws io_error for a file that is not a log, that another run writes, whose header is damaged, or that goes on
@@ -100,7 +105,7 @@ class run_log {
     run_log log(path, {}, how);
     log.take_over();
     log.damage_.clear();
-    if (::ftruncate(log.file_.get(), static_cast<off_t>(log.intact_)) != 0) fail_errno(path, "truncate the run log");
+    log.truncate(log.intact_);
     return log;
   }
   /// Throws io_error where `resume` would. Changes nothing.
@@ -180,7 +185,7 @@ class run_log {
   /// Waits until the disk has it all. Throws io_error.
   void sync() {
     if (!unsynced_) return;
-    if (::fdatasync(file_.get()) != 0) fail_errno(path_, "sync the run log");
+    if (uninterrupted([&] { return ::fdatasync(file_.get()); }) != 0) fail_errno(path_, "sync the run log");
     unsynced_ = false;
     synced_at_ = clock::now();
   }
@@ -191,25 +196,48 @@ class run_log {
   run_log(std::filesystem::path path, run_header header, log_options how)
       : path_(std::move(path)), header_(std::move(header)), how_(how) {}
 
-  /// Nothing of a file that was there is changed.
-  static file_descriptor open_for_creation(const std::filesystem::path& path, log_options how) {
-    const std::filesystem::path folder = path.parent_path();
-    require<io_error>(folder.empty() || std::filesystem::is_directory(folder),
-                      "{}: cannot create the run log: No such file or directory as '{}'", path.native(),
-                      folder.native());
-    file_descriptor file(::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!file && errno != EEXIST) fail_errno(path, "create the run log");
-    const bool is_new = static_cast<bool>(file);
-    require<io_error>(is_new || std::filesystem::exists(path), "{}: is a link to nothing; give the log another name",
-                      path.native());
-    if (!is_new) file = open_regular(path, O_RDWR | O_APPEND, "the run log");
-    lock_exclusively(file, path, "the run log");
-    if (!is_new) require_replaceable(file, path, how);
-    return file;
-  }
-  static void require_replaceable(const file_descriptor& file, const std::filesystem::path& path, log_options how) {
+  /// The file of a log that is to begin. One that is new is removed again unless it is kept; nothing of one that was
+  /// there is changed.
+  class creation {
+   public:
+    explicit creation(const std::filesystem::path& path) : path_(path) {}
+    creation(const creation&) = delete;
+    creation& operator=(const creation&) = delete;
+    ~creation() {
+      if (is_new_) ::unlink(path_.c_str());
+    }
+    void open(log_options how) {
+      const std::filesystem::path folder = path_.parent_path();
+      require<io_error>(folder.empty() || std::filesystem::is_directory(folder),
+                        "{}: cannot create the run log: No such file or directory as '{}'", path_.native(),
+                        folder.native());
+      constexpr int flags = O_RDWR | O_APPEND;
+      file_ = file_descriptor(
+          uninterrupted([&] { return ::open(path_.c_str(), flags | O_CREAT | O_EXCL | O_CLOEXEC, 0644); }));
+      is_new_ = static_cast<bool>(file_);
+      if (!is_new_ && errno != EEXIST) fail_errno(path_, "create the run log");
+      require<io_error>(is_new_ || std::filesystem::exists(path_),
+                        "{}: is a link to nothing; give the log another name", path_.native());
+      if (!is_new_) file_ = open_regular(path_, flags, "the run log");
+      lock_exclusively(file_, path_, "the run log");
+      if (!is_new_) require_replaceable(file_, path_, how);
+    }
+    [[nodiscard]] file_descriptor get() noexcept { return std::move(file_); }
+    void keep() noexcept { is_new_ = false; }
+
+   private:
+    const std::filesystem::path& path_;
+    file_descriptor file_;
+    bool is_new_ = false;
+  };
+  /// As much of a file as the header of a log may take.
+  static std::vector<std::byte> start_of(const file_descriptor& file, const std::filesystem::path& path) {
     std::vector<std::byte> start(std::min<std::uintmax_t>(regular_size(file, path), largest_header));
     start.resize(read_some(file, start, path));
+    return start;
+  }
+  static void require_replaceable(const file_descriptor& file, const std::filesystem::path& path, log_options how) {
+    const std::vector<std::byte> start = start_of(file, path);
     require<io_error>(log_format::begins_like_a_log(start),
                       "{}: this is no run log, and is not replaced by one; give the log another name", path.native());
     require<io_error>(how.replace || log_format::ends_within_header(start),
@@ -245,22 +273,20 @@ class run_log {
   }
   void write(std::span<const std::byte> bytes) {
     require<io_error>(static_cast<bool>(file_), "{}: the run log was opened for reading", path_.native());
-    const std::size_t size = bytes.size();
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written == 0) errno = ENOSPC;  // no error and no progress: trying again could go on for ever
-      if (written <= 0) undo_write();
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
+    if (torn_) truncate(intact_);
+    if (const int cause = try_write_all(file_, bytes); cause != 0) {
+      torn_ = !try_truncate(intact_);
+      fail_errno(path_, torn_ ? "write a whole record of the run log" : "write the run log", cause);
     }
-    intact_ += size;
+    intact_ += bytes.size();
     unsynced_ = true;
   }
-  /// A record cut short by a full disk would hide all that follow it.
-  [[noreturn]] void undo_write() const {
-    const int cause = errno;
-    const bool undone = ::ftruncate(file_.get(), static_cast<off_t>(intact_)) == 0;
-    fail_errno(path_, undone ? "write the run log" : "write a whole record of the run log", cause);
+  [[nodiscard]] bool try_truncate(std::size_t size) const noexcept {
+    return uninterrupted([&] { return ::ftruncate(file_.get(), static_cast<off_t>(size)); }) == 0;
+  }
+  void truncate(std::size_t size) {
+    if (!try_truncate(size)) fail_errno(path_, "truncate the run log");
+    torn_ = false;
   }
 
   /// No run is so long; a file that is larger is none.
@@ -278,6 +304,7 @@ class run_log {
   std::size_t cut_bytes_ = 0;
   file_descriptor file_;
   bool unsynced_ = false;
+  bool torn_ = false;  ///< a record was cut short, and could not be taken back; it would hide all that follow it
   clock::time_point synced_at_{};
 };
 
