@@ -96,10 +96,16 @@ void write_folder(const export_settings& s, io::hugging_face_export model) {
 
 template <class Scheme>
 void export_scheme(const export_settings& s, const std::string& scheme) {
-  if constexpr (Scheme::quantizes_activations || Scheme::quantizes_attention) {
+  if constexpr (Scheme::smooths_inputs || Scheme::quantizes_attention) {
     fail_for_quantized_inputs(s.model, scheme, "readers of Hugging Face folders");
   } else {
     const io::safetensors_file file = open_trained_model(s.model);
+    if constexpr (Scheme::quantizes_activations)
+      fmt::print(
+          "{}: was trained under {} with inputs in blocks of 8 bits, as engines that read GGUF compute; readers of "
+          "the "
+          "folder take them as they are, so their results differ a little\n",
+          s.model, scheme);
     if (!s.hf.empty())
       return write_folder(s, io::export_trained_folder<Scheme>(file, values_of(s).value_or(io::dtype::bf16)));
     if constexpr (io::is_pack_quantized<typename Scheme::weight_type>)

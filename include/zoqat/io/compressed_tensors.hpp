@@ -197,8 +197,8 @@ template <class Scheme>
     const safetensors_file& file, dtype values = exact_scale_type<typename Scheme::weight_type>) {
   using weight = typename Scheme::weight_type;
   static_assert(
-      is_pack_quantized<weight> && !Scheme::quantizes_activations && !Scheme::quantizes_attention,
-      "io::export_pack_quantized: weights have 4 or 8 bits and a scale per row or group, and neither inputs "
+      is_pack_quantized<weight> && !Scheme::smooths_inputs && !Scheme::quantizes_attention,
+      "io::export_pack_quantized: weights have 4 or 8 bits and a scale per row or group, and neither tokens "
       "nor attention are quantized");
   const model_shape shape = shape_of_quantized(file);
   detail::require_held(file, shape);

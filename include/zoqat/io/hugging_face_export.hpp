@@ -212,9 +212,9 @@ void add_trained_tensors(hugging_face_export& to, const safetensors_file& file, 
 /// nearest. `file` must outlive the result. Throws io_error for a file that is damaged.
 template <class Scheme>
 [[nodiscard]] hugging_face_export export_trained_folder(const safetensors_file& file, dtype values = dtype::bf16) {
-  static_assert(Scheme::quantizes_weights && !Scheme::quantizes_activations && !Scheme::quantizes_attention,
-                "io::export_trained_folder: whoever reads the folder does not quantize inputs as a scheme with a "
-                "quant::activation or quant::attention does");
+  static_assert(Scheme::quantizes_weights && !Scheme::smooths_inputs && !Scheme::quantizes_attention,
+                "io::export_trained_folder: whoever reads the folder does not quantize tokens as a scheme with a "
+                "quant::activation of tokens or a quant::attention does");
   using weight = typename Scheme::weight_type;
   const model_shape shape = shape_of_quantized(file);
   detail::require_held(file, shape);
