@@ -268,8 +268,7 @@ int run(int argc, char** argv) {
     with_model(trained_scheme_of(s.model), s,
                [&]<class Scheme, class Family>() { generate_text<Scheme, Family>(s); });
   }
-}
-return 0;
+  return 0;
 }
 
 int main(int argc, char** argv) {
