@@ -69,8 +69,9 @@ int main(int argc, char** argv) try {
   // The best step again, from the base model and the log.
   auto tuned = load();
   zo::sgd<> stateless;
-  train::replay_first(zo::rademacher{}, tuned, log, best.best()->steps, stateless, threads);
-  std::printf("step %u: test %.1f %%\n", best.best()->steps, percent(tuned, test));
+  const std::uint32_t chosen = best.require_best().steps;
+  train::replay_first(zo::rademacher{}, tuned, log, chosen, stateless, threads);
+  std::printf("step %u: test %.1f %%\n", chosen, percent(tuned, test));
 } catch (const std::exception& e) {
   return std::fprintf(stderr, "fine_tune_task: %s\n", e.what()), 1;
 }

@@ -86,9 +86,9 @@ std::uint32_t train_once(const std::string& row, Model model, zo::run_log& log, 
   for (const train::scored_step& score : best.scores()) fmt::print(" {:.4g}", score.score);
   fmt::print(" at every {} steps\n", s.every);
   if (rejected > 0) fmt::print("{} with a loss that was not finite changed nothing\n", plural(rejected, "step"));
-  fmt::print("{}", note_if_kept(best.best()->steps, "validation", best.scores().front().score,
+  fmt::print("{}", note_if_kept(best.require_best().steps, "validation", best.scores().front().score,
                                 best.scores().back().score, "Give it more --steps or other --seeds."));
-  return best.best()->steps;
+  return best.require_best().steps;
 }
 
 /// The log of a run that begins with `start`, or of one that goes on, from the start that is kept if there is one.

@@ -2,6 +2,7 @@
 #include <zoqat/train/keep_best.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <support/files.hpp>
 #include <support/quadratic.hpp>
 #include <zoqat/train/callbacks.hpp>
@@ -59,6 +60,15 @@ TEST_CASE("the best of the scores is remembered with its step, the first of equa
   train::keep_best odd(1, from_list({nan, 0.2, nan}));
   run(odd, 0, 3);
   CHECK(odd.best() == train::scored_step{2, 0.2});
+}
+
+TEST_CASE("without a score that is a number there is no best step, and who needs one is told") {
+  train::keep_best best(1, [] { return std::numeric_limits<double>::quiet_NaN(); });
+  best.observe(0);
+  best.observe(1);
+  CHECK(!best.best());
+  check_mentions(message_of<value_error>([&] { static_cast<void>(best.require_best()); }), "keep_best", "2 scores",
+                 "no step is the best");
 }
 
 TEST_CASE("only steps that are scored make the weights wait for nobody") {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/train/callbacks.hpp>
 #include <zoqat/train/trainer.hpp>
 
@@ -48,6 +50,15 @@ class keep_best {
 
   /// The first of the best scores; nothing before there was one above minus infinity.
   [[nodiscard]] const std::optional<scored_step>& best() const noexcept { return best_; }
+  /// The same, for those who cannot do without. Throws value_error where there is none.
+  [[nodiscard]] const scored_step& require_best() const {
+    require(
+        best_.has_value(),
+        "keep_best: of {} there is none that is a number above minus infinity, so no step is the best: see whether "
+        "the model and the validation data are whole, and take smaller rates",
+        plural(scores_.size(), "score"));
+    return *best_;
+  }
   [[nodiscard]] std::span<const scored_step> scores() const noexcept { return scores_; }
 
  private:
