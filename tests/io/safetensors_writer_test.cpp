@@ -43,7 +43,7 @@ TEST_CASE("tensors that are streamed in parts of any size make the file that who
   for (const std::size_t at_a_time : {1u, 4u, 100u}) {
     std::vector<io::streamed_tensor> streamed;
     for (const io::tensor_view& t : whole) streamed.push_back(tensor(t.name, t.type, t.shape[0], t.data, at_a_time));
-    io::write_safetensors(folder / "streamed", streamed, {{"format", "pt"}});
+    io::stream_safetensors(folder / "streamed", streamed, {{"format", "pt"}});
     CHECK(read_file(folder / "streamed") == read_file(folder / "whole"));
   }
 }
@@ -53,11 +53,11 @@ TEST_CASE("a tensor that writes too little or too much is named, and leaves no f
   const std::vector<std::byte> bytes(9);
   for (const std::size_t elements : {2u, 3u}) {
     const std::vector<io::streamed_tensor> wrong{tensor("the.tensor", io::dtype::f32, elements, bytes, 3)};
-    check_mentions(message_of<value_error>([&] { io::write_safetensors(folder / "m.safetensors", wrong); }),
+    check_mentions(message_of<value_error>([&] { io::stream_safetensors(folder / "m.safetensors", wrong); }),
                    "m.safetensors", "the.tensor", "9 bytes", std::to_string(4 * elements));
   }
   const std::vector<io::streamed_tensor> twice{tensor("same", io::dtype::u8, 9, bytes, 9),
                                                tensor("same", io::dtype::u8, 9, bytes, 9)};
-  check_mentions(message_of<value_error>([&] { io::write_safetensors(folder / "m.safetensors", twice); }), "same");
+  check_mentions(message_of<value_error>([&] { io::stream_safetensors(folder / "m.safetensors", twice); }), "same");
   CHECK(folder.count() == 0);
 }

@@ -112,7 +112,7 @@ class hugging_face_export {
     set_values_type(config, values_);
     if (!quantization_.is_null()) config["quantization_config"] = quantization_;
     require_empty(folder);
-    write_safetensors(folder / "model.safetensors", tensors_, {{"format", "pt"}});  // what Transformers asks for
+    stream_safetensors(folder / "model.safetensors", tensors_, {{"format", "pt"}});  // what Transformers asks for
     atomic_file file(folder / "config.json");
     file.write(config.dump(2) + "\n");
     file.commit();

@@ -30,8 +30,8 @@ struct streamed_tensor {
 /// Writes `tensors` to `path` as `write_safetensors` does, asking for the bytes of one after the other. Throws
 /// value_error as it does, and for a tensor that writes more or fewer bytes than its shape says; io_error when the
 /// file cannot be written; and what a tensor throws, with the destination untouched.
-inline void write_safetensors(const std::filesystem::path& path, std::span<const streamed_tensor> tensors,
-                              const safetensors_metadata& metadata = {}) {
+inline void stream_safetensors(const std::filesystem::path& path, std::span<const streamed_tensor> tensors,
+                               const safetensors_metadata& metadata = {}) {
   const auto order = detail::widest_first(tensors);
   const std::string header = detail::make_header(order, metadata, path.native());
   atomic_file file(path);
