@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <common/plan.hpp>
 
-#include <zoqat/core/error.hpp>      // require
-#include <zoqat/io/atomic_file.hpp>  // atomic_file
+#include <zoqat/core/error.hpp>         // require
+#include <zoqat/io/atomic_file.hpp>     // atomic_file
+#include <zoqat/zo/log/log_format.hpp>  // magic
 
 #include <common/settings_text.hpp>  // start_path_of
 
 #include <fmt/format.h>
 
+#include <array>
+#include <fstream>
 #include <system_error>
 
 namespace zoqat::programs {
@@ -36,6 +39,14 @@ std::vector<named_file> files_at(std::string_view option, const std::filesystem:
   return files;
 }
 
+bool is_run_log(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;
+  std::array<char, 8> start{};
+  std::ifstream(path, std::ios::binary).read(start.data(), start.size());
+  return start == zo::log_format::magic;
+}
+
 void require_writable(std::span<const named_file> outputs) {
   for (const auto& [option, path] : outputs) {
     if (path.empty()) continue;
@@ -43,6 +54,9 @@ void require_writable(std::span<const named_file> outputs) {
     std::error_code ignored;
     require<io_error>(folder.empty() || std::filesystem::is_directory(folder, ignored),
                       "{} {}: there is no folder '{}'; make it first", option, path.native(), folder.native());
+    require<io_error>(!is_run_log(path),
+                      "{} {}: is a run log, which would be lost; give another name, or move the log away", option,
+                      path.native());
     try {
       const io::atomic_file probe(path);  // makes a file beside it, and removes that again
     } catch (const io_error& e) {

@@ -19,8 +19,10 @@ struct named_file {
 /// The file itself, or those in a folder, all under one option.
 [[nodiscard]] std::vector<named_file> files_at(std::string_view option, const std::filesystem::path& path);
 
+/// Whether a file begins as a run log does. Opens regular files alone.
+[[nodiscard]] bool is_run_log(const std::filesystem::path& path);
 /// Throws io_error, with the option, unless each output can be written: its folder is there and takes a new file, and
-/// what has its name is a regular file. Those without a path are left out. Leaves nothing behind.
+/// what has its name is a regular file that is no run log. Those without a path are left out. Leaves nothing behind.
 void require_writable(std::span<const named_file> outputs);
 /// Throws value_error where an output is one of the inputs or another output, by whatever name or link.
 void require_apart(std::span<const named_file> outputs, std::span<const named_file> inputs);

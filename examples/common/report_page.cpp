@@ -235,7 +235,11 @@ std::string report_page(std::span<const run_record> runs) {
 void write_report(std::span<const std::filesystem::path> files, const std::filesystem::path& output) {
   std::vector<named_file> inputs;
   for (const std::filesystem::path& file : files) inputs.push_back({"files", file.native()});
-  require_apart(std::array<named_file, 1>{{{"--output", output.native()}}}, inputs);
+  require(output.extension() == ".html" || output.extension() == ".htm",
+          "--output {}: a report is a page; give it a name that ends in .html", output.native());
+  const std::array<named_file, 1> outputs{{{"--output", output.native()}}};
+  require_apart(outputs, inputs);
+  require_writable(outputs);
   const std::string page = report_page(read_runs(files));
   io::atomic_file file(output);
   file.write(page);

@@ -2,18 +2,21 @@
 #include <common/run_record.hpp>
 
 #include <zoqat/core/error.hpp>          // require
+#include <zoqat/io/gguf/file.hpp>        // gguf::file
 #include <zoqat/io/json.hpp>             // read_json
 #include <zoqat/io/quantized_model.hpp>  // scheme_of, shape_of_quantized
 #include <zoqat/io/tensor_source.hpp>    // for_each_tensor, is_linear_weight
 #include <zoqat/io/text_file.hpp>        // read_text
 #include <zoqat/zo/log/run_log.hpp>      // run_log
 
+#include <common/plan.hpp>  // is_run_log
+
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <fstream>
 #include <limits>
 #include <set>
+#include <system_error>
 
 namespace zoqat::programs {
 
@@ -39,12 +42,6 @@ std::optional<double> number(std::string_view cell) {
   if (cell.empty()) return value;
   const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
   return error == std::errc{} && end == cell.data() + cell.size() ? std::optional(value) : std::nullopt;
-}
-
-bool is_log(const std::filesystem::path& path) {
-  std::array<char, 8> start{};
-  std::ifstream(path, std::ios::binary).read(start.data(), start.size());
-  return start == zo::log_format::magic;
 }
 
 void read_log(run_record& run, const zo::run_log& log) {
@@ -97,6 +94,17 @@ double bits_of(const io::safetensors_file& file) {
   return 8 * static_cast<double>(bytes) / static_cast<double>(weights);
 }
 
+double bits_of(const io::gguf::file& file) {
+  std::size_t weights = 0, bytes = 0;
+  for (const io::gguf::tensor& t : file.tensors()) {
+    if (t.shape.size() != 2 || !t.name.starts_with("blk.")) continue;
+    weights += *io::checked_product(t.shape);
+    bytes += t.data.size();
+  }
+  require<io_error>(weights != 0, "{}: holds no linear layers of a model", file.path().native());
+  return 8 * static_cast<double>(bytes) / static_cast<double>(weights);
+}
+
 void read_model(run_record& run, const std::filesystem::path& path, const zo::run_log* log) {
   const io::safetensors_file file(path);
   run.scheme = io::scheme_of(file);
@@ -117,12 +125,16 @@ struct run_files {
 
 /// The place in `files` for a file of that kind.
 std::filesystem::path& place_of(run_files& files, const std::filesystem::path& path) {
-  if (is_log(path)) return files.log;
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  require<io_error>(std::filesystem::exists(status), "{}: there is no such file", path.native());
+  require<io_error>(std::filesystem::is_regular_file(status), "{}: is not a regular file", path.native());
+  if (is_run_log(path)) return files.log;
   if (path.extension() == ".csv") return files.metrics;
   if (path.extension() == ".json") return files.table;
-  require<io_error>(path.extension() == ".safetensors",
+  require<io_error>(path.extension() == ".safetensors" || path.extension() == ".gguf",
                     "{}: no file of a run: those are run logs, metrics (.csv), tables (.json) and trained models "
-                    "(.safetensors)",
+                    "(.safetensors, .gguf)",
                     path.native());
   return files.model;
 }
@@ -133,7 +145,10 @@ run_record read_run(const run_files& files) {
   if (!files.log.empty()) read_log(run, log.emplace(zo::run_log::read_intact(files.log)));
   if (!files.metrics.empty()) run.metrics = read_metrics(files.metrics);
   if (!files.table.empty()) run.table = read_table(files.table);
-  if (!files.model.empty()) read_model(run, files.model, log ? &*log : nullptr);
+  if (files.model.extension() == ".gguf")
+    run.bits = bits_of(io::gguf::file(files.model));
+  else if (!files.model.empty())
+    read_model(run, files.model, log ? &*log : nullptr);
   return run;
 }
 

@@ -4,16 +4,20 @@
 #include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
 #include <zoqat/text/gguf_vocabulary.hpp>   // read_vocabulary_metadata
 
+#include <common/plan.hpp>           // require_apart, require_writable
 #include <common/settings_text.hpp>  // folder_of_model
 #include <zeroqat/export.hpp>
 #include <zeroqat/export_folder.hpp>
-#include <zeroqat/files.hpp>  // open_trained_model, trained_scheme_of
+#include <zeroqat/files.hpp>     // open_trained_model, trained_scheme_of
+#include <zeroqat/settings.hpp>  // is_gguf
 
 #include <CLI/CLI.hpp>
 
+#include <array>
 #include <cstdint>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace zoqat::programs {
 
@@ -108,6 +112,18 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
   }
 }
 
+/// Throws unless --gguf can be written and is none of the files that are read.
+void require_destination(const export_settings& s) {
+  require(is_gguf(s.gguf), "--gguf {}: give it a name that ends in .gguf, by which programs know such files", s.gguf);
+  std::vector<named_file> inputs{{"--tokenizer", tokenizer_of(s)}, {"--eval", s.eval}};
+  for (named_file& file : files_at("--model", s.model))
+    if (file.path == s.model || !is_gguf(file.path)) inputs.push_back(std::move(file));
+  std::erase_if(inputs, [](const named_file& file) { return file.path.empty(); });
+  const std::array<named_file, 1> outputs{{{"--gguf", s.gguf}}};
+  require_apart(outputs, inputs);
+  require_writable(outputs);
+}
+
 void export_gguf(const export_settings& s) {
   const std::string scheme = trained_scheme_of(s.model);
   if (!scheme.empty())
@@ -125,8 +141,8 @@ void export_gguf(const export_settings& s) {
 void fail_for_quantized_inputs(const std::string& model, const std::string& scheme, std::string_view readers) {
   fail(
       "{}: was trained under {}, whose inputs are quantized token by token; {} do not compute that, so what is "
-      "written would be "
-      "another model. It is at home in this library: zeroqat generate and eval, or io::load_quantized in a program. "
+      "written would be another model. It is at home in this library: zeroqat generate and eval, or "
+      "io::load_quantized in a program. "
       "Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 or another weight-only scheme to export",
       model, scheme, readers);
 }
@@ -171,6 +187,10 @@ void add_export_options(CLI::App& command, export_settings& s) {
       ->check(CLI::Range(std::size_t{2}, std::size_t{1'000'000'000}))
       ->capture_default_str()
       ->needs(eval);
+}
+
+void require_exportable(const export_settings& s) {
+  if (!s.gguf.empty()) require_destination(s);
 }
 
 void export_model(const export_settings& s) {

@@ -34,6 +34,9 @@ void add_export_options(CLI::App& command, export_settings& s);
 [[noreturn]] void fail_for_quantized_inputs(const std::string& model, const std::string& scheme,
                                             std::string_view readers);
 
+/// Throws where what is asked for would destroy what is read, or cannot be written.
+void require_exportable(const export_settings& s);
+
 /// Writes a base model, or a trained one, as a GGUF file or a folder, with its tokenizer, and says what is in it.
 void export_model(const export_settings& s);
 

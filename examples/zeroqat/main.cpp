@@ -137,7 +137,11 @@ int run(int argc, char** argv) {
   std::string file;
   info->add_option("file", file, "folder or file")->required();
   app.set_version_flag("--version", version_text());
-  app.set_config("--config", "", "TOML file of options, in a section for each command, such as [train]");
+  app.set_config("--config", "", "TOML file of options, in a section for each command, such as [train]")
+      ->check([](const std::string& path) {
+        std::error_code ignored;
+        return std::filesystem::is_regular_file(path, ignored) ? "" : path + ": is not a regular file";
+      });
   app.allow_config_extras(CLI::config_extras_mode::error);
   export_settings to;
   to.model = s.model;
@@ -255,6 +259,7 @@ int run(int argc, char** argv) {
       with_model(trained_scheme_of(model), s,
                  [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
     };
+    require_exportable(to);
     measure(to.model);
     export_model(to);
     measure(to.destination());

@@ -7,19 +7,30 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <iterator>
 #include <vector>
 
 namespace zoqat::programs {
 
 namespace {
 
+/// Throws where --output has the name of what the scheme does not write.
+void require_kind_of_output(const settings& s) {
+  require(s.output.empty() || !s.trains_stored() || is_gguf(s.output),
+          "--output {}: --scheme stored writes the .gguf file again; name one", s.output);
+  require(
+      s.trains_stored() || !is_gguf(s.output),
+      "--output {}: under --scheme {} it is a .safetensors file, of which `zeroqat export` makes a .gguf file; or "
+      "take --scheme stored, under which a .gguf file stays in its types",
+      s.output, s.scheme);
+}
+
 /// What --scheme stored asks of the other options.
 void require_sensible_stored(const settings& s) {
   require(is_gguf(s.model),
           "--scheme stored: --model {} is no .gguf file, whose types a model could stay in; take another scheme",
           s.model);
-  require(s.output.empty() || is_gguf(s.output), "--output {}: --scheme stored writes the .gguf file again; name one",
-          s.output);
   require(s.loss == "text" || !s.teacher.empty(),
           "--loss {}: a file in its own types is its own teacher, from which it learns nothing; give it a --teacher, "
           "such as the model that it was made of, or take --loss text",
@@ -40,11 +51,6 @@ void require_sensible_packed(const settings& s) {
       "--teacher {}: under --scheme {} the model in full precision is the teacher; leave it out, or take --scheme "
       "stored",
       s.teacher, s.scheme);
-  require(
-      !is_gguf(s.output),
-      "--output {}: under --scheme {} it is a .safetensors file, of which `zeroqat export` makes a .gguf file; or "
-      "take --scheme stored, under which a .gguf file stays in its types",
-      s.output, s.scheme);
   const per_group<bool> trained = s.trained();
   require(
       s.start != "codes" || !(trained.weight || trained.clipping),
@@ -83,7 +89,15 @@ void require_sensible(const settings& s) {
           s.batch, s.sampled - held);
 }
 
+run_inputs inputs_of(const settings& s) {
+  run_inputs inputs =
+      inputs_of_run(s.model, s.tokenizer_path(), std::array<named_file, 2>{{{"--text", s.text}, {"--eval", s.eval}}});
+  if (!s.teacher.empty()) inputs["teacher"] = inputs_of_run(s.teacher, s.tokenizer_path(), {}).at("model");
+  return inputs;
+}
+
 void require_outputs(const settings& s) {
+  require_kind_of_output(s);
   const std::array<named_file, 5> outputs{{{"--output", s.output},
                                            {"--report", s.report},
                                            {"--metrics", s.metrics},
@@ -98,7 +112,10 @@ void require_outputs(const settings& s) {
     std::ranges::copy(files_at(option, path), std::back_inserter(inputs));
   require_apart(outputs, inputs);
   require_writable(std::span(outputs).first(4));
-  if (s.resume) return zo::run_log::require_resumable(s.log);
+  if (s.resume) {
+    zo::run_log::require_resumable(s.log);
+    return require_same_inputs(zo::run_log::read_intact(s.log), inputs_of(s));
+  }
   if (s.log.empty() || s.reads_log) return;
   zo::run_log::require_creatable(s.log, s.log_how());
   require_no_other_start(s.log, s.snapshot, s.overwrite);

@@ -21,7 +21,9 @@
 
 namespace zoqat::programs {
 
-[[nodiscard]] inline bool is_gguf(const std::filesystem::path& path) { return path.extension() == ".gguf"; }
+[[nodiscard]] inline bool is_gguf(const std::filesystem::path& path) {
+  return path.extension() == ".gguf" || path.extension() == ".GGUF";
+}
 
 struct settings {
   // What makes a run: kept in its log, so that it can be made again.

@@ -22,6 +22,7 @@
 #include <common/results_table.hpp>
 #include <common/run_inputs.hpp>
 #include <common/stop_signal.hpp>
+#include <zeroqat/plan.hpp>  // inputs_of
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/workbench.hpp>
 
@@ -35,14 +36,6 @@
 
 /// A run in its order: the start, the training, the table.
 namespace zoqat::programs {
-
-/// What the run depends on beside its options.
-[[nodiscard]] inline run_inputs inputs_of(const settings& s) {
-  run_inputs inputs =
-      inputs_of_run(s.model, s.tokenizer_path(), std::array<named_file, 2>{{{"--text", s.text}, {"--eval", s.eval}}});
-  if (!s.teacher.empty()) inputs["teacher"] = inputs_of_run(s.teacher, s.tokenizer_path(), {}).at("model");
-  return inputs;
-}
 
 [[nodiscard]] inline results_table new_table() { return results_table({{"perplexity", 4}, {"weight bytes"}}); }
 
@@ -165,7 +158,6 @@ template <class Model, class Bench>
   std::uint32_t first = 0;
   if (s.resume) {
     log.emplace(zo::run_log::resume(s.log, s.log_how()));
-    require_same_inputs(*log, inputs_of(s));
     if (log->cut_bytes() > 0)
       fmt::print("{}: the run was cut off within a step; its {} are dropped\n", s.log,
                  plural(log->cut_bytes(), "byte"));

@@ -63,6 +63,18 @@ TEST_CASE("an output is neither an input nor another output, whatever it is call
   CHECK_NOTHROW(require_apart(unnamed, {}));
 }
 
+TEST_CASE("a run log is replaced by no other output") {
+  const temporary_folder folder;
+  write_file(folder / "old.zlog", "zoqatlog and more");
+  write_file(folder / "old.csv", "zoqat");
+  CHECK(is_run_log(folder / "old.zlog"));
+  CHECK(!is_run_log(folder / "old.csv"));
+  CHECK(!is_run_log(folder / "none"));
+  CHECK(!is_run_log("/dev/zero"));
+  check_mentions(unwritable(folder / "old.zlog"), "--output", "old.zlog", "is a run log", "would be lost");
+  CHECK(unwritable(folder / "old.csv").empty());
+}
+
 TEST_CASE("numbers out of bounds, and what is no number, are refused with option and value") {
   CHECK_NOTHROW(require_within("--trust", 2, {0, 2, true}));
   CHECK_NOTHROW(require_within("--rate", 0, {0, 2}));

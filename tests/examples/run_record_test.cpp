@@ -143,6 +143,8 @@ TEST_CASE("other files, and two of a kind, are refused by name") {
   const temporary_folder folder;
   write_file(folder / "notes.txt", "text");
   check_mentions(failure({folder / "notes.txt"}), "notes.txt", "no file of a run");
+  check_mentions(failure({folder / "none.zlog"}), "none.zlog", "there is no such file");
+  check_mentions(failure({"/dev/zero"}), "/dev/zero", "is not a regular file");
   write_log(folder / "a.zlog", 1);
   write_log(folder / "a.log", 2);
   check_mentions(failure({folder / "a.zlog", folder / "a.log"}), "a.zlog", "a.log", "two of a kind");
