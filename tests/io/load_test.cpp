@@ -107,7 +107,7 @@ TEST_CASE("an OPT model loads from its names, biases and positions too") {
   check_loaded(model, source);
 }
 
-TEST_CASE("a model of another kind is refused, with the type that fits") {
+TEST_CASE("a model of another kind is refused, with the family that it is of") {
   const temporary_folder folder;
   auto llama = tiny_tensors(tiny_shape(false));
   write_hugging_face(folder / "llama", tiny_shape(false), llama.views());
@@ -121,14 +121,14 @@ TEST_CASE("a model of another kind is refused, with the type that fits") {
     return message_of<io_error>([&] { static_cast<void>(io::load<Model>(source)); });
   };
   check_mentions(failure(std::type_identity<model_type>(), "opt"), (folder / "opt").string(),
-                 "for nn::opt<Scheme, nn::relu>", "as nn::llama<Scheme>");
+                 "of the family opt with relu", "as one of llama with silu");
   check_mentions(failure(std::type_identity<opt_type>(), "llama"), (folder / "llama").string(),
-                 "for nn::llama<Scheme>", "as nn::opt<Scheme, nn::relu>");
-  check_mentions(failure(std::type_identity<opt_type>(), "gelu"), "for nn::opt<Scheme, nn::gelu_tanh>",
-                 "as nn::opt<Scheme, nn::relu>");
+                 "of the family llama with silu", "as one of opt with relu");
+  check_mentions(failure(std::type_identity<opt_type>(), "gelu"), "of the family opt with gelu_tanh",
+                 "as one of opt with relu");
   model_type model(tiny_shape(false));
   check_mentions(message_of<io_error>([&] { io::load_base_tensors(io::open_model(folder / "opt"), model); }),
-                 "for nn::opt<Scheme, nn::relu>");
+                 "of the family opt with relu");
 }
 
 TEST_CASE("a matrix of one row is stored with its row or without") {

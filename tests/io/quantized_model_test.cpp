@@ -250,10 +250,10 @@ TEST_CASE("a model of another kind is refused before anything of its size is all
   auto opt = deployed<opt_model>(tiny_opt_shape());
   io::save_quantized(folder / "opt", opt, "mine");
   check_mentions(message_of<io_error>([&] { loaded<asymmetric_model>(folder / "opt"); }), "opt",
-                 "for nn::opt<Scheme, nn::relu>", "as nn::llama<Scheme>");
+                 "of the family opt with relu", "as one of llama with silu");
   const saved llama;
-  check_mentions(message_of<io_error>([&] { loaded<opt_model>(llama.path); }), "for nn::llama<Scheme>",
-                 "as nn::opt<Scheme, nn::relu>");
+  check_mentions(message_of<io_error>([&] { loaded<opt_model>(llama.path); }), "of the family llama with silu",
+                 "as one of opt with relu");
 }
 
 TEST_CASE("a file from the time when there was LLaMA alone holds a LLaMA") {

@@ -4,6 +4,7 @@
 
 #include <simd/backends.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -340,7 +341,7 @@ TEST_CASE_TEMPLATE("products of codes part by part are those of gemm, one after 
                                          std::size_t panels) {
     constexpr std::size_t stride = 3 * panel_width;
     const std::size_t parts = (k + depth - 1) / depth, groups = (parts + per_group - 1) / per_group;
-    const auto a = codes(rows * (k + 3), 8, ++name);
+    const auto a = codes(std::max<std::size_t>(1, rows) * (k + 3), 8, ++name);  // blocks of columns want an address
     auto bytes = codes(parts * panels * code_panel_size(depth), WeightBits, ++name);
     for (auto& byte : bytes) byte = static_cast<std::uint8_t>(byte - (WeightBits < 8 ? 3 : 128));
     const auto scales = floats(parts * stride, ++name, 2), of_rows = floats(groups * rows, ++name);
