@@ -29,6 +29,13 @@ inline std::optional<std::filesystem::path> shared_data(std::string_view relativ
   return std::nullopt;
 }
 
+/// For doctest::skip: what only computes for long is left out of sanitized builds.
+#ifdef NDEBUG
+inline constexpr bool is_slow_build = false;
+#else
+inline constexpr bool is_slow_build = true;
+#endif
+
 /// Bytes of a real text that a slow oracle is held against: sanitized builds take a minute for all of one.
 #ifdef NDEBUG
 inline constexpr std::size_t most_real_text = std::string::npos;
