@@ -106,6 +106,7 @@ TEST_CASE("views of blocks see the elements of the whole") {
   CHECK(m(2, 3) == -3);
   CHECK(whole.row_block(4, 0).empty());
   CHECK(whole.col_block(5, 0).empty());
+  CHECK(matrix_view<int>(nullptr, 0, 8, 8).col_block(2, 3).cols() == 3);  // of no rows, and so of no data
   CHECK(whole.row_block(0, 4).size() == 20);
 }
 

@@ -46,7 +46,7 @@ class matrix_view {
   /// Columns [first, first + count).
   [[nodiscard]] constexpr matrix_view col_block(std::size_t first, std::size_t count) const noexcept {
     assert(first + count <= cols_);
-    return {data_ + first, rows_, count, stride_};
+    return {rows_ == 0 ? data_ : data_ + first, rows_, count, stride_};  // without rows there may be no data
   }
   [[nodiscard]] constexpr T& operator()(std::size_t r, std::size_t c) const noexcept {
     assert(r < rows_ && c < cols_);
