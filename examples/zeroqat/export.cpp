@@ -115,9 +115,11 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
 /// Throws unless --gguf can be written and is none of the files that are read.
 void require_destination(const export_settings& s) {
   require(is_gguf(s.gguf), "--gguf {}: give it a name that ends in .gguf, by which programs know such files", s.gguf);
-  std::vector<named_file> inputs{{"--tokenizer", tokenizer_of(s)}, {"--eval", s.eval}};
+  std::vector<named_file> inputs;
   for (named_file& file : files_at("--model", s.model))
     if (file.path == s.model || !is_gguf(file.path)) inputs.push_back(std::move(file));
+  inputs.push_back({"--tokenizer", tokenizer_of(s)});
+  inputs.push_back({"--eval", s.eval});
   std::erase_if(inputs, [](const named_file& file) { return file.path.empty(); });
   const std::array<named_file, 1> outputs{{{"--gguf", s.gguf}}};
   require_apart(outputs, inputs);
