@@ -344,10 +344,6 @@ std::optional<T> convert(const json& value) {
   return std::nullopt;
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// Hands the parser's events for `text` to `events`; throws as `parse_json` does.
 template <class Events>
 void parse_events(std::string_view text, std::string_view file, Events& events) {
