@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <common/plan.hpp>
 
-#include <zoqat/core/error.hpp>         // require
-#include <zoqat/io/atomic_file.hpp>     // atomic_file
-#include <zoqat/zo/log/log_format.hpp>  // magic
+#include <zoqat/core/error.hpp>      // require
+#include <zoqat/io/atomic_file.hpp>  // atomic_file
+#include <zoqat/io/file_kind.hpp>    // kind_of_file
+#include <zoqat/io/mapped_file.hpp>  // mapped_file
 
 #include <common/settings_text.hpp>  // start_path_of
 
 #include <fmt/format.h>
 
-#include <array>
-#include <fstream>
 #include <system_error>
 
 namespace zoqat::programs {
@@ -42,9 +41,7 @@ std::vector<named_file> files_at(std::string_view option, const std::filesystem:
 bool is_run_log(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) return false;
-  std::array<char, 8> start{};
-  std::ifstream(path, std::ios::binary).read(start.data(), start.size());
-  return start == zo::log_format::magic;
+  return io::kind_of_file(io::mapped_file(path).text()) == io::file_kind::run_log;
 }
 
 void require_writable(std::span<const named_file> outputs) {

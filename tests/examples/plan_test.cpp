@@ -69,6 +69,8 @@ TEST_CASE("a run log is replaced by no other output") {
   write_file(folder / "old.csv", "zoqat");
   CHECK(is_run_log(folder / "old.zlog"));
   CHECK(!is_run_log(folder / "old.csv"));
+  write_file(folder / "empty", "");
+  CHECK(!is_run_log(folder / "empty"));
   CHECK(!is_run_log(folder / "none"));
   CHECK(!is_run_log("/dev/zero"));
   check_mentions(unwritable(folder / "old.zlog"), "--output", "old.zlog", "is a run log", "would be lost");
