@@ -65,11 +65,12 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
                                                         const byte_level_bpe_options& options = {}) {
   vocabulary_list list(std::string(vocabulary_source), vocabulary.size());
   bool is_other = false;  // ids are no objects
-  const io::json ids = io::parse_json_parts(vocabulary, vocabulary_source, {""}, [&](const io::json_part& part) {
+  const auto add = [&](const io::json_part& part) {
     is_other = is_other || (part.name == "model" && part.value.is_object());
     require<io_error>(!is_other, "{}: is a tokenizer.json and no vocab.json; give it that name", vocabulary_source);
     if (part.in_object) list.add(part);
-  });
+  };
+  const io::json ids = io::parse_json_parts(vocabulary, vocabulary_source, {""}, add, limits_beside_tokens);
   list.require_object(ids);
   list.require_contiguous();
   bpe_model model(std::move(list).take(), vocabulary_source, {});

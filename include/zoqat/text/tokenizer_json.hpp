@@ -281,14 +281,13 @@ bpe_tokenizer make_tokenizer(const io::json& object, vocabulary_list vocabulary,
   const io::mapped_file mapped(path);
   const std::string_view text = io::require_file_kind(mapped, io::file_kind::json).text(), file = path.native();
   constexpr std::string_view vocab = "/model/vocab", merge_list = "/model/merges";
-  constexpr io::json_limits limits{.memory_per_byte = 1, .memory = std::size_t{16} << 20};  // of all but these
   vocabulary_list vocabulary(std::string(file), text.size());
   const io::json rest = io::parse_json_parts(
       text, file, {vocab, merge_list},
       [&](const io::json_part& part) {
         if (part.place == 0 && part.in_object) vocabulary.add(part);
       },
-      limits);
+      limits_beside_tokens);
   detail::require_tokenizer_members(rest, file);
   const io::json& model = detail::member(rest, "model", file);
   vocabulary.require_object(detail::member(model, "vocab", file));
@@ -299,7 +298,7 @@ bpe_tokenizer make_tokenizer(const io::json& object, vocabulary_list vocabulary,
         [&](const io::json_part& part) {
           if (part.place == 1) f(part.value, part.index);
         },
-        limits);
+        limits_beside_tokens);
   };
   return detail::make_tokenizer(rest, std::move(vocabulary), merges, file, options);
 }

@@ -20,6 +20,9 @@ inline constexpr std::size_t max_tokens = std::size_t{1} << 19;
 /// Most merges: the largest of today's tokenizers have twice as many as tokens.
 inline constexpr std::size_t max_merges = 2 * max_tokens;
 
+/// Memory that the JSON of a vocabulary takes beside its texts, for which there is room for as many bytes as it has.
+inline constexpr io::json_limits limits_beside_tokens{.memory_per_byte = 1, .memory = std::size_t{16} << 20};
+
 /// The texts of tokens, put at their ids in any order.
 class vocabulary_list {
  public:
