@@ -28,6 +28,16 @@ function(zoqat_add_program name)
   target_link_libraries(${name} PRIVATE zoqat::zoqat zoqat_warnings)
 endfunction()
 
+# zoqat_compile_quickly(TARGET...): these are optimized less where ZOQAT_QUICK_BUILD asks for it, and releases are built:
+# programs that run for a moment, of which compiling is most of the work. What engines embed is compiled as they do.
+function(zoqat_compile_quickly)
+  if(ZOQAT_QUICK_BUILD)
+    foreach(target IN LISTS ARGN)
+      target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+    endforeach()
+  endif()
+endfunction()
+
 # Says which instruction set the kernels compute with: Highway takes a lesser one without a word where a flag is
 # missing, and whatever is measured then is worthless.
 function(zoqat_report_simd_target)
