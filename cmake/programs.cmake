@@ -11,6 +11,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
 endif()
 # zoqat_report_simd_target says it once, when the project is configured.
 target_compile_definitions(zoqat_warnings INTERFACE ZOQAT_ALLOW_SLOW_KERNELS)
+if(ZOQAT_QUICK_BUILD)  # releases check format strings, for a tenth of the time that Clang takes without optimization
+  target_compile_definitions(zoqat_warnings INTERFACE $<$<CONFIG:Debug>:FMT_CONSTEVAL=>)
+endif()
 if(ZOQAT_WERROR)
   target_compile_options(zoqat_warnings INTERFACE -Werror)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -26,6 +29,16 @@ endif()
 function(zoqat_add_program name)
   add_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE zoqat::zoqat zoqat_warnings)
+endfunction()
+
+# zoqat_compile_quickly(TARGET...): these are optimized less where ZOQAT_QUICK_BUILD asks for it and releases are built:
+# programs that run for a moment, of which compiling is most of the work. What engines embed is compiled as they do.
+function(zoqat_compile_quickly)
+  if(ZOQAT_QUICK_BUILD)
+    foreach(target IN LISTS ARGN)
+      target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+    endforeach()
+  endif()
 endfunction()
 
 # Says which instruction set the kernels compute with: Highway takes a lesser one without a word where a flag is

@@ -2,6 +2,7 @@
 #include <zoqat/ptq/reconstruct.hpp>
 
 #include <doctest/doctest.h>
+#include <support/data.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/loss.hpp>
@@ -31,7 +32,8 @@ struct setup {
   std::vector<nn::token_batch> calibration;
   nn::token_batch held_out = random_batch(std::array<std::size_t, 2>{50, 50}, 37, 900);
   setup() {
-    for (std::uint32_t i = 0; i != 6; ++i) calibration.push_back(random_batch(lengths, 37, 10 * i));
+    for (std::uint32_t i = 0; i != (is_slow_build ? 2 : 6); ++i)
+      calibration.push_back(random_batch(lengths, 37, 10 * i));
   }
   template <class Model>
   Model rounded() {

@@ -2,6 +2,7 @@
 #include <zoqat/random/ars.hpp>
 
 #include <doctest/doctest.h>
+#include <support/data.hpp>
 #include <zoqat/random/stream.hpp>
 
 #include <algorithm>
@@ -79,7 +80,8 @@ TEST_CASE("a run is ARS, whatever the first word") {
   }
 }
 
-TEST_CASE("every bit of counter and seed turns every bit of the output half of the time") {
+TEST_CASE("every bit of counter and seed turns every bit of the output half of the time" *
+          doctest::skip(zoqat::testing::is_slow_build)) {
   constexpr std::size_t inputs = 6 * 32, outputs = 128;
   constexpr int trials = 2000;
   std::vector<int> turned(inputs * outputs);
@@ -99,7 +101,8 @@ TEST_CASE("every bit of counter and seed turns every bit of the output half of t
   CHECK(worst_of(turned, trials) < 5.5);  // of 24,576 cells
 }
 
-TEST_CASE("neighboring blocks, tensors, steps, directions and seeds are independent, bit by bit") {
+TEST_CASE("neighboring blocks, tensors, steps, directions and seeds are independent, bit by bit" *
+          doctest::skip(zoqat::testing::is_slow_build)) {
   // Each word of counter and seed counts up while all others stand still. A cell is a pair of bits, one of an output
   // and one of the next output: 128 x 128 cells.
   constexpr int trials = 4000;

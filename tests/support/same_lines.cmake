@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Two programs, ONE and OTHER (lists: a program and its arguments), succeed and print the same first LINES lines.
+# Two programs, ONE and OTHER (lists: a program and its arguments), succeed and print the same first LINES lines; OTHER
+# prints what matches WANTED too, where that is given.
 cmake_minimum_required(VERSION 3.24)
 
 foreach(program IN ITEMS ONE OTHER)
@@ -22,6 +23,9 @@ foreach(program IN ITEMS ONE OTHER)
     string(SUBSTRING "${output}" ${length} -1 output)
   endforeach()
 endforeach()
+if(NOT "${lines_of_OTHER}${output}" MATCHES "${WANTED}")
+  message(FATAL_ERROR "the output of OTHER does not match ${WANTED}")
+endif()
 if(NOT lines_of_ONE STREQUAL lines_of_OTHER)
   message(FATAL_ERROR "the lines differ:\n${lines_of_ONE}${lines_of_OTHER}")
 endif()

@@ -14,9 +14,10 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
 shift
-[ $# -gt 0 ] || set -- reference emu128 ssse3 sse4 avx2 native xsimd_sse2 xsimd_native neon sve
+[ $# -gt 0 ] || set -- reference emu128 ssse3 sse4 avx2 native xsimd_sse2 xsimd_native neon sve sve_reference
 model=$root/examples/models/tiny-llama
 
+sve='-static -march=armv8.2-a+sve+crypto+dotprod'
 log=$work/run.zlog
 
 # build TARGET SOURCE PROGRAM: 1 where the target has no compiler here
@@ -32,7 +33,9 @@ build() {
     xsimd_sse2) flags=-DZOQAT_KERNELS_XSIMD ;;
     xsimd_native) flags='-DZOQAT_KERNELS_XSIMD -march=native' ;;
     neon) compiler=aarch64-linux-gnu-g++ flags='-static -march=armv8.2-a+crypto+dotprod' ;;
-    sve) compiler=aarch64-linux-gnu-g++ flags='-static -march=armv8.2-a+sve+crypto+dotprod' ;;
+    # Kernels on NEON, and all else as the compiler makes it for SVE; then the scalar code as it makes that.
+    sve) compiler=aarch64-linux-gnu-g++ flags="$sve -DHWY_DISABLED_TARGETS=(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128)" ;;
+    sve_reference) compiler=aarch64-linux-gnu-g++ flags="$sve -O2 -ftree-vectorize -DZOQAT_KERNELS_REFERENCE" ;;
   esac
   command -v "$compiler" >/dev/null || { echo "error: there is no $compiler" >"$3.log"; return 1; }
   # shellcheck disable=SC2086  # flags are words
@@ -44,7 +47,7 @@ run_target() {
   target=$1
   shift
   case $target in
-    neon | sve) qemu-aarch64 "$@" ;;
+    neon | sve | sve_reference) qemu-aarch64 "$@" ;;
     *) "$@" ;;
   esac
 }

@@ -2,6 +2,7 @@
 #include <zoqat/zo/estimator.hpp>
 
 #include <doctest/doctest.h>
+#include <support/data.hpp>
 #include <support/errors.hpp>
 #include <zo/policies.hpp>
 #include <zoqat/zo/differences/forward.hpp>
@@ -162,7 +163,8 @@ TEST_CASE("elements chosen at run time are those of the type") {
 
 // --- Statistics, along fixed directions: nothing here is left to chance --------------------------------------------
 
-TEST_CASE_TEMPLATE("on a quadratic the estimate is unbiased", Distribution, gaussian, gaussian_ars, rademacher) {
+TEST_CASE_TEMPLATE("on a quadratic the estimate is unbiased" * doctest::skip(zoqat::testing::is_slow_build),
+                   Distribution, gaussian, gaussian_ars, rademacher) {
   constexpr std::size_t n = 12;
   constexpr std::uint32_t steps = 4000;
   constexpr double standard_errors = 5;

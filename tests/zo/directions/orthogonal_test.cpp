@@ -2,6 +2,7 @@
 #include <zoqat/zo/directions/orthogonal.hpp>
 
 #include <doctest/doctest.h>
+#include <support/data.hpp>
 #include <zo/policies.hpp>
 
 #include <bit>
@@ -53,7 +54,8 @@ TEST_CASE("q directions are orthogonal in tensors of a multiple of the least pow
   for (const std::uint32_t k : {1u, 2047u, 2048u, 4095u}) CHECK(product(8192, 0, k) == 0);
 }
 
-TEST_CASE("E‖ĝ‖² along orthogonal directions is (d / q)‖g‖², all of it gradient at q = d") {
+TEST_CASE("E‖ĝ‖² along orthogonal directions is (d / q)‖g‖², all of it gradient at q = d" *
+          doctest::skip(zoqat::testing::is_slow_build)) {
   tensors store;
   store.add(parameter_group::weight, std::vector<float>(16, 0.0f));
   const auto g = numbers(16, 20);

@@ -2,6 +2,7 @@
 #include <zoqat/zo/directions/partition.hpp>
 
 #include <doctest/doctest.h>
+#include <support/data.hpp>
 #include <zo/policies.hpp>
 
 #include <cmath>
@@ -36,7 +37,8 @@ TEST_CASE("every element belongs to one direction, and each has as many") {
     }
 }
 
-TEST_CASE("E‖ĝ‖² along a partition is (d / q)‖g‖², all of it gradient at q = d, which need be no power of two") {
+TEST_CASE("E‖ĝ‖² along a partition is (d / q)‖g‖², all of it gradient at q = d, which need be no power of two" *
+          doctest::skip(zoqat::testing::is_slow_build)) {
   tensors store;
   store.add(parameter_group::weight, std::vector<float>(12, 0.0f));
   const auto g = numbers(12, 20);
@@ -50,7 +52,8 @@ TEST_CASE("E‖ĝ‖² along a partition is (d / q)‖g‖², all of it gradient
   CHECK(exact.power.mean() == doctest::Approx(dot(g, g)).epsilon(1e-6));
 }
 
-TEST_CASE("fewer directions than the partition has parts are unbiased too") {
+TEST_CASE("fewer directions than the partition has parts are unbiased too" *
+          doctest::skip(zoqat::testing::is_slow_build)) {
   small_matrix_and_vector store;
   const auto g = numbers(16, 20);
   linear_moments(store, partition(5), g, 2, 20000).check_mean(g);

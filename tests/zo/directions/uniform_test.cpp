@@ -2,6 +2,7 @@
 #include <zoqat/zo/directions/uniform.hpp>
 
 #include <doctest/doctest.h>
+#include <support/data.hpp>
 #include <zo/policies.hpp>
 
 #include <algorithm>
@@ -37,7 +38,7 @@ TEST_CASE("uniform elements fill [-√3, √3] evenly") {
   CHECK(std::ranges::count(u, 0.0f) == 0);
 }
 
-TEST_CASE("E‖ĝ‖² along uniform directions is (d + 4/5)‖g‖²") {
+TEST_CASE("E‖ĝ‖² along uniform directions is (d + 4/5)‖g‖²" * doctest::skip(zoqat::testing::is_slow_build)) {
   small_matrix_and_vector store;
   const auto g = numbers(16, 20);
   const auto moments = linear_moments(store, uniform(), g, 1, 40000);
