@@ -6,8 +6,6 @@
 #include <zoqat/io/json_parser.hpp>
 #include <zoqat/io/mapped_file.hpp>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <concepts>
@@ -26,17 +24,9 @@
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
-/// The only header that includes a JSON library: parsing with limits, and getters that say what is wrong where.
-using json = nlohmann::json;
+// JSON values of files, and getters that say what is wrong where.
 
 namespace detail {
-
-inline constexpr std::size_t longest_excerpt = 160;
-
-/// The start of a text that comes from a file, for messages.
-inline std::string excerpt(std::string_view text) {
-  return text.size() <= longest_excerpt ? std::string(text) : std::string(text.substr(0, longest_excerpt)) + "...";
-}
 
 /// Appends the start of a value's text, some hundred bytes whatever its size.
 inline void show(const json& value, std::string& to) {
@@ -271,7 +261,7 @@ json for_each_json_part(std::string_view text, std::string_view file, std::span<
                         json_budget& budget, F&& f) {
   json rest;
   json_parts<F> parts(rest, file, budget, places, f);
-  json_parser(text, file, budget, parts).parse();
+  parse_json_events(text, file, parts);
   return rest;
 }
 
@@ -317,7 +307,7 @@ std::optional<T> convert(const json& value) {
   json value;
   detail::json_budget budget(text, file, limits);
   detail::json_builder builder(value, file, budget);
-  detail::json_parser(text, file, budget, builder).parse();
+  detail::parse_json_events(text, file, builder);
   return value;
 }
 
