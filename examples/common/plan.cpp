@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <common/plan.hpp>
 
-#include <zoqat/core/error.hpp>      // require
-#include <zoqat/io/atomic_file.hpp>  // atomic_file
-#include <zoqat/io/file_kind.hpp>    // kind_of_file
-#include <zoqat/io/mapped_file.hpp>  // mapped_file
+#include <zoqat/core/error.hpp>         // require
+#include <zoqat/core/regular_file.hpp>  // folder_of
+#include <zoqat/io/atomic_file.hpp>     // atomic_file
+#include <zoqat/io/file_kind.hpp>       // kind_of_file
+#include <zoqat/io/mapped_file.hpp>     // mapped_file
 
 #include <common/settings_text.hpp>  // start_path_of
 
 #include <fmt/format.h>
 
+#include <sys/stat.h>
+
+#include <map>
 #include <system_error>
 
 namespace zoqat::programs {
@@ -80,6 +84,32 @@ void require_apart(std::span<const named_file> outputs, std::span<const named_fi
     for (const named_file& other : outputs.subspan(i + 1))
       require(other.path.empty() || !same_file(path, other.path), "{} and {} are the same file, {}", option,
               other.option, path.native());
+  }
+}
+
+void require_space(std::span<const output_size> outputs) {
+  struct need {
+    std::filesystem::path folder;
+    std::uintmax_t bytes = 0;
+    std::string options{};
+  };
+  std::map<dev_t, need> needs;  // by file system
+  for (const output_size& output : outputs) {
+    struct stat status {};
+    const std::filesystem::path folder = folder_of(output.path);
+    if (output.path.empty() || ::stat(folder.c_str(), &status) != 0) continue;
+    need& of_system = needs.try_emplace(status.st_dev, need{folder}).first->second;
+    of_system.bytes += output.bytes;
+    of_system.options += (of_system.options.empty() ? "" : ", ") + output.option;
+  }
+  for (const auto& [device, n] : needs) {
+    std::error_code unknown;
+    const std::uintmax_t free = std::filesystem::space(n.folder, unknown).available;
+    require<io_error>(
+        unknown || n.bytes <= free,
+        "{}: {} bytes at least are going to be written, but '{}' has {} free; make room, or name another "
+        "folder",
+        n.options, n.bytes, n.folder.native(), free);
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -29,6 +30,17 @@ void require_apart(std::span<const named_file> outputs, std::span<const named_fi
 /// Throws io_error where the start of another run lies beside a log that is to begin, unless it is to be replaced.
 /// With `snapshot` it may be the start of the same run, which ended before it had a log: `begin_start` tells.
 void require_no_other_start(const std::string& log, bool snapshot, bool replace);
+
+/// A file that is going to be written, and how large it will be at least.
+struct output_size {
+  std::string option;
+  std::filesystem::path path;
+  std::uintmax_t bytes = 0;
+};
+/// Throws io_error, with the options and both numbers, where a file system has less room than the files need that go
+/// to it. Those without a path are left out. What a file of that name takes counts as needed too: it is replaced once
+/// the new one is whole.
+void require_space(std::span<const output_size> outputs);
 
 /// Which numbers an option takes.
 struct bounds {

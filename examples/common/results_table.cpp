@@ -74,6 +74,10 @@ void results_table::add(std::string_view row, std::initializer_list<figure> figu
   for (const figure f : figures) (cell++)->push_back(f.value);
 }
 
+void results_table::add_origin(std::string_view row, const io::safetensors_metadata& origin) {
+  origins_.insert_or_assign(std::string(row), origin);
+}
+
 std::string results_table::text(std::string_view caption) const {
   std::vector<std::vector<std::string>> lines{{""}};
   for (const column& c : columns_) lines.front().push_back(c.name);
@@ -93,6 +97,8 @@ void results_table::write_json(const std::filesystem::path& path) const {
       std::ranges::replace(key, ' ', '_');
       all[row.name][key] = cell_json(row.cells[i], columns_[i].decimals);
     }
+  for (const auto& [row, origin] : origins_)
+    for (const auto& [key, value] : origin) all[row][key] = value;
   const std::string text = all.dump(2) + "\n";
   io::atomic_file file(path);
   file.write(std::as_bytes(std::span(text)));

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/io/safetensors.hpp>  // safetensors_metadata
+
 #include <cstddef>
 #include <filesystem>
 #include <initializer_list>
 #include <limits>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,6 +48,9 @@ class results_table {
   /// unless there are as many as columns.
   void add(std::string_view row, std::initializer_list<figure> figures);
 
+  /// What JSON says beside the figures of a row: which run made it (model_origin.hpp).
+  void add_origin(std::string_view row, const io::safetensors_metadata& origin);
+
   /// `caption` is printed above the columns.
   [[nodiscard]] std::string text(std::string_view caption) const;
 
@@ -60,6 +66,7 @@ class results_table {
 
   std::vector<column> columns_;
   std::vector<entry> rows_;
+  std::map<std::string, io::safetensors_metadata> origins_;  // by row
 };
 
 }  // namespace zoqat::programs

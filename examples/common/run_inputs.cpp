@@ -3,6 +3,7 @@
 
 #include <zoqat/core/hash.hpp>             // hash_bytes
 #include <zoqat/core/version.hpp>          // ZOQAT_VERSION_MAJOR, …
+#include <zoqat/io/file_kind.hpp>          // has_extension
 #include <zoqat/io/mapped_file.hpp>        // mapped_file
 #include <zoqat/simd/default_kernels.hpp>  // default_kernels
 
@@ -52,7 +53,7 @@ bool configures_a_model(const std::filesystem::path& file) { return file.filenam
 bool belongs_to_a_model(const std::filesystem::path& file) {
   const std::string name = file.filename().native();
   return configures_a_model(file) || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json") ||
-         name.ends_with(".gguf");
+         io::has_extension(file, ".gguf");
 }
 bool belongs_to_a_tokenizer(const std::filesystem::path& file) {
   constexpr std::array<std::string_view, 8> names{

@@ -9,11 +9,13 @@
 #include <zoqat/io/text_file.hpp>        // read_text
 #include <zoqat/zo/log/run_log.hpp>      // run_log
 
-#include <common/plan.hpp>  // is_run_log
+#include <common/model_origin.hpp>  // require_made_by, origin_in
+#include <common/plan.hpp>          // is_run_log
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <set>
 #include <system_error>
@@ -57,20 +59,24 @@ void read_log(run_record& run, const zo::run_log& log) {
     run.notes.push_back(fmt::format("the log has {} of {} steps", run.steps, run.planned_steps));
 }
 
-/// A figure of a table: a number, the last of several, or none.
+/// A figure of a table: a number that is not negative, the last of several, or none.
 double figure(const io::json& version, const char* name, const std::string& path) {
   const auto found = version.find(name);
   require<io_error>(found != version.end(), "{}: a version has no \"{}\": the file is no table of zeroqat train",
                     path, name);
   const io::json& value = found->is_array() && !found->empty() ? found->back() : *found;
-  return value.is_null() ? none : io::as<double>(value, name, path);
+  const double number = value.is_null() ? none : io::as<double>(value, name, path);
+  require<io_error>(!(number < 0), "{}: \"{}\" is {}, but is never negative", path, name, number);
+  return number;
 }
 
-std::vector<version_figures> read_table(const std::filesystem::path& path) {
+std::vector<version_figures> read_table(const std::filesystem::path& path, const zo::run_log* log) {
   const io::json all = io::read_json(path);
   require<io_error>(all.is_object(), "{}: the file is no table of zeroqat train", path.native());
   std::vector<version_figures> table;
   const auto add = [&](const std::string& name, const io::json& version) {
+    if (const auto chain = io::get_if<std::string>(version, "run_log_chain", path.native()); chain && log)
+      require_made_by({{"run_log_chain", *chain}}, *log, path);
     table.push_back(
         {name, figure(version, "perplexity", path.native()), figure(version, "weight_bytes", path.native())});
   };
@@ -109,12 +115,67 @@ void read_model(run_record& run, const std::filesystem::path& path, const zo::ru
   const io::safetensors_file file(path);
   run.scheme = io::scheme_of(file);
   run.bits = bits_of(file);
-  const auto chain = file.metadata().find("run_log_chain"), steps = file.metadata().find("run_log_steps");
-  require<io_error>(!log || chain == file.metadata().end() || chain->second == fmt::format("{:016x}", log->chain()),
-                    "{}: was made by another run than that of {}; give the files of one run one name", path.native(),
-                    log ? log->path().native() : "");
-  if (steps != file.metadata().end())
+  if (log) require_made_by(file.metadata(), *log, path);
+  if (file.metadata().contains("run_log_steps"))
     run.kept = static_cast<std::uint32_t>(io::detail::number_at<std::uint32_t>(file, "run_log_steps"));
+}
+
+void read_gguf(run_record& run, const std::filesystem::path& path, const zo::run_log* log) {
+  const io::gguf::file file(path);
+  run.bits = bits_of(file);
+  const io::safetensors_metadata origin = origin_in(file.metadata());
+  if (log) require_made_by(origin, *log, path);
+  if (const auto steps = origin.find("run_log_steps"); steps != origin.end()) {
+    const auto kept = number(steps->second);
+    require<io_error>(kept && *kept >= 0 && *kept <= static_cast<double>(~std::uint32_t{0}),
+                      "{}: zoqat.run_log_steps: '{}' is no number of steps", path.native(), steps->second);
+    run.kept = static_cast<std::uint32_t>(*kept);
+  }
+}
+
+/// Throws io_error unless the lines of metrics are of steps of the log, and of what it has of them; says where they
+/// are fewer.
+void require_metrics_of(run_record& run, const std::filesystem::path& path, const zo::run_log& log) {
+  const metric_columns& columns = run.metrics;
+  const std::vector<double>& steps = columns.at("step");
+  const auto update = [&](double step) {
+    const auto found =
+        std::ranges::lower_bound(log.updates(), static_cast<std::uint32_t>(step), {}, &zo::planned_update::step);
+    require<io_error>(found != log.updates().end() && found->step == step,
+                      "{}: has step {}, which {} has not: they are of two runs", path.native(), step,
+                      log.path().native());
+    return *found;
+  };
+  for (std::size_t i = 0; i != steps.size(); ++i) {
+    const zo::planned_update u = update(steps[i]);
+    const auto same = [&](const std::string& name, float logged) {
+      const auto column = columns.find(name);
+      const bool holds = column == columns.end() || static_cast<float>(column->second[i]) == logged ||
+                         (std::isnan(logged) && std::isnan(column->second[i]));
+      require<io_error>(holds, "{}: step {}: {} is {}, but {} in {}: they are of two runs", path.native(), steps[i],
+                        name, column->second[i], logged, log.path().native());
+    };
+    same("slope", u.half_difference.empty() ? 0.0f : u.half_difference.front());
+    same("agreed_power", u.signal_power);
+    same("power", u.total_power);
+    for (const parameter_group group : all_parameter_groups)
+      same(fmt::format("gain_{}", parameter_group_names[static_cast<std::size_t>(group)]), u.gain[group]);
+  }
+  if (steps.size() < log.steps())
+    run.notes.push_back(
+        fmt::format("{} has {} of the {} steps of the log", path.native(), steps.size(), log.steps()));
+}
+
+/// Whether a metric may be: losses of distillation by rounding, what is measured along a direction, and what it
+/// makes.
+bool may_be_negative(std::string_view name) {
+  return name == "loss" || name == "slope" || name == "agreed_power" || name.starts_with("gain_");
+}
+/// Throws io_error unless the last step of a file of metrics is a number of one, and after the one before.
+void require_step(const std::vector<double>& steps, const std::filesystem::path& path, std::size_t line) {
+  const double step = steps.back(), before = steps.size() > 1 ? steps[steps.size() - 2] : -1;
+  require<io_error>(step == std::floor(step) && step > before && step < 4294967296.0,
+                    "{}: line {}: step {} does not follow step {}", path.native(), line, step, before);
 }
 
 /// The files of a run, by what they are.
@@ -132,7 +193,7 @@ std::filesystem::path& place_of(run_files& files, const std::filesystem::path& p
   if (is_run_log(path)) return files.log;
   if (path.extension() == ".csv") return files.metrics;
   if (path.extension() == ".json") return files.table;
-  require<io_error>(path.extension() == ".safetensors" || path.extension() == ".gguf",
+  require<io_error>(path.extension() == ".safetensors" || io::has_extension(path, ".gguf"),
                     "{}: no file of a run: those are run logs, metrics (.csv), tables (.json) and trained models "
                     "(.safetensors, .gguf)",
                     path.native());
@@ -143,26 +204,36 @@ run_record read_run(const run_files& files) {
   run_record run{.name = files.name};
   std::optional<zo::run_log> log;
   if (!files.log.empty()) read_log(run, log.emplace(zo::run_log::read_intact(files.log)));
-  if (!files.metrics.empty()) run.metrics = read_metrics(files.metrics);
-  if (!files.table.empty()) run.table = read_table(files.table);
-  if (files.model.extension() == ".gguf")
-    run.bits = bits_of(io::gguf::file(files.model));
+  const zo::run_log* const of_run = log ? &*log : nullptr;
+  if (!files.metrics.empty()) {
+    bool cut = false;
+    run.metrics = read_metrics(files.metrics, &cut);
+    if (cut) run.notes.push_back(fmt::format("the last line of {} is cut off", files.metrics.native()));
+    if (of_run) require_metrics_of(run, files.metrics, *of_run);
+  }
+  if (!files.table.empty()) run.table = read_table(files.table, of_run);
+  if (io::has_extension(files.model, ".gguf"))
+    read_gguf(run, files.model, of_run);
   else if (!files.model.empty())
-    read_model(run, files.model, log ? &*log : nullptr);
+    read_model(run, files.model, of_run);
   return run;
 }
 
 }  // namespace
 
-metric_columns read_metrics(const std::filesystem::path& path) {
+metric_columns read_metrics(const std::filesystem::path& path, bool* cut) {
   const std::string text = io::read_text(path);
   std::vector<std::string_view> lines = split(text, '\n');
+  const bool is_cut = !lines.back().empty();
+  if (cut) *cut = is_cut;
   lines.pop_back();  // empty, or what a run that was killed left of its last line
   require<io_error>(!lines.empty() && lines.front().starts_with("step,loss"),
                     "{}: begins with no line \"step,loss,…\": the file holds no metrics of a run", path.native());
   const auto names = split(lines.front(), ',');
   require<io_error>(std::set(names.begin(), names.end()).size() == names.size(), "{}: line 1: a name comes twice",
                     path.native());
+  require<io_error>(lines.size() > 1, "{}: holds no step of a run{}", path.native(),
+                    is_cut ? ": its first one is cut off" : "");
   metric_columns columns;
   for (const std::string_view name : names) columns[std::string(name)].reserve(lines.size());
   for (std::size_t i = 1; i != lines.size(); ++i) {
@@ -172,8 +243,11 @@ metric_columns read_metrics(const std::filesystem::path& path) {
     for (std::size_t c = 0; c != cells.size(); ++c) {
       const auto value = number(cells[c]);
       require<io_error>(value.has_value(), "{}: line {}: '{}' is no {}", path.native(), i + 1, cells[c], names[c]);
+      require<io_error>(!(*value < 0) || may_be_negative(names[c]), "{}: line {}: {} is {}, but is never negative",
+                        path.native(), i + 1, names[c], cells[c]);
       columns.find(names[c])->second.push_back(*value);
     }
+    require_step(columns.at("step"), path, i + 1);
   }
   return columns;
 }

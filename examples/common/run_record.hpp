@@ -16,9 +16,11 @@ namespace zoqat::programs {
 /// Columns of numbers by their names, as train::csv_metrics writes them; NaN where a cell is empty.
 using metric_columns = std::map<std::string, std::vector<double>, std::less<>>;
 
-/// Reads a file of metrics. Throws io_error, with the line, for one that is something else, and for a line that has
-/// more or fewer cells than the first one has names; the last line of a run that was killed may lack its end.
-[[nodiscard]] metric_columns read_metrics(const std::filesystem::path& path);
+/// Reads a file of metrics. Throws io_error, with the line, for one that is something else or holds no step, for a
+/// line that has more or fewer cells than the first one has names, for steps that do not follow each other and for
+/// figures that are never negative and are. The last line of a run that was killed may lack its end and is left out;
+/// `cut`, if given, gets whether it does.
+[[nodiscard]] metric_columns read_metrics(const std::filesystem::path& path, bool* cut = nullptr);
 
 /// A version of a model in the table that `--report` wrote.
 struct version_figures {

@@ -37,7 +37,7 @@ gguf::tensor_type type_named(const char* option, const std::string& name) {
 /// The tokenizer that is given, or what lies beside the model.
 std::filesystem::path tokenizer_of(const export_settings& s) {
   if (!s.tokenizer.empty()) return s.tokenizer;
-  if (std::filesystem::path(s.model).extension() == ".gguf") return s.model;
+  if (is_gguf(s.model)) return s.model;
   const auto folder = folder_of_model(s.model);
   std::error_code ignored;
   for (const char* name : {"tokenizer.json", "vocab.json"})
@@ -193,6 +193,11 @@ void add_export_options(CLI::App& command, export_settings& s) {
 
 void require_exportable(const export_settings& s) {
   if (!s.gguf.empty()) require_destination(s);
+  require(
+      s.eval.empty() || s.gguf.empty() || kind_of(s.model, false).family != model_family::opt,
+      "--eval: an OPT is written to GGUF as engines read it, as mpt, which this program does not read again; leave "
+      "--eval out, or measure --hf",
+      s.eval);
 }
 
 void export_model(const export_settings& s) {

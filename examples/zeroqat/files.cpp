@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/core/plural.hpp>         // plural
+#include <zoqat/io/json.hpp>             // is_json
 #include <zoqat/io/quantized_model.hpp>  // is_quantized_model, scheme_of, shape_of_quantized
 #include <zoqat/io/text_file.hpp>        // read_text
 #include <zoqat/tasks/texts.hpp>         // read_texts
@@ -62,6 +63,12 @@ eval::chunks read_corpus(const std::string& path, const settings& s, const token
     return chunks_of({texts.begin(), texts.end()});
   }
   const std::string text = io::read_text(path);
+  if (const std::string_view line = std::string_view(text).substr(0, text.find('\n'));
+      line.starts_with('{') && io::is_json(line))
+    fmt::print(stderr,
+               "{}: begins with a line of JSON, but is read as plain text, as which its name has it; if these are "
+               "records, give it a name that ends in .jsonl\n",
+               path);
   std::size_t left_out = 0;
   const auto documents = eval::split_documents(text, {.min_characters = s.min_characters}, &left_out);
   if (left_out > 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/io/gguf/file.hpp>        // gguf::file
 #include <zoqat/io/load.hpp>             // load
 #include <zoqat/io/quantized_model.hpp>  // load_quantized
 #include <zoqat/nn/generate.hpp>         // generator
@@ -13,6 +14,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -29,6 +31,21 @@ model_of<Family, Scheme> load_model(const settings& s) {
     return io::load_quantized<model_of<Family, Scheme>>(open_trained_model(s.model));
 }
 
+/// Weights of a GGUF file and the bytes that they take there.
+struct file_weights {
+  std::size_t weights = 0, bytes = 0;
+  [[nodiscard]] double bits() const noexcept { return 8 * static_cast<double>(bytes) / static_cast<double>(weights); }
+};
+[[nodiscard]] inline file_weights bytes_of_gguf(const std::filesystem::path& path) {
+  const io::gguf::file file(path);
+  file_weights all;
+  for (const io::gguf::tensor& t : file.tensors()) {
+    all.weights += *io::checked_product(t.shape);
+    all.bytes += t.data.size();
+  }
+  return all;
+}
+
 template <class Scheme, class Family>
 void evaluate_model(const settings& s) {
   auto model = load_model<Scheme, Family>(s);
@@ -37,8 +54,10 @@ void evaluate_model(const settings& s) {
   const tokenizer_file tokenizer = open_tokenizer(s, model.shape().vocabulary);
   const eval::chunks corpus = read_corpus(s.eval, s, tokenizer, std::min(s.length, model.shape().positions));
   const nn::token_loss loss = eval::cross_entropy(model, corpus, threads, work);
-  fmt::print("perplexity {:.4f}  loss {:.17g}  tokens {}  weight bytes {}\n", std::exp(loss.mean()), loss.mean(),
-             loss.tokens, model.weight_bytes());
+  const bool in_blocks = is_gguf(s.model);  // the model in memory has their values as floats
+  fmt::print("perplexity {:.4f}  loss {:.17g}  tokens {}  weight bytes {}{}\n", std::exp(loss.mean()), loss.mean(),
+             loss.tokens, in_blocks ? bytes_of_gguf(s.model).bytes : model.weight_bytes(),
+             in_blocks ? fmt::format("  bits per weight {:.3f}", bytes_of_gguf(s.model).bits()) : "");
 }
 
 /// Prints the text of tokens as they come: what can no longer change when more of them follow.

@@ -9,6 +9,7 @@
 #include <common/settings_text.hpp>  // folder_of_model
 #include <zeroqat/files.hpp>         // open_base_model, open_trained_model, trained_scheme_of
 #include <zeroqat/info.hpp>
+#include <zeroqat/settings.hpp>  // is_gguf
 
 #include <fmt/ranges.h>
 
@@ -138,7 +139,7 @@ std::string info_of(const std::filesystem::path& path) {
   std::error_code ignored;
   if (std::filesystem::is_regular_file(path, ignored) && is_log(path)) return log_text(path);
   std::string text = trained_scheme_of(path).empty() ? base_text(path) : trained_text(path);
-  const auto tokenizer = path.extension() == ".gguf" ? path : folder_of_model(path.native());
+  const auto tokenizer = is_gguf(path) ? path : folder_of_model(path.native());
   try {
     text += tokenizer_text(tokenizer);
   } catch (const error& none) {

@@ -254,7 +254,9 @@ int run(int argc, char** argv) {
   } else if (*exporting) {
     const auto measure = [&](const std::string& model) {
       if (to.eval.empty()) return;
-      s.model = model, s.tokenizer = to.tokenizer, s.eval = to.eval, s.length = to.length;
+      s.model = to.model, s.tokenizer = to.tokenizer, s.eval = to.eval, s.length = to.length;
+      s.tokenizer = s.tokenizer_path();  // of what is exported: not all that is written has one that is read
+      s.model = model;
       fmt::print("{}: ", model);
       with_model(trained_scheme_of(model), s,
                  [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });

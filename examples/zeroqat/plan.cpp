@@ -121,4 +121,9 @@ void require_outputs(const settings& s) {
   require_no_other_start(s.log, s.snapshot, s.overwrite);
 }
 
+void require_space_for(const settings& s, std::uintmax_t output) {
+  const std::uintmax_t log = s.reads_log ? 0 : std::uintmax_t{s.steps} * zo::run_log::record_bytes(s.directions);
+  require_space(std::array<output_size, 2>{{{"--output", s.output, output}, {"--log", s.log, log}}});
+}
+
 }  // namespace zoqat::programs

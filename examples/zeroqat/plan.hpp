@@ -4,6 +4,8 @@
 #include <common/run_inputs.hpp>
 #include <zeroqat/settings.hpp>
 
+#include <cstdint>
+
 /// What zeroqat makes sure of before it begins (see common/plan.hpp).
 namespace zoqat::programs {
 
@@ -16,5 +18,8 @@ void require_sensible(const settings& s);
 /// Throws where what `train` or `replay` writes cannot be written or would destroy what it reads, and where a run
 /// that is to go on began with other inputs.
 void require_outputs(const settings& s);
+
+/// Throws io_error where the disk has no room for what a run writes: a model of `output` bytes at least, and its log.
+void require_space_for(const settings& s, std::uintmax_t output);
 
 }  // namespace zoqat::programs

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>        // require
+#include <zoqat/io/file_kind.hpp>      // has_extension
 #include <zoqat/params/parameter.hpp>  // per_group, parameter_group_names
 #include <zoqat/zo/direction.hpp>      // runtime_distribution
 #include <zoqat/zo/log/run_log.hpp>    // log_options
@@ -21,9 +22,7 @@
 
 namespace zoqat::programs {
 
-[[nodiscard]] inline bool is_gguf(const std::filesystem::path& path) {
-  return path.extension() == ".gguf" || path.extension() == ".GGUF";
-}
+[[nodiscard]] inline bool is_gguf(const std::filesystem::path& path) { return io::has_extension(path, ".gguf"); }
 
 struct settings {
   // What makes a run: kept in its log, so that it can be made again.

@@ -4,6 +4,7 @@
 #include <zoqat/core/plural.hpp>              // plural
 #include <zoqat/io/load.hpp>                  // load
 #include <zoqat/io/quantized_model.hpp>       // save_quantized
+#include <zoqat/io/tensor_source.hpp>         // for_each_tensor, is_linear_weight
 #include <zoqat/ptq/prepare.hpp>              // prepare
 #include <zoqat/train/best_point.hpp>         // best_point
 #include <zoqat/train/callbacks.hpp>          // write_log, evaluate_every, csv_metrics
@@ -22,7 +23,8 @@
 #include <common/results_table.hpp>
 #include <common/run_inputs.hpp>
 #include <common/stop_signal.hpp>
-#include <zeroqat/plan.hpp>  // inputs_of
+#include <zeroqat/files.hpp>  // open_base_model
+#include <zeroqat/plan.hpp>   // inputs_of, require_space_for
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/workbench.hpp>
 
@@ -32,6 +34,8 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
+#include <string>
 #include <utility>
 
 /// A run in its order: the start, the training, the table.
@@ -216,9 +220,10 @@ double add_baselines(Model& model, workbench<Family>& bench, const settings& s, 
 /// A trained model's last steps: table row, file. It takes `bytes`, and `save` writes it. Returns its perplexity.
 template <class Model, class Save>
 double finish_with(Model& model, std::size_t bytes, texts_of_run& bench, const settings& s, results_table& results,
-                   Save&& save) {
+                   const io::safetensors_metadata& made_by, Save&& save) {
   const double perplexity = bench.perplexity(model);
   results.add("zeroqat", {perplexity, bytes});
+  results.add_origin("zeroqat", made_by);
   require(s.output.empty() || std::isfinite(perplexity),
           "the trained model has a perplexity of {} and is not saved as {}: take smaller steps, or --keep best",
           perplexity, s.output);
@@ -233,7 +238,7 @@ double finish_with(Model& model, std::size_t bytes, texts_of_run& bench, const s
 template <class Model>
 double finish(Model& model, texts_of_run& bench, const settings& s, results_table& results,
               const io::safetensors_metadata& made_by) {
-  return finish_with(model, model.weight_bytes(), bench, s, results, [&] {
+  return finish_with(model, model.weight_bytes(), bench, s, results, made_by, [&] {
     model.deploy();
     io::save_quantized(s.output, model, s.scheme, made_by);
   });
@@ -248,8 +253,19 @@ double finish(Model& model, texts_of_run& bench, const settings& s, results_tabl
   return !s.allow_worse && is_worse(start, end, chance) ? worse_than_before : 0;
 }
 
+/// Bytes that a packed model has at least: those of the codes of its linear layers, and two for each other value.
+template <class Scheme>
+[[nodiscard]] std::uintmax_t packed_bytes(const model_shape& shape) {
+  std::uintmax_t bits = 0;
+  io::for_each_tensor(shape, [&](const std::string& name, std::span<const std::size_t> extents) {
+    bits += *io::checked_product(extents) * (io::is_linear_weight(name, extents) ? Scheme::weight_type::bits : 16u);
+  });
+  return bits / 8;
+}
+
 template <class Scheme, class Family>
 int train_model(const settings& s) {
+  require_space_for(s, packed_bytes<Scheme>(open_base_model(s.model, s.unused_tensors == "ignored").shape()));
   workbench<Family> bench(s);
   results_table results = new_table();
   results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});

@@ -6,7 +6,10 @@
 #include <support/files.hpp>
 #include <zoqat/core/error.hpp>
 
+#include <fmt/format.h>
+
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <span>
@@ -44,6 +47,23 @@ TEST_CASE("outputs that cannot be written are refused with their options") {
   check_mentions(unwritable("/proc/zoqat"), "--output", "/proc/zoqat");
   std::filesystem::create_symlink(folder / "nothing", folder / "link");
   check_mentions(unwritable(folder / "link"), "link to nothing");
+}
+
+TEST_CASE(
+    "files for which there is no room are refused before they are written, with what there is and what they need") {
+  const temporary_folder folder;
+  const std::uintmax_t free = std::filesystem::space(folder.path()).available;
+  const auto failure = [&](std::uintmax_t model, std::uintmax_t log) {
+    const std::array<output_size, 3> outputs{{{"--output", folder / "q.safetensors", model},
+                                              {"--report", {}, 4 * free},
+                                              {"--log", folder / "a.zlog", log}}};
+    return message_of<io_error>([&] { require_space(outputs); });
+  };
+  CHECK(failure(1000, 1000).empty());
+  check_mentions(failure(2 * free, 1), "--output, --log", fmt::format("{} bytes at least", 2 * free + 1), " free",
+                 folder.path().native(), "make room");
+  check_mentions(failure(free, free), "--output, --log");  // which go to one disk together
+  CHECK(folder.count() == 0);
 }
 
 TEST_CASE("an output is neither an input nor another output, whatever it is called") {

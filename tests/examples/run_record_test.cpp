@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <common/run_record.hpp>
 
+#include <common/model_origin.hpp>
+
 #include <zoqat/core/error.hpp>
+#include <zoqat/io/gguf/writer.hpp>
 #include <zoqat/io/quantized_model.hpp>
 #include <zoqat/quant/scheme.hpp>
 #include <zoqat/zo/log/run_log.hpp>
@@ -12,10 +15,12 @@
 #include <support/files.hpp>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace zoqat;
@@ -72,7 +77,9 @@ std::string failure(const std::vector<std::filesystem::path>& files) {
 TEST_CASE("metrics are read by name, empty cells are none, and what a killed run left of a line is dropped") {
   const temporary_folder folder;
   write_file(folder / "m.csv", "step,loss,flip_rate\n0,2.5,\n1,-1e-3,0.125\n2,nan,\n3,1");
-  const metric_columns m = read_metrics(folder / "m.csv");
+  bool cut = false;
+  const metric_columns m = read_metrics(folder / "m.csv", &cut);
+  CHECK(cut);
   CHECK(m.size() == 3);
   CHECK(m.at("step") == std::vector<double>{0, 1, 2});
   CHECK(m.at("loss")[1] == -1e-3);
@@ -87,6 +94,12 @@ TEST_CASE("metrics are read by name, empty cells are none, and what a killed run
   check_mentions(refused("step,loss"), "m.csv", "holds no metrics");
   check_mentions(refused("step,loss\n0,1\n1\n"), "m.csv", "line 3", "1 cells");
   check_mentions(refused("step,loss\n0,1x\n"), "line 2", "'1x' is no loss");
+  check_mentions(refused("step,loss\n"), "m.csv", "holds no step");
+  check_mentions(refused("step,loss\n0,1"), "m.csv", "holds no step of a run: its first one is cut off");
+  check_mentions(refused("step,loss\n-1,1\n"), "line 2", "step is -1");
+  check_mentions(refused("step,loss\n0,1\n0,1\n"), "line 3", "step 0 does not follow step 0");
+  check_mentions(refused("step,loss\n0.5,1\n"), "line 2", "step 0.5");
+  check_mentions(refused("step,loss,perplexity\n0,1,-2\n"), "line 2", "perplexity is -2", "never negative");
   check_mentions(refused("step,loss,loss\n"), "comes twice");
 }
 
@@ -117,8 +130,9 @@ TEST_CASE("files of one name are a run: its log, its metrics, its table and its 
   CHECK(a.kept == 2u);
   // Of queries and outputs, keys and values, and an MLP of three matrices; norms and embeddings do not count.
   CHECK(*a.bits == 8.0 * (5000 + 4 * 250) / (2 * 64 * 64 + 2 * 32 * 64 + 3 * 32 * 64));
-  REQUIRE(a.notes.size() == 1);
+  REQUIRE(a.notes.size() == 2);
   check_mentions(a.notes[0], "3 of 5 steps");
+  check_mentions(a.notes[1], "a.csv has 1 of the 3 steps of the log");
   REQUIRE(a.table.size() == 4);
   CHECK(a.table[0].name == "full_precision");
   CHECK(std::isnan(a.table[1].perplexity));
@@ -137,6 +151,48 @@ TEST_CASE("files of one name are a run: its log, its metrics, its table and its 
 
   save(1);
   check_mentions(failure(files), "a.safetensors", "another run", "a.zlog");
+}
+
+TEST_CASE("a log is not that of the metrics, the table or the GGUF file of another run") {
+  const temporary_folder folder;
+  const std::uint64_t chain = write_log(folder / "a.zlog", 7);
+  const auto fails_with = [&](const char* name, std::string_view text) {
+    write_file(folder / name, text);
+    const std::string message = failure({folder / "a.zlog", folder / name});
+    std::filesystem::remove(folder / name);
+    return message;
+  };
+  const auto with_loss = [&](std::string_view line) {
+    return fails_with("a.csv", fmt::format("step,loss,slope,agreed_power,power,gain_weight\n{}\n", line));
+  };
+  CHECK(with_loss("2,1,0.5,0,0,0").empty());
+  check_mentions(with_loss("2,1,0.25,0,0,0"), "a.csv", "step 2", "slope is 0.25, but 0.5 in", "a.zlog", "two runs");
+  check_mentions(with_loss("1,1,0.5,0,0,3"), "gain_weight is 3");
+  check_mentions(with_loss("3,1,0.5,0,0,0"), "a.csv", "has step 3", "a.zlog");
+
+  const auto figures = [](std::uint64_t of) {
+    return fmt::format(R"({{"zeroqat": {{"perplexity": 2, "weight_bytes": 1, "run_log_chain": "{:016x}"}}}})", of);
+  };
+  CHECK(fails_with("a.json", figures(chain)).empty());
+  check_mentions(fails_with("a.json", figures(chain + 1)), "a.json", "another run", "a.zlog");
+  check_mentions(fails_with("a.json", R"({"zeroqat": {"perplexity": -2, "weight_bytes": 1}})"), "a.json",
+                 "\"perplexity\" is -2", "never negative");
+
+  const auto save_gguf = [&](std::uint64_t of) {
+    const io::gguf::metadata entries =
+        with_origin({{"general.name", "m"}, {"zoqat.run_log_chain", "of an earlier run"}},
+                    {{"run_log_chain", fmt::format("{:016x}", of)}, {"run_log_steps", "2"}});
+    CHECK(entries.size() == 3);
+    io::gguf::writer file(folder / "a.gguf", entries, {{"blk.0.ffn_up.weight", io::gguf::tensor_type::f32, {4, 8}}});
+    file.write(std::vector<std::byte>(128));
+    file.commit();
+  };
+  save_gguf(chain);
+  const auto runs = read_runs(std::vector<std::filesystem::path>{folder / "a.zlog", folder / "a.gguf"});
+  CHECK(runs[0].kept == 2u);
+  CHECK(runs[0].bits == 32.0);
+  save_gguf(chain + 1);
+  check_mentions(failure({folder / "a.zlog", folder / "a.gguf"}), "a.gguf", "another run", "a.zlog");
 }
 
 TEST_CASE("other files, and two of a kind, are refused by name") {

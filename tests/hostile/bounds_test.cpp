@@ -8,6 +8,8 @@
 #include <support/files.hpp>
 #include <zoqat/core/error.hpp>
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
@@ -55,16 +57,40 @@ cost cost_of(const reader& r, const std::filesystem::path& folder, const std::st
   return result;
 }
 
+/// The figures of the file that took most.
+struct worst {
+  std::string_view what = "-", slow = "-";
+  std::size_t peak = 0, size = 0;
+  double memory = 0, seconds = 0, times = 0;
+
+  void see(std::string_view name, const cost& more, const cost& less, std::size_t bytes) {
+    const double ratio = static_cast<double>(more.peak) / static_cast<double>(bytes);
+    if (more.peak > peak) memory = ratio, peak = more.peak, size = bytes, what = name;
+    const double slower = more.seconds / std::max(less.seconds, 0.1);
+    if (slower > times) times = slower, seconds = more.seconds, slow = name;
+  }
+  void print(const reader& r) const {
+    fmt::print(
+        "{:18} {:2} x + {:3} MB: {:6.1f} MB for {:5.1f} MB, {:4.1f} x ({}); {:4.1f} x the time of a fourth, {:.2f} s "
+        "({})\n",
+        r.name, r.limit.per_byte, r.limit.beside >> 20, static_cast<double>(peak) / 1e6,
+        static_cast<double>(size) / 1e6, memory, what, times, seconds, slow);
+  }
+};
+
 }  // namespace
 
 TEST_CASE("no file makes a reader take more memory than the limit, nor more than linear time") {
   constexpr std::size_t times = 4;
+  if (asked_for())
+    fmt::print("memory allowed, and taken for the file that took most; time of the file that grew most\n");
   std::set<std::pair<std::string_view, std::size_t>> seen;  // JSON is read by one parser for all
   for (const reader& r : readers()) {
     const temporary_folder folder;
     r.surround(folder.path());
     auto small = r.bombs(largest() / times), large = r.bombs(largest());
     REQUIRE(small.size() == large.size());
+    worst of_reader;
     for (std::size_t i = 0; i != large.size(); ++i) {
       if (!seen.emplace(large[i].what, r.limit.per_byte).second && !asked_for()) continue;
       CAPTURE(std::string(r.name));
@@ -76,7 +102,9 @@ TEST_CASE("no file makes a reader take more memory than the limit, nor more than
       CHECK(more.allocated <= 2 * times * less.allocated + r.limit.of(file.size()));
       // Time is measured where it is asked for, on a machine with nothing else to do.
       if (asked_for()) CHECK(more.seconds <= 2 * times * std::max(less.seconds, 0.1));
+      of_reader.see(large[i].what, more, less, file.size());
     }
+    if (asked_for()) of_reader.print(r);
   }
 }
 

@@ -22,6 +22,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
 
 namespace zoqat::testing {
@@ -161,10 +162,11 @@ void write_gguf(const path& p) {
 }
 std::string gguf_seed() { return written("f", write_gguf); }
 void read_gguf(const path& folder) {
+  const text::any_tokenizer tokenizer = text::open_tokenizer(folder / "model.gguf");
+  static_cast<void>(tokenizer.encode("a text", true));
   const io::gguf::llama_model model(folder / "model.gguf");
   std::vector<float> row(model.shape().hidden);
   model.read_f32(*model.find("model.norm.weight"), 0, row);
-  static_cast<void>(text::open_tokenizer(folder / "model.gguf").encode("a text", true));
 }
 std::string gguf_of(std::uint64_t tensors, std::uint64_t keys, std::string_view rest) {
   std::string file = "GGUF";
@@ -173,18 +175,24 @@ std::string gguf_of(std::uint64_t tensors, std::uint64_t keys, std::string_view 
   append_value(file, keys);
   return file + std::string(rest);
 }
-std::vector<bomb> gguf_bombs(std::size_t bytes) {
-  std::string keys, tensors, array;
-  std::size_t n = 0, t = 0;
+/// Keys or tensors, with names of `name_bytes`, of about so many bytes.
+std::string gguf_with_keys(std::size_t name_bytes, std::size_t bytes) {
+  std::string keys;
+  std::uint64_t n = 0;
   for (; keys.size() < bytes; ++n) {
-    const std::string key = fmt::format("{:06x}", n);
+    const std::string key = fmt::format("{:0{}x}", n, name_bytes);
     append_value(keys, std::uint64_t{key.size()});
     keys += key;
     append_value(keys, static_cast<std::uint32_t>(io::gguf::value_type::boolean));
     keys += '\1';
   }
+  return gguf_of(0, n, keys);
+}
+std::string gguf_with_tensors(std::size_t name_bytes, std::size_t bytes) {
+  std::string tensors;
+  std::size_t t = 0;
   for (; tensors.size() < bytes; ++t) {
-    const std::string name = fmt::format("{:06x}", t);
+    const std::string name = fmt::format("{:0{}x}", t, name_bytes);
     append_value(tensors, std::uint64_t{name.size()});
     tensors += name;
     append_value(tensors, std::uint32_t{1});
@@ -193,16 +201,59 @@ std::vector<bomb> gguf_bombs(std::size_t bytes) {
     append_value(tensors, std::uint64_t{32 * t});
   }
   tensors += std::string((32 - (24 + tensors.size()) % 32) % 32 + 32 * t, '\0');
-  const std::string name = "tokenizer.ggml.tokens";
-  append_value(array, std::uint64_t{name.size()});
-  array += name;
+  return gguf_of(t, 0, tensors);
+}
+/// A key with an array of `count` texts, all of them `text`.
+std::string gguf_texts(std::string_view key, std::size_t count, const std::function<std::string(std::size_t)>& text) {
+  std::string array;
+  append_value(array, std::uint64_t{key.size()});
+  array += key;
   append_value(array, static_cast<std::uint32_t>(io::gguf::value_type::array));
   append_value(array, static_cast<std::uint32_t>(io::gguf::value_type::string));
-  append_value(array, std::uint64_t{bytes / 8});
-  array += std::string(bytes / 8 * 8, '\0');
-  return {{"keys", gguf_of(0, n, keys)},
-          {"tensors", gguf_of(t, 0, tensors)},
-          {"an array of empty texts", gguf_of(0, 1, array)},
+  append_value(array, std::uint64_t{count});
+  for (std::size_t i = 0; i != count; ++i) {
+    const std::string each = text(i);
+    append_value(array, std::uint64_t{each.size()});
+    array += each;
+  }
+  return array;
+}
+std::string gguf_text(std::string_view key, std::string_view text) {
+  std::string entry;
+  append_value(entry, std::uint64_t{key.size()});
+  entry += key;
+  append_value(entry, static_cast<std::uint32_t>(io::gguf::value_type::string));
+  append_value(entry, std::uint64_t{text.size()});
+  return entry + std::string(text);
+}
+/// A vocabulary of `count` tokens of about so many bytes in all, of one type, without a model.
+std::string gguf_vocabulary(std::size_t bytes, std::int32_t type) {
+  const std::size_t count = bytes / 24;
+  std::string types;
+  append_value(types, std::uint64_t{25});
+  types += "tokenizer.ggml.token_type";
+  append_value(types, static_cast<std::uint32_t>(io::gguf::value_type::array));
+  append_value(types, static_cast<std::uint32_t>(io::gguf::value_type::i32));
+  append_value(types, std::uint64_t{count});
+  for (std::size_t i = 0; i != count; ++i) append_value(types, type);
+  return gguf_of(
+      0, 5,
+      gguf_text("tokenizer.ggml.model", "gpt2") + gguf_text("tokenizer.ggml.pre", "gpt-2") +
+          gguf_texts("tokenizer.ggml.tokens", count, [](std::size_t i) { return fmt::format("{:08x}", i); }) + types +
+          gguf_texts("tokenizer.ggml.merges", 0, {}));
+}
+std::vector<bomb> gguf_bombs(std::size_t bytes) {
+  const std::string no_texts =
+      gguf_of(0, 1, gguf_texts("tokenizer.ggml.tokens", bytes / 8, [](std::size_t) { return std::string(); }));
+  // Most that there may be, and more.
+  const std::size_t most = bytes / io::gguf::max_keys + 1, name = most < 50 ? 6 : most - 40;
+  return {{"keys", gguf_with_keys(6, bytes)},
+          {"tensors", gguf_with_tensors(6, bytes)},
+          {"keys as many as may be", gguf_with_keys(name, bytes)},
+          {"tensors as many as may be", gguf_with_tensors(name, bytes)},
+          {"an array of empty texts", no_texts},
+          {"a vocabulary", gguf_vocabulary(bytes, 1)},
+          {"added tokens", gguf_vocabulary(bytes, 4)},
           {"a number of keys", gguf_of(0, std::uint64_t{1} << 60, "")},
           {"a number of tensors", gguf_of(std::uint64_t{1} << 60, 0, "")}};
 }
@@ -357,6 +408,14 @@ std::vector<bomb> tokenizer_json_bombs(std::size_t bytes) {
   };
   bombs.push_back({"tokens", model(vocabulary.substr(0, vocabulary.size() - 1), "")});
   bombs.push_back({"an id", model("\"a\":16777215", "")});
+  std::string pairs, doubled;  // tokens of two characters, each a merge
+  for (std::size_t i = 0; pairs.size() + doubled.size() < bytes; ++i) {
+    const auto one = [](std::size_t k) { return fmt::format("\\u{:04x}", 0x4e00 + k); };
+    if (i < 512) pairs += fmt::format("\"{}\":{},", one(i), i);
+    pairs += fmt::format("\"{}{}\":{},", one(i / 512 % 512), one(i % 512), 512 + i);
+    doubled += fmt::format("{}\"{} {}\"", i == 0 ? "" : ",", one(i / 512 % 512), one(i % 512));
+  }
+  bombs.push_back({"tokens and merges", model(pairs.substr(0, pairs.size() - 1), doubled)});
   bombs.push_back({"merges", model("\"a\":0,\"b\":1,\"ab\":2", "\"a b\"" + repeated(",\"a b\"", bytes))});
   std::string added;
   for (std::size_t i = 0; added.size() < bytes; ++i)
@@ -492,12 +551,7 @@ const std::vector<reader>& all() {
        .read = [](const path& p) { static_cast<void>(tasks::read_drop(p / "data.json")); },
        .limit = limit_of_data,
        .bombs = drop_bombs},
-      {.name = "gguf_model",
-       .file = "model.gguf",
-       .seed = gguf_seed,
-       .read = read_gguf,
-       .limit = limit_of_tokenizers,
-       .bombs = gguf_bombs},
+      {.name = "gguf_model", .file = "model.gguf", .seed = gguf_seed, .read = read_gguf, .bombs = gguf_bombs},
       {.name = "index",
        .file = "model.safetensors.index.json",
        .seed = index_seed,
@@ -518,14 +572,12 @@ const std::vector<reader>& all() {
        .seed = log_seed,
        .read = [](const path& p) { static_cast<void>(zo::run_log::read(p / "run.zlog").updates()); },
        .repaired = repaired_log,
-       .limit = limit_of_logs,
        .bombs = log_bombs},
       {.name = "merges",
        .file = "merges.txt",
        .seed = merges_seed,
        .read = read_vocab,
        .surround = surround_merges,
-       .limit = limit_of_tokenizers,
        .bombs = merges_bombs},
       {.name = "quantized",
        .file = "q.safetensors",
@@ -535,6 +587,7 @@ const std::vector<reader>& all() {
              static_cast<void>(io::load_quantized<quantized>(io::safetensors_file(p / "q.safetensors")));
            },
        .repaired = repaired_quantized,
+       .sealed = true,
        .bombs = safetensors_bombs},
       {.name = "safetensors_model",
        .file = "model.safetensors",
@@ -561,7 +614,8 @@ const std::vector<reader>& all() {
              small_store store;
              train::restore_start(p / "run.zlog.start", store);
            },
-       .repaired = repaired_start},
+       .repaired = repaired_start,
+       .sealed = true},
       {.name = "text",
        .file = "text.txt",
        .seed = text_seed,
@@ -580,7 +634,6 @@ const std::vector<reader>& all() {
        .file = "tokenizer.bin",
        .seed = vocabulary_seed,
        .read = [](const path& p) { use(text::open_tokenizer(p / "tokenizer.bin")); },
-       .limit = limit_of_tokenizers,
        .bombs = vocabulary_bombs},
       {.name = "tokenizer_config",
        .file = "tokenizer_config.json",
@@ -591,14 +644,12 @@ const std::vector<reader>& all() {
        .file = "tokenizer.json",
        .seed = tokenizer_json_seed,
        .read = [](const path& p) { use(text::open_tokenizer(p / "tokenizer.json")); },
-       .limit = limit_of_tokenizers,
        .bombs = tokenizer_json_bombs},
       {.name = "vocab",
        .file = "vocab.json",
        .seed = vocab_json_seed,
        .read = read_vocab,
        .surround = surround_vocab,
-       .limit = limit_of_tokenizers,
        .bombs = vocab_json_bombs},
   };
   return list;

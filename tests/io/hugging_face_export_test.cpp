@@ -119,6 +119,10 @@ TEST_CASE(
   CHECK(written["torch_dtype"] == "bfloat16");
   check_mentions(message_of<io_error>([&] { io::export_folder(model.source).write(folder / "a/b"); }), "a/b",
                  "is not empty");
+  std::filesystem::create_directory(folder / "killed");
+  write_file(folder / "killed/.zoqat-1-0.tmp", "what a killed export leaves");
+  io::export_folder(model.source).write(folder / "killed", config, "given.json");
+  CHECK_FALSE(std::filesystem::exists(folder / "killed/.zoqat-1-0.tmp"));
   config["num_hidden_layers"] = 1;
   check_mentions(
       message_of<io_error>([&] { io::export_folder(model.source).write(folder / "c", config, "given.json"); }),

@@ -5,10 +5,13 @@
 #include <support/errors.hpp>
 #include <support/files.hpp>
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 using namespace zoqat;
 using namespace zoqat::testing;
@@ -46,13 +49,45 @@ TEST_CASE("members come out as what they are") {
   CHECK_FALSE(io::get_if<bool>(object, "none", "f").has_value());
 }
 
-TEST_CASE("malformed JSON is an io_error with the file and the position") {
-  check_mentions(parse_failure(R"({"a": 1, })"), "the/file", "at byte 10");
-  check_mentions(parse_failure(""), "the/file");
-  check_mentions(parse_failure("{} {}"), "the/file", "at byte 4");
-  check_mentions(parse_failure("{\"a\": \"\xff\"}"), "the/file");
-  check_mentions(parse_failure("[1e999]"), "the/file");
+TEST_CASE("malformed JSON is an io_error with the file, the line, the column and what was expected") {
+  check_mentions(parse_failure(R"({"a": 1, })"), "the/file", "line 1, column 10: ", "object key", "expected string");
+  check_mentions(parse_failure("{\n \"\u00e4\": [1,\n\"\u00f6\" 2]}"), "line 3, column 5", "expected ']'");
+  check_mentions(parse_failure(""), "the/file", "line 1, column 1: ", "unexpected end of input");
+  check_mentions(parse_failure("{} {}"), "the/file", "column 4", "expected end of input");
+  check_mentions(parse_failure("{\"a\": \"\xff\"}"), "the/file", "column 8", "UTF-8");
+  check_mentions(parse_failure("[1e999]"), "the/file", "column 6: number overflow", "1e999");
   CHECK(parse_failure("\"" + std::string(100'000, 'x')).size() < 1'000);
+  CHECK(parse_failure("[1,]").find("exception") == std::string::npos);
+}
+
+TEST_CASE("members and elements of named places are handed on one by one, and the rest is what remains") {
+  std::string seen;
+  const io::json rest = io::parse_json_parts(
+      R"({"a": {"x": 1, "y": [2, {"z": 3}]}, "b": [4, "five", []], "c": {"a": [6]}, "d": {"e": [[7], 8]}})", "f",
+      {"/a", "/b", "/d/e"}, [&](const io::json_part& part) {
+        seen += fmt::format("{}{}{}:{} ", part.place, part.in_object ? part.name : "", part.index, part.value.dump());
+      });
+  CHECK(seen == "0x0:1 0y1:[2,{\"z\":3}] 10:4 11:\"five\" 12:[] 20:[7] 21:8 ");
+  CHECK(rest.dump() == R"({"a":{},"b":[],"c":{"a":[6]},"d":{"e":[]}})");
+  std::size_t elements = 0;
+  CHECK(io::parse_json_parts("[[1], {\"a\": 2}]", "f", {""}, [&](const io::json_part&) { ++elements; }).is_array());
+  CHECK(elements == 2);
+  CHECK(io::parse_json_parts("7", "f", {""}, [&](const io::json_part&) { ++elements; }) == 7);
+  CHECK(elements == 2);
+}
+
+TEST_CASE("only the largest part counts as memory") {
+  std::size_t parts = 0;
+  std::string many = "[";
+  for (int i = 0; i != 100; ++i) {
+    many += i == 0 ? "[0" : ",[0";
+    for (int j = 0; j != 50'000; ++j) many += ",0";
+    many += "]";
+  }
+  many += "]";
+  check_mentions(parse_failure(many), "of memory");  // 16 bytes for two
+  io::parse_json_parts(many, "f", {""}, [&](const io::json_part& part) { parts += part.value.size() == 50'001; });
+  CHECK(parts == 100);
 }
 
 TEST_CASE("a key may come once in an object, however it is spelled") {
@@ -85,7 +120,8 @@ TEST_CASE("arrays and objects in each other come out as they are written") {
 
 TEST_CASE("a zero byte ends no text") {
   using namespace std::string_view_literals;
-  check_mentions(message_of<io_error>([] { (void)io::parse_json("{}\0{"sv, "f"); }), "f: ", "byte 3", "zero byte");
+  check_mentions(message_of<io_error>([] { (void)io::parse_json("{}\0{"sv, "f"); }), "f: ", "column 3",
+                 "a zero byte");
   CHECK_THROWS_AS((void)io::parse_json("{}\0"sv, "f"), io_error);
 }
 
@@ -115,7 +151,7 @@ TEST_CASE("a value in a message is cut, not written out") {
 }
 
 TEST_CASE("length is limited") {
-  const std::string text(io::max_json_bytes + 1, ' ');
+  const std::string text(io::json_limits{}.bytes + 1, ' ');
   check_mentions(parse_failure(text), "the/file", "100000001 bytes");
 }
 

@@ -101,6 +101,7 @@ TEST_CASE("vocabularies that are not supported are refused by key and value") {
   check_mentions(failure(merging, "tokenizer.ggml.pre", "jais"), "tokenizer.ggml.pre: 'jais'", "gpt-2, smollm");
   check_mentions(failure(merging, "tokenizer.ggml.merges", std::vector<std::string>{"q zz"}), "zz");
   check_mentions(failure(merging, "tokenizer.ggml.token_type", std::vector<std::int32_t>{1}), "1 types of 300");
-  check_mentions(failure(merging, "tokenizer.ggml.tokens", std::vector<std::string>(300, "x")), "'x' comes twice");
+  check_mentions(failure(merging, "tokenizer.ggml.tokens", std::vector<std::string>(300, "x")),
+                 "'x' is token 0 already");
   check_mentions(failure(merging, "tokenizer.ggml.eos_token_id", std::uint32_t{300}), "300 is no token of 300");
 }

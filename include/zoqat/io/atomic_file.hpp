@@ -63,6 +63,19 @@ class atomic_file {
     sync_folder(folder);
   }
 
+  /// Removes what crashes left in a folder: temporaries that nobody has locked. What cannot be read or removed is no
+  /// error here.
+  static void remove_dead_temporaries(const std::filesystem::path& folder) {
+    std::error_code ignored;
+    const std::filesystem::directory_iterator end;
+    for (std::filesystem::directory_iterator at(folder, ignored); at != end; at.increment(ignored)) {
+      const std::string name = at->path().filename().native();
+      if (!name.starts_with(".zoqat-") || !name.ends_with(".tmp")) continue;
+      const file_descriptor file(::open(at->path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+      if (file && try_lock(file)) ::unlink(at->path().c_str());
+    }
+  }
+
  private:
   static std::filesystem::path resolve(const std::filesystem::path& path) {
     std::error_code absent;
@@ -104,18 +117,6 @@ class atomic_file {
     ::unlink(name.c_str());
     fail_errno(path_, "lock a temporary beside it", code);
   }
-  /// Removes what crashes left: temporaries that nobody has locked. What cannot be read or removed is no error here.
-  static void remove_dead_temporaries(const std::filesystem::path& folder) {
-    std::error_code ignored;
-    const std::filesystem::directory_iterator end;
-    for (std::filesystem::directory_iterator at(folder, ignored); at != end; at.increment(ignored)) {
-      const std::string name = at->path().filename().native();
-      if (!name.starts_with(".zoqat-") || !name.ends_with(".tmp")) continue;
-      const file_descriptor file(::open(at->path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
-      if (file && try_lock(file)) ::unlink(at->path().c_str());
-    }
-  }
-
   std::filesystem::path keep_permissions(std::filesystem::path name) {
     struct stat old {};
     if (::stat(target_.c_str(), &old) == 0 &&

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 #include <utility>
 
@@ -57,6 +58,12 @@ inline constexpr std::array<std::string_view, 17> file_kind_names{
 
 [[nodiscard]] constexpr std::string_view file_kind_name(file_kind kind) noexcept {
   return file_kind_names[static_cast<std::size_t>(kind)];
+}
+
+/// Whether a file's name ends so, such as in ".gguf", in letters of either case.
+[[nodiscard]] inline bool has_extension(const std::filesystem::path& path, std::string_view extension) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::equal(path.extension().native(), extension, {}, lower, lower);
 }
 
 namespace detail {

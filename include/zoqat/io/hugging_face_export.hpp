@@ -131,6 +131,7 @@ class hugging_face_export {
     std::filesystem::create_directories(folder, error);
     require<io_error>(std::filesystem::is_directory(folder), "{}: cannot be made a folder: {}", folder.native(),
                       error.message());
+    atomic_file::remove_dead_temporaries(folder);  // which an export that was killed leaves
     require<io_error>(std::filesystem::is_empty(folder), "{}: is not empty; name a folder that is, or a new one",
                       folder.native());
   }

@@ -11,6 +11,7 @@
 #include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/atomic_file.hpp>
 #include <zoqat/io/text_file.hpp>
+#include <zoqat/io/json_parser.hpp>
 #include <zoqat/io/json.hpp>
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/io/config_settings.hpp>

@@ -3,9 +3,8 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/io/file_kind.hpp>
+#include <zoqat/io/json_parser.hpp>
 #include <zoqat/io/mapped_file.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -13,8 +12,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -23,29 +24,9 @@
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
-/// The only header that includes a JSON library: parsing with limits, and getters that say what is wrong where.
-using json = nlohmann::json;
-
-/// Longest text that is parsed unless a caller allows more, which bounds the memory that a hostile file can ask for.
-/// It is also safetensors' own limit for its header.
-inline constexpr std::size_t max_json_bytes = 100'000'000;
-/// Deepest nesting that is parsed.
-inline constexpr std::size_t max_json_depth = 64;
-/// Memory that parsing takes at most beside some bytes for each byte of text. What would take more is refused: a few
-/// bytes of text can make a value of a hundred.
-inline constexpr std::size_t json_memory = std::size_t{64} << 20;
-/// Those bytes for what describes a model, and for data sets and vocabularies: SQuAD takes 4.3, a tokenizer.json 4 to
-/// 5, GPT-2's vocab.json 8.6.
-inline constexpr std::size_t json_memory_per_byte = 2, json_memory_per_byte_of_data = 10;
+// JSON values of files, and getters that say what is wrong where.
 
 namespace detail {
-
-inline constexpr std::size_t longest_excerpt = 160;
-
-/// The start of a text that comes from a file, for messages.
-inline std::string excerpt(std::string_view text) {
-  return text.size() <= longest_excerpt ? std::string(text) : std::string(text.substr(0, longest_excerpt)) + "...";
-}
 
 /// Appends the start of a value's text, some hundred bytes whatever its size.
 inline void show(const json& value, std::string& to) {
@@ -70,131 +51,53 @@ inline std::string shown(const json& value) {
   return excerpt(text);
 }
 
-/// The longest stretches of a text from where a string or a number begins to where the next one does: the parser
-/// holds each as a whole, a few times over.
-struct json_stretches {
-  std::size_t token = 0;    ///< the longest that begins with a string or a number and has no more than that
-  std::size_t between = 0;  ///< the longest of all else: white space, brackets, words
-
-  explicit json_stretches(std::string_view text) {
-    const auto starts_number = [](char c) { return c == '-' || (c >= '0' && c <= '9'); };
-    std::size_t since = 0;  // the end of the last token
-    for (std::size_t i = 0; i < text.size();) {
-      const std::size_t first = i;
-      if (text[i] == '"') {
-        for (++i; i < text.size() && text[i] != '"';) i += text[i] == '\\' ? 2 : 1;
-        ++i;
-      } else if (starts_number(text[i])) {
-        while (i < text.size() && (starts_number(text[i]) || std::string_view(".eE+").find(text[i]) != text.npos))
-          ++i;
-      } else {
-        ++i;
-        continue;
-      }
-      between = std::max(between, first - since);
-      token = std::max(token, std::min(i, text.size()) - first);
-      since = i;
-    }
-    between = std::max(between, text.size() - std::min(since, text.size()));
-  }
-};
-
-/// Counts the memory of a value that grows, and refuses more than a text of that length may take.
-class json_budget {
- public:
-  /// Throws io_error for stretches of text that alone take too much.
-  json_budget(std::string_view text, std::string_view file, std::size_t per_byte = json_memory_per_byte)
-      : file_(file), text_(text.size()), most_(per_byte * text.size() + json_memory) {
-    const json_stretches longest(text);
-    require<io_error>(longest.between <= longest_between,
-                      "{}: {} bytes of JSON without a text or a number, more than the {} that are read", file,
-                      longest.between, longest_between);
-    take(parser_copies * longest.token);
-  }
-
-  void take(std::size_t bytes) {
-    taken_ += bytes;
-    require<io_error>(
-        taken_ <= most_,
-        "{}: {} bytes of JSON that would take more than {} bytes of memory: too many values, or too long "
-        "a text, for a file that is read",
-        file_, text_, most_);
-  }
-  void give_back(std::size_t bytes) noexcept { taken_ -= bytes; }
-  [[nodiscard]] std::size_t taken() const noexcept { return taken_; }
-  /// Counts the bytes of an allocation, and what the allocator needs beside them.
-  void take_allocation(std::size_t bytes) { take(bytes + sizeof(std::size_t)); }
-  void take_allocation_of(const std::string& text) {
-    if (text.size() > std::string().capacity()) take_allocation(text.size() + 1);
-  }
-
- private:
-  static constexpr std::size_t longest_between = std::size_t{1} << 20;
-  /// How often the parser holds a token at worst: two buffers that double as they grow, and four in a message.
-  static constexpr std::size_t parser_copies = 9;
-
-  std::string_view file_;
-  std::size_t text_, most_, taken_ = 0;
-};
-
-/// Makes values of the parser's events, in time linear in the text: nesting and memory are limited, and a key may
-/// come once in an object. (The library's own parsers keep the last of several equal keys, so that two readers of one
-/// file could disagree; the one that takes a filter looks through an object again after each of its members.)
+/// Makes values of a parser's events: memory is limited, and a key may come once in an object. (The JSON library's
+/// own parsers keep the last of several equal keys, so that two readers of one file could disagree.)
 class json_builder {
  public:
   json_builder(json& root, std::string_view file, json_budget& budget) : root_(root), file_(file), budget_(budget) {}
 
-  bool null() { return add(nullptr); }
-  bool boolean(bool value) { return add(value); }
-  bool number_integer(json::number_integer_t value) { return add(value); }
-  bool number_unsigned(json::number_unsigned_t value) { return add(value); }
-  bool number_float(json::number_float_t value, const std::string&) { return add(value); }
-  bool string(const std::string& value) {  // copied, since the parser's own has room to spare
+  void null() { add(nullptr); }
+  void boolean(bool value) { add(value); }
+  void number_integer(std::int64_t value) { add(value); }
+  void number_unsigned(std::uint64_t value) { add(value); }
+  void number_float(double value) { add(value); }
+  void string(std::string_view value) {
     budget_.take_allocation(sizeof(std::string));
     budget_.take_allocation_of(value);
-    return add(value);
+    add(std::string(value));
   }
-  bool binary(json::binary_t& value) { return add(std::move(value)); }
-  bool start_object(std::size_t) {
+  void start_object() {
     budget_.take_allocation(sizeof(json::object_t));
-    return open(json::object());
+    open(json::object());
   }
-  bool start_array(std::size_t) {
+  void start_array() {
     budget_.take_allocation(sizeof(json::array_t));
-    return open(json::array());
+    open(json::array());
   }
-  bool end_object() { return close(); }
-  bool end_array() { return close(); }
-  bool key(const std::string& name) {
+  void end_object() { close(); }
+  void end_array() { close(); }
+  void key(std::string_view name) {
     budget_.take_allocation(sizeof(json::object_t::value_type) + tree_links);
     budget_.take_allocation_of(name);
-    const auto [member, is_new] = open_.back()->get_ref<json::object_t&>().try_emplace(name);
+    const auto [member, is_new] = open_.back()->get_ref<json::object_t&>().try_emplace(std::string(name));
     if (!is_new) fail<io_error>("{}: JSON key \"{}\" comes twice", file_, excerpt(member->first));
     member_ = &member->second;
-    return true;
-  }
-  template <class Exception>
-  bool parse_error(std::size_t, const std::string&, const Exception& error) {
-    throw error;
   }
 
  private:
   template <class Value>
-  bool add(Value&& value) {
+  void add(Value&& value) {
     place() = std::forward<Value>(value);
-    return true;
   }
-  bool open(json value) {
-    require<io_error>(open_.size() < max_json_depth, "{}: JSON nested deeper than {}", file_, max_json_depth);
+  void open(json value) {
     json& at = place();
     at = std::move(value);
     open_.push_back(&at);  // the array or object around it does not grow before it is closed
-    return true;
   }
-  bool close() {
+  void close() {
     stacked_ -= open_.back()->size();
     open_.pop_back();
-    return true;
   }
   /// Where the next value goes.
   json& place() {
@@ -228,87 +131,139 @@ class json_builder {
   std::size_t stacked_ = 0, most_stacked_ = 0;  // values in the open arrays and objects
 };
 
-/// Hands on the members of an object one by one, so that a long one is never in memory as a whole. `f(name, value)`
-/// is called for each; keys that come twice are its concern. `budget` has what is read and kept of the members so
-/// far.
-template <class F>
-class json_members {
- public:
-  json_members(std::string_view file, json_budget& budget, F& f) : file_(file), budget_(budget), f_(f) {}
+}  // namespace detail
 
-  bool null() {
-    return scalar([](json_builder& b) { return b.null(); });
+/// A value that is handed on by itself: a member or an element of one of the places that a caller names.
+struct json_part {
+  std::size_t place = 0;    ///< which of them
+  bool in_object = false;   ///< whether that is an object, and not an array
+  std::string_view name{};  ///< of the member; valid during the call
+  std::size_t index = 0;    ///< of the element or the member
+  json& value;              ///< which the caller may take
+};
+
+namespace detail {
+
+/// Makes a value of a parser's events, but for the members and elements of some places in it: each of those is handed
+/// on and forgotten, so that a long list of them is never in memory as a whole. `budget` has what is read of the one
+/// at hand, of all else, and what `f` takes for what it keeps.
+template <class F>
+class json_parts {
+ public:
+  json_parts(json& root, std::string_view file, json_budget& budget, std::span<const std::string_view> places, F& f)
+      : file_(file), budget_(budget), places_(places), f_(f), whole_(root, file, budget) {}
+
+  void null() {
+    scalar([](json_builder& b) { b.null(); });
   }
-  bool boolean(bool value) {
-    return scalar([&](json_builder& b) { return b.boolean(value); });
+  void boolean(bool value) {
+    scalar([&](json_builder& b) { b.boolean(value); });
   }
-  bool number_integer(json::number_integer_t value) {
-    return scalar([&](json_builder& b) { return b.number_integer(value); });
+  void number_integer(std::int64_t value) {
+    scalar([&](json_builder& b) { b.number_integer(value); });
   }
-  bool number_unsigned(json::number_unsigned_t value) {
-    return scalar([&](json_builder& b) { return b.number_unsigned(value); });
+  void number_unsigned(std::uint64_t value) {
+    scalar([&](json_builder& b) { b.number_unsigned(value); });
   }
-  bool number_float(json::number_float_t value, const std::string& text) {
-    return scalar([&](json_builder& b) { return b.number_float(value, text); });
+  void number_float(double value) {
+    scalar([&](json_builder& b) { b.number_float(value); });
   }
-  bool string(const std::string& value) {
-    return scalar([&](json_builder& b) { return b.string(value); });
+  void string(std::string_view value) {
+    scalar([&](json_builder& b) { b.string(value); });
   }
-  bool binary(json::binary_t& value) {
-    return scalar([&](json_builder& b) { return b.binary(value); });
-  }
-  bool start_object(std::size_t size) {
-    if (depth_++ != 0) return builder_->start_object(size);
-    return true;
-  }
-  bool start_array(std::size_t size) {
-    require<io_error>(depth_++ != 0, "{}: an array, but a JSON object is wanted", file_);
-    return builder_->start_array(size);
-  }
-  bool end_object() { return end(&json_builder::end_object); }
-  bool end_array() { return end(&json_builder::end_array); }
-  bool key(const std::string& name) {
-    if (depth_ != 1) return builder_->key(name);
-    name_ = name;
-    value_ = nullptr;
-    before_member_ = budget_.taken();
-    builder_.emplace(value_, file_, budget_);
-    return true;
-  }
-  template <class Exception>
-  bool parse_error(std::size_t, const std::string&, const Exception& error) {
-    throw error;
+  void start_object() { start(true); }
+  void start_array() { start(false); }
+  void end_object() { end(true); }
+  void end_array() { end(false); }
+  void key(std::string_view name) {
+    if (inside_ && depth_ == 0) return begin_part(name);
+    if (inside_) return part_->key(name);
+    whole_.key(name);
+    next_.assign(name.substr(0, longest_name));
   }
 
  private:
+  static constexpr std::size_t longest_name = 64;  ///< of those that places are made of
+
+  void start(bool object) {
+    json_builder& to = target();
+    object ? to.start_object() : to.start_array();
+    if (inside_) {
+      ++depth_;
+      return;
+    }
+    lengths_.push_back(path_.size());
+    if (lengths_.size() > 1) path_.append("/").append(std::exchange(next_, {}));
+    const auto found = std::ranges::find(places_, std::string_view(path_));
+    if (found == places_.end()) return;
+    inside_ = true;
+    in_object_ = object;
+    place_ = static_cast<std::size_t>(found - places_.begin());
+    index_ = 0;
+  }
+  void end(bool object) {
+    if (inside_ && depth_ == 0) {
+      inside_ = false;
+      part_.reset();
+    }
+    json_builder& to = inside_ ? *part_ : whole_;
+    object ? to.end_object() : to.end_array();
+    if (inside_) {
+      --depth_;
+      return finish();
+    }
+    path_.resize(lengths_.back());
+    lengths_.pop_back();
+  }
   template <class Event>
-  bool scalar(Event&& event) {
-    require<io_error>(depth_ != 0, "{}: a JSON object is wanted", file_);
-    event(*builder_);
-    return finish();
+  void scalar(Event&& event) {
+    event(target());
+    if (inside_) return finish();
+    next_.clear();
   }
-  bool end(bool (json_builder::*event)()) {
-    if (--depth_ == 0) return true;
-    ((*builder_).*event)();
-    return finish();
+  /// What the next value goes to.
+  json_builder& target() {
+    if (!inside_) return whole_;
+    if (depth_ == 0 && !in_object_) begin_part({});
+    return *part_;
   }
-  /// Where the value of a member of the outermost object is whole.
-  bool finish() {
-    if (depth_ != 1) return true;
-    const std::size_t of_member = budget_.taken() - before_member_;
-    f_(name_, value_);
-    budget_.give_back(of_member);
-    return true;
+  void begin_part(std::string_view name) {
+    if (name.size() > name_.capacity()) budget_.take_allocation(2 * name.size());
+    name_.assign(name);
+    value_ = nullptr;
+    before_ = budget_.taken();
+    part_.emplace(value_, file_, budget_);
+  }
+  /// Where a part may be whole.
+  void finish() {
+    if (depth_ != 0) return;
+    const std::size_t of_part = budget_.taken() - before_;
+    f_(json_part{.place = place_, .in_object = in_object_, .name = name_, .index = index_++, .value = value_});
+    budget_.give_back(of_part);
   }
 
   std::string_view file_;
   json_budget& budget_;
+  std::span<const std::string_view> places_;
   F& f_;
-  std::string name_;
+  json_builder whole_;
+  std::optional<json_builder> part_;
   json value_;
-  std::optional<json_builder> builder_;
-  std::size_t depth_ = 0, before_member_ = 0;
+  std::string name_, next_, path_;    ///< of the part; of the next member; of the innermost open value
+  std::vector<std::size_t> lengths_;  ///< of the paths around it
+  bool inside_ = false, in_object_ = false;
+  std::size_t place_ = 0, index_ = 0, depth_ = 0, before_ = 0;
 };
+
+/// `json_parts` of a text; throws as `parse_json` does.
+template <class F>
+json for_each_json_part(std::string_view text, std::string_view file, std::span<const std::string_view> places,
+                        json_budget& budget, F&& f) {
+  json rest;
+  json_parts<F> parts(rest, file, budget, places, f);
+  parse_json_events(text, file, parts);
+  return rest;
+}
 
 template <class T>
 concept json_size = std::unsigned_integral<T> && !std::same_as<T, bool>;
@@ -344,50 +299,43 @@ std::optional<T> convert(const json& value) {
   return std::nullopt;
 }
 
-/// Hands the parser's events for `text` to `events`; throws as `parse_json` does.
-template <class Events>
-void parse_events(std::string_view text, std::string_view file, Events& events) {
-  const std::size_t zero = text.find('\0');  // which the parser would take for the end of the text
-  require<io_error>(zero == text.npos, "{}: not valid JSON at byte {}: a zero byte", file, zero + 1);
-  try {
-    json::sax_parse(text.begin(), text.end(), &events);
-  } catch (const json::parse_error& error) {
-    fail<io_error>("{}: not valid JSON at byte {}: {}", file, error.byte, excerpt(error.what()));
-  } catch (const json::exception& error) {
-    fail<io_error>("{}: not valid JSON: {}", file, excerpt(error.what()));
-  }
-}
-
-/// Calls f(name, value) for the members of the object that `text` is; throws as `parse_json` does, but for keys of
-/// that object that come twice. What `f` keeps it takes from `budget`.
-template <class F>
-void for_each_json_member(std::string_view text, std::string_view file, json_budget& budget, F&& f) {
-  json_members<F> members(file, budget, f);
-  parse_events(text, file, members);
-}
-
 }  // namespace detail
 
-/// Parses `text`; `file` is named in messages. Throws io_error on malformed text (with the position), text
-/// longer than `most_bytes`, nesting deeper than `max_json_depth`, keys that come twice, and what would take more
-/// memory than `json_memory` and `per_byte` bytes for each byte of text.
-[[nodiscard]] inline json parse_json(std::string_view text, std::string_view file,
-                                     std::size_t most_bytes = max_json_bytes,
-                                     std::size_t per_byte = json_memory_per_byte) {
-  require<io_error>(text.size() <= most_bytes, "{}: {} bytes of JSON, more than the {} that are read", file,
-                    text.size(), most_bytes);
+/// Parses `text`; `file` is named in messages. Throws io_error on malformed text (with line and column), nesting
+/// deeper than `max_json_depth`, keys that come twice, and what is longer or would take more memory than `limits`.
+[[nodiscard]] inline json parse_json(std::string_view text, std::string_view file, const json_limits& limits = {}) {
   json value;
-  detail::json_budget budget(text, file, per_byte);
+  detail::json_budget budget(text, file, limits);
   detail::json_builder builder(value, file, budget);
-  detail::parse_events(text, file, builder);
+  detail::parse_json_events(text, file, builder);
   return value;
 }
 
+/// The same in parts: the members and elements of what stands at `places` (JSON pointers: "" is all of the text,
+/// "/data" its member "data") are handed to f(json_part) in the order of the text and are not in memory together.
+/// They are not in what is returned either, where their object or array is empty. Keys that come twice there are the
+/// caller's concern. Throws as above, where the largest part and all that is not in parts count as memory.
+template <class F>
+json parse_json_parts(std::string_view text, std::string_view file, std::initializer_list<std::string_view> places,
+                      F&& f, const json_limits& limits = {}) {
+  detail::json_budget budget(text, file, limits);
+  return detail::for_each_json_part(text, file, {places.begin(), places.size()}, budget, f);
+}
+
+/// Whether `text` is JSON that `parse_json` reads.
+[[nodiscard]] inline bool is_json(std::string_view text) {
+  try {
+    static_cast<void>(parse_json_parts(text, {}, {""}, [](const json_part&) {}, {.bytes = text.size()}));
+    return true;
+  } catch (const io_error&) {
+    return false;
+  }
+}
+
 /// Parses the file `path`; throws as `parse_json` does.
-[[nodiscard]] inline json read_json(const std::filesystem::path& path, std::size_t most_bytes = max_json_bytes,
-                                    std::size_t per_byte = json_memory_per_byte) {
+[[nodiscard]] inline json read_json(const std::filesystem::path& path) {
   const mapped_file file(path);
-  return parse_json(require_file_kind(file, file_kind::json).text(), path.native(), most_bytes, per_byte);
+  return parse_json(require_file_kind(file, file_kind::json).text(), path.native());
 }
 
 /// `value` as text on one line. Throws value_error when a string in it is not UTF-8; `file` is where it goes.

@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/gguf/llama_model.hpp>
 #include <zoqat/io/hugging_face.hpp>
 #include <zoqat/io/llama2c.hpp>
@@ -65,7 +66,7 @@ static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_fo
   if (std::filesystem::is_directory(status) || extension == ".safetensors")
     return model_source(hugging_face_folder(path, unused));
   if (extension == ".bin") return model_source(llama2c_checkpoint(path));
-  if (extension == ".gguf") return model_source(gguf::llama_model(path, unused));
+  if (has_extension(path, ".gguf")) return model_source(gguf::llama_model(path, unused));
   fail<io_error>("{}: not a model: a folder with config.json, a .safetensors, .gguf or llama2.c .bin file is wanted",
                  path.native());
 }

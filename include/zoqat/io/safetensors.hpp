@@ -85,14 +85,14 @@ inline std::span<const std::byte> entry_bytes(const json& entry, std::span<const
   return data.subspan(begin, end - begin);
 }
 
-inline tensor_view parse_entry(const std::string& name, const json& entry, std::span<const std::byte> data,
+inline tensor_view parse_entry(std::string_view name, const json& entry, std::span<const std::byte> data,
                                std::string_view source) {
   const std::string place = fmt::format("{}: tensor '{}'", source, excerpt(name));
   const auto type_name = get<std::string>(entry, "dtype", place);
   const auto type = find_dtype(type_name);
   require<io_error>(type.has_value(), "{}: \"dtype\" {} is not supported", place, excerpt(type_name));
 
-  tensor_view tensor{.name = name,
+  tensor_view tensor{.name = std::string(name),
                      .type = *type,
                      .shape = {},
                      .data = entry_bytes(entry, data, place),
@@ -162,12 +162,13 @@ inline void require_seamless(std::vector<tensor_view>& tensors, std::span<const 
   safetensors_content content;
   bool has_metadata = false;
   detail::json_budget budget(header, source);
-  detail::for_each_json_member(header, source, budget, [&](const std::string& name, const json& entry) {
-    if (name == detail::metadata_key) {
-      require<io_error>(!std::exchange(has_metadata, true), "{}: JSON key \"{}\" comes twice", source, name);
-      content.metadata = detail::parse_metadata(entry, source, budget);
+  constexpr std::array<std::string_view, 1> all{""};
+  detail::for_each_json_part(header, source, all, budget, [&](const json_part& part) {
+    if (part.name == detail::metadata_key) {
+      require<io_error>(!std::exchange(has_metadata, true), "{}: JSON key \"{}\" comes twice", source, part.name);
+      content.metadata = detail::parse_metadata(part.value, source, budget);
     } else {
-      content.tensors.push_back(detail::parse_entry(name, entry, data, source));
+      content.tensors.push_back(detail::parse_entry(part.name, part.value, data, source));
       detail::take_from(budget, content.tensors.back());
     }
   });

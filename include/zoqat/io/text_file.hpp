@@ -10,15 +10,22 @@
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
+/// `file`, if it is one that can hold a text. Throws io_error for one that is empty, or begins like one of the kinds
+/// that hold none.
+inline const mapped_file& require_text(const mapped_file& file) {
+  const std::string& name = file.path().native();
+  require<io_error>(!file.bytes().empty(), "{}: the file is empty; a text is wanted", name);
+  const file_kind found = kind_of_file(file.text());  // JSON is a text too
+  require<io_error>(found == file_kind::json || found == file_kind::unknown, "{}: is {}; a text is wanted", name,
+                    file_kind_name(found));
+  return file;
+}
+
 /// A text file as one string, with line ends of any system (CR LF) turned into LF, since a tokenizer would spend a
-/// token on each CR. Throws io_error for a file that cannot be read, is empty, or begins like one of the
-/// kinds that hold no text.
+/// token on each CR. Throws io_error for a file that cannot be read, and as `require_text` does.
 [[nodiscard]] inline std::string read_text(const std::filesystem::path& path) {
   const mapped_file file(path);
-  require<io_error>(!file.bytes().empty(), "{}: the file is empty; a text is wanted", path.native());
-  const file_kind found = kind_of_file(file.text());  // JSON is a text too
-  require<io_error>(found == file_kind::json || found == file_kind::unknown, "{}: is {}; a text is wanted",
-                    path.native(), file_kind_name(found));
+  require_text(file);
   std::string text;
   text.reserve(file.text().size());
   for (const char c : file.text()) {

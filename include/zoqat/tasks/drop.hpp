@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/tasks/item.hpp>
 #include <zoqat/tasks/item_list.hpp>
@@ -8,6 +9,9 @@
 #include <zoqat/tasks/text_template.hpp>
 #include <zoqat/tasks/white_space.hpp>
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -29,14 +33,17 @@ namespace detail {
 class drop_reader {
  public:
   drop_reader(const std::filesystem::path& path, const drop_format& format)
-      : prompt_(format.prompt, {"context", "question"}), completion_(format.completion, {"answer"}), items_(path) {}
+      : path_(path),
+        prompt_(format.prompt, {"context", "question"}),
+        completion_(format.completion, {"answer"}),
+        items_(path) {}
 
-  /// `{passage id: {"passage", "qa_pairs": [...]}}`, the official file.
-  void read_passages(const io::json_place& all) {
-    all.for_each_member([&](const std::string&, const io::json_place& entry) {
-      const std::string passage = entry["passage"].text();
-      entry["qa_pairs"].for_each([&](const io::json_place& question) { add(passage, question, golds_of(question)); });
-    });
+  /// A member of `{passage id: {"passage", "qa_pairs": [...]}}`, the official file.
+  void read_passage(std::string_view id, const io::json_place& entry) {
+    const std::size_t first = items_.size();
+    const std::string passage = entry["passage"].text();
+    entry["qa_pairs"].for_each([&](const io::json_place& question) { add(passage, question, golds_of(question)); });
+    if (items_.size() != first) passages_.push_back({std::string(id), first, items_.size() - first});
   }
   /// `{"passage", "question", "query_id", "answers_spans": {"spans"}}`, as Hugging Face gives it.
   void read_flat(const io::json_place& record) {
@@ -44,10 +51,27 @@ class drop_reader {
   }
   /// Questions without golds.
   [[nodiscard]] std::size_t left_out() const noexcept { return left_out_; }
-  [[nodiscard]] std::vector<answer_item> items() && { return std::move(items_).take(); }
+  /// All items; passages are in the order of their ids, whatever theirs in the file is. Throws io_error where two
+  /// have the same.
+  [[nodiscard]] std::vector<answer_item> items() && {
+    std::vector<answer_item> read = std::move(items_).take();
+    if (passages_.empty()) return read;
+    std::ranges::sort(passages_, {}, &passage_items::id);
+    const auto twice = std::ranges::adjacent_find(passages_, {}, &passage_items::id);
+    if (twice != passages_.end()) fail<io_error>("{}: JSON key \"{}\" comes twice", path_.native(), twice->id);
+    std::vector<answer_item> sorted;
+    sorted.reserve(read.size());
+    for (const passage_items& p : passages_)
+      for (std::size_t i = p.first; i != p.first + p.count; ++i) sorted.push_back(std::move(read[i]));
+    return sorted;
+  }
 
  private:
   using strings = std::vector<std::string>;
+  struct passage_items {
+    std::string id;
+    std::size_t first = 0, count = 0;
+  };
 
   void add(const std::string& passage, const io::json_place& question, strings golds) {
     if (golds.empty()) {
@@ -103,7 +127,9 @@ class drop_reader {
     return member ? member->text() : std::string();
   }
 
+  const std::filesystem::path& path_;
   text_template prompt_, completion_;
+  std::vector<passage_items> passages_;  // that have items
   item_list<answer_item> items_;
   std::size_t left_out_ = 0;
 };
@@ -127,12 +153,14 @@ class drop_reader {
   if (path.extension() == ".jsonl") {
     for_each_record(path, read_flat);
   } else {
-    with_json(path, [&](const io::json_place& all) {
-      if (all.value().is_array())
-        all.for_each(read_flat);
+    const io::json rest = with_parts(path, {""}, [&](const io::json_part& part) {
+      if (part.in_object)
+        reader.read_passage(part.name, io::json_place(part.value, fmt::format("{}: {}", path.native(), part.name)));
       else
-        reader.read_passages(all);
+        read_flat(io::json_place(part.value, fmt::format("{}: [{}]", path.native(), part.index)));
     });
+    require<io_error>(rest.is_structured(), "{}: an object or an array is wanted, but there is {}", path.native(),
+                      io::detail::shown(rest));
   }
   if (left_out) *left_out = reader.left_out();
   return std::move(reader).items();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/text_file.hpp>
 
 #include <fmt/format.h>
@@ -18,13 +19,15 @@ namespace zoqat::inline ZOQAT_ABI::tasks {
 /// that cannot be read or is empty.
 template <class F>
 void for_each_line(const std::filesystem::path& path, F&& f) {
-  const std::string text = io::read_text(path);
+  const io::mapped_file file(path);
+  const std::string_view text = io::require_text(file).text();
   constexpr std::string_view mark = "\xEF\xBB\xBF";
   std::size_t number = 1;
   for (std::size_t first = text.starts_with(mark) ? mark.size() : 0; first < text.size(); ++number) {
     const std::size_t end = std::min(text.find('\n', first), text.size());
-    if (end != first)
-      f(std::string_view(text).substr(first, end - first), fmt::format("{}:{}", path.native(), number));
+    std::string_view line = text.substr(first, end - first);
+    if (end != text.size() && line.ends_with('\r')) line.remove_suffix(1);
+    if (!line.empty()) f(line, fmt::format("{}:{}", path.native(), number));
     first = end + 1;
   }
 }

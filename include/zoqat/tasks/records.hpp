@@ -7,8 +7,11 @@
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/tasks/lines.hpp>
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -19,38 +22,46 @@ inline constexpr std::size_t max_data_bytes = std::size_t{1} << 30;
 
 namespace detail {
 
-/// The JSON value that a file is. Where it is none, but its first line is, the message says what file might be meant.
-[[nodiscard]] inline io::json read_data(const std::filesystem::path& path) {
-  const io::mapped_file file(path);
-  const std::string_view text = file.text();
+/// What the text of a data set gives `read(text)`. Where it is no JSON, but its first line is, the message says what
+/// file might be meant.
+template <class Read>
+auto read_data(std::string_view text, Read&& read) {
   try {
-    return io::parse_json(text, path.native(), max_data_bytes, io::json_memory_per_byte_of_data);
+    return read(text);
   } catch (const io_error& error) {
-    const std::size_t line_end = text.find('\n');
-    require<io_error>(line_end == text.npos || !io::json::accept(text.substr(0, line_end)),
-                      "{}; its first line is JSON by itself: a file with one record in a line has a name that ends "
-                      "in .jsonl",
-                      error.what());
-    throw;
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (line.size() == text.size() || !io::is_json(line) || io::is_json(text)) throw;
+    fail<io_error>(
+        "{}; its first line is JSON by itself: a file with one record in a line has a name that ends in .jsonl",
+        error.what());
   }
 }
 
 }  // namespace detail
 
-/// Reads a JSON file and calls f(place) with all of it. Throws io_error as io::read_json does.
+/// Reads a JSON file of which the elements and members of what stands at `places` are so many that they are not to be
+/// in memory together (see io::parse_json_parts): calls f(json_part) with each, and returns the rest. Throws io_error
+/// as io::read_json does.
 template <class F>
-void with_json(const std::filesystem::path& path, F&& f) {
-  const io::json all = detail::read_data(path);
-  f(io::json_place(all, path.native() + ": "));
+io::json with_parts(const std::filesystem::path& path, std::initializer_list<std::string_view> places, F&& f) {
+  const io::mapped_file file(path);
+  return detail::read_data(file.text(), [&](std::string_view text) {
+    return io::parse_json_parts(text, path.native(), places, f, {.bytes = max_data_bytes});
+  });
 }
 
 /// Calls f(place) for the records of a data set: the values of the lines of a file whose name ends in `.jsonl`, the
-/// elements of the array in any other. Throws io_error for anything else.
+/// elements of the array in any other. One of them is in memory at a time. Throws io_error for anything else.
 template <class F>
 void for_each_record(const std::filesystem::path& path, F&& f) {
-  if (path.extension() != ".jsonl") return with_json(path, [&](const io::json_place& all) { all.for_each(f); });
+  if (path.extension() != ".jsonl") {
+    const io::json rest = with_parts(path, {""}, [&](const io::json_part& part) {
+      if (!part.in_object) f(io::json_place(part.value, fmt::format("{}: [{}]", path.native(), part.index)));
+    });
+    return io::json_place(rest, path.native() + ": ").for_each(f);  // throws unless it is an array, which is empty
+  }
   for_each_line(path, [&](std::string_view line, const std::string& place) {
-    const io::json record = io::parse_json(line, place, max_data_bytes, io::json_memory_per_byte_of_data);
+    const io::json record = io::parse_json(line, place, {.bytes = max_data_bytes});
     f(io::json_place(record, place + ": "));
   });
 }

@@ -9,6 +9,8 @@
 #include <zoqat/tasks/text_template.hpp>
 #include <zoqat/tasks/white_space.hpp>
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -58,15 +60,18 @@ namespace detail {
                      .answers = std::move(answers),
                      .id = question["id"].text()});
   };
-  with_json(path, [&](const io::json_place& all) {
-    all["data"].for_each([&](const io::json_place& article) {
-      const std::string title = article["title"].text();
-      article["paragraphs"].for_each([&](const io::json_place& paragraph) {
-        const std::string context = paragraph["context"].text();
-        paragraph["qas"].for_each([&](const io::json_place& question) { read_question(title, context, question); });
-      });
+  const auto read_article = [&](const io::json_place& article) {
+    const std::string title = article["title"].text();
+    article["paragraphs"].for_each([&](const io::json_place& paragraph) {
+      const std::string context = paragraph["context"].text();
+      paragraph["qas"].for_each([&](const io::json_place& question) { read_question(title, context, question); });
     });
+  };
+  const io::json rest = with_parts(path, {"/data"}, [&](const io::json_part& part) {
+    if (!part.in_object)
+      read_article(io::json_place(part.value, fmt::format("{}: data[{}]", path.native(), part.index)));
   });
+  io::json_place(rest, path.native() + ": ")["data"].for_each(read_article);  // an array, which is empty
   return std::move(items).take();
 }
 

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
-#include <zoqat/io/shape_limits.hpp>
+#include <zoqat/io/json.hpp>
 #include <zoqat/text/bpe_merger.hpp>
 #include <zoqat/text/byte_alphabet.hpp>
 #include <zoqat/text/byte_junctions.hpp>
-#include <zoqat/text/string_map.hpp>
+#include <zoqat/text/piece_table.hpp>
 #include <zoqat/text/utf8_characters.hpp>
 #include <zoqat/text/vocabulary_list.hpp>
 
@@ -50,15 +50,11 @@ class bpe_model {
   /// `pieces[i]` is the text of token i, or empty when the model has no use for it; `source` names the vocabulary in
   /// messages. Throws io_error for more than `max_tokens`, for two of one text, and for an unknown token without a
   /// text.
-  bpe_model(std::vector<std::string> pieces, std::string_view source, options o)
-      : options_(o), pieces_(std::move(pieces)) {
+  bpe_model(piece_table pieces, std::string_view source, options o) : options_(o), pieces_(std::move(pieces)) {
     require<io_error>(size() <= max_tokens, "{}: {} tokens, more than {}", source, size(), max_tokens);
-    ids_.reserve(pieces_.size());
-    for (std::size_t i = 0; i != pieces_.size(); ++i) {
-      if (pieces_[i].empty()) continue;
-      const auto [known, is_new] = ids_.emplace(pieces_[i], static_cast<token>(i));
-      require<io_error>(is_new, "{}: token {}: '{}' is token {} already", source, i, pieces_[i], known->second);
-    }
+    pieces_.index([&](std::size_t id, token known) {
+      fail<io_error>("{}: token {}: '{}' is token {} already", source, id, io::detail::excerpt(pieces_[id]), known);
+    });
     if (options_.byte_fallback)
       for (std::size_t b = 0; b != byte_tokens_.size(); ++b) byte_tokens_[b] = find(fmt::format("<0x{:02X}>", b));
     if (const auto unknown = options_.unknown)
@@ -73,10 +69,7 @@ class bpe_model {
   [[nodiscard]] std::size_t merges() const noexcept { return merges_.size(); }
   /// The text of a token as it is stored; `id` below `size()`.
   [[nodiscard]] std::string_view piece(token id) const noexcept { return pieces_[id]; }
-  [[nodiscard]] std::optional<token> find(std::string_view piece) const {
-    const auto found = ids_.find(piece);
-    return found == ids_.end() ? std::nullopt : std::optional(found->second);
-  }
+  [[nodiscard]] std::optional<token> find(std::string_view piece) const noexcept { return pieces_.find(piece); }
 
   /// The bytes that valid UTF-8 can hold and that have no token, spelled as byte-level BPE does.
   [[nodiscard]] std::vector<std::uint8_t> bytes_without_token() const {
@@ -97,10 +90,10 @@ class bpe_model {
 
   /// Adds the merge of two pieces, which ranks after those added before. `where` names its place in messages. Throws
   /// io_error when the vocabulary lacks one of the pieces or what they merge into, when the pair merges already, and
-  /// at 2^24 merges.
+  /// at `max_merges`.
   void add_merge(std::string_view left, std::string_view right, std::string_view where) {
-    // Ranks are scores of type float, which are exact up to there.
-    require<io_error>(merges_.size() < io::max_extent, "{}: more than {} merges", where, io::max_extent);
+    static_assert(max_merges <= std::size_t{1} << 24, "ranks are scores of type float");
+    require<io_error>(merges_.size() < max_merges, "{}: more than {} merges", where, max_merges);
     const auto wanted = [&](std::string_view piece) {
       const auto id = find(piece);
       require<io_error>(id.has_value(), "{}: the merge of '{}' and '{}': there is no token '{}'", where, left, right,
@@ -137,7 +130,7 @@ class bpe_model {
   }
 
  private:
-  // The ids are below 2^24, and the multiplier is odd: pairs are spread over all bits and stay apart.
+  // The ids are below 2^19, and the multiplier is odd: pairs are spread over all bits and stay apart.
   struct pair_hash {
     std::size_t operator()(std::uint64_t pair) const noexcept {
       const std::uint64_t mixed = pair * 0x9E3779B97F4A7C15u;
@@ -177,8 +170,7 @@ class bpe_model {
   }
 
   options options_;
-  std::vector<std::string> pieces_;
-  string_map<token> ids_;
+  piece_table pieces_;
   std::unordered_map<std::uint64_t, bpe_merge, pair_hash> merges_;
   std::array<std::optional<token>, 256> byte_tokens_{};
   byte_junctions joins_;

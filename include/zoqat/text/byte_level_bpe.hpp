@@ -63,14 +63,17 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
                                                         std::string_view vocabulary_source, std::string_view merges,
                                                         std::string_view merges_source,
                                                         const byte_level_bpe_options& options = {}) {
-  vocabulary_list list{std::string(vocabulary_source)};
-  const io::json ids =
-      io::parse_json(vocabulary, vocabulary_source, io::max_json_bytes, io::json_memory_per_byte_of_data);
-  const auto part = ids.is_object() ? ids.find("model") : ids.end();
-  require<io_error>(part == ids.end() || !part->is_object(),
-                    "{}: is a tokenizer.json and no vocab.json; give it that name", vocabulary_source);
-  list.add_all(ids);
-  bpe_model model(list.contiguous(), vocabulary_source, {});
+  vocabulary_list list(std::string(vocabulary_source), vocabulary.size());
+  bool is_other = false;  // ids are no objects
+  const auto add = [&](const io::json_part& part) {
+    is_other = is_other || (part.name == "model" && part.value.is_object());
+    require<io_error>(!is_other, "{}: is a tokenizer.json and no vocab.json; give it that name", vocabulary_source);
+    if (part.in_object) list.add(part);
+  };
+  const io::json ids = io::parse_json_parts(vocabulary, vocabulary_source, {""}, add, limits_beside_tokens);
+  list.require_object(ids);
+  list.require_contiguous();
+  bpe_model model(std::move(list).take(), vocabulary_source, {});
   model.require_byte_alphabet(vocabulary_source);
   add_merge_lines(model, merges, merges_source);
 

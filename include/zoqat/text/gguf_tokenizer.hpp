@@ -7,8 +7,9 @@
 #include <zoqat/text/bpe_tokenizer.hpp>
 #include <zoqat/text/gguf_words.hpp>
 #include <zoqat/text/llama2c_tokenizer.hpp>
-#include <zoqat/text/token_decoder.hpp>
+#include <zoqat/text/piece_table.hpp>
 #include <zoqat/text/tokenizer_json.hpp>
+#include <zoqat/text/vocabulary_list.hpp>
 
 #include <fmt/format.h>
 
@@ -16,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,38 +27,61 @@ namespace zoqat::inline ZOQAT_ABI::text {
 
 namespace detail {
 
+/// An array of texts of a GGUF file: of those that it must have. Throws io_error for more than `most`.
+inline const io::gguf::value& texts_of(const io::gguf::file& from, std::string_view key, std::size_t most) {
+  const io::gguf::value* const stored = from.find_value(key);
+  const std::string& source = from.path().native();
+  require<io_error>(stored != nullptr, "{}: the metadata lack '{}', an array of string", source, key);
+  const auto count = stored->texts_if();
+  require<io_error>(count.has_value(), "{}: {}: holds a {}, but an array of string is wanted", source, key,
+                    stored->type_text());
+  require<io_error>(*count <= most, "{}: {}: {} texts, more than {}", source, key, *count, most);
+  return *stored;
+}
+
 /// The vocabulary of a GGUF file.
 struct gguf_vocabulary {
   std::string source;
-  std::vector<std::string> texts;
+  piece_table texts;
   std::vector<std::int32_t> types;
 
-  explicit gguf_vocabulary(const io::gguf::file& from)
-      : source(from.path().native()),
-        texts(from.get<std::vector<std::string>>("tokenizer.ggml.tokens")),
-        types(from.get<std::vector<std::int32_t>>("tokenizer.ggml.token_type")) {
-    require<io_error>(types.size() == texts.size(), "{}: tokenizer.ggml.token_type: {} types of {} tokens", source,
-                      types.size(), texts.size());
+  /// In the texts `space`, if given, is a space.
+  explicit gguf_vocabulary(const io::gguf::file& from, std::string_view space = {})
+      : source(from.path().native()), types(from.get<std::vector<std::int32_t>>("tokenizer.ggml.token_type")) {
+    const io::gguf::value& stored = texts_of(from, "tokenizer.ggml.tokens", max_tokens);
+    require<io_error>(types.size() == *stored.texts_if(), "{}: tokenizer.ggml.token_type: {} types of {} tokens",
+                      source, types.size(), *stored.texts_if());
+    texts.reserve(types.size(), stored.bytes().size());
+    stored.for_each_text([&](std::string_view text) {
+      texts.put(texts.size(), space.empty() ? text : std::string_view(with_spaces(text, space)));
+    });
   }
   [[nodiscard]] bool is(std::size_t id, gguf_token type) const noexcept {
     return types[id] == static_cast<std::int32_t>(type);
   }
-  [[nodiscard]] const std::string& text(std::size_t id, std::string_view key) const {
+  [[nodiscard]] std::string_view text(std::size_t id, std::string_view key) const {
     require<io_error>(id < texts.size(), "{}: {}: {} is no token of {}", source, key, id, texts.size());
     return texts[id];
   }
+
+ private:
+  const std::string& with_spaces(std::string_view text, std::string_view space) {
+    spaced_.clear();
+    for (std::size_t end = text.find(space); end != text.npos; end = text.find(space)) {
+      spaced_.append(text.substr(0, end)).append(" ");
+      text.remove_prefix(end + space.size());
+    }
+    return spaced_.append(text);
+  }
+
+  std::string spaced_;
 };
 
-template <class T>
-void append_bytes(std::vector<std::byte>& to, const T& x) {
-  const auto bytes = std::as_bytes(std::span(&x, 1));
-  to.insert(to.end(), bytes.begin(), bytes.end());
-}
-
-/// A vocabulary with scores, as a file of llama2.c would have it. Tokens that are not for texts never merge.
-inline llama2c_tokenizer read_scored_tokenizer(const io::gguf::file& from, const gguf_vocabulary& all) {
+/// A vocabulary with scores. Tokens that are not for texts never merge.
+inline llama2c_tokenizer read_scored_tokenizer(const io::gguf::file& from) {
+  gguf_vocabulary all(from, gguf_space);
   const std::string& source = all.source;
-  const auto scores = from.get<std::vector<float>>("tokenizer.ggml.scores");
+  auto scores = from.get<std::vector<float>>("tokenizer.ggml.scores");
   require<io_error>(scores.size() == all.texts.size(), "{}: tokenizer.ggml.scores: {} scores of {} tokens", source,
                     scores.size(), all.texts.size());
   for (const auto& [key, wanted] : {std::pair("tokenizer.ggml.bos_token_id", llama2c_tokenizer::bos()),
@@ -72,47 +95,23 @@ inline llama2c_tokenizer read_scored_tokenizer(const io::gguf::file& from, const
   require<io_error>(!from.get_if<bool>("tokenizer.ggml.add_eos_token").value_or(false),
                     "{}: tokenizer.ggml.add_eos_token: true is not supported with tokenizer.ggml.model 'llama'",
                     source);
-
-  std::vector<std::string> texts = all.texts;
-  replace_in_tokens{std::string(gguf_space), " "}(texts);
-  std::vector<std::byte> pieces;
-  std::size_t longest = 1;
   for (std::size_t id = 0; id != all.texts.size(); ++id) {
     require<io_error>(!all.is(id, gguf_token::user_defined),
                       "{}: token {} is user-defined, which is not supported with tokenizer.ggml.model 'llama'",
                       source, id);
-    const std::string& piece = texts[id];
-    longest = std::max(longest, piece.size());
-    const bool merges = all.is(id, gguf_token::normal);
-    append_bytes(pieces, merges ? scores[id] : std::numeric_limits<float>::lowest());
-    append_bytes(pieces, static_cast<std::int32_t>(piece.size()));
-    const auto bytes = std::as_bytes(std::span(piece));
-    pieces.insert(pieces.end(), bytes.begin(), bytes.end());
+    if (!all.is(id, gguf_token::normal)) scores[id] = std::numeric_limits<float>::lowest();
   }
-  std::vector<std::byte> file;
-  append_bytes(file, static_cast<std::int32_t>(longest));
-  file.insert(file.end(), pieces.begin(), pieces.end());
-  return llama2c_tokenizer(file, source);
+  return {std::move(all.texts), std::move(scores), source};
 }
 
 /// A byte-level vocabulary, as a tokenizer.json would have it.
-inline bpe_tokenizer read_merged_tokenizer(const io::gguf::file& from, const gguf_vocabulary& all) {
+inline bpe_tokenizer read_merged_tokenizer(const io::gguf::file& from) {
+  gguf_vocabulary all(from);
   const std::string& source = all.source;
   const auto name = from.get<std::string>("tokenizer.ggml.pre");
   const auto words = std::ranges::find(known_gguf_words, name, &gguf_words::name);
   require<io_error>(words != known_gguf_words.end(), "{}: tokenizer.ggml.pre: '{}' is not supported; known are {}",
                     source, name, known_gguf_words_names());
-  io::json vocabulary = io::json::object(), added = io::json::array();
-  for (std::size_t id = 0; id != all.texts.size(); ++id) {
-    const bool special = all.is(id, gguf_token::control);
-    if (!special && !all.is(id, gguf_token::user_defined)) {
-      require<io_error>(!vocabulary.contains(all.texts[id]), "{}: token {}: '{}' comes twice", source, id,
-                        all.texts[id]);
-      vocabulary[all.texts[id]] = id;
-    } else {
-      added.push_back({{"id", id}, {"content", all.texts[id]}, {"special", special}, {"normalized", false}});
-    }
-  }
   tokenizer_json_options options;
   for (const auto& [key, to] : {std::pair("tokenizer.ggml.bos_token_id", &options.bos),
                                 std::pair("tokenizer.ggml.eos_token_id", &options.eos)})
@@ -120,15 +119,24 @@ inline bpe_tokenizer read_merged_tokenizer(const io::gguf::file& from, const ggu
   // Where nothing is said engines put the token before texts of LLaMA 3 alone, and none after them.
   options.add_bos = from.get_if<bool>("tokenizer.ggml.add_bos_token").value_or(words->whole_words && options.bos);
   options.add_eos = from.get_if<bool>("tokenizer.ggml.add_eos_token").value_or(false);
-  return parse_tokenizer_json({{"added_tokens", added},
-                               {"pre_tokenizer", words->steps()},
-                               {"decoder", {{"type", "ByteLevel"}}},
-                               {"model",
-                                {{"type", "BPE"},
-                                 {"vocab", vocabulary},
-                                 {"merges", from.get<std::vector<std::string>>("tokenizer.ggml.merges")},
-                                 {"ignore_merges", words->whole_words}}}},
-                              source, options);
+  io::json added = io::json::array();
+  for (std::size_t id = 0; id != all.texts.size(); ++id) {
+    require<io_error>(!all.texts[id].empty(), "{}: token {} is empty", source, id);
+    const bool special = all.is(id, gguf_token::control);
+    if (!special && !all.is(id, gguf_token::user_defined)) continue;
+    require<io_error>(added.size() != added_tokens_json::most, "{}: more than {} added tokens", source, added.size());
+    added.push_back({{"id", id}, {"content", all.texts[id]}, {"special", special}, {"normalized", false}});
+    all.texts.clear(id);
+  }
+  const io::gguf::value& lines = texts_of(from, "tokenizer.ggml.merges", max_merges);
+  const auto merges = [&](auto&& f) {
+    lines.for_each_text([&, number = std::size_t{0}](std::string_view line) mutable { f(line, number++); });
+  };
+  const io::json object{{"added_tokens", std::move(added)},
+                        {"pre_tokenizer", words->steps()},
+                        {"decoder", {{"type", "ByteLevel"}}},
+                        {"model", {{"type", "BPE"}, {"ignore_merges", words->whole_words}}}};
+  return make_tokenizer(object, vocabulary_list(source, std::move(all.texts)), merges, source, options);
 }
 
 }  // namespace detail
@@ -140,9 +148,8 @@ inline bpe_tokenizer read_merged_tokenizer(const io::gguf::file& from, const ggu
   require<io_error>(kind == "llama" || kind == "gpt2",
                     "{}: tokenizer.ggml.model: '{}' is not supported; 'llama' and 'gpt2' are", from.path().native(),
                     kind);
-  const detail::gguf_vocabulary all(from);
-  if (kind == "gpt2") return detail::read_merged_tokenizer(from, all);
-  return detail::read_scored_tokenizer(from, all);
+  if (kind == "gpt2") return detail::read_merged_tokenizer(from);
+  return detail::read_scored_tokenizer(from);
 }
 
 }  // namespace zoqat::text

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/io/gguf/file.hpp>
 #include <zoqat/io/gguf/value.hpp>
 #include <zoqat/io/json.hpp>
+#include <zoqat/io/mapped_file.hpp>
 #include <zoqat/io/text_file.hpp>
 #include <zoqat/text/bpe_tokenizer.hpp>
 #include <zoqat/text/byte_level_bpe.hpp>
@@ -49,13 +51,10 @@ inline void require_room(std::size_t tokens, std::size_t size, std::string_view 
                     source, tokens, size);
 }
 
-/// The merges of a model of type BPE, as lines.
-inline std::vector<std::string> merge_lines(const io::json& model, std::string_view file) {
-  std::vector<std::string> lines;
-  for (const io::json& merge : member(model, "merges", file))
-    lines.push_back(merge.is_string() ? merge.get<std::string>()
-                                      : merge.at(0).get<std::string>() + " " + merge.at(1).get<std::string>());
-  return lines;
+/// A merge of a model of type BPE, as a line.
+inline std::string merge_line(const io::json& merge) {
+  return merge.is_string() ? merge.get<std::string>()
+                           : merge.at(0).get<std::string>() + " " + merge.at(1).get<std::string>();
 }
 
 }  // namespace detail
@@ -91,11 +90,12 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
           {"tokenizer.ggml.add_space_prefix", true}};
 }
 
-/// The same of a byte-level tokenizer, with the tokenizer.json `object` that it was made from. Throws io_error, with
-/// `file`, for one that engines would not take for what it is: with a normalizer, with words that they know no name
-/// for, with added tokens that strip spaces, or not byte-level at all.
+/// The same of a byte-level tokenizer, with the tokenizer.json `object` that it was made from, and its merges as
+/// lines. Throws io_error, with `file`, for one that engines would not take for what it is: with a normalizer, with
+/// words that they know no name for, with added tokens that strip spaces, or not byte-level at all.
 [[nodiscard]] inline io::gguf::metadata vocabulary_metadata(const bpe_tokenizer& tokenizer, const io::json& object,
-                                                            std::size_t size, std::string_view file) {
+                                                            const std::vector<std::string>& merges, std::size_t size,
+                                                            std::string_view file) {
   detail::require_room(tokenizer.size(), size, file);
   const auto part = [&](std::string_view key) { return object.contains(key) ? object.at(key) : io::json(); };
   require<io_error>(part("normalizer").is_null(),
@@ -134,7 +134,7 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
                              {"tokenizer.ggml.pre", words->name},
                              {"tokenizer.ggml.tokens", tokens.texts},
                              {"tokenizer.ggml.token_type", tokens.types},
-                             {"tokenizer.ggml.merges", detail::merge_lines(model, file)}};
+                             {"tokenizer.ggml.merges", merges}};
   if (tokenizer.bos()) entries.emplace_back("tokenizer.ggml.bos_token_id", *tokenizer.bos());
   if (tokenizer.eos()) entries.emplace_back("tokenizer.ggml.eos_token_id", *tokenizer.eos());
   entries.emplace_back("tokenizer.ggml.add_bos_token", !prefix.empty());
@@ -142,17 +142,15 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
   return entries;
 }
 
-/// What a tokenizer.json would say of a byte-level vocabulary whose files are in a folder: GPT-2's words, and special
-/// tokens.
+/// What a tokenizer.json would say of a byte-level vocabulary whose files are in a folder, but for its vocabulary and
+/// merges: GPT-2's words, and special tokens.
 [[nodiscard]] inline io::json byte_level_object(const bpe_tokenizer& tokenizer, const std::filesystem::path& folder) {
-  io::json lines = io::json::array(), added = io::json::array();
-  for_each_merge_line(io::read_text(folder / "merges.txt"),
-                      [&](std::string_view line, std::size_t) { lines.push_back(std::string(line)); });
+  io::json added = io::json::array();
   for (const std::string& special : byte_level_bpe_options{}.special)
     if (const auto id = tokenizer.model().find(special))
       added.push_back({{"id", *id}, {"content", special}, {"special", true}});
   const bool prefix_space = read_special_names(folder).prefix_space.value_or(false);
-  return {{"model", {{"merges", lines}}},
+  return {{"model", io::json::object()},
           {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", prefix_space}}},
           {"added_tokens", added}};
 }
@@ -160,7 +158,7 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
 /// What a GGUF file says of its tokenizer, untouched, for a model with `size` rows of embedding. Throws io_error for
 /// one with other than that many tokens.
 [[nodiscard]] inline io::gguf::metadata vocabulary_metadata(const io::gguf::file& from, std::size_t size) {
-  const auto tokens = from.get<std::vector<std::string>>("tokenizer.ggml.tokens").size();
+  const auto tokens = *detail::texts_of(from, "tokenizer.ggml.tokens", max_tokens).texts_if();
   require<io_error>(tokens == size, "{}: {} tokens, but the model has {}", from.path().native(), tokens, size);
   io::gguf::metadata entries;
   for (const auto& [key, value] : from.metadata())
@@ -173,7 +171,7 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
 /// functions above do.
 [[nodiscard]] inline io::gguf::metadata read_vocabulary_metadata(const std::filesystem::path& path,
                                                                  std::size_t size) {
-  if (path.extension() == ".gguf") return vocabulary_metadata(io::gguf::file(path), size);
+  if (io::has_extension(path, ".gguf")) return vocabulary_metadata(io::gguf::file(path), size);
   const any_tokenizer tokenizer = open_tokenizer(path);
   if (const auto* const by_score = std::get_if<llama2c_tokenizer>(&tokenizer.format()))
     return vocabulary_metadata(*by_score, size, path.native());
@@ -182,10 +180,20 @@ inline std::vector<std::string> merge_lines(const io::json& model, std::string_v
                     "llama2.c .bin: give one of these",
                     path.native());
   const auto& by_merges = std::get<bpe_tokenizer>(tokenizer.format());
-  const io::json object = path.filename() == "vocab.json"
-                              ? byte_level_object(by_merges, path.parent_path())
-                              : io::read_json(path, io::max_json_bytes, io::json_memory_per_byte_of_data);
-  return vocabulary_metadata(by_merges, object, size, path.native());
+  io::json object;
+  std::vector<std::string> merges;
+  if (path.filename() == "vocab.json") {
+    object = byte_level_object(by_merges, path.parent_path());
+    for_each_merge_line(io::read_text(path.parent_path() / "merges.txt"),
+                        [&](std::string_view line, std::size_t) { merges.emplace_back(line); });
+  } else {
+    const io::mapped_file file(path);
+    object = io::parse_json_parts(file.text(), path.native(), {"/model/merges", "/model/vocab"},
+                                  [&](const io::json_part& part) {
+                                    if (part.place == 0) merges.push_back(detail::merge_line(part.value));
+                                  });
+  }
+  return vocabulary_metadata(by_merges, object, merges, size, path.native());
 }
 
 }  // namespace zoqat::text

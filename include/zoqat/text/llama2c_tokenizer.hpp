@@ -7,10 +7,11 @@
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/text/bpe_merger.hpp>
 #include <zoqat/text/byte_junctions.hpp>
-#include <zoqat/text/string_map.hpp>
+#include <zoqat/text/piece_table.hpp>
 #include <zoqat/text/utf8_characters.hpp>
 #include <zoqat/text/vocabulary_list.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -60,10 +61,23 @@ class llama2c_tokenizer {
     longest_ = static_cast<std::size_t>(longest);
 
     reader in{bytes.subspan(sizeof(longest)), source};
+    pieces_.reserve(0, bytes.size());
     while (vocabulary ? size() < *vocabulary : !in.rest.empty()) add_token(in);
     require<io_error>(in.rest.empty(), "{}: the last of {} is followed by {}", source, plural(size(), "token"),
                       plural(in.rest.size(), "byte"));
-    require_bytes(source);
+    finish(source);
+  }
+
+  /// A tokenizer of pieces with their scores, of the same number; `source` names them in messages. Throws io_error as
+  /// above.
+  llama2c_tokenizer(piece_table pieces, std::vector<float> scores, std::string_view source)
+      : pieces_(std::move(pieces)), scores_(std::move(scores)) {
+    for (token id = 0; id != size(); ++id) {
+      require_score(scores_[id], id, source);
+      require<io_error>(!piece(id).empty(), "{}: token {} is empty", source, id);
+      longest_ = std::max(longest_, piece(id).size());
+    }
+    finish(source);
   }
 
   /// Number of tokens.
@@ -73,10 +87,7 @@ class llama2c_tokenizer {
   /// Tokens of higher scores merge first; `id` below `size()`.
   [[nodiscard]] float score(token id) const noexcept { return scores_[id]; }
   /// The token of that piece (the first if several have it), or nothing.
-  [[nodiscard]] std::optional<token> find(std::string_view piece) const {
-    const auto found = ids_.find(piece);
-    return found == ids_.end() ? std::nullopt : std::optional(found->second);
-  }
+  [[nodiscard]] std::optional<token> find(std::string_view piece) const noexcept { return pieces_.find(piece); }
   /// What two adjacent tokens merge into, or nothing: the token whose piece is the two pieces on end. As in
   /// llama2.c, scores of -1e10 and less never merge. `joined` is scratch memory.
   [[nodiscard]] std::optional<bpe_merge> merge_of(token left, token right, std::string& joined) const {
@@ -166,16 +177,22 @@ class llama2c_tokenizer {
     require<io_error>(size() < max_tokens, "{}: more than {} tokens", in.source, max_tokens);
     in.token_number = size();
     const auto score = in.take<float>("score");
-    require<io_error>(std::isfinite(score), "{}: token {}: score {}", in.source, size(), score);
+    require_score(score, size(), in.source);
     const auto length = in.take<std::int32_t>("length");
     require<io_error>(length > 0 && static_cast<std::size_t>(length) <= longest_,
                       "{}: token {}: length {} is not in [1, {}]", in.source, size(), length, longest_);
     const auto bytes = in.bytes(static_cast<std::size_t>(length), "piece");
-    std::string piece(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    joins_.allow_within(piece);
-    ids_.emplace(piece, static_cast<token>(size()));
-    pieces_.push_back(std::move(piece));
+    pieces_.put(size(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     scores_.push_back(score);
+  }
+  static void require_score(float score, std::size_t id, std::string_view source) {
+    require<io_error>(std::isfinite(score), "{}: token {}: score {}", source, id, score);
+  }
+  void finish(std::string_view source) {
+    pieces_.shrink_to_fit();
+    pieces_.index([](std::size_t, token) {});
+    for (token id = 0; id != size(); ++id) joins_.allow_within(piece(id));
+    require_bytes(source);
   }
 
   void require_bytes(std::string_view source) const {
@@ -183,7 +200,7 @@ class llama2c_tokenizer {
                       "{}: {} tokens, but the special ones and the bytes are {}", source, size(),
                       first_byte + byte_text.size());
     for (std::size_t b = 0; b != byte_text.size(); ++b) {
-      const std::string& piece = pieces_[first_byte + b];
+      const std::string_view piece = pieces_[first_byte + b];
       const auto wanted = fmt::format("<0x{:02X}>", b);
       require<io_error>(piece == wanted, "{}: token {}: '{}', but '{}' is wanted", source, first_byte + b, piece,
                         wanted);
@@ -203,9 +220,8 @@ class llama2c_tokenizer {
   }
 
   std::size_t longest_ = 0;
-  std::vector<std::string> pieces_;
+  piece_table pieces_;
   std::vector<float> scores_;
-  string_map<token> ids_;
   byte_junctions joins_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/file_descriptor.hpp>
+#include <zoqat/io/file_kind.hpp>
 #include <zoqat/text/bpe_tokenizer.hpp>
 #include <zoqat/text/byte_level_bpe.hpp>
 #include <zoqat/text/gguf_tokenizer.hpp>
@@ -110,7 +111,7 @@ inline void refuse_sentencepiece(const std::filesystem::path& path) {
 
   detail::refuse_sentencepiece(path);
   if (path.extension() == ".bin") return any_tokenizer(llama2c_tokenizer(path));
-  if (path.extension() == ".gguf") return any_tokenizer(read_gguf_tokenizer(io::gguf::file(path)));
+  if (io::has_extension(path, ".gguf")) return any_tokenizer(read_gguf_tokenizer(io::gguf::file(path)));
   require<io_error>(path.extension() == ".json",
                     "{}: not a tokenizer: a folder, a tokenizer.json, a vocab.json with merges.txt beside it, a "
                     "llama2.c .bin or a .gguf file is wanted",

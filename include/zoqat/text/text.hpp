@@ -13,6 +13,7 @@
 #include <zoqat/text/string_map.hpp>
 
 // Byte-pair encoding.
+#include <zoqat/text/piece_table.hpp>
 #include <zoqat/text/bpe_merger.hpp>
 #include <zoqat/text/bpe_model.hpp>
 #include <zoqat/text/bpe_tokenizer.hpp>

@@ -330,6 +330,18 @@ TEST_CASE("what a file system may leave at the end of a file after a power cut i
     }
 }
 
+TEST_CASE("a log that is open for writing is in use, to whoever asks, until it is closed") {
+  const temporary_folder folder;
+  const auto path = folder / "log";
+  {
+    zo::run_log log = zo::run_log::create(path, {.seed = 1});
+    CHECK(zo::run_log::is_in_use(path));
+  }
+  CHECK_FALSE(zo::run_log::is_in_use(path));
+  static_cast<void>(zo::run_log::read(path));
+  CHECK_FALSE(zo::run_log::is_in_use(path));
+}
+
 TEST_CASE("a damaged header is an error that says what is wrong and names the file") {
   const temporary_folder folder;
   const auto path = folder / "log";

@@ -33,6 +33,9 @@ inline constexpr std::string_view alignment_key = "general.alignment";
 inline constexpr std::uint32_t default_alignment = 32;
 /// As many as engines read.
 inline constexpr std::size_t max_dimensions = 4;
+/// Most keys and most tensors of a file: ten times as many as any model has. A few bytes name one, which takes some
+/// hundred in memory.
+inline constexpr std::size_t max_keys = std::size_t{1} << 16, max_tensors = std::size_t{1} << 16;
 
 /// A tensor but for its bytes. `shape` has the outermost dimension first, as everywhere in this library.
 struct tensor_info {
@@ -153,18 +156,23 @@ inline std::pair<tensor_info, std::uint64_t> read_tensor_info(cursor& in, std::s
   result.version = detail::read_version(in);
   const auto tensors = in.take<std::uint64_t>("number of tensors");
   const std::size_t keys = in.count(13, "number of keys");
+  require<io_error>(keys <= max_keys, "{}: number of keys: {} are more than {}", source, keys, max_keys);
   require<io_error>(tensors <= in.left() / 32,
                     "{}: number of tensors: {} are more than the {} bytes that follow can hold", source, tensors,
                     in.left());
+  require<io_error>(tensors <= max_tensors, "{}: number of tensors: {} are more than {}", source, tensors,
+                    max_tensors);
   result.metadata = detail::read_metadata(in, keys);
   const std::size_t alignment = alignment_of(result.metadata, source);
 
   std::vector<std::uint64_t> offsets;
-  std::unordered_set<std::string> names;
+  std::unordered_set<std::string_view> names;  // of the result's memory
+  result.tensors.reserve(static_cast<std::size_t>(tensors));
+  offsets.reserve(static_cast<std::size_t>(tensors));
   for (std::size_t i = 0; i != tensors; ++i) {
     auto [info, offset] = detail::read_tensor_info(in, i);
-    require<io_error>(names.insert(info.name).second, "{}: tensor '{}': the name comes twice", source, info.name);
-    result.tensors.push_back({std::move(info), {}});
+    const std::string& name = result.tensors.emplace_back(tensor{std::move(info), {}}).name;
+    require<io_error>(names.insert(name).second, "{}: tensor '{}': the name comes twice", source, name);
     offsets.push_back(offset);
   }
 

@@ -37,12 +37,12 @@ class file {
   [[nodiscard]] std::span<const tensor> tensors() const noexcept { return content_.tensors; }
   /// The tensor of that name, or null.
   [[nodiscard]] const tensor* find(std::string_view name) const {
-    const auto found = tensors_.find(std::string(name));
+    const auto found = tensors_.find(name);
     return found == tensors_.end() ? nullptr : &tensors()[found->second];
   }
   /// The value of that key, or null.
   [[nodiscard]] const value* find_value(std::string_view key) const {
-    const auto found = keys_.find(std::string(key));
+    const auto found = keys_.find(key);
     return found == keys_.end() ? nullptr : &metadata()[found->second].second;
   }
 
@@ -92,7 +92,8 @@ class file {
 
   mapped_file file_;
   gguf::content content_;
-  std::unordered_map<std::string, std::size_t> tensors_, keys_;
+  // By names in `content_`, which stay where they are: moving vectors moves no elements.
+  std::unordered_map<std::string_view, std::size_t> tensors_, keys_;
 };
 
 }  // namespace zoqat::io::gguf

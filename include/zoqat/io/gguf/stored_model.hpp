@@ -140,19 +140,25 @@ template <class Model, class Plan>
 }
 
 /// Writes the file that a model was made of by `load_stored` again, all or nothing, with what was trained: norms and
-/// biases in F32, and matrices in their types. Metadata, the order of tensors and the bytes of all others are those
-/// of the file, and what is read from the new one is what the model computes with, bit by bit. The model is deployed
-/// by that. Throws as `writer` does.
+/// biases in F32, and matrices in their types. The order of tensors and the bytes of all others are those of the
+/// file, and what is read from the new one is what the model computes with, bit by bit. The metadata are `entries`.
+/// The model is deployed by that. Throws as `writer` does.
 template <class Model>
-void write_stored(const std::filesystem::path& path, const llama_model& source, Model& model) {
+void write_stored(const std::filesystem::path& path, const llama_model& source, Model& model,
+                  const metadata& entries) {
   model.deploy();
   detail::trained_tensors trained(source);
   model.visit(trained);
   const content& all = source.file().content();
-  writer to(path, all.metadata, std::vector<tensor_info>(all.tensors.begin(), all.tensors.end()), all.version,
+  writer to(path, entries, std::vector<tensor_info>(all.tensors.begin(), all.tensors.end()), all.version,
             all.padded_end);
   for (std::size_t i = 0; i != all.tensors.size(); ++i) trained.write(i, to);
   to.commit();
+}
+/// The same with the metadata of the file.
+template <class Model>
+void write_stored(const std::filesystem::path& path, const llama_model& source, Model& model) {
+  write_stored(path, source, model, source.file().metadata());
 }
 
 }  // namespace zoqat::io::gguf

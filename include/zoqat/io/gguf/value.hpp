@@ -207,12 +207,27 @@ class value {
     std::vector<T> elements;
     if constexpr (texts) {
       if (element != value_type::string) return std::nullopt;
+      elements.reserve(static_cast<std::size_t>(n));
       for (std::uint64_t i = 0; i != n; ++i) elements.emplace_back(in.text(""));
     } else {
       if (element != detail::value_type_of<T>::value) return std::nullopt;
+      elements.reserve(static_cast<std::size_t>(n));
       for (std::uint64_t i = 0; i != n; ++i) elements.push_back(in.take<T>(""));
     }
     return elements;
+  }
+
+  /// How many texts an array of them has; nothing for another value.
+  [[nodiscard]] std::optional<std::size_t> texts_if() const {
+    if (type_ != value_type::array || element_type() != value_type::string) return std::nullopt;
+    return static_cast<std::size_t>(load<std::uint64_t>(sizeof(std::uint32_t)));
+  }
+  /// Calls f(text) for those texts, which are valid as long as the value.
+  template <class F>
+  void for_each_text(F&& f) const {
+    detail::cursor in(bytes_, "");
+    static_cast<void>(in.type(""));
+    for (auto n = in.take<std::uint64_t>(""); n != 0; --n) f(in.text(""));
   }
 
   friend bool operator==(const value&, const value&) = default;

@@ -91,6 +91,9 @@ bool take(std::span<const std::byte>& from, T& value) {
   from = from.subspan(sizeof(T));
   return true;
 }
+/// Bytes of a header before its texts.
+inline constexpr std::size_t fixed_header = magic.size() + 5 * sizeof(std::uint32_t) + 2 * sizeof(std::uint64_t);
+
 [[nodiscard]] constexpr std::uint32_t folded(std::uint64_t hash) noexcept {
   return static_cast<std::uint32_t>(hash ^ hash >> 32);
 }
@@ -113,6 +116,18 @@ bool take(std::span<const std::byte>& from, T& value) {
     lines.remove_prefix(std::min(line.size() + 1, lines.size()));
   }
   return inputs;
+}
+
+/// Bytes from the magic to the hash, as far as a header says, and enough to see what it is.
+template <class Bytes>
+std::size_t header_bytes(Bytes& bytes) {
+  std::span<const std::byte> start = bytes.at(0, fixed_header);
+  std::size_t all = fixed_header;
+  std::array<std::uint32_t, 3> lengths{};
+  start = start.subspan(std::min(start.size(), magic.size() + sizeof(version)));
+  if (take(start, lengths))
+    for (const std::uint32_t length : lengths) all += length;
+  return all + sizeof(std::uint64_t);
 }
 
 /// Takes the header off `rest`. Throws io_error.
@@ -249,25 +264,72 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
   return start.size() < bytes;
 }
 
-/// Reads a log that lies in memory, as far as it is whole; `source` names it in messages. Throws io_error for what is
-/// no log and for a damaged header. Time linear in the size, memory twice the size at most.
-[[nodiscard]] inline content parse(std::span<const std::byte> all, std::string_view source) {
+/// A log that lies in memory, for `parse_from`.
+class bytes_in_memory {
+ public:
+  explicit bytes_in_memory(std::span<const std::byte> all) : all_(all) {}
+  [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  /// The bytes from `first` on, as many as asked for or there are; valid until the next call.
+  [[nodiscard]] std::span<const std::byte> at(std::size_t first, std::size_t count) const noexcept {
+    return all_.subspan(first, std::min(count, all_.size() - first));
+  }
+
+ private:
+  std::span<const std::byte> all_;
+};
+
+namespace detail {
+
+/// Most records that may stand from `first` on, at least as many as there are whole ones.
+template <class Bytes>
+std::size_t count_records(Bytes& bytes, std::size_t first) {
+  std::size_t count = 0;
+  while (bytes.size() - first >= record_bytes(0)) {
+    std::uint32_t directions = 0;
+    std::memcpy(&directions, bytes.at(first + sizeof(std::uint32_t), sizeof(directions)).data(), sizeof(directions));
+    const std::size_t size = record_bytes(directions);
+    if (size > bytes.size() - first) break;
+    first += size;
+    ++count;
+  }
+  return count;
+}
+/// Bytes of the record at `first`, as far as it says, or of all that is left.
+template <class Bytes>
+std::span<const std::byte> record_at(Bytes& bytes, std::size_t first) {
+  std::uint32_t directions = 0;
+  const std::size_t left = bytes.size() - first;
+  if (left >= record_bytes(0))
+    std::memcpy(&directions, bytes.at(first + sizeof(std::uint32_t), sizeof(directions)).data(), sizeof(directions));
+  return bytes.at(first, std::min(left, record_bytes(directions)));
+}
+
+}  // namespace detail
+
+/// Reads a log, as far as it is whole, from front to back; `bytes` is as `bytes_in_memory`, `source` names it in
+/// messages. Throws io_error for what is no log and for a damaged header. Time linear in the size; memory that of the
+/// updates, twice the size at most.
+template <class Bytes>
+[[nodiscard]] content parse_from(Bytes&& bytes, std::string_view source) {
   content log;
-  std::span<const std::byte> rest = all;
-  detail::take_header(rest, log, source);
-  log.intact = all.size() - rest.size();
-  log.updates.reserve(rest.size() / record_bytes(0));  // growing would take three times as much
-  while (!rest.empty()) {
-    const std::span<const std::byte> from = rest;
+  std::span<const std::byte> header = bytes.at(0, detail::header_bytes(bytes));
+  const std::size_t begin = header.size();
+  detail::take_header(header, log, source);
+  log.intact = begin - header.size();
+  log.updates.reserve(detail::count_records(bytes, log.intact));  // growing would take three times as much
+  while (log.intact != bytes.size()) {
+    const std::span<const std::byte> from = detail::record_at(bytes, log.intact);
+    std::span<const std::byte> rest = from;
     planned_update u{.seed = log.header.seed};
     std::uint32_t chained = 0;
     if (!detail::take_record(rest, u, chained)) {
-      const bool goes_on = detail::holds_record(from);
+      const std::size_t left = bytes.size() - log.intact;
+      const bool goes_on = detail::holds_record(bytes.at(log.intact, left));
       log.end = goes_on ? content::ending::damaged : content::ending::torn;
       log.damage = goes_on ? fmt::format("the record at byte {}, after {}, is damaged, but others follow it",
                                          log.intact, detail::last_of(log))
                            : fmt::format("the {} from byte {} on, after {}, are no whole record",
-                                         plural(from.size(), "byte"), log.intact, detail::last_of(log));
+                                         plural(left, "byte"), log.intact, detail::last_of(log));
       return log;
     }
     const std::uint64_t chain = detail::next_chain(from.first(from.size() - rest.size()), log.chain);
@@ -282,9 +344,12 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
     }
     log.chain = chain;
     log.updates.push_back(std::move(u));
-    log.intact = all.size() - rest.size();
+    log.intact += from.size() - rest.size();
   }
   return log;
+}
+[[nodiscard]] inline content parse(std::span<const std::byte> all, std::string_view source) {
+  return parse_from(bytes_in_memory(all), source);
 }
 
 }  // namespace log_format

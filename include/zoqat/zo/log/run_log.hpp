@@ -12,6 +12,7 @@
 #include <zoqat/zo/update.hpp>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -96,6 +97,12 @@ class run_log {
     const std::vector<std::byte> start = start_of(open_regular(path, O_RDONLY, "the run log"), path);
     require<io_error>(log_format::begins_like_a_log(start), "{}: not a run log", path.native());
     return !log_format::ends_within_header(start);
+  }
+  /// Whether another opening of the log holds it at this moment, to write it. Throws io_error for what cannot be
+  /// read.
+  [[nodiscard]] static bool is_in_use(const std::filesystem::path& path) {
+    const file_descriptor file = open_regular(path, O_RDONLY, "the run log");
+    return uninterrupted([&] { return ::flock(file.get(), LOCK_SH | LOCK_NB); }) != 0 && errno == EWOULDBLOCK;
   }
   /// Opens a log to go on with it: reads what is there and cuts off an incomplete last record, see `cut_bytes`.
   /// Throws io_error for a file that is not a log, that another run writes, whose header is damaged, or that goes on
@@ -246,6 +253,37 @@ class run_log {
                       path.native());
   }
 
+  /// A file for log_format::parse_from, of which a piece is in memory. It may grow meanwhile.
+  class bytes_of_file {
+   public:
+    bytes_of_file(const file_descriptor& file, const std::filesystem::path& path, std::size_t size)
+        : file_(file), path_(path), size_(size) {}
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::span<const std::byte> at(std::size_t first, std::size_t count) {
+      count = std::min(count, size_ - first);
+      if (first < first_ || first + count > first_ + piece_.size()) read(first, count);
+      return std::span(piece_).subspan(first - first_, count);
+    }
+
+   private:
+    void read(std::size_t first, std::size_t count) {
+      const std::size_t wanted = std::min(std::max(count, piece_bytes), size_ - first);
+      if (wanted > piece_.capacity()) piece_ = {};  // which gives its memory back before it takes more
+      piece_.resize(wanted);
+      if (::lseek(file_.get(), static_cast<off_t>(first), SEEK_SET) < 0) fail_errno(path_, "seek in the run log");
+      first_ = first;
+      require<io_error>(read_some(file_, piece_, path_) == wanted, "{}: became shorter while it was read",
+                        path_.native());
+    }
+
+    static constexpr std::size_t piece_bytes = std::size_t{1} << 20;
+
+    const file_descriptor& file_;
+    const std::filesystem::path& path_;
+    std::size_t size_, first_ = 0;
+    std::vector<std::byte> piece_;
+  };
+
   /// Opens a log that is there for writing at the end of what is whole.
   void take_over() {
     file_ = open_regular(path_, O_RDWR | O_APPEND, "the run log");
@@ -260,16 +298,15 @@ class run_log {
     const std::uintmax_t size = regular_size(file, path_);
     require<io_error>(size <= largest, "{}: of {} bytes, more than the {} of the largest run log", path_.native(),
                       size, largest);
-    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
-    bytes.resize(read_some(file, bytes, path_));
-    log_format::content found = log_format::parse(bytes, path_.native());
+    bytes_of_file bytes(file, path_, static_cast<std::size_t>(size));
+    log_format::content found = log_format::parse_from(bytes, path_.native());
     header_ = std::move(found.header);
     updates_ = std::move(found.updates);
     intact_ = found.intact;
     chain_ = found.chain;
     end_ = found.end;
     damage_ = std::move(found.damage);
-    return bytes.size();
+    return size;
   }
   void write(std::span<const std::byte> bytes) {
     require<io_error>(static_cast<bool>(file_), "{}: the run log was opened for reading", path_.native());
