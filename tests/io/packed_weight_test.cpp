@@ -53,8 +53,8 @@ TEST_CASE("minima are read as they are stored, and refused where no quantizer ma
   std::vector<std::uint8_t> codes(16 * 32 / 2, 0x5a);  // a panel of one group
   const auto read = [&]<class Weight>(std::type_identity<Weight>, float minimum) {
     using stored = typename Weight::scale_type;
-    const std::vector<stored> scales(16, stored(0.5f));
-    std::vector<stored> minima(16, stored(0.25f));
+    const std::vector<stored> scales(16, stored(63.0f / 128));  // the greatest multiple of 1 / 128
+    std::vector<stored> minima(16, stored(63.0f / 256));
     minima[3] = stored(minimum);
     const std::vector<io::tensor_view> tensors{
         {"a.codes", io::dtype::u8, {codes.size()}, std::as_bytes(std::span(codes)), ""},
@@ -76,4 +76,6 @@ TEST_CASE("minima are read as they are stored, and refused where no quantizer ma
   check_refused(std::type_identity<own>(), infinity);
   check_refused(std::type_identity<shared>(), infinity);
   check_refused(std::type_identity<shared>(), -0.125f);  // what groups share is not negative
+  check_mentions(message_of<io_error>([&] { static_cast<void>(read(std::type_identity<shared>(), 0.33333f)); }),
+                 "m.safetensors", "a.scales", "row 3 are no multiples");
 }

@@ -94,7 +94,9 @@ using super_blocks =
 /// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16
 /// leaves activations alone. Those named q<bits>_<kind> have the values of GGUF's types of these names, and round
 /// inputs to blocks of 8 bits as llama.cpp does on CPUs: what is trained so is exported without loss
-/// (io/gguf/encode.hpp), and computes there what it computed here.
+/// (io/gguf/encode.hpp), and computes there what it computed here. A weight takes there, in bits: q2_0 2.25,
+/// q2_k 2.625, q3_k 3.4375, q4_0 and q4_k 4.5, q4_1 5, q5_0 and q5_k 5.5, q5_1 6, q6_k 6.5625, q8_0 8.5. Here scales
+/// and minima that are shared lie in products' own layout, in fp32.
 using standard_schemes = scheme_registry<
     named<"w2a16", scheme<detail::trained_weight<2>>>, named<"w3a16", scheme<detail::trained_weight<3>>>,
     named<"w4a16", scheme<detail::trained_weight<4>>>,
