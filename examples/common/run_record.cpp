@@ -95,7 +95,8 @@ double bits_of(const io::safetensors_file& file) {
                         if (io::is_linear_weight(name, extents)) weights += *io::checked_product(extents);
                       });
   for (const io::tensor_view& t : file.tensors())
-    if (t.name.ends_with(".codes") || t.name.ends_with(".scales") || t.name.ends_with(".zero_points"))
+    if (t.name.ends_with(".codes") || t.name.ends_with(".scales") || t.name.ends_with(".zero_points") ||
+        t.name.ends_with(".minima"))
       bytes += t.data.size();
   return 8 * static_cast<double>(bytes) / static_cast<double>(weights);
 }

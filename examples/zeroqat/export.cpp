@@ -145,7 +145,8 @@ void fail_for_quantized_inputs(const std::string& model, const std::string& sche
       "{}: was trained under {}, whose inputs are quantized token by token; {} do not compute that, so what is "
       "written would be another model. It is at home in this library: zeroqat generate and eval, or "
       "io::load_quantized in a program. "
-      "Train under q8_0, q6_k, q5_1, q5_0, q4_1, q4_0, q3_k, q2_k, q2_0 or another weight-only scheme to export",
+      "Train under q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, q3_k, q2_k, q2_0 or another weight-only scheme to "
+      "export",
       model, scheme, readers);
 }
 

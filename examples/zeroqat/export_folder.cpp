@@ -114,7 +114,7 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
     else
       fail(
           "{}: was trained under {}, whose weights pack-quantized cannot hold: it has 4 or 8 bits and a scale for "
-          "each row or group. Train under w4a16, w4a16g32, w4a16g128, q4_0, q4_1 or q8_0, or write --hf or --gguf",
+          "each row or group. Train under w4a16, w4a16g32, w4a16g128, q4_0 or q8_0, or write --hf or --gguf",
           s.model, scheme);
   }
 }
@@ -125,11 +125,10 @@ void export_folder(const export_settings& s) {
   const std::string scheme = trained_scheme_of(s.model);
   if (!scheme.empty())
     return quant::standard_schemes::with(scheme, [&]<class Scheme>() { export_scheme<Scheme>(s, scheme); });
-  require(
-      s.pack_quantized.empty(),
-      "{}: is a base model, without codes to pack; train it under w4a16, w4a16g32, w4a16g128, q4_0, q4_1 or q8_0, "
-      "or write --hf",
-      s.model);
+  require(s.pack_quantized.empty(),
+          "{}: is a base model, without codes to pack; train it under w4a16, w4a16g32, w4a16g128, q4_0 or q8_0, "
+          "or write --hf",
+          s.model);
   const io::model_source source = open_base_model(s.model);
   write_folder(s, io::export_folder(source, values_of(s).value_or(io::dtype::bf16)));
 }

@@ -10,8 +10,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 using namespace zoqat;
@@ -44,4 +46,36 @@ TEST_CASE("a packed matrix is read as it is stored, and a scale or a zero point 
     scales[2] = bad;
     check_mentions(message_of<io_error>([&] { static_cast<void>(read(20, 40)); }), "the.layer.scales", "a scale is");
   }
+}
+
+TEST_CASE("minima are read as they are stored, and refused where no quantizer makes them") {
+  const temporary_folder folder;
+  std::vector<std::uint8_t> codes(16 * 32 / 2, 0x5a);  // a panel of one group
+  const auto read = [&]<class Weight>(std::type_identity<Weight>, float minimum) {
+    using stored = typename Weight::scale_type;
+    const std::vector<stored> scales(16, stored(63.0f / 128));  // the greatest multiple of 1 / 128
+    std::vector<stored> minima(16, stored(63.0f / 256));
+    minima[3] = stored(minimum);
+    const std::vector<io::tensor_view> tensors{
+        {"a.codes", io::dtype::u8, {codes.size()}, std::as_bytes(std::span(codes)), ""},
+        {"a.scales", io::dtype_of<stored>::value, {1, 1, 16}, std::as_bytes(std::span(scales)), ""},
+        {"a.minima", io::dtype_of<stored>::value, {1, 1, 16}, std::as_bytes(std::span(minima)), ""}};
+    io::write_safetensors(folder / "m.safetensors", tensors);
+    return io::read_packed<Weight>(io::safetensors_file(folder / "m.safetensors"), "a", 16, 32).grid(3, 0).minimum;
+  };
+  using own = quant::weight<4, quant::group<32>, quant::with_minimum, quant::clip::none, quant::fp16_scale>;
+  using shared =
+      quant::weight<4, quant::group<32>, quant::with_minimum, quant::clip::none, quant::shared_scale<63, 8>>;
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  CHECK(read(std::type_identity<own>(), -0.125f) == -0.125f);
+  CHECK(read(std::type_identity<shared>(), 0.0f) == 0.0f);
+  const auto check_refused = [&](auto type, float minimum) {
+    check_mentions(message_of<io_error>([&] { static_cast<void>(read(type, minimum)); }), "m.safetensors", "a.minima",
+                   "a minimum is");
+  };
+  check_refused(std::type_identity<own>(), infinity);
+  check_refused(std::type_identity<shared>(), infinity);
+  check_refused(std::type_identity<shared>(), -0.125f);  // what groups share is not negative
+  check_mentions(message_of<io_error>([&] { static_cast<void>(read(std::type_identity<shared>(), 0.33333f)); }),
+                 "m.safetensors", "a.scales", "row 3 are no multiples");
 }

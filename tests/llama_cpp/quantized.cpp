@@ -18,7 +18,7 @@
 
 // To measure some of them: each takes a while to compile.
 #ifndef ZOQAT_LLAMA_CPP_SCHEMES
-#define ZOQAT_LLAMA_CPP_SCHEMES "q8_0", "q5_0", "q5_1", "q4_0", "q4_1", "q2_0", "q6_k", "q3_k", "q2_k"
+#define ZOQAT_LLAMA_CPP_SCHEMES "q8_0", "q5_0", "q5_1", "q4_0", "q4_1", "q2_0", "q6_k", "q5_k", "q4_k", "q3_k", "q2_k"
 #endif
 
 using namespace zoqat;

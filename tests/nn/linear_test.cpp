@@ -29,7 +29,8 @@ namespace {
 // 8 bits or in floats. Groups are ragged: 37 inputs.
 using schemes_in_floats = std::tuple<
     full_precision, scheme<weight<4, group<32>, signed_symmetric, clip::codes, fp16_scale>>,
-    scheme<weight<3, group<8>, signed_symmetric, clip::codes, shared_scale<31, false, 2>>>,
+    scheme<weight<3, group<8>, signed_symmetric, clip::codes, shared_scale<31, 2>>>,
+    scheme<weight<4, group<32>, with_minimum, clip::codes, fp16_scale>>,
     scheme<weight<2, group<5>, asymmetric, clip::codes>>, scheme<weight<3, group<32>, asymmetric, clip::codes>>,
     scheme<weight<4, per_tensor, asymmetric, clip::codes>>, scheme<weight<7, per_channel, symmetric, clip::range>>>;
 using w6g32a6 = scheme<weight<6, group<32>, asymmetric, clip::range>, activation<6, per_token, symmetric>>;
@@ -39,13 +40,14 @@ using schemes_in_integers =
                scheme<weight<5, per_tensor, symmetric>, activation<6>>, w6g32a6,
                scheme<weight<8, per_tensor, asymmetric, clip::range>, activation<8, per_token, asymmetric>>>;
 // Inputs in groups: coarser than those of weights, finer, and with sums.
-using schemes_in_groups =
-    std::tuple<scheme<weight<6, group<4>, signed_symmetric, clip::codes, shared_scale<31, false, 2>>,
-                      activation<8, group<16>, symmetric>>,
-               scheme<weight<8, group<16>, signed_symmetric, clip::codes, fp16_scale>,
-                      activation<8, group<8>, symmetric, fp16_scale>>,
-               scheme<weight<5, group<16>, asymmetric, clip::codes, short_fp16_scale<5>>,
-                      activation<8, group<8>, symmetric, fp16_scale_and_sum>>>;
+using schemes_in_groups = std::tuple<
+    scheme<weight<6, group<4>, signed_symmetric, clip::codes, shared_scale<31, 2>>,
+           activation<8, group<16>, symmetric>>,
+    scheme<weight<8, group<16>, signed_symmetric, clip::codes, fp16_scale>,
+           activation<8, group<8>, symmetric, fp16_scale>>,
+    scheme<weight<5, group<16>, with_minimum, clip::codes, fp16_scale>,
+           activation<8, group<8>, symmetric, fp16_scale_and_sum>>,
+    scheme<weight<2, group<4>, with_minimum, clip::codes, shared_scale<15, 3>>, activation<8, group<16>, symmetric>>>;
 
 constexpr std::size_t rows = 5, in = 37, out = 19;
 
@@ -137,16 +139,13 @@ std::pair<matrices, matrices> fake_quantized(random_layer<Scheme>& l) {
       weights(j, k) *= s;
     }
   }
-  [[maybe_unused]] matrix<float> minima;  // scale * zero point of each group
+  [[maybe_unused]] matrix<float> minima;  // of each group
   if constexpr (Scheme::quantizes_weights) {
     using part = typename Scheme::weight_type;
     const auto packed = quantize<part, reference>(weights.view(), l.layer.quantizer().clipping().values().flat());
     minima.reshape(out, part::groups(in));
     for (std::size_t j = 0; j != out; ++j)
-      for (std::size_t g = 0; g != minima.cols(); ++g) {
-        const simd::grid grid = packed.grid(j, g);
-        minima(j, g) = grid.scale * static_cast<float>(grid.zero_point);
-      }
+      for (std::size_t g = 0; g != minima.cols(); ++g) minima(j, g) = packed.grid(j, g).minimum;
     weights = dequantize<part, reference>(packed);
   }
   matrix<double> stored(rows, in,

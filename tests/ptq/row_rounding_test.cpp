@@ -44,7 +44,7 @@ std::vector<double> random_weights(std::size_t n, std::uint32_t name) {
 template <class Weight>
 double value(const ptq::rounded_row& row, std::size_t k, std::size_t n) {
   const simd::grid& g = row.grids[k / Weight::group_size(n)];
-  return double{g.scale} * (row.codes[k] - g.zero_point);
+  return double{g.scale} * (row.codes[k] - g.zero_point) - double{g.minimum};
 }
 template <class Weight>
 double error_of(const ptq::rounded_row& row, std::span<const double> w, const matrix<double>& h) {
@@ -68,7 +68,7 @@ template <class Weight>
 ptq::rounded_row gptq(ptq::rounded_row start, std::vector<double> w, const ptq::input_metric& metric) {
   for (std::size_t k = 0; k != w.size(); ++k) {
     const simd::grid& g = start.grids[k / Weight::group_size(w.size())];
-    const double code = std::nearbyint(w[k] / double{g.scale}) + g.zero_point;
+    const double code = std::nearbyint((w[k] + double{g.minimum}) / double{g.scale}) + g.zero_point;
     start.codes[k] = static_cast<std::uint8_t>(std::clamp(code, 0.0, double{(1 << Weight::bits) - 1}));
     const double error = (w[k] - value<Weight>(start, k, w.size())) / metric.feedback(k, k);
     for (std::size_t j = k + 1; j < w.size(); ++j) w[j] -= error * metric.feedback(k, j);
@@ -82,13 +82,14 @@ using even = weight<3, per_channel, symmetric, clip::codes>;
 using grouped = weight<2, group<8>, asymmetric, clip::codes>;
 using halves = weight<3, group<8>, asymmetric, clip::codes, fp16_scale>;
 using either_side = weight<3, group<8>, signed_symmetric, clip::codes, fp16_scale>;
-using sharing = weight<3, group<8>, signed_symmetric, clip::codes, shared_scale<31, false, 2>>;
-using shortened = weight<4, group<8>, asymmetric, clip::codes, short_fp16_scale<4>>;
+using sharing = weight<3, group<8>, signed_symmetric, clip::codes, shared_scale<31, 2>>;
+using with_minima = weight<3, group<8>, with_minimum, clip::codes, fp16_scale>;
+using sharing_minima = weight<2, group<8>, with_minimum, clip::codes, shared_scale<15, 2>>;
 
 }  // namespace
 
 TEST_CASE_TEMPLATE("the error falls from stage to stage and is what the row says", Weight, fine, coarse, even,
-                   grouped, halves, either_side, shortened, sharing) {
+                   grouped, halves, either_side, sharing, with_minima, sharing_minima) {
   constexpr std::size_t n = 29;  // a ragged last group
   const ptq::input_metric metric(correlated(n), 0.01);
   double nearest_total = 0, ranges_total = 0, gptq_total = 0, all_total = 0;
@@ -111,10 +112,13 @@ TEST_CASE_TEMPLATE("the error falls from stage to stage and is what the row says
       }
     for (const std::uint8_t code : all.codes) CHECK(code < (1 << Weight::bits));
     for (const simd::grid& g : all.grids) {
-      CHECK(g.scale == scaled<Weight>(g.scale, 1));  // can be stored
+      CHECK(g == scaled<Weight>(g, 1));  // can be stored
       CHECK(g.zero_point >= 0);
       CHECK(g.zero_point < (1 << Weight::bits));
     }
+    std::vector<simd::grid> shared = all.grids;
+    share_scales<Weight>(shared);
+    CHECK(shared == all.grids);
     // Nor is another code, but for what the last change of the steps makes of it.
     for (std::size_t k = 0; k != n; ++k)
       for (const int change : {-1, 1}) {
@@ -134,7 +138,7 @@ TEST_CASE_TEMPLATE("the error falls from stage to stage and is what the row says
   CHECK(all_total < 0.9 * gptq_total);
 }
 
-TEST_CASE_TEMPLATE("weights that lie on a grid are found exactly", Weight, fine, grouped, halves) {
+TEST_CASE_TEMPLATE("weights that lie on a grid are found exactly", Weight, fine, grouped, halves, with_minima) {
   constexpr std::size_t n = 29, top = (1 << Weight::bits) - 1;
   std::vector<double> w(n);
   for (std::size_t k = 0; k != n; ++k) {

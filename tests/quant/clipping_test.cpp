@@ -25,6 +25,7 @@ bool is_in_domain(const code_grid& g, int bits) {
 void check_close(const code_grid& g, const simd::grid& expected, double tolerance) {
   CHECK(g.grid.scale == doctest::Approx(expected.scale).epsilon(tolerance));
   CHECK(g.grid.zero_point == expected.zero_point);
+  CHECK(g.grid.minimum == doctest::Approx(expected.minimum).epsilon(tolerance));
 }
 
 }  // namespace
@@ -55,6 +56,7 @@ TEST_CASE("a grid over a range is that of the kernels, or the better of the two 
       CHECK(g.scale * static_cast<float>(-g.zero_point) <= r.min * 0.999999f);
     }
   CHECK(grid_over({-1, 8}, 4, zero_points::near_middle) == simd::grid{1, 7});
+  CHECK(grid_over({-1.3f, 6.2f}, 4, zero_points::none) == simd::grid{0.5f, 0, 1.3f});
   CHECK(grid_over({-8, 1}, 4, zero_points::near_middle) == simd::grid{1, 8});
 }
 
@@ -111,7 +113,8 @@ TEST_CASE("clip::range shrinks each side on its own, and never past zero") {
 TEST_CASE("clip::codes starts at the grid of the range, with all its codes") {
   float p[4];
   for (int bits = 2; bits <= 8; ++bits)
-    for (const zero_points zeros : {zero_points::any, zero_points::middle, zero_points::near_middle})
+    for (const zero_points zeros :
+         {zero_points::any, zero_points::none, zero_points::middle, zero_points::near_middle})
       for (const simd::range r : ranges)
         for (const float factor : {1.0f, 0.8f}) {
           CAPTURE(bits);
@@ -133,6 +136,9 @@ TEST_CASE("clip::codes holds any grid, whatever the weights are") {
       clip::codes::hold({scale, zero_point}, p);
       for (const simd::range r : ranges)
         check_close(clip::codes::grid_of(r, 4, zero_points::any, p), {scale, zero_point}, 1e-5);
+      const float minimum = scale * (zero_point == 0 ? -0.3f : 0.7f);  // of either sign
+      clip::codes::hold({scale, 0, minimum}, p);
+      check_close(clip::codes::grid_of({}, 4, zero_points::none, p), {scale, 0, minimum}, 1e-5);
     }
 }
 

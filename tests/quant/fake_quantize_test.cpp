@@ -26,7 +26,9 @@ using plain = weight<3>;
 using grouped = weight<4, group<32>>;
 using whole = weight<4, per_tensor, symmetric>;
 using even_halves = weight<3, group<32>, symmetric, clip::codes, fp16_scale>;
-using sharing = weight<3, group<16>, signed_symmetric, clip::codes, shared_scale<31, false>>;
+using sharing = weight<3, group<16>, signed_symmetric, clip::codes, shared_scale<31>>;
+using with_minima = weight<5, group<32>, with_minimum, clip::codes, fp16_scale>;
+using sharing_minima = weight<2, group<16>, with_minimum, clip::codes, shared_scale<15>>;
 using ranged = weight<2, per_channel, asymmetric, clip::range>;
 
 std::vector<std::uint32_t> bits_of(matrix_view<const float> m) {
@@ -39,7 +41,7 @@ std::vector<std::uint32_t> bits_of(matrix_view<const float> m) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("fake-quantized weights are those of a packed matrix, bit for bit", Weight, plain, grouped, whole,
-                   even_halves, sharing, ranged) {
+                   even_halves, sharing, ranged, with_minima, sharing_minima) {
   thread_pool threads(3);
   for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{1, 1}, {17, 33}, {70, 172}, {3, 70000}}) {
     auto w = weights(rows, cols, 1);

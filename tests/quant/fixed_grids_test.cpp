@@ -38,6 +38,8 @@ void check_held(std::initializer_list<float> clipping, std::size_t bytes_each) {
 TEST_CASE("grids are given back as they were, and take no more than they need") {
   check_held<weight<2, group<128>, asymmetric, clip::none, fp16_scale>>({}, 3);
   check_held<weight<8, per_channel, asymmetric, clip::none>>({}, 5);
+  check_held<weight<4, group<32>, with_minimum, clip::none, fp16_scale>>({}, 4);
+  check_held<weight<2, group<16>, with_minimum, clip::codes, shared_scale<15>>>({-2.0f, 0.3f, -1.0f, 1.5f}, 10);
   check_held<weight<4, per_channel, symmetric, clip::none>>({}, 4);
   check_held<weight<3, group<64>, asymmetric, clip::range, fp16_scale>>({0.5f, 2.0f}, 3);
   check_held<weight<4, per_channel, asymmetric, clip::codes>>({-2.0f, 5.0f, -1.0f, 1.5f}, 7);

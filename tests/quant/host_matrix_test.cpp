@@ -26,6 +26,7 @@ namespace {
 using plain = weight<3>;
 using grouped = weight<4, group<16>, asymmetric, clip::none, fp16_scale>;
 using whole = weight<4, per_tensor, symmetric>;
+using with_minima = weight<4, group<16>, with_minimum, clip::none, fp16_scale>;
 
 bool same(matrix_view<const float> a, matrix_view<const float> b) {
   for (std::size_t r = 0; r != a.rows(); ++r)
@@ -36,7 +37,7 @@ bool same(matrix_view<const float> a, matrix_view<const float> b) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("a matrix starts as its weights rounded to nearest, or as the codes that were found", Weight,
-                   plain, grouped, whole) {
+                   plain, grouped, whole, with_minima) {
   const auto w = weights(21, 40, 1);
   matrix<float> expected(21, 40), out(21, 40);
   fake_quantize<Weight>(w, expected);

@@ -43,7 +43,8 @@ std::size_t expected_bytes(std::size_t rows, std::size_t cols) {
   const std::size_t panels = (rows + 15) / 16;
   const std::size_t grids = Weight::whole_tensor ? (rows == 0 ? 0 : 1) : panels * 16 * per_row;
   return panels * ((cols + 31) / 32) * 64 * Weight::bits +
-         grids * ((has_half_scale<Weight> ? 2 : 4) + (Weight::symmetric ? 0 : 1));
+         grids * ((has_half_scale<Weight> ? 2 : 4) * (Weight::has_minima ? 2 : 1) +
+                  (Weight::symmetric || Weight::has_minima ? 0 : 1));
 }
 
 // A quantized matrix taken apart: what follows is compiled once, not for every quantizer.
@@ -265,7 +266,8 @@ TEST_CASE("the zero point fits the scale that is stored") {
 
 TEST_CASE_TEMPLATE("rows that are set come back, and leave the others alone", Weight, weight<2>, weight<3, group<3>>,
                    weight<4, per_tensor>, weight<5, group<32>, symmetric>, weight<6>, weight<7>,
-                   weight<8, group<128>, asymmetric, clip::none, fp16_scale>) {
+                   weight<8, group<128>, asymmetric, clip::none, fp16_scale>,
+                   weight<4, group<32>, with_minimum, clip::none, fp16_scale>) {
   constexpr std::size_t rows = 35, cols = 172;
   packed_matrix<Weight> packed(rows, cols);
   const std::size_t groups = packed.groups();
@@ -276,6 +278,8 @@ TEST_CASE_TEMPLATE("rows that are set come back, and leave the others alone", We
   for (auto& g : grids)  // scales that both formats hold
     g = {static_cast<float>(1 + draw.below(100)) / 64,
          Weight::symmetric ? 1 << (Weight::bits - 1) : static_cast<int>(draw.below(1u << Weight::bits))};
+  if constexpr (Weight::has_minima)
+    for (auto& g : grids) g.minimum = static_cast<float>(g.zero_point) / 8 - 1, g.zero_point = 0;
   if (Weight::whole_tensor) std::ranges::fill(grids, grids[0]);
   const auto set = [&](std::size_t first, std::size_t count) {
     packed.set_rows(first, codes.view().row_block(first, count), grids.data() + first * groups);
@@ -292,8 +296,8 @@ TEST_CASE_TEMPLATE("rows that are set come back, and leave the others alone", We
   };
   check_rows(packed);
   CHECK(packed.bytes() == expected_bytes<Weight>(rows, cols));
-  CHECK(packed.bytes() ==
-        packed.code_storage().size_bytes() + packed.scales().size_bytes() + packed.zero_points().size_bytes());
+  CHECK(packed.bytes() == packed.code_storage().size_bytes() + packed.scales().size_bytes() +
+                              packed.zero_points().size_bytes() + packed.minima().size_bytes());
 
   // Any rows at once, beginning within a panel and ending in another, are the rows one by one.
   constexpr std::pair<std::size_t, std::size_t> blocks[] = {{0, 35}, {15, 2}, {7, 20}, {20, 0}, {34, 1}};
@@ -308,6 +312,7 @@ TEST_CASE_TEMPLATE("rows that are set come back, and leave the others alone", We
   std::ranges::copy(std::as_const(packed).code_storage(), copy.code_storage().begin());
   std::ranges::copy(std::as_const(packed).scales(), copy.scales().begin());
   std::ranges::copy(std::as_const(packed).zero_points(), copy.zero_points().begin());
+  std::ranges::copy(std::as_const(packed).minima(), copy.minima().begin());
   check_rows(copy);
 }
 

@@ -55,68 +55,91 @@ TEST_CASE("scales are stored as they are, or as normal numbers of half precision
   CHECK(stored_scale<half_weight>(1e30f) == fp16(65504.0f));
 }
 
-TEST_CASE("short scales are so short that every multiple by a code is a number of half precision") {
-  rng::engine draw({.seed = 34, .use = rng::purpose::data});
-  const auto check = [&]<int Bits>() {
-    using short_weight = weight<Bits, group<32>, asymmetric, clip::none, short_fp16_scale<Bits>>;
-    for (const float least : {1e-9f, 0x1p-14f, 1e-3f, 0.7f, 100.0f, 1e9f})
-      for (int i = 0; i != 200; ++i) {
-        const float scale = least * (1 + draw.uniform()), kept = scaled<short_weight>(scale, 1);
-        if (scale >= 0x1p-14f && scale <= 0x1p7f)
-          REQUIRE(std::abs(kept - scale) <= scale * std::ldexp(1.0f, Bits - 11));
-        REQUIRE(static_cast<float>(stored_scale<short_weight>(kept)) == kept);
-        for (int code = 0; code != 1 << Bits; ++code) {
-          const float multiple = kept * static_cast<float>(code);
-          REQUIRE(static_cast<float>(fp16(multiple)) == multiple);
-        }
-      }
-  };
-  check.operator()<4>();
-  check.operator()<5>();
-  using short_4 = weight<4, group<32>, asymmetric, clip::none, short_fp16_scale<4>>;
-  CHECK(scaled<short_4>(1 + 1.0f / 128, 1) == 1.0f);  // half to even
-  CHECK(scaled<short_4>(1 + 3.0f / 128, 1) == 1 + 2.0f / 64);
+TEST_CASE("minima are stored like the scales beside them, and codes count from them") {
+  using weight_4 = weight<4, group<32>, with_minimum, clip::none, fp16_scale>;
+  CHECK(stored_minimum<weight_4>(0.1f) == fp16(0.1f));
+  CHECK(stored_minimum<weight_4>(-1e30f) == fp16(-65504.0f));
+  const code_grid g = grid_of<weight_4>({-0.3f, 0.6f}, nullptr);
+  CHECK(g.grid.scale == static_cast<float>(fp16(0.9f / 15)));
+  CHECK(g.grid.zero_point == 0);
+  CHECK(g.grid.minimum == static_cast<float>(fp16(0.3f)));
+  const simd::grid twice = scaled<weight_4>(g.grid, 2);
+  CHECK(twice.scale == 2 * g.grid.scale);
+  CHECK(twice.minimum == 2 * g.grid.minimum);
+
+  // More weights than are moved at once; half a step rounds to even, after the minimum is added.
+  const code_grid even{{0.5f, 0, 0.25f}, 1, 15};
+  std::vector<float> w(300);
+  for (std::size_t i = 0; i != w.size(); ++i) w[i] = static_cast<float>(i % 40) * 0.25f - 1;
+  std::vector<std::uint8_t> codes(w.size());
+  std::int32_t sum = 0;
+  for (std::size_t i = 0; i != w.size(); ++i) {
+    const float code = std::nearbyint((w[i] + 0.25f) * 2);
+    sum += static_cast<std::int32_t>(std::clamp(code, 1.0f, 15.0f));
+  }
+  CHECK(quantize_on<weight_4>(w, even, codes.data()) == sum);
+  CHECK(codes[0] == 1);
+  CHECK(codes[5] == 1);  // 0.25 + 0.25 is one step
+  CHECK(codes[8] == 2);  // 1 + 0.25 is two and a half
+  CHECK(codes[39] == 15);
+  std::vector<float> values(w.size());
+  const std::vector<simd::grid> grids(10, even.grid);
+  dequantize_row<weight_4>(codes, grids.data(), values.data());
+  for (std::size_t i = 0; i != w.size(); ++i) REQUIRE(values[i] == 0.5f * codes[i] - 0.25f);
 }
 
-TEST_CASE("scales that are shared are multiples of a power of two, and stay what they are when shared again") {
+TEST_CASE("what is shared are multiples of numbers of half precision, which stay what they are when shared again") {
   rng::engine draw({.seed = 35, .use = rng::purpose::data});
-  const auto check = [&]<class Weight>(int greatest, bool half_minima) {
+  const auto check = [&]<class Weight>() {
+    constexpr auto greatest = static_cast<float>(Weight::scale_format::greatest);
     for (const float size : {1e-30f, 1e-5f, 0.02f, 1.0f, 3e4f})
       for (int i = 0; i != 300; ++i) {
         std::vector<simd::grid> grids(37);  // a ragged last super-block
-        for (simd::grid& g : grids)
+        for (simd::grid& g : grids) {
           g = {size * (0.05f + draw.uniform()), (1 << (Weight::bits - 1)) - static_cast<int>(draw.below(2))};
+          if (Weight::has_minima) g.zero_point = 0, g.minimum = i % 7 == 0 ? 0.0f : 3 * size * draw.uniform();
+        }
         std::vector<simd::grid> shared = grids;
         share_scales<Weight>(shared);
-        for (std::size_t first = 0; first < grids.size(); first += 16) {
-          const std::size_t count = std::min<std::size_t>(16, grids.size() - first);
-          const float unit = shared_unit<Weight>({shared.data() + first, count});
+        const auto check_factor = [&](float found, float wanted, float unit, float least) {
           REQUIRE(static_cast<float>(fp16(unit)) == unit);
-          float most = 0;
-          for (std::size_t g = first; g != first + count; ++g) {
-            const float multiple = shared[g].scale / unit;
-            REQUIRE(multiple == std::round(multiple));
-            REQUIRE(multiple >= 1);
-            REQUIRE(multiple <= static_cast<float>(greatest));
-            const int step = half_minima && grids[g].zero_point % 2 != 0 ? 2 : 1;
-            REQUIRE(static_cast<int>(multiple) % step == 0);
-            REQUIRE(shared[g].zero_point == grids[g].zero_point);
-            // Rounded to the nearest multiple, but for one that would be 0 or beyond the greatest.
-            if (multiple > static_cast<float>(step) && multiple < static_cast<float>(greatest - 1))
-              REQUIRE(std::abs(shared[g].scale - grids[g].scale) <= unit * static_cast<float>(step) * 0.5001f);
-            most = std::max(most, multiple);
+          if (unit == 0) {
+            REQUIRE(found == 0);
+            return;
           }
-          if (size > 1e-4f) REQUIRE(most >= static_cast<float>(greatest / 2));
-        }
+          const float multiple = found / unit;
+          REQUIRE(multiple == std::round(multiple));
+          REQUIRE(multiple >= least);
+          REQUIRE(multiple <= greatest);
+          // Rounded to the nearest multiple, but for one that would be less than the least or beyond the greatest.
+          if (multiple > least && multiple < greatest) REQUIRE(std::abs(found - wanted) <= unit * 0.5001f);
+        };
+        for_each_sharing<Weight>(std::span(std::as_const(shared)), [&](std::size_t first, auto sharing) {
+          const shared_units units = units_of<Weight>(sharing);
+          float most = 0, most_minimum = 0;
+          for (std::size_t g = 0; g != sharing.size(); ++g) {
+            REQUIRE(sharing[g].zero_point == grids[first + g].zero_point);
+            check_factor(sharing[g].scale, grids[first + g].scale, units.scale, 1);
+            check_factor(sharing[g].minimum, grids[first + g].minimum, units.minimum, 0);
+            most = std::max(most, sharing[g].scale), most_minimum = std::max(most_minimum, sharing[g].minimum);
+          }
+          if (size < 0.01f) return;
+          REQUIRE(most == greatest * units.scale);  // all factors are in use
+          REQUIRE(most_minimum == greatest * units.minimum);
+        });
         std::vector<simd::grid> again = shared;
-        for (simd::grid& g : again) g.scale *= 1 + 1e-6f * (draw.uniform() - 0.5f);  // as a logarithm rounds it
+        for (simd::grid& g : again) {  // as a logarithm rounds them
+          g.scale *= 1 + 1e-6f * (draw.uniform() - 0.5f);
+          g.minimum *= 1 + 1e-6f * (draw.uniform() - 0.5f);
+        }
         share_scales<Weight>(again);
         REQUIRE(again == shared);
       }
   };
-  check.operator()<weight<3, group<16>, signed_symmetric, clip::none, shared_scale<31>>>(31, false);
-  check.operator()<weight<6, group<16>, signed_symmetric, clip::none, shared_scale<127>>>(127, false);
-  check.operator()<weight<2, group<16>, signed_symmetric, clip::none, shared_scale<15, true>>>(15, true);
+  check.operator()<weight<3, group<16>, signed_symmetric, clip::none, shared_scale<31>>>();
+  check.operator()<weight<6, group<16>, signed_symmetric, clip::none, shared_scale<127>>>();
+  check.operator()<weight<2, group<16>, with_minimum, clip::none, shared_scale<15>>>();
+  check.operator()<weight<4, group<32>, with_minimum, clip::none, shared_scale<63, 8>>>();
 }
 
 TEST_CASE("a scale times a factor stays a scale that can be stored") {

@@ -39,8 +39,8 @@ constexpr auto spelled = []<class Scheme>() {
     else if constexpr (std::is_same_v<a, activation<8, group<32>, symmetric, fp16_scale>> &&
                        std::is_same_v<typename w::scale_format, fp16_scale>)
       return "q" + std::to_string(w::bits) + "_0";
-    else if constexpr (std::is_same_v<a, activation<8, group<32>, symmetric, fp16_scale_and_sum>> &&
-                       w::zeros == zero_points::any)
+    else if constexpr (std::is_same_v<a, activation<8, group<32>, symmetric, fp16_scale_and_sum>> && w::has_minima &&
+                       !w::shares_scales)
       return "q" + std::to_string(w::bits) + "_1";
   }
   std::string name = "w" + std::to_string(w::bits) + "a";

@@ -54,6 +54,7 @@ static_assert(!a::grouped && a::group_size(70) == 70 && a::groups(70) == 1 && a:
 static_assert(blocks::grouped && blocks::group_size(70) == 32 && blocks::group_size(20) == 20 &&
               blocks::groups(70) == 3 && !blocks::stores_sums);
 static_assert(activation<8, group<32>, symmetric, fp16_scale_and_sum>::stores_sums);
+static_assert(weight<4, group<32>, with_minimum, clip::none, fp16_scale>::has_minima && !w::has_minima);
 static_assert(a::bits == 8 && a::symmetric && !activation<4>::symmetric && qkv::bits == 6);
 
 // --- Packed sizes: nothing but the bits, in whole blocks of 32 codes of 16 rows ------------------------------------

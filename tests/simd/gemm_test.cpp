@@ -389,6 +389,30 @@ TEST_CASE_TEMPLATE("products of codes part by part are those of gemm, one after 
   check.template operator()<4>(3, 8, 1, 0, 1);
 }
 
+TEST_CASE_TEMPLATE("products that are subtracted are rounded one by one, in their order", K, reference,
+                   ZOQAT_BACKENDS) {
+  std::uint32_t name = 900;
+  for (const std::size_t rows : {0u, 1u, 2u, 3u, 5u, 9u})
+    for (const std::size_t k : {0u, 1u, 3u, 17u})
+      for (const std::size_t panels : {1u, 2u, 3u}) {
+        constexpr std::size_t stride = 3 * panel_width + 5;
+        const auto a = floats(std::max<std::size_t>(1, rows) * (k + 2), ++name);
+        const auto b = floats(panels * float_panel_size(k), ++name), before = floats(rows * stride, ++name, 9);
+        auto expected = before;
+        for (std::size_t m = 0; m != rows; ++m)
+          for (std::size_t j = 0; j != panels * panel_width; ++j)
+            for (std::size_t i = 0; i != k; ++i) {
+              const float w = b[j / panel_width * float_panel_size(k) + i * panel_width + j % panel_width];
+              expected[m * stride + j] = expected[m * stride + j] - rounded(a[m * (k + 2) + i] * w);
+            }
+        guarded<float> c(before);
+        K::subtract_products(matrix_view<const float>(a.data(), rows, k, k + 2), b.data(),
+                             matrix_view<float>(c.data(), rows, panels * panel_width, stride));
+        REQUIRE(c.content() == expected);
+        REQUIRE(c.intact());
+      }
+}
+
 TEST_CASE("a product of floats by hand") {
   const float a[] = {1, 2, 3, 4}, w[] = {10, 100}, bias[] = {0.5f};
   std::vector<float> panel(float_panel_size(2));

@@ -61,7 +61,8 @@ TEST_CASE_TEMPLATE("dequantize_panel gives every code its value, rounded once", 
   const auto scales = floats(panel_width, 3);
   grid grids[panel_width];
   for (std::size_t j = 0; j != panel_width; ++j)
-    grids[j] = {1.5f + scales[j], static_cast<std::int32_t>(j * 17) - (j % 3 == 0 ? 1000 : 0)};
+    grids[j] = j % 4 != 0 ? grid{1.5f + scales[j], static_cast<std::int32_t>(j * 17) - (j % 3 == 0 ? 1000 : 0)}
+                          : grid{0x1.abcp-9f, 0, 0.4321f * scales[j]};
   const auto panel = code_panel(75, 8, 4);
   for (std::size_t first = 0; first != 75; ++first)
     for (const std::size_t k : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{5}, 75 - first}) {
@@ -70,7 +71,8 @@ TEST_CASE_TEMPLATE("dequantize_panel gives every code its value, rounded once", 
       for (std::size_t i = 0; i != k; ++i)
         for (std::size_t j = 0; j != panel_width; ++j)
           expected[i * panel_width + j] =
-              grids[j].scale * static_cast<float>(panel[code_at(j, first + i)] - grids[j].zero_point);
+              rounded(grids[j].scale * static_cast<float>(panel[code_at(j, first + i)] - grids[j].zero_point)) -
+              grids[j].minimum;
       guarded<float> out(expected.size());
       K::dequantize_panel(panel.data(), first, k, grids, out.data());
       REQUIRE(out.content() == expected);

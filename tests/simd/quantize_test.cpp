@@ -117,6 +117,10 @@ TEST_CASE_TEMPLATE("dequantize is exact", K, ZOQAT_BACKENDS) {
       CHECK(out.content() == expected);
       CHECK(out.intact());
     }
+  const auto c = codes(37, 4, 6);  // a product that is exact, less a minimum
+  std::vector<float> values(c.size());
+  K::dequantize(c.data(), c.size(), {0x1.abcp-9f, 0, 0.4321f}, values.data());
+  for (std::size_t i = 0; i != c.size(); ++i) CHECK(values[i] == 0x1.abcp-9f * static_cast<float>(c[i]) - 0.4321f);
 }
 
 TEST_CASE_TEMPLATE("sum adds every code", K, reference, ZOQAT_BACKENDS) {

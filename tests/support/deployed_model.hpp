@@ -92,6 +92,7 @@ struct deployed_model {
       v.packed(name + ".codes", {matrix.panels(), matrix.panel_bytes()}, matrix.code_storage());
       v.packed(name + ".scales", grids, matrix.scales());
       if (!matrix.zero_points().empty()) v.packed(name + ".zero_points", grids, matrix.zero_points());
+      if (!matrix.minima().empty()) v.packed(name + ".minima", grids, matrix.minima());
     }
   }
 };

@@ -114,7 +114,7 @@ struct packed_layer {
         require(static_cast<float>(scales[g]) == scale,
                 "{}: tensor '{}': the scale of row {}, group {} is {}, which is no number of type {}: rounding it "
                 "would change what was trained. Write values as F32, or train under a scheme whose scales are fp16, "
-                "such as q4_0, q4_1 or q8_0, and write them as F16",
+                "such as q4_0 or q8_0, and write them as F16",
                 file.path().native(), name, row, g, scale, dtype_name(dtype_of<T>::value));
       }
       sink(std::as_bytes(std::span(scales)));
@@ -181,8 +181,8 @@ template <class Weight>
 /// Whether pack-quantized holds the weights of a type as they are: 4 or 8 bits, a scale of its own for each row or
 /// group of a row.
 template <class Weight>
-inline constexpr bool is_pack_quantized =
-    (Weight::bits == 4 || Weight::bits == 8) && !Weight::whole_tensor && !Weight::shares_scales;
+inline constexpr bool is_pack_quantized = (Weight::bits == 4 || Weight::bits == 8) && !Weight::whole_tensor &&
+                                          !Weight::shares_scales && !Weight::has_minima;
 
 /// The type of a model's values in which the scales of a weight type are exact.
 template <class Weight>

@@ -28,9 +28,10 @@
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
-/// A trained and deployed model on disk: a safetensors file with the packed codes, scales and zero points of each
-/// layer under the layer's name as quant::packed_matrix stores them, everything else as F32, and in the metadata the
-/// scheme's name, the model's shape, checksums of all (io/checksums.hpp), and what else whoever saves it has to say.
+/// A trained and deployed model on disk: a safetensors file with the packed codes, scales and zero points or minima
+/// of each layer under the layer's name as quant::packed_matrix stores them, everything else as F32, and in the
+/// metadata the scheme's name, the model's shape, checksums of all (io/checksums.hpp), and what else whoever saves it
+/// has to say.
 inline constexpr std::string_view quantized_format = "zoqat-quantized-3";
 /// The format of 0.1.0, without checksums, is read as well.
 inline constexpr std::string_view quantized_format_without_checksums = "zoqat-quantized-2";
@@ -291,6 +292,16 @@ void require_scales(const tensor_view& tensor, std::span<const T> scales) {
   }
 }
 
+/// Refuses minima that no quantizer makes: infinite, NaN, and negative ones that groups share.
+template <class Weight, class T>
+void require_minima(const tensor_view& tensor, std::span<const T> minima) {
+  for (const T minimum : minima) {
+    const auto value = static_cast<float>(minimum);
+    require<io_error>(std::isfinite(value) && (value >= 0 || !Weight::shares_scales),
+                      "{}: tensor '{}': a minimum is {}", tensor.source, tensor.name, value);
+  }
+}
+
 }  // namespace detail
 
 namespace detail {
@@ -317,6 +328,9 @@ struct stored_reader {
     file.release_pages(stored);
     if (name.ends_with(".scales"))
       if constexpr (std::is_same_v<T, float> || std::is_same_v<T, fp16>) require_scales<T>(stored, values);
+    if (name.ends_with(".minima"))
+      if constexpr (std::is_same_v<T, float> || std::is_same_v<T, fp16>)
+        require_minima<typename Scheme::weight_type, T>(stored, values);
     if (name.ends_with(".zero_points"))
       if constexpr (std::is_same_v<T, std::uint8_t>) require_zero_points(stored, values, Scheme::weight_type::bits);
   }

@@ -89,7 +89,7 @@ struct input_buffers {
   matrix<simd::grid> grids;               ///< [groups of inputs, rows]
   matrix<std::int32_t> code_sums;         ///< [parts, rows]
   matrix<float> value_sums;               ///< [groups of weights, rows]
-  matrix<float> stored_sums;              ///< [rows, groups of inputs]
+  matrix<float> part_sums;                ///< [rows, parts]
 };
 
 /// Buffers of a forward pass, kept from one pass to the next. Each is [lanes * tokens, width].

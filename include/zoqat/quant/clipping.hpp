@@ -19,13 +19,15 @@ struct code_grid {
 /// Which codes may stand for zero.
 enum class zero_points : std::uint8_t {
   any,          ///< each of them, stored for every grid
+  none,         ///< none need to: the grid has a minimum of its own, and its zero point is the code 0
   middle,       ///< 2^(bits - 1) alone, which takes no storage
   near_middle,  ///< that or the one below it: where a format stores the sign of a scale, the steps may run either way
 };
 
 /// The grid over a range that holds all of it (see simd::grid_of). Near the middle, the one of the two that has the
-/// smaller steps.
+/// smaller steps; with a minimum, the one that begins where the range does.
 [[nodiscard]] inline simd::grid grid_over(simd::range r, int bits, zero_points zeros) noexcept {
+  if (zeros == zero_points::none) return {simd::grid_of(r, bits, false).scale, 0, -r.min};
   if (zeros != zero_points::near_middle) return simd::grid_of(r, bits, zeros == zero_points::middle);
   const simd::grid up = simd::grid_of(r, bits, true), down = simd::grid_of({-r.max, -r.min}, bits, true);
   return down.scale < up.scale ? simd::grid{down.scale, down.zero_point - 1} : up;
@@ -34,6 +36,7 @@ enum class zero_points : std::uint8_t {
 [[nodiscard]] inline std::int32_t allowed(std::int32_t code, int bits, zero_points zeros) noexcept {
   const std::int32_t middle = 1 << (bits - 1);
   if (zeros == zero_points::any) return code;
+  if (zeros == zero_points::none) return 0;
   return zeros == zero_points::near_middle && code < middle ? middle - 1 : middle;
 }
 
@@ -76,7 +79,8 @@ struct range {
 };
 
 /// Equation 5 to the letter: step size Δ, zero point z and the bounds α·Q_P and β·Q_P on the codes are learned, each
-/// on its own, and no longer follow the weights. Parameters: log Δ, z, logit α, logit β.
+/// on its own, and no longer follow the weights. Parameters: log Δ, z, logit α, logit β. A grid with a minimum has
+/// Δ·z for it, so that z is any number.
 struct codes {
   static constexpr std::size_t parameters = 4;
   static constexpr bool follows_range = false;
@@ -87,7 +91,7 @@ struct codes {
   /// The parameters that lead to exactly this grid, up to the rounding of the logarithm.
   static void hold(const simd::grid& g, float* p) noexcept {
     p[0] = std::log(g.scale);
-    p[1] = static_cast<float>(g.zero_point);
+    p[1] = static_cast<float>(g.zero_point) + g.minimum / g.scale;
     p[2] = -unclipped;
     p[3] = unclipped;
   }
@@ -104,9 +108,9 @@ struct codes {
       return logit < -7 ? code(0) : logit > 7 ? code(top) : code(detail::sigmoid(logit) * top);
     };
     const std::uint8_t low = bound(p[2]), high = bound(p[3]);
-    return {{std::clamp(std::exp(p[0]), simd::minimum_scale, simd::maximum_scale), allowed(code(p[1]), bits, zeros)},
-            std::min(low, high),
-            std::max(low, high)};
+    const float step = std::clamp(std::exp(p[0]), simd::minimum_scale, simd::maximum_scale);
+    const float minimum = zeros == zero_points::none ? step * p[1] : 0.0f;
+    return {{step, allowed(code(p[1]), bits, zeros), minimum}, std::min(low, high), std::max(low, high)};
   }
 };
 

@@ -21,8 +21,10 @@ namespace detail {
 /// What a packed matrix gives back of a grid.
 template <class Weight>
 [[nodiscard]] simd::grid as_stored(const simd::grid& g) noexcept {
-  return {static_cast<float>(stored_scale<Weight>(g.scale)),
-          Weight::symmetric ? 1 << (Weight::bits - 1) : static_cast<std::uint8_t>(g.zero_point)};
+  simd::grid stored{static_cast<float>(stored_scale<Weight>(g.scale)),
+                    Weight::symmetric ? 1 << (Weight::bits - 1) : static_cast<std::uint8_t>(g.zero_point)};
+  if constexpr (Weight::has_minima) stored.minimum = static_cast<float>(stored_minimum<Weight>(g.minimum));
+  return stored;
 }
 
 }  // namespace detail

@@ -26,7 +26,8 @@ namespace zoqat::inline ZOQAT_ABI::quant {
 /// are parameters of groups of their own (step_tensor, step_row, step_group), each a tensor of its own: few and
 /// powerful, they take other ε than weights, and a zeroth-order estimate over few parameters is a good one.
 ///
-/// The zero points stay. Where weights are rounded to the grids anew, a smaller step also clips them closer (eq. 5).
+/// The zero points stay, and minima move with their scales. Where weights are rounded to the grids anew, a smaller
+/// step also clips them closer (eq. 5).
 ///
 ///   quant::host_matrix<quant::weight<3>> m(ptq::reconstruct_matrix<quant::weight<3>>(weights, moments).packed);
 ///   m.add_to(parameters, "layers.0.wq");                       // zo::parameter_list, zo::fine_tuner, …
@@ -78,12 +79,11 @@ class host_matrix {
 
   /// The grid of a row and group as the parameters are now.
   [[nodiscard]] simd::grid grid(std::size_t row, std::size_t group) const noexcept {
-    simd::grid g = codes_.grid(row, group);
+    const simd::grid g = codes_.grid(row, group);
     float log_factor = tensor_[0];
     if (!rows_.empty()) log_factor += rows_[row];
     if (!groups_.empty()) log_factor += groups_[row * codes_.groups() + group];
-    if (log_factor != 0) g.scale = scaled<Weight>(g.scale, std::exp(log_factor));
-    return g;
+    return log_factor != 0 ? scaled<Weight>(g, std::exp(log_factor)) : g;
   }
 
   /// Writes the weights that the codes stand for with the parameters as they are now: [out, in]. Throws value_error
@@ -131,11 +131,10 @@ class host_matrix {
   [[nodiscard]] packed_matrix<Weight> deployed() const {
     packed_matrix<Weight> result = codes_;
     if constexpr (Weight::whole_tensor) {
-      if (!codes_.empty()) result.scales()[0] = stored_scale<Weight>(grid(0, 0).scale);
+      if (!codes_.empty()) result.set_grid(0, 0, grid(0, 0));
     } else {
       for (std::size_t row = 0; row != rows(); ++row)
-        for (std::size_t group = 0; group != codes_.groups(); ++group)
-          result.scales()[codes_.grid_index(row, group)] = stored_scale<Weight>(grid(row, group).scale);
+        for (std::size_t group = 0; group != codes_.groups(); ++group) result.set_grid(row, group, grid(row, group));
     }
     return result;
   }

@@ -27,8 +27,8 @@ inline void copy_row(const std::uint8_t* panel, std::size_t j, std::span<std::ui
 
 /// A weight matrix [out, in] in its final storage, as matrix products read it: packed panels of 16 rows
 /// (simd/packing.hpp), the last one filled up with rows of zero codes; a scale per grid, and a zero point per grid
-/// where the grid is asymmetric. Nothing else is stored. Grids go panel by panel too: [panels][groups][16], or one
-/// for all for per_tensor.
+/// where the grid is asymmetric, or a minimum where it has one. Nothing else is stored. Grids go panel by panel too:
+/// [panels][groups][16], or one for all for per_tensor.
 template <class Weight>
 class packed_matrix {
  public:
@@ -40,7 +40,8 @@ class packed_matrix {
         cols_(cols),
         codes_(panels() * panel_bytes(), 0),
         scales_(grids(rows, cols), scale_type(1.0f)),
-        zero_points_(Weight::symmetric ? 0 : grids(rows, cols), 0) {}
+        zero_points_(has_zero_points ? grids(rows, cols) : 0, 0),
+        minima_(Weight::has_minima ? grids(rows, cols) : 0, scale_type(0.0f)) {}
 
   [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
   [[nodiscard]] std::size_t cols() const noexcept { return cols_; }
@@ -54,14 +55,24 @@ class packed_matrix {
   /// What a matrix of that size would take, without making one.
   [[nodiscard]] static constexpr std::size_t bytes(std::size_t rows, std::size_t cols) noexcept {
     return panels(rows) * simd::packed_panel_size(Weight::bits, cols) +
-           grids(rows, cols) * (sizeof(scale_type) + (Weight::symmetric ? 0 : 1));
+           grids(rows, cols) * (sizeof(scale_type) * (Weight::has_minima ? 2 : 1) + (has_zero_points ? 1 : 0));
   }
 
   /// The packed codes of rows [16 p, 16 p + 16).
   [[nodiscard]] const std::uint8_t* panel(std::size_t p) const noexcept { return codes_.data() + p * panel_bytes(); }
   [[nodiscard]] simd::grid grid(std::size_t row, std::size_t group) const noexcept {
     const std::size_t at = grid_index(row, group);
-    return {static_cast<float>(scales_[at]), Weight::symmetric ? 1 << (Weight::bits - 1) : zero_points_[at]};
+    simd::grid g{static_cast<float>(scales_[at]), Weight::has_minima ? 0 : 1 << (Weight::bits - 1)};
+    if constexpr (has_zero_points) g.zero_point = zero_points_[at];
+    if constexpr (Weight::has_minima) g.minimum = static_cast<float>(minima_[at]);
+    return g;
+  }
+  /// Stores a grid: of a row and group, or the one of all.
+  void set_grid(std::size_t row, std::size_t group, const simd::grid& g) noexcept {
+    const std::size_t at = grid_index(row, group);
+    scales_[at] = stored_scale<Weight>(g.scale);
+    if constexpr (has_zero_points) zero_points_[at] = static_cast<std::uint8_t>(g.zero_point);
+    if constexpr (Weight::has_minima) minima_[at] = stored_minimum<Weight>(g.minimum);
   }
   /// The codes of a row; `codes` has room for `cols()`. Costs the unpacking of its whole panel.
   template <simd::kernels Kernels = simd::default_kernels>
@@ -112,6 +123,8 @@ class packed_matrix {
   [[nodiscard]] std::span<const scale_type> scales() const noexcept { return scales_; }
   [[nodiscard]] std::span<std::uint8_t> zero_points() noexcept { return zero_points_; }
   [[nodiscard]] std::span<const std::uint8_t> zero_points() const noexcept { return zero_points_; }
+  [[nodiscard]] std::span<scale_type> minima() noexcept { return minima_; }
+  [[nodiscard]] std::span<const scale_type> minima() const noexcept { return minima_; }
   /// Where the storage has the grid of a row and group; those of the 16 rows of a panel are neighbors.
   [[nodiscard]] std::size_t grid_index(std::size_t row, std::size_t group) const noexcept {
     if constexpr (Weight::whole_tensor)
@@ -127,16 +140,13 @@ class packed_matrix {
   [[nodiscard]] static constexpr std::size_t grids(std::size_t rows, std::size_t cols) noexcept {
     return Weight::whole_tensor ? std::size_t{rows != 0} : panels(rows) * Weight::groups(cols) * simd::panel_width;
   }
-  void set_grid(std::size_t row, std::size_t group, const simd::grid& g) noexcept {
-    const std::size_t at = grid_index(row, group);
-    scales_[at] = stored_scale<Weight>(g.scale);
-    if constexpr (!Weight::symmetric) zero_points_[at] = static_cast<std::uint8_t>(g.zero_point);
-  }
+  static constexpr bool has_zero_points = !Weight::symmetric && !Weight::has_minima;
 
   std::size_t rows_ = 0, cols_ = 0;
   buffer<std::uint8_t> codes_;
   buffer<scale_type> scales_;
   buffer<std::uint8_t> zero_points_;
+  buffer<scale_type> minima_;
 };
 
 namespace detail {

@@ -59,6 +59,14 @@ struct signed_symmetric {
   static constexpr std::string_view name = "signed symmetric";
 };
 
+/// Zero need not be on the grid: code c stands for scale * c - minimum. The minimum is stored as the scale is: a
+/// number of half precision of either sign (fp16_scale: ggml's Q4_1 and Q5_1), or an integer from 0 on times a number
+/// that groups share (shared_scale: Q2_K, Q4_K, Q5_K).
+struct with_minimum {
+  static constexpr auto zeros = zero_points::none;
+  static constexpr std::string_view name = "with minima";
+};
+
 /// Storage of scales. What is stored is what the forward pass of training uses: `rounded` leads there.
 struct fp32_scale {
   using type = float;
@@ -78,32 +86,15 @@ struct fp16_scale_and_sum {
   using type = fp16;
   static constexpr std::string_view name = "fp16 with sums";
 };
-/// Half precision with so few significant bits that the scale times a code of `Bits` bits is a number of half
-/// precision too: what a format with a minimum instead of a zero point needs to have 0 on its grid.
-template <int Bits>
-struct short_fp16_scale {
-  static_assert(Bits >= 2 && Bits <= 8, "quant::short_fp16_scale: codes have 2 to 8 bits");
-  using type = fp16;
-  static constexpr std::string_view name = "short fp16";
-  [[nodiscard]] static float rounded(float scale) noexcept {
-    constexpr int dropped = 24 - (11 - Bits);  // bits of the significand, rounded half to even
-    const auto bits = std::bit_cast<std::uint32_t>(std::clamp(scale, 0x1p-14f, 0x1p7f));
-    const std::uint32_t half = (1u << (dropped - 1)) - 1, odd = bits >> dropped & 1;
-    return std::bit_cast<float>((bits + half + odd) >> dropped << dropped);
-  }
-};
-
-/// The steps of `Groups` groups on end are multiples of one number: a power of two of half precision times an integer
-/// up to `Greatest` for each group (see share_scales in row.hpp). With `Bits` bits and an integer minimum beside each
-/// factor, which is half the factor times the zero point (Q2_K), a group whose zero point is odd has an even factor.
-template <int Greatest, bool HalfMinima = false, std::size_t Groups = 16>
+/// The steps of `Groups` groups on end are multiples of one number of half precision: integers from 1 to `Greatest`
+/// times it. So are their minima, where they have any, of another number (see share_scales in row.hpp).
+template <int Greatest, std::size_t Groups = 16>
 struct shared_scale {
   static_assert(Greatest >= 3 && Greatest < 128 && Groups > 1,
                 "quant::shared_scale: factors are integers of up to 7 bits, shared by two groups or more");
   using type = float;
-  static constexpr std::string_view name = "shared fp16";
+  static constexpr std::string_view name = "two-level fp16";
   static constexpr int greatest = Greatest;
-  static constexpr bool half_minima = HalfMinima;
   static constexpr std::size_t groups = Groups;
   [[nodiscard]] static float rounded(float scale) noexcept { return scale; }
 };
@@ -111,8 +102,8 @@ struct shared_scale {
 namespace detail {
 template <class Format>
 inline constexpr bool is_shared = false;
-template <int Greatest, bool HalfMinima, std::size_t Groups>
-inline constexpr bool is_shared<shared_scale<Greatest, HalfMinima, Groups>> = true;
+template <int Greatest, std::size_t Groups>
+inline constexpr bool is_shared<shared_scale<Greatest, Groups>> = true;
 template <class Granularity>
 inline constexpr bool is_group = false;
 template <std::size_t Size>
@@ -137,6 +128,13 @@ struct weight {
   /// Whether groups of a row share what their steps are multiples of.
   static constexpr bool shares_scales = detail::is_shared<ScaleFormat>;
   static_assert(!shares_scales || !whole_tensor, "quant::weight: one grid has nobody to share its scale with");
+  /// Whether grids have a minimum in place of a zero point.
+  static constexpr bool has_minima = zeros == zero_points::none;
+  static_assert(!has_minima || (Bits < 8 && !whole_tensor),
+                "quant::weight: minima are for weights of less than 8 bits, and not per_tensor");
+  static_assert(
+      !has_minima || shares_scales || std::same_as<ScaleFormat, fp16_scale>,
+      "quant::weight: a minimum is stored as its scale is, for which there are fp16_scale and shared_scale");
   using scale_type = typename ScaleFormat::type;
   /// The same weights with another clipping policy.
   template <class Other>
@@ -282,8 +280,13 @@ struct scheme {
   static_assert(detail::groups_nest<weight_type, activation_type>(),
                 "quant::scheme: the size of a group of weights must divide that of a group of activations, or be a "
                 "multiple of it");
-  static_assert(!detail::stores_sums<activation_type> || weight_type::bits < 8,
-                "quant::scheme: activations with fp16_scale_and_sum are for weights of less than 8 bits");
+  static_assert(
+      !detail::stores_sums<activation_type> || weight_type::has_minima,
+      "quant::scheme: activations with fp16_scale_and_sum are for weights quant::with_minimum, which multiply "
+      "the sums");
+  static_assert(!weight_type::has_minima || std::is_void_v<activation_type> || detail::is_grouped<activation_type>,
+                "quant::scheme: weights quant::with_minimum go with activations in a quant::group, or in full "
+                "precision");
   static_assert(detail::count<detail::is_shift, Parts...> == 0 || !detail::is_grouped<activation_type>,
                 "quant::scheme: quant::shift is for activations per_token; groups of activations are symmetric");
 

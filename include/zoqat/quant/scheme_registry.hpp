@@ -76,17 +76,17 @@ namespace detail {
 template <int Bits, class Granularity = per_channel>
 using trained_weight = weight<Bits, Granularity, asymmetric, clip::codes>;
 /// Weights whose values are those of another engine's blocks, and inputs as that engine rounds them before it
-/// multiplies: groups with an fp16 step, and zero near the middle (inputs are Q8_0), or at any code (Q8_1).
+/// multiplies: groups with an fp16 step, and zero near the middle (inputs are Q8_0), or an fp16 minimum (Q8_1).
 template <int Bits, std::size_t Size>
 using signed_blocks = scheme<weight<Bits, group<Size>, signed_symmetric, clip::codes, fp16_scale>,
                              activation<8, group<32>, symmetric, fp16_scale>>;
 template <int Bits, std::size_t Size>
-using shifted_blocks = scheme<weight<Bits, group<Size>, asymmetric, clip::codes, short_fp16_scale<Bits>>,
+using shifted_blocks = scheme<weight<Bits, group<Size>, with_minimum, clip::codes, fp16_scale>,
                               activation<8, group<32>, symmetric, fp16_scale_and_sum>>;
-/// The same in super-blocks of 16 groups (inputs are Q8_K).
-template <int Bits, int GreatestFactor, bool HalfMinima = false>
+/// The same in super-blocks of 256 weights (inputs are Q8_K).
+template <int Bits, std::size_t Size, class Symmetry, int GreatestFactor>
 using super_blocks =
-    scheme<weight<Bits, group<16>, signed_symmetric, clip::codes, shared_scale<GreatestFactor, HalfMinima>>,
+    scheme<weight<Bits, group<Size>, Symmetry, clip::codes, shared_scale<GreatestFactor, 256 / Size>>,
            activation<8, group<256>, symmetric>>;
 }  // namespace detail
 
@@ -94,7 +94,9 @@ using super_blocks =
 /// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16
 /// leaves activations alone. Those named q<bits>_<kind> have the values of GGUF's types of these names, and round
 /// inputs to blocks of 8 bits as llama.cpp does on CPUs: what is trained so is exported without loss
-/// (io/gguf/encode.hpp), and computes there what it computed here.
+/// (io/gguf/encode.hpp), and computes there what it computed here. A weight takes there, in bits: q2_0 2.25,
+/// q2_k 2.625, q3_k 3.4375, q4_0 and q4_k 4.5, q4_1 5, q5_0 and q5_k 5.5, q5_1 6, q6_k 6.5625, q8_0 8.5. Here scales
+/// and minima that are shared lie in products' own layout, in fp32.
 using standard_schemes = scheme_registry<
     named<"w2a16", scheme<detail::trained_weight<2>>>, named<"w3a16", scheme<detail::trained_weight<3>>>,
     named<"w4a16", scheme<detail::trained_weight<4>>>,
@@ -114,7 +116,10 @@ using standard_schemes = scheme_registry<
     named<"w8a8", scheme<detail::trained_weight<8>, activation<8>>>, named<"q2_0", detail::signed_blocks<2, 64>>,
     named<"q4_0", detail::signed_blocks<4, 32>>, named<"q4_1", detail::shifted_blocks<4, 32>>,
     named<"q5_0", detail::signed_blocks<5, 32>>, named<"q5_1", detail::shifted_blocks<5, 32>>,
-    named<"q8_0", detail::signed_blocks<8, 32>>, named<"q2_k", detail::super_blocks<2, 15, true>>,
-    named<"q3_k", detail::super_blocks<3, 31>>, named<"q6_k", detail::super_blocks<6, 127>>>;
+    named<"q8_0", detail::signed_blocks<8, 32>>, named<"q2_k", detail::super_blocks<2, 16, with_minimum, 15>>,
+    named<"q3_k", detail::super_blocks<3, 16, signed_symmetric, 31>>,
+    named<"q4_k", detail::super_blocks<4, 32, with_minimum, 63>>,
+    named<"q5_k", detail::super_blocks<5, 32, with_minimum, 63>>,
+    named<"q6_k", detail::super_blocks<6, 16, signed_symmetric, 127>>>;
 
 }  // namespace zoqat::quant

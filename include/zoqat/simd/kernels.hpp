@@ -40,10 +40,13 @@ struct range {
   float min = 0, max = 0;
 };
 
-/// An affine grid: code c stands for `scale * (c - zero_point)`.
+/// An affine grid: code c stands for `scale * (c - zero_point) - minimum`. Grids of weights alone have a minimum
+/// other than zero; then scale * (c - zero_point) is a number of float for all codes, so that a value is rounded
+/// once, whether a target fuses the difference or not.
 struct grid {
   float scale = 1;
   std::int32_t zero_point = 0;
+  float minimum = 0;
   friend bool operator==(const grid&, const grid&) = default;
 };
 
@@ -81,7 +84,8 @@ struct weight_pair {
   }
 };
 
-/// The codes that weights on a grid may take, and the number taken from each of them as it is stored in a byte.
+/// The codes that weights on a grid may take, and the number taken from each of them as it is stored in a byte. The
+/// grid has no minimum: who quantizes on one that has adds it to the weights first (quant::quantize_on).
 struct code_range {
   simd::grid grid;
   std::int32_t least = 0, greatest = 0, offset = 0;
@@ -209,7 +213,7 @@ concept kernels =
       // --- Quantization of rows: exact. ----------------------------------------------------------------------------
       { K::min_max(x, n) } noexcept -> std::same_as<range>;
       { K::quantize(x, n, g, bits, bytes) } noexcept;               // codes by a given grid
-      { K::dequantize(codes, n, g, y) } noexcept;                   // scale * (code - zero_point), one rounding
+      { K::dequantize(codes, n, g, y) } noexcept;                   // scale * (code - zero_point) - minimum
       { K::sum(codes, n) } noexcept -> std::same_as<std::int32_t>;  // n < 2^23
       /// min_max, grid_of, quantize and sum of one row (a token): (x, n, bits, symmetric, codes).
       { K::quantize_row(x, n, bits, true, bytes) } noexcept -> std::same_as<quantized_row>;
@@ -255,7 +259,7 @@ concept kernels =
       { K::pack_panel(a, y) } noexcept;      // float panel
       { K::pack_panel(q, bytes) } noexcept;  // code panel
       /// (code panel, first, k, grids[16], float panel): depths [first, first + k) of a panel of plain codes become
-      /// scale * (code - zero_point), one rounding, in a float panel of depth k.
+      /// scale * (code - zero_point) - minimum in a float panel of depth k.
       { K::dequantize_panel(codes, n, n, &g, y) } noexcept;
       /// c[m, j] = start[m, j] + sum_k a[m, k] * panel(j, k), for as many consecutive panels as cover c.cols(), where
       /// start[m, j] = (accumulate ? c[m, j] : 0) + (bias ? bias[j] : 0). Bound: 2 (k + 2) ulp of the sum of the
@@ -274,6 +278,9 @@ concept kernels =
       /// Products of codes part by part, from the first on, c[m, j] += exact[m, j] * (scale[m] * scale[j]) each, as
       /// gemm computes them one by one: the same bits. c has the columns of whole panels.
       { K::template add_parts<8, 4>(parts, c) } noexcept;
+      /// c[m, j] -= a[m, k] * panel(j, k) for k = 0, 1, ..., each product and each difference rounded on its own: the
+      /// same bits on every target. c has the columns of whole panels. What minima of weights take off a product.
+      { K::subtract_products(a, x, c) } noexcept;  // (a, panels, c)
       /// sums[j] = sum_k x[k] * code(j, k) over a packed panel: for few rows, where reading the weights is all there
       /// is to do. Bound as gemm.
       { K::template gemv<4>(x, n, codes, y) } noexcept;  // (x, k, packed panel, sums[16])

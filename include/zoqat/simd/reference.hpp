@@ -59,7 +59,7 @@ struct reference {
     }
   }
   static void dequantize(const std::uint8_t* codes, std::size_t n, grid g, float* out) noexcept {
-    for (std::size_t i = 0; i != n; ++i) out[i] = g.scale * static_cast<float>(codes[i] - g.zero_point);
+    for (std::size_t i = 0; i != n; ++i) out[i] = g.scale * static_cast<float>(codes[i] - g.zero_point) - g.minimum;
   }
   static std::int32_t sum(const std::uint8_t* codes, std::size_t n) noexcept {
     std::int32_t total = 0;
@@ -173,7 +173,7 @@ struct reference {
                                float* panel) noexcept {
     for (std::size_t i = first; i != first + k; ++i)
       for (std::size_t j = 0; j != panel_width; ++j)
-        *panel++ = grids[j].scale * static_cast<float>(codes[code_at(j, i)] - grids[j].zero_point);
+        *panel++ = grids[j].scale * static_cast<float>(codes[code_at(j, i)] - grids[j].zero_point) - grids[j].minimum;
   }
   static void gemm(matrix_view<const float> a, const float* panels, const float* bias, bool accumulate,
                    matrix_view<float> c, std::size_t panel_depth) noexcept {
@@ -210,6 +210,13 @@ struct reference {
   template <int ActivationBits, int WeightBits>
   static void add_parts(const code_parts& parts, matrix_view<float> c) noexcept {
     detail::add_parts_one_by_one<reference, ActivationBits, WeightBits>(parts, c);
+  }
+  static void subtract_products(matrix_view<const float> a, const float* panels, matrix_view<float> c) noexcept {
+    for (std::size_t m = 0; m != c.rows(); ++m)
+      for (std::size_t j = 0; j != c.cols(); ++j) {
+        const float* const panel = panels + j / panel_width * float_panel_size(a.cols()) + j % panel_width;
+        for (std::size_t k = 0; k != a.cols(); ++k) c(m, j) = add_product(c(m, j), -a(m, k), panel[k * panel_width]);
+      }
   }
   template <int Bits>
   static void gemv(const float* x, std::size_t k, const std::uint8_t* bytes, float* sums) noexcept {

@@ -37,6 +37,8 @@ void for_each_format(F&& f) {
   f.template operator()<weight_of<"q6_k">, gguf::q6_k_block>();
   f.template operator()<weight_of<"q3_k">, gguf::q3_k_block>();
   f.template operator()<weight_of<"q2_k">, gguf::q2_k_block>();
+  f.template operator()<weight_of<"q4_k">, gguf::q4_k_block>();
+  f.template operator()<weight_of<"q5_k">, gguf::q5_k_block>();
 }
 
 static_assert(gguf::type_of<weight_of<"q4_0">>() == gguf::tensor_type::q4_0);
@@ -44,9 +46,15 @@ static_assert(gguf::type_of<weight_of<"q5_1">>() == gguf::tensor_type::q5_1);
 static_assert(gguf::type_of<weight_of<"q2_0">>() == gguf::tensor_type::q2_0);
 static_assert(gguf::type_of<weight_of<"q3_k">>() == gguf::tensor_type::q3_k);
 static_assert(gguf::type_of<weight_of<"q2_k">>() == gguf::tensor_type::q2_k);
+static_assert(gguf::type_of<weight_of<"q4_k">>() == gguf::tensor_type::q4_k);
+static_assert(gguf::type_of<weight_of<"q5_k">>() == gguf::tensor_type::q5_k);
+template <quant::fixed_string Name>
+constexpr double bits_per_weight = gguf::info_of(*gguf::type_of<weight_of<Name>>()).bits_per_weight();
+static_assert(bits_per_weight<"q4_1"> == 5 && bits_per_weight<"q5_1"> == 6 && bits_per_weight<"q2_k"> == 2.625 &&
+              bits_per_weight<"q4_k"> == 4.5 && bits_per_weight<"q5_k"> == 5.5);
 static_assert(!gguf::type_of<weight_of<"w4a16g32">>());  // scales of fp32, any zero point
 static_assert(!gguf::type_of<quant::weight<4, quant::group<32>, quant::asymmetric, quant::clip::codes,
-                                           quant::fp16_scale>>());  // multiples of the step are no fp16 numbers
+                                           quant::fp16_scale>>());  // any zero point
 static_assert(
     !gguf::type_of<quant::weight<4, quant::group<64>, quant::symmetric, quant::clip::codes, quant::fp16_scale>>());
 
@@ -93,7 +101,10 @@ TEST_CASE("blocks hold the values of a scheme bit for bit, whatever the length o
         for (std::size_t b = 0; b != blocks; ++b)
           append_values(B::type, reinterpret_cast<const std::uint8_t*>(bytes.data()) + b * sizeof(B), values);
         for (std::size_t c = 0; c != values.size(); ++c)
-          REQUIRE(values[c] == (c < cols ? trained(r, c) : 0.0f));  // −0 = 0
+          if (c < cols || c / B::group >= grids.size() || !B::has_minima)
+            REQUIRE(values[c] == (c < cols ? trained(r, c) : 0.0f));  // −0 = 0
+          else  // what a grid with a minimum has nearest to zero
+            REQUIRE(std::abs(values[c]) <= std::max(0.51f * grids.back().scale, -grids.back().minimum));
       }
     }
   });

@@ -252,8 +252,9 @@ TEST_CASE("what was trained is written without loss: the values of the file are 
       for (std::size_t r = 0; r != t.shape[0]; ++r)
         for (std::size_t c = 0; c != t.shape[1]; ++c) {
           const std::size_t row = rotary ? r / 6 * 6 + r % 2 * 3 + r % 6 / 2 : r;
-          const float wanted = r < values.rows() && c < values.cols() ? values(row, c) : 0.0f;
-          REQUIRE(found[r * t.shape[1] + c] == wanted);
+          const bool is_row = r < values.rows();
+          if (is_row && c >= values.cols() && scheme::weight_type::has_minima) continue;  // meets zeros
+          REQUIRE(found[r * t.shape[1] + c] == (is_row && c < values.cols() ? values(row, c) : 0.0f));
         }
     };
     same("blk.0.attn_q.weight", "model.layers.0.self_attn.q_proj", true);

@@ -96,7 +96,7 @@ TEST_CASE("tokens are quantized one by one, as they are and smoothed; sums of co
   }
 }
 
-TEST_CASE("groups of tokens have grids of their own, sums of codes by parts, and sums as they are stored") {
+TEST_CASE("groups of tokens have grids of their own, sums of codes by parts, and sums that minima multiply") {
   using q8 = activation<8, group<6>, symmetric, fp16_scale>;
   using with_sums = activation<8, group<6>, symmetric, fp16_scale_and_sum>;
   fixture f;
@@ -120,7 +120,13 @@ TEST_CASE("groups of tokens have grids of their own, sums of codes by parts, and
         for (std::size_t k = first; k != first + count; ++k)
           CHECK(std::abs(double{values[k]} - double{f.x(i, k)}) <= greatest * (0.5 / 127 + 0x1p-11) * 1.0001);
         if constexpr (Scheme::activation_type::stores_sums)
-          CHECK(input.stored_sums(i, g) == doctest::Approx(greatest / 127 * sum).epsilon(0x1p-11));
+          CHECK(input.part_sums(i, g) == doctest::Approx(greatest / 127 * sum).epsilon(0x1p-11));
+        else if constexpr (Scheme::weight_type::has_minima)
+          for (std::size_t part = 2 * g; part != 2 * g + (count + 2) / 3; ++part) {
+            double of_part = 0;
+            for (std::size_t k = 3 * part; k != std::min(3 * part + 3, in); ++k) of_part += double{values[k]};
+            CHECK(std::abs(double{input.part_sums(i, part)} - of_part) <= greatest * 0x1p-21);
+          }
         if constexpr (Scheme::weight_type::bits == 8)
           for (std::size_t part = 2 * g; part != 2 * g + (count + 2) / 3; ++part) {
             int of_part = 0;
@@ -131,7 +137,8 @@ TEST_CASE("groups of tokens have grids of their own, sums of codes by parts, and
     }
   };
   check(std::type_identity<scheme<weight<8, group<3>>, q8>>{});
-  check(std::type_identity<scheme<weight<5, group<6>>, with_sums>>{});
+  check(std::type_identity<scheme<weight<5, group<6>, with_minimum, clip::none, fp16_scale>, with_sums>>{});
+  check(std::type_identity<scheme<weight<4, group<3>, with_minimum, clip::none, fp16_scale>, q8>>{});
 }
 
 TEST_CASE("few tokens in floats come with their sums, group by group") {

@@ -42,12 +42,14 @@ using whole_tensor = weight<7, per_tensor, symmetric>;
 using bytes = weight<8, group<32>, asymmetric>;
 using eighths = weight<8, group<4>, asymmetric>;
 using straddling_bytes = weight<8, group<9>, asymmetric>;
+using with_minima = weight<4, group<32>, with_minimum, clip::none, fp16_scale>;
+using sixteenths = weight<2, group<16>, with_minimum, clip::none, shared_scale<15, 2>>;
 
 #define ZOQAT_SCHEMES                                                                                          \
   in_floats<held>, in_floats<wide>, in_floats<straddling>, in_floats<whole_row>, in_floats<whole_tensor>,      \
       in_floats<bytes>, in_integers<held>, in_integers<wide>, in_integers<straddling>, in_integers<whole_row>, \
       in_integers<whole_tensor>, in_integers<bytes>, in_integers<straddling_bytes>, in_groups<held>,           \
-      in_groups<wide>, in_groups<eighths>
+      in_groups<wide>, in_groups<eighths>, in_floats<sixteenths>, in_groups<sixteenths>, in_groups<with_minima>
 
 /// A packed matrix of two tiles, the second of which is ragged, and an input.
 template <class Scheme>
@@ -140,9 +142,10 @@ struct problem {
         for_each_group<weight>(in, [&](std::size_t group, std::size_t k, std::size_t count) {
           const simd::grid g = packed.grid(first + j, group);
           for (std::size_t i = k; i != k + count; ++i) {
-            // The size of the terms is that of codes before their zero points are taken off.
-            sum += input_value(row + m, i) * double{g.scale} * (codes[i] - g.zero_point);
-            terms += std::abs(input_value(row + m, i)) * double{g.scale} * (codes[i] + g.zero_point);
+            // The size of the terms is that of codes before their zero points, or minima, are taken off.
+            const double input_of = input_value(row + m, i);
+            sum += input_of * (double{g.scale} * (codes[i] - g.zero_point) - double{g.minimum});
+            terms += std::abs(input_of) * (double{g.scale} * (codes[i] + g.zero_point) + double{g.minimum});
           }
         });
         worst = std::max(worst, std::abs(double{found(m, j)} - sum) / (terms + 1e-30));
@@ -213,8 +216,8 @@ TEST_CASE_TEMPLATE("each lane has codes of its own", Scheme, in_floats<held>, in
 }
 
 TEST_CASE_TEMPLATE("for few tokens weights are multiplied as they are packed, whether they were or not", Scheme,
-                   in_floats<held>, in_floats<wide>, in_floats<whole_row>, in_floats<whole_tensor>,
-                   in_floats<bytes>) {
+                   in_floats<held>, in_floats<wide>, in_floats<whole_row>, in_floats<whole_tensor>, in_floats<bytes>,
+                   in_floats<with_minima>) {
   static_assert(tokens <= nn::few_tokens);
   const problem<Scheme> p;
   typename problem<Scheme>::tile from_rows, from_packed;

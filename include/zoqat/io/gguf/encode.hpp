@@ -27,13 +27,12 @@ template <class Weight, block B>
   if constexpr (Weight::whole_tensor || Weight::bits != B::bits || Weight::group_size(long_row) != B::group ||
                 Weight::shares_scales != (B::group != B::elements))
     return false;
+  else if constexpr (Weight::has_minima != B::has_minima || Weight::zeros == quant::zero_points::any)
+    return false;
   else if constexpr (Weight::shares_scales)
-    return format::greatest == greatest_factor<B> && format::half_minima == B::has_minima &&
-           format::groups == B::elements / B::group && Weight::zeros != quant::zero_points::any;
-  else if constexpr (B::has_minima)
-    return std::same_as<format, quant::short_fp16_scale<B::bits>>;
+    return format::greatest == greatest_factor<B> && format::groups == B::elements / B::group;
   else
-    return std::same_as<typename Weight::scale_type, fp16> && Weight::zeros != quant::zero_points::any;
+    return std::same_as<format, quant::fp16_scale>;
 }
 
 /// The tensor type that holds weights of a scheme exactly, or nothing.
@@ -50,6 +49,8 @@ template <class Weight>
   attempt.template operator()<q4_1_block>();
   attempt.template operator()<q2_0_block>();
   attempt.template operator()<q6_k_block>();
+  attempt.template operator()<q5_k_block>();
+  attempt.template operator()<q4_k_block>();
   attempt.template operator()<q3_k_block>();
   attempt.template operator()<q2_k_block>();
   return type;
@@ -67,28 +68,36 @@ template <block B>
 template <class Weight, block B>
 void encode_grids(std::span<const simd::grid> grids, B& to) noexcept {
   if constexpr (B::group != B::elements) {
-    const float unit = quant::shared_unit<Weight>(grids);
-    to.d = fp16(unit);
-    if constexpr (B::has_minima) to.dmin = fp16(2 * unit);
+    const quant::shared_units units = quant::units_of<Weight>(grids);
+    to.d = fp16(units.scale);
+    if constexpr (B::has_minima) to.dmin = fp16(units.minimum);
     for (std::size_t g = 0; g != grids.size(); ++g) {
-      const int factor = quant::shared_factor<Weight>(grids[g], unit);
+      const quant::shared_factors factors = quant::factors_of<Weight>(grids[g], units);
       if constexpr (B::has_minima)
-        to.set_factors(g, static_cast<unsigned>(factor), static_cast<unsigned>(factor * grids[g].zero_point / 2));
+        to.set_factors(g, static_cast<unsigned>(factors.scale), static_cast<unsigned>(factors.minimum));
       else
-        to.set_factor(g, is_mirrored<B>(grids[g]) ? -factor : factor);
+        to.set_factor(g, is_mirrored<B>(grids[g]) ? -factors.scale : factors.scale);
     }
   } else if constexpr (B::has_minima) {
     to.d = fp16(grids[0].scale);
-    to.m = fp16(-grids[0].scale * static_cast<float>(grids[0].zero_point));
+    to.m = fp16(-grids[0].minimum);
   } else {
     to.d = fp16(is_mirrored<B>(grids[0]) ? -grids[0].scale : grids[0].scale);
   }
 }
 
+/// The code of what is nearest to zero on a grid.
+template <block B>
+[[nodiscard]] int code_of_zero(const simd::grid& g) noexcept {
+  const float code = static_cast<float>(g.zero_point) + round_half_even(g.minimum / g.scale);
+  return static_cast<int>(std::clamp(code, 0.0f, static_cast<float>((1 << B::bits) - 1)));
+}
+
 }  // namespace detail
 
-/// Writes a row of codes and their grids as blocks. A row that ends within a block is filled up with zeros; `out` has
-/// room for whole blocks, and whatever more it has becomes blocks of zeros.
+/// Writes a row of codes and their grids as blocks. A row that ends within a block is filled up with zeros, or with
+/// what its last grid has nearest to zero; `out` has room for whole blocks, and whatever more it has becomes blocks
+/// of zeros.
 template <class Weight, block B>
   requires(holds<Weight, B>())
 void encode_row(std::span<const std::uint8_t> codes, std::span<const simd::grid> grids,
@@ -106,7 +115,7 @@ void encode_row(std::span<const std::uint8_t> codes, std::span<const simd::grid>
         to.set_code(i, B::zero_point);
       } else {
         const simd::grid& g = of_block[group];
-        const int code = at < codes.size() ? codes[at] : g.zero_point;
+        const int code = at < codes.size() ? codes[at] : detail::code_of_zero<B>(g);
         to.set_code(i, static_cast<unsigned>(detail::is_mirrored<B>(g) ? top - code : code));
       }
     }

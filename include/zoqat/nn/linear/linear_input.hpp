@@ -35,8 +35,9 @@ class linear_input {
   /// Sums of the codes in each part of a product (quant::product_part), [parts, rows]. Only products with weights of
   /// 8 bits need them.
   const matrix<std::int32_t>& code_sums = work_.code_sums;
-  /// Sums of the groups of a token as they are stored, [rows, groups], where a scheme stores them.
-  const matrix<float>& stored_sums = work_.stored_sums;
+  /// Sums of what the codes in each part stand for, [rows, parts], for weights with minima: as they are stored, where
+  /// a scheme stores them.
+  const matrix<float>& part_sums = work_.part_sums;
   /// Sums of the values in each group of weights, [groups, rows], for `few_tokens` and quantized weights.
   const matrix<float>& value_sums = work_.value_sums;
 
@@ -91,7 +92,7 @@ class linear_input {
     work_.codes.reshape(x.rows(), (lines | 1) * alignment);
     work_.grids.reshape(activation::groups(x.cols()), x.rows());
     if constexpr (needs_sums) work_.code_sums.reshape(quant::parts<weight, activation>(x.cols()), x.rows());
-    if constexpr (activation::stores_sums) work_.stored_sums.reshape(x.rows(), activation::groups(x.cols()));
+    if constexpr (weight::has_minima) work_.part_sums.reshape(x.rows(), quant::parts<weight, activation>(x.cols()));
     codes = work_.codes.view().col_block(0, x.cols());
     pass.for_each_row([&](std::size_t row) {
       std::uint8_t* const to = work_.codes.row(row).data();
@@ -101,6 +102,12 @@ class linear_input {
       if constexpr (needs_sums)
         quant::for_each_part<weight, activation>(x.cols(), [&](const quant::product_part& part) {
           work_.code_sums(part.index, row) = kernels::sum(to + part.first, part.count);
+        });
+      if constexpr (weight::has_minima && !activation::stores_sums)
+        quant::for_each_part<weight, activation>(x.cols(), [&](const quant::product_part& part) {
+          const simd::grid& g = work_.grids(part.inputs, row);
+          work_.part_sums(row, part.index) =
+              g.scale * static_cast<float>(centered_sum<kernels>(g, part.count, to + part.first));
         });
     });
   }
@@ -112,9 +119,15 @@ class linear_input {
     const simd::code_range of_group = quant::codes_of<activation>(range);
     Kernels::quantize(smoothed, count, of_group, to);
     work_.grids(group, row) = of_group.grid;
-    if constexpr (activation::stores_sums)
-      work_.stored_sums(row, group) = quant::stored_sum<activation>(
-          range, Kernels::sum(to, count) - static_cast<std::int32_t>(count) * of_group.grid.zero_point);
+    if constexpr (activation::stores_sums)  // its groups are the parts
+      work_.part_sums(row, group) =
+          quant::stored_sum<activation>(range, centered_sum<Kernels>(of_group.grid, count, to));
+  }
+  /// Σ (code − zero point).
+  template <class Kernels>
+  [[nodiscard]] static std::int32_t centered_sum(const simd::grid& g, std::size_t count,
+                                                 const std::uint8_t* codes) noexcept {
+    return Kernels::sum(codes, count) - static_cast<std::int32_t>(count) * g.zero_point;
   }
   void sum_values() {
     work_.value_sums.reshape(Scheme::weight_type::groups(values.cols()), values.rows());

@@ -70,6 +70,7 @@ class packed_weight {
       v.packed(name + ".codes", {packed_.panels(), packed_.panel_bytes()}, packed_.code_storage());
       v.packed(name + ".scales", grids, packed_.scales());
       if (!packed_.zero_points().empty()) v.packed(name + ".zero_points", grids, packed_.zero_points());
+      if (!packed_.minima().empty()) v.packed(name + ".minima", grids, packed_.minima());
     }
   }
 

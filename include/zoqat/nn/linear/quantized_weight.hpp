@@ -43,6 +43,7 @@ class quantized_weight {
   struct scratch : detail::tile_scratch {
     buffer<float> clipping;  ///< [lanes][count][groups * parameters]
     matrix<float> steps;     ///< [lanes * count, groups]: factors on the scales
+    matrix<float> values;    ///< [2, in]: rows of weights with minima, which are added to values
   };
   static constexpr bool shared_by_lanes = false;
 
@@ -256,9 +257,16 @@ class quantized_weight {
   template <class Kernels, class Activation>
   void quantize_row(std::span<const lane_values> values, const matrix<float>& scales,
                     std::span<const quant::code_grid> whole, std::size_t lane, std::size_t first, std::size_t r,
-                    std::size_t count, const scratch& work, code_tile<part, Activation>& to) const {
+                    std::size_t count, scratch& work, code_tile<part, Activation>& to) const {
     std::array<simd::weight_row, 2> rows;
-    for (std::size_t i = 0; i != values.size(); ++i) rows[i] = detail::smoothed_row(values[i], scales, lane + i);
+    if constexpr (part::has_minima) work.values.reshape(rows.size(), in());
+    for (std::size_t i = 0; i != values.size(); ++i) {
+      rows[i] = detail::smoothed_row(values[i], scales, lane + i);
+      if constexpr (part::has_minima) {
+        Kernels::materialize(rows[i], in(), work.values.row(i).data());
+        rows[i] = {work.values.row(i).data()};
+      }
+    }
     const auto grid_of = [&](std::size_t i, std::size_t group, std::size_t k, std::size_t n) {
       return grids_.empty() ? grid_of_group<Kernels>(detail::subrow(rows[i], k), n, whole, lane + i,
                                                      (lane + i) * count + r, group, work)
@@ -273,19 +281,18 @@ class quantized_weight {
         quant::share_scales<part>(shared[i]);
       }
     quant::for_each_group<part>(in(), [&](std::size_t group, std::size_t k, std::size_t n) {
-      std::array<simd::code_range, 2> ranges;
+      std::array<quant::code_grid, 2> grids;
       for (std::size_t i = 0; i != values.size(); ++i) {
         [[maybe_unused]] const std::size_t at = (lane + i) * count + r;
-        quant::code_grid g = grid_of(i, group, k, n);
-        if constexpr (part::shares_scales) g.grid = shared[i][group];
-        ranges[i] = {g.grid, g.least, g.greatest, to.offset(g.grid.zero_point)};
-        simd::grid& stored = to.grid(lane + i, r, group) = g.grid;
+        grids[i] = grid_of(i, group, k, n);
+        if constexpr (part::shares_scales) grids[i].grid = shared[i][group];
+        simd::grid& stored = to.grid(lane + i, r, group) = grids[i].grid;
         if constexpr (learns_steps)
-          if (!steps_.empty()) stored.scale = quant::scaled<part>(stored.scale, work.steps(at, group));
+          if (!steps_.empty()) stored = quant::scaled<part>(stored, work.steps(at, group));
       }
       for (std::size_t first_code = k; first_code != k + n;) {  // a group is one part or several
         const std::size_t depth = std::min(to.part_size(), k + n - first_code);
-        quantize_part<Kernels>(std::span(rows).first(values.size()), ranges, lane, r, first_code, depth, to);
+        quantize_part<Kernels>(std::span(rows).first(values.size()), grids, lane, r, first_code, depth, to);
         first_code += depth;
       }
     });
@@ -295,11 +302,19 @@ class quantized_weight {
   }
   /// Inputs [k, k + n) of row `r`, which are a part, on the lanes from `lane` on.
   template <class Kernels, class Activation>
-  void quantize_part(std::span<const simd::weight_row> rows, const std::array<simd::code_range, 2>& ranges,
+  void quantize_part(std::span<const simd::weight_row> rows, const std::array<quant::code_grid, 2>& grids,
                      std::size_t lane, std::size_t r, std::size_t k, std::size_t n,
                      code_tile<part, Activation>& to) const {
     const auto codes = [&](std::size_t i) { return to.codes(lane + i, r) + k; };
     const auto sum = [&](std::size_t i) -> std::int32_t& { return to.sum(lane + i, r, k / to.part_size()); };
+    if constexpr (part::has_minima) {
+      for (std::size_t i = 0; i != rows.size(); ++i)
+        sum(i) = quant::quantize_on<part, Kernels>({rows[i].values + k, n}, grids[i], codes(i));
+      return;
+    }
+    std::array<simd::code_range, 2> ranges;
+    for (std::size_t i = 0; i != rows.size(); ++i)
+      ranges[i] = {grids[i].grid, grids[i].least, grids[i].greatest, to.offset(grids[i].grid.zero_point)};
     if (rows.size() == 2 && rows[0].moves() && rows[1].scale == -rows[0].scale) {
       const simd::weight_row forward = detail::subrow(rows[0], k), back = detail::subrow(rows[1], k);
       const auto sums = Kernels::quantize(

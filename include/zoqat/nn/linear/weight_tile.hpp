@@ -34,11 +34,10 @@ struct epilogue {
 /// packed codes) and a product. Scratch of a thread, kept from tile to tile; nothing in it outlives a tile.
 ///
 /// `Weight` and `Activation` are parts of a scheme, the latter void for products in floats, which dequantize. From
-/// codes that are multiplied in integers simd::panel_offset is taken, unless minima are added apart.
+/// codes that are multiplied in integers simd::panel_offset is taken.
 template <class Weight, class Activation>
 class code_tile {
   static constexpr bool in_integers = !std::is_void_v<Activation>;
-  static constexpr bool adds_minima = quant::detail::stores_sums<Activation>;
 
  public:
   [[nodiscard]] static code_tile& of_this_thread() {
@@ -73,7 +72,7 @@ class code_tile {
     return sums_[(lane * parts_ + part) * tile_width + row];
   }
   [[nodiscard]] static constexpr std::int32_t offset(std::int32_t zero_point) noexcept {
-    return in_integers && !adds_minima ? simd::panel_offset(Weight::bits, zero_point) : 0;
+    return in_integers ? simd::panel_offset(Weight::bits, zero_point) : 0;
   }
 
   /// Makes panel `p` of the rows in `codes` on all lanes, while they are in the first level of the cache.
@@ -162,7 +161,8 @@ class code_tile {
                     c.row_block(m, tokens));
   }
 
-  /// The same for few tokens, with weights as they are packed: Σ_k x (c − z) s = s (Σ x c − z Σ x), group by group.
+  /// The same for few tokens, with weights as they are packed: Σ_k x (c − z) s = s (Σ x c − z Σ x), group by group,
+  /// less m Σ x for minima m.
   /// For tiles without offsets whose blocks hold the groups.
   template <simd::kernels Kernels, class Scheme>
   void multiply_packed(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, epilogue finish,
@@ -208,6 +208,7 @@ class code_tile {
     constexpr std::size_t rows = 64;
     alignas(alignment) float sums[rows * tile_width] = {};
     fill_columns(lane);
+    if constexpr (Weight::has_minima) fill_minima(lane);
     for (std::size_t first = 0; first < c.rows(); first += rows) {
       const std::size_t count = std::min(rows, c.rows() - first), at = row + first;
       const matrix_view<float> grown(sums, count, panels() * simd::panel_width, tile_width);
@@ -219,7 +220,7 @@ class code_tile {
           {input.codes.row_block(at, count), input.grids.view().col_block(at, count), row_sums, part_size(),
            Activation::group_size(in_), panels_.data() + lane * lane_size(), columns(lane, 0), tile_width},
           grown);
-      if constexpr (adds_minima) add_minima<Kernels>(input, at, lane, grown.col_block(0, count_));
+      if constexpr (Weight::has_minima) subtract_minima<Kernels>(input, at, grown);
       for (std::size_t m = 0; m != count; ++m) std::copy_n(grown.row(m).data(), count_, c.row(first + m).data());
     }
   }
@@ -284,44 +285,52 @@ class code_tile {
     Kernels::template unpack<bits>(from, depth, offsets, unpacked_.data());
     std::copy(unpacked_.begin() + static_cast<std::ptrdiff_t>(simd::code_panel_size(before)), unpacked_.end(), to);
   }
-  /// c −= sums of the input · scale · zero point, in floats: what plain codes are above the weights.
+  /// Lays out minima, as `subtract_minima` reads them.
+  void fill_minima(std::size_t lane) {
+    const std::size_t panel_size = simd::float_panel_size(parts_);
+    float_panels_.resize(panels() * panel_size);
+    quant::for_each_part<Weight, Activation>(in_, [&](const quant::product_part& part) {
+      for (std::size_t j = 0; j != count_; ++j)
+        float_panels_[j / simd::panel_width * panel_size + part.index * simd::panel_width + j % simd::panel_width] =
+            grid(lane, j, part.weights).minimum;
+    });
+  }
+  /// c −= sums of the input · minima, part by part. c has the columns of whole panels.
   template <simd::kernels Kernels, class Scheme>
-  void add_minima(const linear_input<Scheme>& input, std::size_t row, std::size_t lane, matrix_view<float> c) {
-    const matrix_view<const float> sums = input.stored_sums.view().row_block(row, c.rows());
-    const std::size_t inputs = Activation::group_size(in_);
-    float_panels_.resize(panels() * simd::float_panel_size(sums.cols()));
-    for (std::size_t p = 0; p != panels(); ++p)
-      for (std::size_t i = 0; i != sums.cols(); ++i)
-        for (std::size_t j = 0; j != panel_rows(p); ++j) {
-          const simd::grid& g = grid(lane, p * simd::panel_width + j, i * inputs / Weight::group_size(in_));
-          float_panels_[p * simd::float_panel_size(sums.cols()) + i * simd::panel_width + j] =
-              -g.scale * static_cast<float>(g.zero_point);
-        }
-    Kernels::gemm(sums, float_panels_.data(), nullptr, true, c);
+  void subtract_minima(const linear_input<Scheme>& input, std::size_t row, matrix_view<float> c) {
+    Kernels::subtract_products(input.part_sums.view().row_block(row, c.rows()), float_panels_.data(), c);
   }
   template <simd::kernels Kernels>
   void unpack_panel(std::size_t p) {
     Kernels::template unpack<bits>(packed_->panel(first_panel_ + p), in_, nullptr, panel(0, 0, p, in_));
   }
-  /// totals += s (sums − z · of_input) for the 16 columns from `first` on.
+  /// totals += s (sums − z · of_input) − m · of_input for the 16 columns from `first` on.
   void add_group(const float* sums, float of_input, std::size_t lane, std::size_t first, std::size_t group,
                  float* totals) noexcept {
     float scales[simd::panel_width], zero_points[simd::panel_width];
+    [[maybe_unused]] float minima[simd::panel_width];
     if (packed_ && !Weight::whole_tensor) {
       const std::size_t at = packed_->grid_index(first_panel_ * simd::panel_width + first, group);
-      const auto* const stored = packed_->scales().data() + at;
-      for (std::size_t j = 0; j != simd::panel_width; ++j) scales[j] = static_cast<float>(stored[j]);
-      const std::uint8_t* const zeros = Weight::symmetric ? nullptr : packed_->zero_points().data() + at;
-      for (std::size_t j = 0; j != simd::panel_width; ++j)
-        zero_points[j] = Weight::symmetric ? static_cast<float>(1 << (bits - 1)) : static_cast<float>(zeros[j]);
+      const auto widen = [at](auto stored, float* to) {
+        for (std::size_t j = 0; j != simd::panel_width; ++j) to[j] = static_cast<float>(stored[at + j]);
+      };
+      widen(packed_->scales(), scales);
+      if constexpr (Weight::has_minima)
+        widen(packed_->minima(), minima);
+      else if constexpr (!Weight::symmetric)
+        widen(packed_->zero_points(), zero_points);
+      if constexpr (Weight::has_minima || Weight::symmetric)
+        std::fill_n(zero_points, simd::panel_width, Weight::symmetric ? static_cast<float>(1 << (bits - 1)) : 0.0f);
     } else {
       for (std::size_t j = 0; j != simd::panel_width; ++j) {
         const simd::grid g = packed_ ? packed_->grid(0, 0) : grid(lane, first + j, group);
-        scales[j] = g.scale, zero_points[j] = static_cast<float>(g.zero_point);
+        scales[j] = g.scale, zero_points[j] = static_cast<float>(g.zero_point), minima[j] = g.minimum;
       }
     }
-    for (std::size_t j = 0; j != simd::panel_width; ++j)
+    for (std::size_t j = 0; j != simd::panel_width; ++j) {
       totals[j] += scales[j] * (sums[j] - zero_points[j] * of_input);
+      if constexpr (Weight::has_minima) totals[j] -= minima[j] * of_input;
+    }
   }
   /// A packed panel: that of the matrix, or the same made from codes.
   template <simd::kernels Kernels>

@@ -17,6 +17,7 @@
 #endif
 
 #include <zoqat/core/matrix.hpp>
+#include <zoqat/simd/highway/directions-inl.hpp>
 #include <zoqat/simd/highway/vectors-inl.hpp>
 #include <zoqat/simd/kernels.hpp>
 
@@ -137,7 +138,28 @@ struct gemm_kernels {
                   });
   }
 
+  static void subtract_products(matrix_view<const float> a, const float* panels, matrix_view<float> c) noexcept {
+    constexpr tag<float> d;
+    for (std::size_t j = 0; j != c.cols(); j += vector_length) {
+      const float* const panel = panels + j / panel_width * float_panel_size(a.cols()) + j % panel_width;
+      for_each_row_tile<rows_of_products>(c.rows(), [=]<std::size_t Rows>(std::size_t m) HWY_ATTR {
+        vector<float> of_row[Rows];
+        unroll<Rows>([&](auto r) ZOQAT_INLINE_LAMBDA { of_row[r] = hn::LoadU(d, c.row(m + r).data() + j); });
+        for (std::size_t k = 0; k != a.cols(); ++k) {
+          const auto w = hn::LoadU(d, panel + k * panel_width);
+          unroll<Rows>([&](auto r) ZOQAT_INLINE_LAMBDA {
+            of_row[r] = hn::Sub(of_row[r], directions::rounded(hn::Mul(hn::Set(d, a(m + r, k)), w)));
+          });
+        }
+        unroll<Rows>([&](auto r) ZOQAT_INLINE_LAMBDA { hn::StoreU(of_row[r], d, c.row(m + r).data() + j); });
+      });
+    }
+  }
+
  private:
+  /// Rows side by side, so that none waits for its last difference.
+  static constexpr std::size_t rows_of_products = 4;
+
   /// to[Rows][Panels * 16] = start + a[Rows, k] * panels[Panels][k][16]
   template <std::size_t Rows, std::size_t Panels>
   static HWY_NOINLINE void tile(const float* a, std::size_t stride, std::size_t k, const float* panels,

@@ -37,16 +37,18 @@ struct panel_kernels {
 #if HWY_TARGET == HWY_SCALAR
     reference::dequantize_panel(codes, first, k, grids, panel);
 #else
-    std::array<float, panel_width> scales;
+    std::array<float, panel_width> scales, minima;
     std::array<std::int32_t, panel_width> zero_points;
-    for (std::size_t j = 0; j != panel_width; ++j) scales[j] = grids[j].scale, zero_points[j] = grids[j].zero_point;
+    for (std::size_t j = 0; j != panel_width; ++j)
+      scales[j] = grids[j].scale, zero_points[j] = grids[j].zero_point, minima[j] = grids[j].minimum;
     for (std::size_t j = 0; j != panel_width; j += vector_length) {
       const auto scale = hn::LoadU(tag<float>{}, scales.data() + j);
       const auto zero_point = hn::LoadU(tag<std::int32_t>{}, zero_points.data() + j);
+      const auto minimum = hn::LoadU(tag<float>{}, minima.data() + j);
       const auto write = [=](code_words row_of_codes, std::size_t i) ZOQAT_INLINE_LAMBDA {
         const auto code = hn::And(row_of_codes, hn::Set(tag<std::uint32_t>{}, 0xff));
         const auto steps = hn::Sub(hn::BitCast(tag<std::int32_t>{}, code), zero_point);
-        hn::StoreU(hn::Mul(scale, hn::ConvertTo(tag<float>{}, steps)), tag<float>{},
+        hn::StoreU(hn::MulSub(scale, hn::ConvertTo(tag<float>{}, steps), minimum), tag<float>{},
                    panel + (i - first) * panel_width + j);
       };
       const auto row = [=](std::size_t i) HWY_ATTR { return load_words(codes + i / 4 * panel_row + j * 4); };

@@ -276,9 +276,10 @@ struct quantize_kernels {
   static void dequantize(const std::uint8_t* codes, std::size_t n, grid g, float* out) noexcept {
     const auto scale = hn::Set(tag<float>{}, g.scale);
     const auto zero_point = hn::Set(tag<std::int32_t>{}, g.zero_point);
+    const auto minimum = hn::Set(tag<float>{}, g.minimum);
     for_each_vector(n, [=](auto at, std::size_t i) HWY_ATTR {
       const auto code = hn::PromoteTo(tag<std::int32_t>{}, at.load(codes + i));
-      at.store(hn::Mul(scale, hn::ConvertTo(tag<float>{}, hn::Sub(code, zero_point))), out + i);
+      at.store(hn::MulSub(scale, hn::ConvertTo(tag<float>{}, hn::Sub(code, zero_point)), minimum), out + i);
     });
   }
 

@@ -35,6 +35,20 @@ struct gemm_kernels {
     });
   }
 
+  static void subtract_products(matrix_view<const float> a, const float* panels, matrix_view<float> c) noexcept {
+    for (std::size_t j = 0; j != c.cols(); j += lanes) {
+      const float* const panel = panels + j / panel_width * float_panel_size(a.cols()) + j % panel_width;
+      for_each_rows<4>(c.rows(), [&]<std::size_t Rows>(std::size_t m) {
+        std::array<floats, Rows> of_row;
+        for (std::size_t r = 0; r != Rows; ++r) of_row[r] = floats::load_unaligned(c.row(m + r).data() + j);
+        for (std::size_t k = 0; k != a.cols(); ++k)
+          for (std::size_t r = 0; r != Rows; ++r)
+            of_row[r] -= rounded<Arch>(floats(a(m + r, k)) * floats::load_unaligned(panel + k * panel_width));
+        for (std::size_t r = 0; r != Rows; ++r) of_row[r].store_unaligned(c.row(m + r).data() + j);
+      });
+    }
+  }
+
   template <int ActivationBits, int WeightBits>
   static void gemm(matrix_view<const std::uint8_t> a, const grid* grids, const std::int32_t* row_sums,
                    const std::uint8_t* panels, const column_dequantization& columns, const float* bias,

@@ -52,14 +52,16 @@ struct panel_kernels {
                                float* panel) noexcept {
     using floats = xsimd::batch<float, Arch>;
     using integers = xsimd::batch<std::int32_t, Arch>;
-    std::array<float, panel_width> scales;
+    std::array<float, panel_width> scales, minima;
     std::array<std::int32_t, panel_width> zero_points;
-    for (std::size_t j = 0; j != panel_width; ++j) scales[j] = grids[j].scale, zero_points[j] = grids[j].zero_point;
+    for (std::size_t j = 0; j != panel_width; ++j)
+      scales[j] = grids[j].scale, zero_points[j] = grids[j].zero_point, minima[j] = grids[j].minimum;
     for (std::size_t i = first; i != first + k; ++i)
       for (std::size_t j = 0; j != panel_width; j += floats::size, panel += floats::size) {
         const integers code = code_of<Arch>(load_words<Arch>(codes + i / 4 * panel_row + j * 4), i % 4);
         const auto centered = xsimd::to_float(code - integers::load_unaligned(zero_points.data() + j));
-        (floats::load_unaligned(scales.data() + j) * centered).store_unaligned(panel);
+        const floats value = floats::load_unaligned(scales.data() + j) * centered;
+        (value - floats::load_unaligned(minima.data() + j)).store_unaligned(panel);
       }
   }
 };

@@ -20,8 +20,9 @@ struct quantize_kernels {
   static void dequantize(const std::uint8_t* codes, std::size_t n, grid g, float* out) noexcept {
     const floats scale(g.scale);
     const integers zero_point(g.zero_point);
+    const floats minimum(g.minimum);
     for_each_batch<Arch>(n, [&](auto at, std::size_t i) {
-      at.store(scale * xsimd::to_float(at.load(codes + i) - zero_point), out + i);
+      at.store(scale * xsimd::to_float(at.load(codes + i) - zero_point) - minimum, out + i);
     });
   }
   static std::int32_t sum(const std::uint8_t* codes, std::size_t n) noexcept { return sum_of(codes, n); }
