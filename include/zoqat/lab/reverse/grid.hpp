@@ -83,7 +83,10 @@ struct smooth_grid {
   const double top = std::exp2(bits) - 1;
   smooth_grid<4> g;
   g.value[0] = g.by[0][0] = std::exp(p[0]);
-  if (zeros == quant::zero_points::any && p[1] > 0 && p[1] < top) g.value[1] = p[1], g.by[1][1] = 1;
+  if (zeros == quant::zero_points::any) {
+    g.value[1] = std::clamp(p[1], 0.0, top);
+    g.by[1][1] = p[1] > 0 && p[1] < top ? 1 : 0;
+  }
   const std::size_t least = p[2] <= p[3] ? 2 : 3, greatest = 5 - least;
   for (const auto& [k, to] : {std::pair(least, std::size_t{2}), std::pair(greatest, std::size_t{3})})
     g.value[to] = sigmoid(p[k]) * top, g.by[k][to] = sigmoid(p[k]) * (1 - sigmoid(p[k])) * top;
