@@ -6,10 +6,10 @@
 #include <zoqat/quant/row.hpp>
 #include <zoqat/quant/scheme.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <initializer_list>
 
 using namespace zoqat;
 using namespace zoqat::testing;
@@ -28,7 +28,8 @@ void check_grid(simd::range range, quant::zero_points zeros, std::array<double, 
   CHECK(g.value[0] == doctest::Approx(exact[0]).epsilon(1e-5));
   if (zeros == quant::zero_points::any) CHECK(std::abs(g.value[1] - exact[1]) <= 0.5001);
   if (!Policy::follows_range)
-    for (const std::size_t bound : {2, 3}) CHECK(std::abs(g.value[bound] - exact[bound]) <= 0.5001);
+    for (const std::size_t bound : {std::size_t{2}, std::size_t{3}})
+      CHECK(std::abs(g.value[bound] - exact[bound]) <= 0.5001);
   for (std::size_t k = 0; k != p.size(); ++k) {
     auto up = p, down = p;
     up[k] += 1e-5, down[k] -= 1e-5;

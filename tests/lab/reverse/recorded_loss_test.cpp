@@ -197,3 +197,19 @@ TEST_CASE("outputs of layers have derivatives too: a bias collects them") {
   check_mentions(message_of<value_error>([&] { static_cast<void>(recorded.output_gradient("model.layers.9")); }),
                  "'model.layers.9'");
 }
+
+TEST_CASE("activations are those of the kernels, and their slopes those of differences") {
+  const auto check_activation = []<class Activation>(Activation a) {
+    for (const double x : {-3.1, -0.4, 0.3, 2.7}) {
+      const auto value = [&](double at) { return value_and_slope(a, at).first; };
+      std::array<float, 1> exact{static_cast<float>(x)};
+      Activation::template apply<simd::default_kernels>(exact.data(), 1);
+      CHECK(value(x) == doctest::Approx(double{exact[0]}).epsilon(1e-5));
+      CHECK(value_and_slope(a, x).second == doctest::Approx((value(x + 1e-5) - value(x - 1e-5)) / 2e-5));
+    }
+  };
+  check_activation(nn::silu());
+  check_activation(nn::relu());
+  check_activation(nn::gelu_tanh());
+  check_activation(nn::gelu_erf());
+}

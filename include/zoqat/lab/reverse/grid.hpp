@@ -145,7 +145,7 @@ template <class Codes>
     for (std::size_t i = 0; i != rows; ++i)
       for (std::size_t j = 0; j != cols; ++j) {
         const double code = std::nearbyint(x->value(i, j) / step(i, j)) + zero(i, j);
-        for (const std::size_t bound : {2, 3}) {
+        for (const std::size_t bound : {std::size_t{2}, std::size_t{3}}) {
           const double end = grids->value(layout(i, j), bound);
           if (bound == 2 ? code < end : code > end) side(i, j) = static_cast<double>(bound);
         }

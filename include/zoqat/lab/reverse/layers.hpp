@@ -13,10 +13,10 @@
 #include <zoqat/nn/positions.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <numbers>
-#include <optional>
 #include <utility>
 #include <vector>
 

@@ -9,12 +9,19 @@
 #include <zoqat/lab/reverse/rounding.hpp>
 #include <zoqat/nn/linear.hpp>
 #include <zoqat/nn/smoothing.hpp>
+#include <zoqat/nn/visit.hpp>
 #include <zoqat/params/inference_lane.hpp>
+#include <zoqat/params/parameter.hpp>
+#include <zoqat/quant/clipping.hpp>
 #include <zoqat/quant/row.hpp>
+#include <zoqat/simd/default_kernels.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::lab::reverse {
