@@ -4,8 +4,8 @@
 // (lab/reverse): bias, variance and cosine of antithetic pairs along Gaussian and Rademacher directions, populations
 // of pairs, and points compared with each other, for parameters that move no code, for which that gradient is exact,
 // for weights, for which it is straight-through, and for what the trainer moves. All on one chunk behind those that
-// the model was calibrated on. An update that is deferred into the
-// next pass changes no estimate (tests/zo/deferred_update_test.cpp), and so has no row.
+// the model was calibrated on. An update that is deferred into the next pass changes no estimate
+// (tests/zo/deferred_update_test.cpp), and so has no row.
 //
 //   estimator_truth --model M --tokenizer T --text TEXT [--pairs N] [--seed S] [--output FILE.csv]
 
@@ -169,7 +169,7 @@ class study {
         for (std::size_t j = 0; j != one.size(); ++j) part[j] += one[j];
         const double along = product(one, truth), length = product(one, one);
         projection.add(along / squared), norm.add(length / squared);
-        cosine.add(along / std::sqrt(length * squared));
+        cosine.add(length == 0 ? 0 : along / std::sqrt(length * squared));  // of 0: orthogonal
       }
       squares += product(part, part);
       for (std::size_t j = 0; j != all.size(); ++j) all[j] += part[j];
