@@ -11,8 +11,8 @@
 #include <zoqat/params/params.hpp>
 #include <zoqat/quant/quant.hpp>
 #include <zoqat/zo/zo.hpp>
-#include <zoqat/lab/lab.hpp>
 #include <zoqat/nn/nn.hpp>
+#include <zoqat/lab/lab.hpp>
 #include <zoqat/ptq/ptq.hpp>
 #include <zoqat/io/io.hpp>
 #include <zoqat/text/text.hpp>

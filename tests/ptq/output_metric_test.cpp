@@ -108,6 +108,21 @@ TEST_CASE("options that make no sense and a text without a token are refused") {
   check_mentions(refused({}), "no token");
 }
 
+TEST_CASE("metrics that are given are taken in place of computed ones, for each block its own") {
+  setup<llama> s;
+  std::vector<std::vector<nn::output_metric>> given(2);
+  for (std::size_t b = 0; b != given.size(); ++b)
+    given[b].push_back({{matrix<double>(1, 1, static_cast<double>(b + 1))}});
+  for (std::size_t b = 0; b != given.size(); ++b) {
+    const auto metrics = s.metrics({.given = given}, b);
+    REQUIRE(metrics.size() == 1);
+    CHECK(metrics[0].blocks[0](0, 0) == static_cast<double>(b + 1));
+  }
+  CHECK(s.metrics({.used = false, .given = given})[0].blocks.empty());
+  given.pop_back();
+  check_mentions(message_of<value_error>([&] { (void)s.metrics({.given = given}); }), "metrics of 1 blocks");
+}
+
 TEST_CASE("a layer that says nothing of its outputs has each row on its own") {
   setup<llama> s;
   s.model.blocks()[0].for_each_residual([&](auto& r) {

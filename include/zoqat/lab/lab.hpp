@@ -30,4 +30,16 @@
 // The straight-through gradient.
 #include <zoqat/lab/ste.hpp>
 
+// The true gradient of a model, by reverse-mode differentiation.
+#include <zoqat/lab/reverse/tape.hpp>
+#include <zoqat/lab/reverse/operations.hpp>
+#include <zoqat/lab/reverse/attention.hpp>
+#include <zoqat/lab/reverse/losses.hpp>
+#include <zoqat/lab/reverse/rounding.hpp>
+#include <zoqat/lab/reverse/grid.hpp>
+#include <zoqat/lab/reverse/recorder.hpp>
+#include <zoqat/lab/reverse/linear.hpp>
+#include <zoqat/lab/reverse/layers.hpp>
+#include <zoqat/lab/reverse/recorded_loss.hpp>
+
 // clang-format on

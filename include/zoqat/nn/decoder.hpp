@@ -134,6 +134,7 @@ class decoder {
  public:
   [[nodiscard]] const model_shape& shape() const noexcept { return shape_; }
   [[nodiscard]] std::vector<Block>& blocks() noexcept { return blocks_; }
+  [[nodiscard]] norm_type& final_norm() noexcept { return final_norm_; }
   /// What the final norm is multiplied with: [vocabulary, hidden].
   [[nodiscard]] master_rows head() const noexcept { return (shape_.tied_head ? embedding_ : head_).master_rows(); }
 

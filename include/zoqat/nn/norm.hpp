@@ -110,6 +110,7 @@ class layer_norm {
                                 out.row(row).data(), x.cols());
     });
   }
+  [[nodiscard]] float epsilon() const noexcept { return epsilon_; }
   void deploy() { gain_.fold(); }
 
   template <class V>

@@ -29,6 +29,11 @@ struct output_metric_options {
   std::size_t tokens = 2048;        ///< of the calibration text that the metric is a mean over
   std::size_t stream_tokens = 512;  ///< that the stream's metric is a mean over
   double damping = 0.05;            ///< of each block, relative to its mean diagonal
+  /// The metrics of each block of the model, in the order of `output_metrics::next`: taken in place of computed ones
+  /// where they are given, to see what others are worth. The memory is the caller's.
+  std::span<const std::vector<nn::output_metric>> given{};
+
+  [[nodiscard]] bool computed() const noexcept { return used && given.empty(); }
 };
 
 /// The output metrics of one block after the other, in closed form from a model in full precision (nn/responses):
@@ -47,15 +52,20 @@ class output_metrics {
       : teacher_(teacher),
         threads_(threads),
         options_(checked(options)),
-        sample_(sample_stream<Kernels>(teacher, corpus, options.used ? options.tokens : 0, threads)),
-        stream_metrics_(stream_metrics<Kernels>(teacher, options.used ? options.stream : stream_metric::identity,
-                                                corpus, options.stream_tokens, threads)) {
-    require(!options.used || sample_.tokens() > 0, "output_metrics: the calibration text has no token");
+        sample_(sample_stream<Kernels>(teacher, corpus, options.computed() ? options.tokens : 0, threads)),
+        stream_metrics_(stream_metrics<Kernels>(teacher,
+                                                options.computed() ? options.stream : stream_metric::identity, corpus,
+                                                options.stream_tokens, threads)) {
+    require(!options.computed() || sample_.tokens() > 0, "output_metrics: the calibration text has no token");
+    require(options.given.empty() || options.given.size() == teacher.blocks().size(),
+            "output_metrics: metrics of {} blocks are given for a model of {}", options.given.size(),
+            teacher.blocks().size());
   }
 
   /// Those of the next block's linear layers, in the order of for_each_shared_input.
   [[nodiscard]] std::vector<nn::output_metric> next() {
     std::vector<nn::output_metric> metrics;
+    if (options_.used && !options_.given.empty()) return options_.given[block_++];
     if (!options_.used) {
       teacher_.blocks()[block_++].for_each_residual([&](auto& r) {
         r.layer().for_each_shared_input([&](auto&& input) { metrics.resize(metrics.size() + input.layers.size()); });
