@@ -53,7 +53,7 @@ void workbench::read_task(const settings& s) {
     from_files(read_drop);
   else {
     how.end = tokenizer.eos();  // an instruction's output may have several lines
-    end.text = {};
+    end.texts = {};
     from_files([](const auto& file) { return tasks::read_alpaca(file); });
   }
 }

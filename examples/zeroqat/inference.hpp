@@ -7,6 +7,7 @@
 #include <zoqat/random/stream.hpp>       // engine
 
 #include <zeroqat/scheme.hpp>
+#include <zeroqat/tasks.hpp>
 #include <zeroqat/workbench.hpp>
 
 #include <algorithm>
@@ -29,16 +30,34 @@ model_of<Family, Scheme> load_model(const settings& s) {
     return io::load_quantized<model_of<Family, Scheme>>(open_trained_model(s.model));
 }
 
+/// Perplexity of a model on the text of `s`, and how far it is from the model at `s.teacher` if there is one.
+template <class Family, class Model>
+[[nodiscard]] io::json evaluate_text(Model& model, const settings& s, const tokenizer_file& tokenizer,
+                                     thread_pool& threads, nn::workspace& work) {
+  const eval::chunks corpus = read_corpus(s.eval, s, tokenizer, std::min(s.length, model.shape().positions));
+  const nn::token_loss loss = eval::cross_entropy(model, corpus, threads, work);
+  fmt::print("perplexity {:.4f}  loss {:.17g}  tokens {}  weight bytes {}\n", std::exp(loss.mean()), loss.mean(),
+             loss.tokens, model.weight_bytes());
+  io::json found = {{"perplexity", std::exp(loss.mean())}, {"loss", loss.mean()}, {"tokens", loss.tokens}};
+  if (s.teacher.empty()) return found;
+  auto teacher = io::load<teacher_model<Family>>(open_base_model(s.teacher, s.unused_tensors == "ignored"));
+  found["against_teacher"] = print_divergence(eval::token_divergences(model, teacher, corpus, threads, work));
+  return found;
+}
+
 template <class Scheme, class Family>
 void evaluate_model(const settings& s) {
   auto model = load_model<Scheme, Family>(s);
   thread_pool threads(s.threads);
   nn::workspace work;
   const tokenizer_file tokenizer = open_tokenizer(s, model.shape().vocabulary);
-  const eval::chunks corpus = read_corpus(s.eval, s, tokenizer, std::min(s.length, model.shape().positions));
-  const nn::token_loss loss = eval::cross_entropy(model, corpus, threads, work);
-  fmt::print("perplexity {:.4f}  loss {:.17g}  tokens {}  weight bytes {}\n", std::exp(loss.mean()), loss.mean(),
-             loss.tokens, model.weight_bytes());
+  io::json found = {{"model", s.model}};
+  if (!s.eval.empty()) found["text"] = evaluate_text<Family>(model, s, tokenizer, threads, work);
+  if (!s.tasks.empty()) {
+    asked<model_of<Family, Scheme>> asked_of(model, threads, work);
+    found.update(evaluate_tasks(asked_of, tokenizer, s));
+  }
+  write_found(found, s);
 }
 
 /// Prints the text of tokens as they come: what can no longer change when more of them follow.

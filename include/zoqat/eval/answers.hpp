@@ -23,7 +23,8 @@ namespace zoqat::inline ZOQAT_ABI::eval {
 /// When an answer ends: MeZO's rule.
 struct answer_end {
   std::size_t max_tokens = 50;
-  std::string_view text = "\n";     ///< it and what follows it are not part of the answer; empty: no such text
+  std::vector<std::string> texts{
+      "\n"};                        ///< the first of these to come, and what follows it, are no part of the answer
   std::vector<nn::token> tokens{};  ///< such as EOS
 };
 
@@ -49,7 +50,7 @@ template <class Generator, tokenizer Tokenizer>
     if (next >= tokenizer.size()) return false;
     answer.push_back(next);
     text = tokenizer.decode(answer);
-    if (!end.text.empty()) found = text.find(end.text);
+    for (const std::string& stop : end.texts) found = std::min(found, text.find(stop));
     return found != text.npos;
   };
   rng::engine unused({});
