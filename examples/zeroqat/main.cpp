@@ -209,6 +209,9 @@ int run(int argc, char** argv) {
   eval->add_option("--limit", s.limit, "questions of each task that are asked, the first of its file; 0: all")
       ->capture_default_str();
   eval->add_option("--report", s.report, "file for all figures as JSON");
+  eval->add_option(
+      "--samples", s.samples,
+      "file for each question of the tasks as JSON lines: what was asked, and what the model made of it");
   eval->add_option("--length", s.length, "tokens in a chunk")->capture_default_str();
   eval->add_option("--text-field", s.text_field, "what holds the text of a record")->capture_default_str();
   eval->add_option("--chat", s.chat, "how conversations are written")->capture_default_str();

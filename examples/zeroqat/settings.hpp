@@ -41,7 +41,7 @@ struct settings {
   double elevation = 0.05, trust = 0.6;
   // What does not change its result.
   std::string log, output, report, metrics, prompt = "Once upon a time";
-  std::string tasks, task_data = ".";
+  std::string tasks, task_data = ".", samples;
   std::optional<std::size_t> shots;
   std::size_t limit = 0;
   std::size_t threads = 0, count = 200;

@@ -37,8 +37,9 @@ struct metric {
 /// What a task came to.
 struct task_result {
   std::vector<metric> metrics{};
-  double chance = 0;    ///< accuracy of guesses
-  std::size_t cut = 0;  ///< items that were longer than the model's positions
+  io::json samples = io::json::array();  ///< each question as the harness logs it, where they are asked for
+  double chance = 0;                     ///< accuracy of guesses
+  std::size_t cut = 0;                   ///< items that were longer than the model's positions
 };
 
 std::size_t shots_of(const tasks::benchmark& task, const settings& s) { return s.shots.value_or(task.shots); }
@@ -47,10 +48,22 @@ std::vector<tasks::found_benchmark> found_tasks(const settings& s) {
   return tasks::find_benchmarks(parts_of(s.tasks), s.task_data);
 }
 
+/// What was asked of a question: each candidate after its prompt.
+io::json arguments_of(const tasks::choice_item& item) {
+  io::json all = io::json::array();
+  for (const std::string& choice : item.choices) all.push_back({item.prompt, choice});
+  return all;
+}
+io::json arguments_of(const tasks::cloze_item& item) {
+  io::json all = io::json::array();
+  for (const std::string& prompt : item.prompts) all.push_back({prompt, item.completion});
+  return all;
+}
+
 /// Chooses among candidates by log-likelihood.
 template <class Item>
 task_result choose_all(asked_model& model, const tokenizer_file& tokenizer, const std::vector<Item>& items,
-                       bool normalized) {
+                       bool normalized, bool keeps_samples) {
   const eval::encoding how{.positions = model.positions(), .bos = tokenizer.bos().has_value()};
   std::vector<eval::choice_request> requests;
   std::vector<const eval::continuation*> texts;
@@ -68,6 +81,13 @@ task_result choose_all(asked_model& model, const tokenizer_file& tokenizer, cons
     right_normalized += answer.chosen_normalized == request.item.correct;
     result.chance += 1 / static_cast<double>(request.item.candidates.size() * requests.size());
     result.cut += request.is_cut;
+    if (!keeps_samples) continue;
+    const std::size_t number = result.samples.size();
+    result.samples.push_back({{"doc_id", number},
+                              {"arguments", arguments_of(items[number])},
+                              {"target", request.item.correct},
+                              {"log_likelihoods", answer.log_likelihoods},
+                              {"acc", answer.chosen == request.item.correct ? 1 : 0}});
   }
   result.metrics.push_back({"acc", "none", eval::proportion_of(right, items.size())});
   if (normalized) result.metrics.push_back({"acc_norm", "none", eval::proportion_of(right_normalized, items.size())});
@@ -76,9 +96,11 @@ task_result choose_all(asked_model& model, const tokenizer_file& tokenizer, cons
 
 /// Answers by itself, and compares the numbers in the answers: GSM8K.
 task_result answer_all(asked_model& model, const tokenizer_file& tokenizer,
-                       const std::vector<tasks::answer_item>& items) {
+                       const std::vector<tasks::answer_item>& items, bool keeps_samples) {
   const eval::encoding how{.positions = model.positions(), .bos = tokenizer.bos().has_value()};
-  eval::answer_end end{.max_tokens = 256, .texts = {"Question:", "</s>", "<|im_end|>"}};
+  const std::size_t most =
+      std::min<std::size_t>(256, how.positions / 2);  // the harness's 256 in a model that has room
+  eval::answer_end end{.max_tokens = most, .texts = {"Question:", "</s>", "<|im_end|>"}};
   if (const auto eos = tokenizer.eos()) end.tokens = {*eos};
   std::size_t strict = 0, flexible = 0;
   task_result result;
@@ -89,6 +111,11 @@ task_result answer_all(asked_model& model, const tokenizer_file& tokenizer,
     strict += eval::comparable_number(eval::strict_number(answer)) == gold;
     flexible += eval::comparable_number(eval::flexible_number(answer)) == gold;
     result.cut += is_cut;
+    if (keeps_samples)
+      result.samples.push_back({{"doc_id", result.samples.size()},
+                                {"arguments", {item.prompt}},
+                                {"target", item.answers[0]},
+                                {"answer", answer}});
   }
   result.metrics = {{"exact_match", "strict-match", eval::proportion_of(strict, items.size())},
                     {"exact_match", "flexible-extract", eval::proportion_of(flexible, items.size())}};
@@ -101,9 +128,9 @@ task_result run_task(asked_model& model, const tokenizer_file& tokenizer, const 
   return std::visit(
       [&]<class Item>(const std::vector<Item>& items) {
         if constexpr (std::is_same_v<Item, tasks::answer_item>)
-          return answer_all(model, tokenizer, items);
+          return answer_all(model, tokenizer, items, !s.samples.empty());
         else
-          return choose_all(model, tokenizer, items, task.what->normalized);
+          return choose_all(model, tokenizer, items, task.what->normalized, !s.samples.empty());
       },
       all);
 }
@@ -118,6 +145,13 @@ void print_task(const std::string& name, const task_result& result, std::size_t 
   if (result.cut > 0) fmt::print("; {} longer than the model reads, without their beginning", result.cut);
   fmt::print("\n");
   std::fflush(stdout);
+}
+
+/// Writes a text so that a file is there whole or not at all.
+void write_whole(const std::string& text, const std::string& path) {
+  io::atomic_file file(path);
+  file.write(std::as_bytes(std::span(text)));
+  file.commit();
 }
 
 /// The metrics of a task under the names that the harness gives them.
@@ -153,13 +187,14 @@ void require_evaluable(const settings& s) {
   require(!s.eval.empty() || !s.tasks.empty(), "eval: give it a text, as --eval FILE, or --tasks");
   require(s.teacher.empty() || !s.eval.empty(),
           "--teacher {}: the models are compared on a text; name one as --eval FILE", s.teacher);
+  require(s.samples.empty() || !s.tasks.empty(), "--samples {}: there are questions in --tasks alone", s.samples);
   std::vector<named_file> inputs;
   for (const auto& [option, path] : std::initializer_list<named_file>{
            {"--model", s.model}, {"--teacher", s.teacher}, {"--tokenizer", s.tokenizer_path()}, {"--eval", s.eval}})
     std::ranges::copy(files_at(option, path), std::back_inserter(inputs));
   if (!s.tasks.empty())
     for (const tasks::found_benchmark& task : found_tasks(s)) inputs.push_back({"--tasks", task.scored});
-  const std::array<named_file, 1> outputs{{{"--report", s.report}}};
+  const std::array<named_file, 2> outputs{{{"--report", s.report}, {"--samples", s.samples}}};
   require_apart(outputs, inputs);
   require_writable(outputs);
 }
@@ -175,13 +210,19 @@ io::json evaluate_tasks(asked_model& model, const tokenizer_file& tokenizer, con
     found["n-samples"][name]["effective"] = result.metrics.front().of_items.items;
   };
   std::map<const tasks::benchmark*, std::vector<task_result>> groups;
+  std::string samples;
   for (const tasks::found_benchmark& task : found_tasks(s)) {
     const task_result result = run_task(model, tokenizer, task, s);
     add("results", *task.what, task.name, result);
+    for (io::json sample : result.samples) {
+      sample["task"] = task.name;
+      samples += sample.dump(-1, ' ', false, io::json::error_handler_t::replace) + "\n";
+    }
     if (task.is_part()) groups[task.what].push_back(result);
   }
   for (const auto& [what, parts] : groups)
     if (parts.size() > 1) add("groups", *what, std::string(what->name), joined(parts));
+  if (!s.samples.empty()) write_whole(samples, s.samples);
   return found;
 }
 
@@ -232,10 +273,7 @@ io::json print_divergence(std::span<const eval::token_divergence> tokens) {
 
 void write_found(const io::json& found, const settings& s) {
   if (s.report.empty()) return;
-  const std::string text = found.dump(2) + "\n";
-  io::atomic_file file(s.report);
-  file.write(std::as_bytes(std::span(text)));
-  file.commit();
+  write_whole(found.dump(2) + "\n", s.report);
 }
 
 }  // namespace zoqat::programs

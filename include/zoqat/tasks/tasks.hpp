@@ -17,6 +17,7 @@
 #include <zoqat/tasks/split.hpp>
 #include <zoqat/tasks/text_template.hpp>
 #include <zoqat/tasks/white_space.hpp>
+#include <zoqat/tasks/conversations.hpp>
 #include <zoqat/tasks/texts.hpp>
 
 // Data sets.
