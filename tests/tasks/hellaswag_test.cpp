@@ -29,9 +29,9 @@ std::string failure(std::string_view name, std::string_view content) {
 TEST_CASE("what WikiHow left in a text is cleaned as the harness does") {
   // Each by Python: strip, replace " [title]", re.sub("\\[.*?\\]", "", text), replace two spaces.
   CHECK(tasks::detail::clean_hellaswag("  Bake [header] a cake [title] Mix it. [step] Stir.  ") ==
-        "Bake a cake.  Mix it. Stir.");
+        "Bake a cake. Mix it. Stir.");
   CHECK(tasks::detail::clean_hellaswag("a   b    c") == "a  b  c");
-  CHECK(tasks::detail::clean_hellaswag("[substeps]x [a [b] c] y [open") == "x  c] y [open");
+  CHECK(tasks::detail::clean_hellaswag("[substeps]x [a [b] c] y [open") == "x c] y [open");
   CHECK(tasks::detail::clean_hellaswag("x [one\ntwo] [three]y") == "x [one\ntwo] y");
   CHECK(tasks::detail::clean_hellaswag("no brackets") == "no brackets");
 }
@@ -43,14 +43,14 @@ TEST_CASE("Python's capitalize makes all other letters small") {
 }
 
 TEST_CASE("official records, those made of them and llama.cpp's lines become prompts") {
-  const std::vector<std::string> endings{" sits.", " runs.", " eats.", " sings."};
-  const std::string rest = R"("endings": ["sits.", "runs.", "[step] eats.", "sings."], "label": )";
+  const std::vector<std::string> endings{" sits.", " runs.", " now eats.", " sings."};
+  const std::string rest = R"("endings": ["sits.", "runs.", "now [step] eats.", "sings."], "label": )";
   CHECK(read("v.jsonl", R"({"activity_label": "Fun", "ctx_a": "A man waits.", "ctx_b": "he", )" + rest + "2}") ==
         std::vector<tasks::choice_item>{{"Fun: A man waits. He", endings, 2}});
   CHECK(read("v.jsonl", R"({"ctx": "Fun: A man waits. he", )" + rest + R"("2"})") ==
         std::vector<tasks::choice_item>{{"Fun: A man waits. he", endings, 2}});
   CHECK(
-      read("v.txt", "Fun: A man waits. he\n2\nsits.\nruns.\neats.\nsings.\nOn: it\n0\na\nb\nc\nd\n") ==
+      read("v.txt", "Fun: A man waits. he\n2\nsits.\nruns.\nnow eats.\nsings.\nOn: it\n0\na\nb\nc\nd\n") ==
       std::vector<tasks::choice_item>{{"Fun: A man waits. he", endings, 2}, {"On: it", {" a", " b", " c", " d"}, 0}});
 }
 

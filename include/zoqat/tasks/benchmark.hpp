@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/name_pattern.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/tasks/arc.hpp>
 #include <zoqat/tasks/boolq.hpp>
 #include <zoqat/tasks/gsm8k.hpp>
@@ -22,6 +23,7 @@
 #include <array>
 #include <cstddef>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -101,14 +103,22 @@ struct found_benchmark {
 
 namespace detail {
 
-/// The files in a folder and those below, by name.
-[[nodiscard]] inline std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {
+/// The files that an iterator over a folder finds, by name. One that cannot be read has none: whoever misses a file
+/// says where it was looked for.
+template <class Iterator>
+[[nodiscard]] std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> files;
-  std::error_code ignored;  // whoever misses a file says where it was looked for
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, ignored))
-    if (entry.is_regular_file(ignored)) files.push_back(entry.path());
+  std::error_code ignored;
+  for (Iterator at(folder.empty() ? "." : folder, ignored); at != Iterator(); at.increment(ignored))
+    if (at->is_regular_file(ignored)) files.push_back(at->path());
   std::ranges::sort(files);
   return files;
+}
+[[nodiscard]] inline std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {
+  return files_in<std::filesystem::recursive_directory_iterator>(folder);
+}
+[[nodiscard]] inline std::vector<std::filesystem::path> files_beside(const std::filesystem::path& file) {
+  return files_in<std::filesystem::directory_iterator>(file.parent_path());
 }
 
 /// The file whose name matches the first of the patterns that any matches. Throws io_error where several do.
@@ -119,8 +129,9 @@ namespace detail {
     std::vector<std::filesystem::path> found;
     for (const auto& file : files)
       if (matches_pattern(std::string(pattern), file.filename().native())) found.push_back(file);
-    require<io_error>(found.size() < 2, "{}: both {} and {} may be meant; say which, as {}=FILE", task,
-                      found.front().native(), found.back().native(), task);
+    if (found.size() > 1)
+      fail<io_error>("{}: both {} and {} may be meant; say which, as {}=FILE", task, found.front().native(),
+                     found.back().native(), task);
     if (!found.empty()) return found.front();
   }
   return std::nullopt;
@@ -185,8 +196,7 @@ namespace detail {
     if (what.scored.front().empty())
       std::ranges::move(detail::find_subjects(what, name, path), std::back_inserter(found));
     else if (std::filesystem::is_regular_file(path, ignored))
-      found.push_back(
-          {&what, name, path, detail::file_like(detail::files_below(path.parent_path()), what.examples, what.name)});
+      found.push_back({&what, name, path, detail::file_like(detail::files_beside(path), what.examples, what.name)});
     else
       found.push_back(detail::find_in(what, path));
   }

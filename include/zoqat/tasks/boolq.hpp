@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/error.hpp>
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/tasks/instruction_form.hpp>
 #include <zoqat/tasks/item.hpp>

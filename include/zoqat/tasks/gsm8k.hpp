@@ -8,6 +8,7 @@
 #include <zoqat/tasks/records.hpp>
 #include <zoqat/tasks/text_template.hpp>
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <utility>

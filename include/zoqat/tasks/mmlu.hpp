@@ -2,6 +2,8 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
+#include <zoqat/io/json.hpp>
 #include <zoqat/tasks/csv.hpp>
 #include <zoqat/tasks/item.hpp>
 #include <zoqat/tasks/item_list.hpp>

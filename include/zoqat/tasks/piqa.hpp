@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/tasks/item.hpp>
 #include <zoqat/tasks/item_list.hpp>

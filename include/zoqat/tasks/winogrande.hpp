@@ -10,6 +10,7 @@
 #include <zoqat/tasks/white_space.hpp>
 
 #include <array>
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
