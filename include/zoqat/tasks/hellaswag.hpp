@@ -32,26 +32,34 @@ struct hellaswag_format {
 
 namespace detail {
 
-inline void replace_all(std::string& text, std::string_view what, std::string_view by) {
-  for (std::size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size()))
-    text.replace(at, what.size(), by);
+/// A text with every `what` replaced, from the left, as Python's str.replace does.
+[[nodiscard]] inline std::string replaced(std::string_view text, std::string_view what, std::string_view by) {
+  std::string result;
+  for (;;) {
+    const std::size_t at = text.find(what);
+    result += text.substr(0, at);
+    if (at == text.npos) return result;
+    result += by;
+    text.remove_prefix(at + what.size());
+  }
+}
+
+/// A text without what stands in brackets that close on their line, from one that opens to the next that closes.
+[[nodiscard]] inline std::string without_brackets(std::string_view text) {
+  std::string result;
+  for (;;) {
+    const std::size_t open = text.find('['), close = text.find_first_of("]\n", std::min(open, text.size()));
+    result += text.substr(0, open);
+    if (open == text.npos || close == text.npos) return result += text.substr(std::min(open, text.size()));
+    if (text[close] == '\n') result += text.substr(open, close + 1 - open);
+    text.remove_prefix(close + 1);
+  }
 }
 
 /// A text of HellaSwag without what WikiHow left in it, as the harness cleans it: " [title]" ends a sentence, other
 /// words in brackets such as [header] and [step] go, and two spaces become one.
 [[nodiscard]] inline std::string clean_hellaswag(std::string_view raw) {
-  std::string text(trimmed(raw));
-  replace_all(text, " [title]", ". ");
-  for (std::size_t open = text.find('['); open != text.npos; open = text.find('[', open)) {
-    const std::size_t close = text.find_first_of("]\n", open);  // a bracket closes on its line
-    if (close == text.npos) break;
-    if (text[close] == ']')
-      text.erase(open, close + 1 - open);
-    else
-      open = close;
-  }
-  replace_all(text, "  ", " ");
-  return text;
+  return replaced(without_brackets(replaced(trimmed(raw), " [title]", ". ")), "  ", " ");
 }
 
 /// Python's capitalize() for ASCII: the first letter large, all others small.
