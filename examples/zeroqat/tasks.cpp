@@ -157,9 +157,9 @@ void write_whole(const std::string& text, const std::string& path) {
 /// The metrics of a task under the names that the harness gives them.
 io::json json_of(const std::string& name, const task_result& result) {
   io::json object = {{"alias", name}, {"chance", result.chance}, {"cut", result.cut}};
-  for (const auto& [metric, filter, of_items] : result.metrics) {
-    object[metric + "," + filter] = of_items.value;
-    object[metric + "_stderr," + filter] = of_items.standard_error;
+  for (const metric& m : result.metrics) {
+    object[m.name + "," + m.filter] = m.of_items.value;
+    object[m.name + "_stderr," + m.filter] = m.of_items.standard_error;
   }
   return object;
 }
