@@ -394,16 +394,6 @@ std::string alpaca_seed() {
   return R"([{"instruction":"Add.","input":"1 and 2","output":"3"},{"instruction":"Say hi.","input":"","output":"Hi"}])";
 }
 std::string cb_seed() { return R"([{"premise":"It rains.","hypothesis":"It is wet","label":"entailment"}])"; }
-std::string arc_seed() {
-  return R"([{"question":{"stem":"Why?","choices":[{"text":"so","label":"A"},{"text":"no","label":"B"}]},"answerKey":"B"}])";
-}
-std::string conversations_seed() {
-  return R"([{"conversations":[{"from":"human","value":"Hi"},{"from":"gpt","value":"Hello"}]}])";
-}
-std::string hellaswag_seed() {
-  return R"([{"activity_label":"Fun","ctx_a":"A man","ctx_b":"he","endings":["a [x] b","c","d","e"],"label":2}])";
-}
-std::string mmlu_seed() { return "\"What, \"\"now\"\"?\",1,2,3,4,C\nWhy?,a,b,c,d,0\n"; }
 std::string choices_seed() { return R"([{"prompt":"2 + 2 =","choices":[" 4"," 5"],"correct":0}])"; }
 std::string drop_seed() {
   return R"({"nfl_1":{"passage":"They scored 3.","qa_pairs":[{"question":"How many?","query_id":"q1","answer":)"
@@ -449,29 +439,6 @@ std::vector<bomb> alpaca_bombs(std::size_t bytes) { return lists_of(R"({"instruc
 std::vector<bomb> cb_bombs(std::size_t bytes) {
   return lists_of(R"({"premise":"","hypothesis":"","label":"neutral"})", bytes);
 }
-std::vector<bomb> arc_bombs(std::size_t bytes) {
-  return lists_of(R"({"question":"","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":"A"})", bytes);
-}
-std::vector<bomb> conversations_bombs(std::size_t bytes) {
-  const std::string turn = R"({"from":"gpt","value":""})";
-  std::vector<bomb> bombs = lists_of(R"({"instruction":"","output":""})", bytes);
-  bombs.push_back({"turns", "[{\"conversations\":[" + repeated(turn + ",", bytes) + turn + "]}]"});
-  return bombs;
-}
-std::vector<bomb> hellaswag_bombs(std::size_t bytes) {
-  const auto with = [](const std::string& text) {
-    return R"([{"ctx":")" + text + R"(","endings":["a","b","c","d"],"label":0}])";
-  };
-  return {{"brackets", with(repeated("[a] ", bytes))},
-          {"brackets that open", with(std::string(bytes, '['))},
-          {"spaces", with("a" + std::string(bytes, ' ') + "b")}};
-}
-std::vector<bomb> mmlu_bombs(std::size_t bytes) {
-  return {{"quotation marks", std::string(bytes, '"')},
-          {"commas", std::string(bytes, ',')},
-          {"records", repeated(",,,,,A\n", bytes)},
-          {"line ends in quotes", "\"" + std::string(bytes, '\n')}};
-}
 std::vector<bomb> choices_bombs(std::size_t bytes) {
   std::vector<bomb> bombs = lists_of(R"({"prompt":"","choices":["a","b"],"correct":1})", bytes);
   bombs.push_back({"choices", R"([{"prompt":"","choices":[)" + repeated("\"a\",", bytes) + R"("b"],"correct":1}])"});
@@ -502,12 +469,6 @@ const std::vector<reader>& all() {
        .read = [](const path& p) { static_cast<void>(tasks::read_alpaca(p / "data.json")); },
        .limit = limit_of_data,
        .bombs = alpaca_bombs},
-      {.name = "arc",
-       .file = "data.json",
-       .seed = arc_seed,
-       .read = [](const path& p) { static_cast<void>(tasks::read_arc(p / "data.json")); },
-       .limit = limit_of_data,
-       .bombs = arc_bombs},
       {.name = "cb",
        .file = "data.json",
        .seed = cb_seed,
@@ -525,12 +486,6 @@ const std::vector<reader>& all() {
        .seed = config_seed,
        .read = [](const path& p) { static_cast<void>(io::read_model_config(p / "config.json")); },
        .bombs = config_bombs},
-      {.name = "conversations",
-       .file = "data.json",
-       .seed = conversations_seed,
-       .read = [](const path& p) { static_cast<void>(tasks::read_conversations(p / "data.json", {})); },
-       .limit = limit_of_data,
-       .bombs = conversations_bombs},
       {.name = "drop",
        .file = "data.json",
        .seed = drop_seed,
@@ -543,12 +498,6 @@ const std::vector<reader>& all() {
        .read = read_gguf,
        .limit = limit_of_tokenizers,
        .bombs = gguf_bombs},
-      {.name = "hellaswag",
-       .file = "data.json",
-       .seed = hellaswag_seed,
-       .read = [](const path& p) { static_cast<void>(tasks::read_hellaswag(p / "data.json")); },
-       .limit = limit_of_data,
-       .bombs = hellaswag_bombs},
       {.name = "index",
        .file = "model.safetensors.index.json",
        .seed = index_seed,
@@ -578,12 +527,6 @@ const std::vector<reader>& all() {
        .surround = surround_merges,
        .limit = limit_of_tokenizers,
        .bombs = merges_bombs},
-      {.name = "mmlu",
-       .file = "data.csv",
-       .seed = mmlu_seed,
-       .read = [](const path& p) { static_cast<void>(tasks::read_mmlu(p / "data.csv")); },
-       .limit = limit_of_data,
-       .bombs = mmlu_bombs},
       {.name = "quantized",
        .file = "q.safetensors",
        .seed = quantized_seed,
