@@ -27,7 +27,9 @@ int run(int argc, char** argv) {
   settings s;
   CLI::App app("Quantized fine-tuning of LLaMA and OPT models with forward passes alone (ZeroQAT, arXiv 2509.00031)");
   add_options(app, s);
-  app.get_option("--task")->required()->check(CLI::IsMember({"sst2", "cb", "choices", "squad", "drop", "alpaca"}));
+  app.get_option("--task")->required()->check(
+      CLI::IsMember({"sst2", "cb", "choices", "squad", "drop", "alpaca", "chat"}));
+  app.get_option("--chat")->check(CLI::IsMember({"template", "chatml", "llama3", "alpaca"}));
   for (const char* file : {"--train", "--test"}) app.get_option(file)->required()->check(CLI::ExistingFile);
   app.get_option("--scheme")->description("what is quantized, one of " + schemes::names());
   app.get_option("--start")->check(CLI::IsMember({"smoothquant", "reconstructed", "rtn"}));

@@ -30,6 +30,7 @@ inline constexpr const char* model_ending = ".safetensors";
 struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, task, train, test, scheme = "w4a4";
+  std::string chat = "template";
   std::string start = "smoothquant", masters = "fp32", embeddings = "fp32", optimizer = "parabolic";
   std::size_t train_items = 1000, validation_items = 500, test_items = 1000, calibration = 128;
   std::size_t batch = 32, length = 256, part_tokens = eval::default_part_tokens;
@@ -49,7 +50,11 @@ struct settings {
   static void for_each(Settings& s, F&& f) {
     f("model", s.model, "folder with config.json, .safetensors file or llama2.c .bin file, of LLaMA or OPT");
     f("tokenizer", s.tokenizer, "folder or file of the tokenizer; by default the model's folder");
-    f("task", s.task, "sst2, cb, choices (lines of {prompt, choices, correct}), squad, drop or alpaca");
+    f("task", s.task,
+      "sst2, cb, choices (lines of {prompt, choices, correct}), squad, drop, alpaca, or chat (conversations, of "
+      "which "
+      "what the assistant says is learned)");
+    f("chat", s.chat, "how conversations are written: chatml, llama3, alpaca, or as the model's chat template does");
     f("train", s.train, "the task's file to draw training and validation items from");
     f("test", s.test, "and to test on");
     f("scheme", s.scheme, "what is quantized");

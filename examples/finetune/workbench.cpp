@@ -2,6 +2,7 @@
 #include <zoqat/core/plural.hpp>  // plural
 #include <zoqat/tasks/tasks.hpp>  // read_sst2, …, split
 
+#include <common/chat_choice.hpp>  // chat_choice
 #include <common/model_files.hpp>  // open_base_model
 #include <finetune/workbench.hpp>
 
@@ -32,7 +33,7 @@ workbench::workbench(const settings& s, std::uint64_t run_seed)
       tokenizer(s.tokenizer_path()),
       seed(run_seed),
       part_tokens(s.part_tokens),
-      instructions(s.task == "alpaca"),
+      instructions(s.task == "alpaca" || s.task == "chat"),
       how{.positions = std::min(s.length, source.shape().positions), .bos = tokenizer.bos().has_value()} {
   require_within_vocabulary(tokenizer, s.tokenizer_path(), s.model, source.shape().vocabulary);
   fmt::print("{}", tokenizer.losses());
@@ -52,9 +53,14 @@ void workbench::read_task(const settings& s) {
   else if (s.task == "drop")
     from_files(read_drop);
   else {
-    how.end = tokenizer.eos();  // an instruction's output may have several lines
-    end.text = {};
-    from_files([](const auto& file) { return tasks::read_alpaca(file); });
+    how.end = tokenizer.eos();
+    end.texts = {};  // an output may have several lines
+    if (s.task == "alpaca") return from_files([](const auto& file) { return tasks::read_alpaca(file); });
+    const auto chat = chat_choice(s.chat, s.tokenizer_path());
+    require(chat.has_value(),
+            "{}: the model has no chat template; name the format of conversations, as --chat chatml",
+            s.tokenizer_path().native());
+    from_files([&](const auto& file) { return tasks::read_conversations(file, *chat); });
   }
 }
 

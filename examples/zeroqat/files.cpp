@@ -4,13 +4,12 @@
 #include <zoqat/io/quantized_model.hpp>  // is_quantized_model, scheme_of, shape_of_quantized
 #include <zoqat/io/text_file.hpp>        // read_text
 #include <zoqat/tasks/texts.hpp>         // read_texts
-#include <zoqat/text/chat_template.hpp>  // read_chat_template
 
+#include <common/chat_choice.hpp>  // chat_choice
 #include <zeroqat/files.hpp>
 
 #include <algorithm>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 namespace zoqat::programs {
@@ -36,22 +35,6 @@ tokenizer_file open_tokenizer(const settings& s, std::size_t vocabulary) {
   return tokenizer;
 }
 
-namespace {
-
-/// How conversations are written: as is asked for, or as the model's own template does.
-std::optional<text::chat_template> chat_of(const settings& s) {
-  if (s.chat != "template") {
-    const auto named = std::ranges::find(text::chat_format_names, s.chat) - text::chat_format_names.begin();
-    return text::chat_template{static_cast<text::chat_format>(named)};
-  }
-  std::filesystem::path folder = s.tokenizer_path();
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(folder, ignored)) folder = folder.parent_path();
-  return text::read_chat_template(folder);
-}
-
-}  // namespace
-
 eval::chunks read_corpus(const std::string& path, const settings& s, const tokenizer_file& tokenizer,
                          std::size_t length) {
   const auto chunks_of = [&](const std::vector<std::string_view>& documents) {
@@ -59,7 +42,8 @@ eval::chunks read_corpus(const std::string& path, const settings& s, const token
   };
   const auto extension = std::filesystem::path(path).extension();
   if (extension == ".jsonl" || extension == ".json") {
-    const std::vector<std::string> texts = tasks::read_texts(path, {s.text_field, chat_of(s)});
+    const std::vector<std::string> texts =
+        tasks::read_texts(path, {s.text_field, chat_choice(s.chat, s.tokenizer_path())});
     return chunks_of({texts.begin(), texts.end()});
   }
   const std::string text = io::read_text(path);

@@ -8,6 +8,7 @@
 #include <zoqat/random/stream.hpp>       // engine
 
 #include <zeroqat/scheme.hpp>
+#include <zeroqat/tasks.hpp>
 #include <zeroqat/workbench.hpp>
 
 #include <algorithm>
@@ -46,18 +47,36 @@ struct file_weights {
   return all;
 }
 
-template <class Scheme, class Family>
-void evaluate_model(const settings& s) {
-  auto model = load_model<Scheme, Family>(s);
-  thread_pool threads(s.threads);
-  nn::workspace work;
-  const tokenizer_file tokenizer = open_tokenizer(s, model.shape().vocabulary);
+/// Perplexity of a model on the text of `s`, and how far it is from the model at `s.teacher` if there is one.
+template <class Family, class Model>
+[[nodiscard]] io::json evaluate_text(Model& model, const settings& s, const tokenizer_file& tokenizer,
+                                     thread_pool& threads, nn::workspace& work) {
   const eval::chunks corpus = read_corpus(s.eval, s, tokenizer, std::min(s.length, model.shape().positions));
   const nn::token_loss loss = eval::cross_entropy(model, corpus, threads, work);
   const bool in_blocks = is_gguf(s.model);  // the model in memory has their values as floats
   fmt::print("perplexity {:.4f}  loss {:.17g}  tokens {}  weight bytes {}{}\n", std::exp(loss.mean()), loss.mean(),
              loss.tokens, in_blocks ? bytes_of_gguf(s.model).bytes : model.weight_bytes(),
              in_blocks ? fmt::format("  bits per weight {:.3f}", bytes_of_gguf(s.model).bits()) : "");
+  io::json found = {{"perplexity", std::exp(loss.mean())}, {"loss", loss.mean()}, {"tokens", loss.tokens}};
+  if (s.teacher.empty()) return found;
+  auto teacher = io::load<teacher_model<Family>>(open_base_model(s.teacher, s.unused_tensors == "ignored"));
+  found["against_teacher"] = print_divergence(eval::token_divergences(model, teacher, corpus, threads, work));
+  return found;
+}
+
+template <class Scheme, class Family>
+void evaluate_model(const settings& s) {
+  auto model = load_model<Scheme, Family>(s);
+  thread_pool threads(s.threads);
+  nn::workspace work;
+  const tokenizer_file tokenizer = open_tokenizer(s, model.shape().vocabulary);
+  io::json found = {{"model", s.model}};
+  if (!s.eval.empty()) found["text"] = evaluate_text<Family>(model, s, tokenizer, threads, work);
+  if (!s.tasks.empty()) {
+    asked<model_of<Family, Scheme>> asked_of(model, threads, work);
+    found.update(evaluate_tasks(asked_of, tokenizer, s));
+  }
+  write_found(found, s);
 }
 
 /// Prints the text of tokens as they come: what can no longer change when more of them follow.

@@ -9,7 +9,7 @@
 //   zeroqat train --model m.gguf --text train.txt --output n.gguf   a GGUF file in, trained, and out again
 //   zeroqat --config run.toml train            options from a file
 //   zeroqat replay --log run.zlog              the trained model again, from the base model and the log alone
-//   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one
+//   zeroqat eval --model q.safetensors …       perplexity of a base model or a trained one, accuracy on --tasks
 //   zeroqat generate --model q.safetensors …   text from it
 //   zeroqat info q.safetensors                 what is in a model, a trained one or a run log
 //   zeroqat verify FILE…                       whether run logs and trained models are whole
@@ -37,6 +37,7 @@
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/scheme_list.hpp>  // schemes: those that CMake was told to build
 #include <zeroqat/stored.hpp>       // train_stored, replay_stored
+#include <zeroqat/tasks.hpp>        // require_evaluable
 #include <zeroqat/verify.hpp>       // verify_files
 
 #include <CLI/CLI.hpp>
@@ -117,7 +118,8 @@ int run(int argc, char** argv) {
   app.allow_extras();
   CLI::App* const train = app.add_subcommand("train", "quantize a model, train it, print the table");
   CLI::App* const replay = app.add_subcommand("replay", "make a trained model again from its log");
-  CLI::App* const eval = app.add_subcommand("eval", "perplexity of a base or a trained model on --eval");
+  CLI::App* const eval =
+      app.add_subcommand("eval", "perplexity of a base or a trained model on --eval, its accuracy on --tasks");
   CLI::App* const generate = app.add_subcommand("generate", "text from a base or a trained model");
   CLI::App* const verify = app.add_subcommand("verify", "whether run logs and quantized models are whole");
   std::vector<std::string> files;
@@ -193,7 +195,23 @@ int run(int argc, char** argv) {
     command->add_option("--unused-tensors", s.unused_tensors, "tensors that a base model does not use")
         ->capture_default_str();
   }
-  eval->add_option("--eval", s.eval, "text")->required();
+  eval->add_option("--eval", s.eval, "text");
+  eval->add_option("--teacher", s.teacher,
+                   "base model from whose predictions on --eval those of the model are said to differ");
+  eval->add_option(
+      "--tasks", s.tasks,
+      "tasks of lm-evaluation-harness, by commas, each NAME or NAME=FILE: piqa, arc_easy, arc_challenge, "
+      "hellaswag, winogrande, mmlu or mmlu_SUBJECT, boolq, openbookqa, rte, gsm8k");
+  eval->add_option("--task-data", s.task_data, "folder whose folders piqa, arc, … hold the files of tasks")
+      ->capture_default_str();
+  eval->add_option("--num-fewshot", s.shots,
+                   "examples before each question; by default 5 for mmlu and gsm8k, else 0");
+  eval->add_option("--limit", s.limit, "questions of each task that are asked, the first of its file; 0: all")
+      ->capture_default_str();
+  eval->add_option("--report", s.report, "file for all figures as JSON");
+  eval->add_option(
+      "--samples", s.samples,
+      "file for each question of the tasks as JSON lines: what was asked, and what the model made of it");
   eval->add_option("--length", s.length, "tokens in a chunk")->capture_default_str();
   eval->add_option("--text-field", s.text_field, "what holds the text of a record")->capture_default_str();
   eval->add_option("--chat", s.chat, "how conversations are written")->capture_default_str();
@@ -267,6 +285,7 @@ int run(int argc, char** argv) {
     measure(to.destination());
   } else if (*eval) {
     require_within("--length", static_cast<double>(s.length), {2, 1e9});
+    require_evaluable(s);
     with_model(trained_scheme_of(s.model), s,
                [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
   } else {

@@ -19,7 +19,7 @@ template <class Scheme, class Family>
 template <class Scheme, class Family>
 void replay_model(const settings& s);
 
-/// Perplexity of the model at `s.model`, which has this scheme, on `s.eval`.
+/// Perplexity on `s.eval` and accuracy on `s.tasks` of the model at `s.model`, which has this scheme.
 template <class Scheme, class Family>
 void evaluate_model(const settings& s);
 

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,9 @@ struct settings {
   double elevation = 0.05, trust = 0.6;
   // What does not change its result.
   std::string log, output, report, metrics, prompt = "Once upon a time";
+  std::string tasks, task_data = ".", samples;
+  std::optional<std::size_t> shots;
+  std::size_t limit = 0;
   std::size_t threads = 0, count = 200;
   std::uint32_t evaluate_every = 0;
   float temperature = 0, top_p = 1;

@@ -70,8 +70,10 @@ TEST_CASE("an answer ends at a line end, at EOS or at its longest") {
   CHECK(answer_of("") == std::string(50, 'x'));
   CHECK(answer_of("red house", {.max_tokens = 3}) == "red");
   CHECK(answer_of("red", {.max_tokens = 0}) == "");
-  CHECK(answer_of("red\nhouse$", {.text = "", .tokens = {character_tokenizer::end}}) == "red\nhouse");
-  CHECK(answer_of("red. end. more", {.text = ". "}) == "red");
+  CHECK(answer_of("red\nhouse$", {.texts = {}, .tokens = {character_tokenizer::end}}) == "red\nhouse");
+  CHECK(answer_of("red. end. more", {.texts = {". "}}) == "red");
+  CHECK(answer_of("red. end. more", {.texts = {"end", "more", ". "}}) == "red");
+  CHECK(answer_of("red end more", {.texts = {"more", "end"}}) == "red ");
 }
 
 TEST_CASE("tokens that only the model has are no text") {

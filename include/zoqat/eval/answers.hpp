@@ -23,7 +23,8 @@ namespace zoqat::inline ZOQAT_ABI::eval {
 /// When an answer ends: MeZO's rule.
 struct answer_end {
   std::size_t max_tokens = 50;
-  std::string_view text = "\n";     ///< it and what follows it are not part of the answer; empty: no such text
+  std::vector<std::string> texts{
+      "\n"};                        ///< the first of these to come, and what follows it, are no part of the answer
   std::vector<nn::token> tokens{};  ///< such as EOS
 };
 
@@ -34,27 +35,49 @@ concept answered_question = requires(const T& item) {
   { item.answers } -> std::convertible_to<std::span<const std::string>>;
 };
 
-/// A model's own answer: the most likely token after the other. Ids that the tokenizer does not have, as models with
-/// more rows than tokens may choose (OPT has seven), stand for no text. The generator forgets what it held.
+/// An answer that comes token by token. Ids that the tokenizer does not have, as models with more rows than tokens
+/// may choose (OPT has seven), stand for no text. The tokenizer must outlive it.
+template <tokenizer Tokenizer>
+class open_answer {
+ public:
+  open_answer(const Tokenizer& tokenizer, const answer_end& end) : tokenizer_(&tokenizer), end_(&end) {}
+
+  /// Takes the next token. Looks for the end in the text, since tokenizers have many tokens with a line end in them.
+  void say(nn::token next) {
+    if (std::ranges::find(end_->tokens, next) != end_->tokens.end()) ended_ = true;
+    if (ended_ || next >= tokenizer_->size()) return;
+    tokens_.push_back(next);
+    text_ = tokenizer_->decode(tokens_);
+    std::size_t found = text_.npos;
+    for (const std::string& stop : end_->texts) found = std::min(found, text_.find(stop));
+    ended_ = found != text_.npos;
+    text_.resize(std::min(found, text_.size()));
+  }
+  /// Whether it ended before it was too long.
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+ private:
+  const Tokenizer* tokenizer_;
+  const answer_end* end_;
+  std::vector<nn::token> tokens_;
+  std::string text_;
+  bool ended_ = false;
+};
+
+/// A model's own answer: the most likely token after the other. The generator forgets what it held.
 template <class Generator, tokenizer Tokenizer>
 [[nodiscard]] std::string generate_answer(Generator& generate, const Tokenizer& tokenizer,
                                           std::span<const nn::token> prompt, const answer_end& end) {
   generate.reset();
-  std::vector<nn::token> answer;
-  std::string text;
-  std::size_t found = text.npos;
-  // Looked for in the text, since tokenizers have many tokens with a line end in them.
+  open_answer<Tokenizer> answer(tokenizer, end);
   const auto ended = [&](nn::token next) {
-    if (std::ranges::find(end.tokens, next) != end.tokens.end()) return true;
-    if (next >= tokenizer.size()) return false;
-    answer.push_back(next);
-    text = tokenizer.decode(answer);
-    if (!end.text.empty()) found = text.find(end.text);
-    return found != text.npos;
+    answer.say(next);
+    return answer.ended();
   };
   rng::engine unused({});
   generate(prompt, end.max_tokens, {}, unused, ended, [](nn::token) {});
-  return text.substr(0, found);
+  return answer.text();
 }
 
 /// Mean token F1 and exact match of a model's own answers (`score_answer`), as MeZO evaluates SQuAD and DROP, in

@@ -81,6 +81,22 @@ inline void require_positions(const encoding& how) {
   require(how.positions >= 2, "encoding: texts of at most {}; a prompt and what follows it are at least 2",
           plural(how.positions, "token"));
 }
+inline void require_correct(const encoded_item& item) {
+  require(item.correct < item.candidates.size(), "encoding: candidate {} of {} is marked as correct", item.correct,
+          item.candidates.size());
+}
+/// Throws unless a prompt may have a token before `reserved` new ones.
+inline void require_room(const encoding& how, std::size_t reserved) {
+  require(how.positions > reserved, "encoding: a model with {} leaves none for a prompt before {}",
+          plural(how.positions, "position"), plural(reserved, "new token"));
+}
+/// The tokens of a prompt, of which there must be some.
+template <tokenizer Tokenizer>
+[[nodiscard]] std::vector<nn::token> prompt_tokens(const Tokenizer& tokenizer, std::string_view prompt, bool bos) {
+  std::vector<nn::token> tokens = tokenizer.encode(prompt, bos);
+  require(!tokens.empty(), "encoding: the prompt \"{}\" has no tokens; encode with BOS", prompt);
+  return tokens;
+}
 
 }  // namespace detail
 
@@ -117,8 +133,7 @@ template <tokenizer Tokenizer, choice_question Item>
   encoded_item result{.correct = item.correct};
   for (const std::string_view choice : item.choices)
     result.candidates.push_back(encode_continuation(tokenizer, item.prompt, choice, how));
-  require(result.correct < result.candidates.size(), "encoding: candidate {} of {} is marked as correct",
-          result.correct, result.candidates.size());
+  detail::require_correct(result);
   return result;
 }
 /// Encodes the answer to a question as the only candidate. Throws value_error as `encode_continuation` does.
@@ -141,10 +156,8 @@ template <tokenizer Tokenizer, class Item>
 template <tokenizer Tokenizer>
 [[nodiscard]] std::vector<nn::token> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt,
                                                    const encoding& how, std::size_t reserved) {
-  require(how.positions > reserved, "encoding: a model with {} leaves none for a prompt before {}",
-          plural(how.positions, "position"), plural(reserved, "new token"));
-  std::vector<nn::token> tokens = tokenizer.encode(prompt, how.bos);
-  require(!tokens.empty(), "encoding: the prompt \"{}\" has no tokens; encode with BOS", prompt);
+  detail::require_room(how, reserved);
+  std::vector<nn::token> tokens = detail::prompt_tokens(tokenizer, prompt, how.bos);
   detail::shorten_prompt(tokens, tokens.size(), how.positions - reserved, how.bos);
   return tokens;
 }

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/error.hpp>
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/tasks/item.hpp>
 #include <zoqat/tasks/item_list.hpp>
+#include <zoqat/tasks/label.hpp>
 #include <zoqat/tasks/records.hpp>
 #include <zoqat/tasks/text_template.hpp>
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <array>
-#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace zoqat::inline ZOQAT_ABI::tasks {
@@ -38,12 +35,9 @@ struct cb_format {
   item_list<choice_item> items(path);
   for_each_record(path, [&](const io::json_place& record) {
     const io::json_place label = record["label"];
-    const auto found = std::ranges::find(cb_labels, label.text());
-    require<io_error>(found != cb_labels.end(), "{}: label \"{}\" is none of {}", label.path(),
-                      io::detail::excerpt(label.text()), fmt::join(cb_labels, ", "));
     items.push_back({.prompt = prompt({record["premise"].text(), record["hypothesis"].text()}),
                      .choices = {format.choices.begin(), format.choices.end()},
-                     .correct = static_cast<std::size_t>(found - cb_labels.begin())});
+                     .correct = index_of_label(label.text(), cb_labels, label.path())});
   });
   return std::move(items).take();
 }

@@ -19,6 +19,16 @@ struct choice_item {
   friend bool operator==(const choice_item&, const choice_item&) = default;
 };
 
+/// A question whose candidates are how a sentence begins, while what follows is the same: the one after which that is
+/// most likely is chosen (partial scoring of Trinh and Le, arXiv 1806.02847).
+struct cloze_item {
+  std::vector<std::string> prompts;
+  std::string completion;   ///< begins with the white space that parts it from a prompt
+  std::size_t correct = 0;  ///< index into `prompts`
+
+  friend bool operator==(const cloze_item&, const cloze_item&) = default;
+};
+
 /// A question that is answered freely.
 struct answer_item {
   std::string prompt;

@@ -26,6 +26,9 @@ namespace zoqat::inline ZOQAT_ABI::tasks {
 [[nodiscard]] inline std::size_t text_bytes(const choice_item& item) noexcept {
   return text_bytes(item.prompt) + text_bytes(item.choices);
 }
+[[nodiscard]] inline std::size_t text_bytes(const cloze_item& item) noexcept {
+  return text_bytes(item.prompts) + text_bytes(item.completion);
+}
 [[nodiscard]] inline std::size_t text_bytes(const answer_item& item) noexcept {
   return text_bytes(item.prompt) + text_bytes(item.completion) + text_bytes(item.answers) + text_bytes(item.id);
 }

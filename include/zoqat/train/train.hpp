@@ -8,6 +8,7 @@
 
 #include <zoqat/train/objective.hpp>
 #include <zoqat/train/task_loss.hpp>
+#include <zoqat/train/reward_loss.hpp>
 #include <zoqat/train/lane_objective.hpp>
 #include <zoqat/train/step_data.hpp>
 #include <zoqat/train/trainer.hpp>
