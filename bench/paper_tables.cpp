@@ -187,7 +187,7 @@ class planner {
     for (const std::string& scheme : o_.schemes)
       if (scheme == "w4a4" || scheme == "w2a16g32")
         for (const std::size_t chunks : {o_.calibration / 8, o_.calibration / 2, o_.calibration, 2 * o_.calibration})
-          add_training(to, "D.6", plural(chunks, "sample"), scheme, "codes",
+          add_training(to, "D.6", fmt::format("{}", plural(chunks, "sample")), scheme, "codes",
                        {"--calibration", std::to_string(chunks)}, static_cast<double>(chunks));
   }
 

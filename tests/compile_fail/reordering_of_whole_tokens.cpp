@@ -10,8 +10,8 @@ using activations = quant::activation<4>;
 #else
 using activations = quant::activation<4, quant::group<32>, quant::symmetric>;
 #endif
-using student =
-    nn::llama<quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>, activations>>;
+using student = nn::llama<
+    quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>, activations>>;
 
 template void ptq::reorder_by_ranges<simd::default_kernels>(student&, nn::llama<quant::full_precision>&,
                                                             std::span<const nn::token_batch>, sequential&);
