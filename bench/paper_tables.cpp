@@ -53,7 +53,7 @@ using namespace zoqat::programs;
 struct options {
   std::string model, tokenizer, text, eval, output, points, zeroqat = ZOQAT_ZEROQAT;
   std::vector<std::string> tables{"3", "D.1", "D.3", "D.5", "D.6"};
-  std::vector<std::string> schemes{"w2a16", "w2a16g32", "w3a16", "w4a16", "w6a6", "w4a4"};
+  std::vector<std::string> schemes{"w2a16", "w2a16g32", "w3a16", "w4a16", "w6a6", "w4a4", "w4a4shift", "w4a4b32"};
   std::vector<std::uint64_t> seeds{0, 1, 2};
   std::size_t length = 256, calibration = 128, batch = 4, threads = 0;
   std::uint32_t steps = 600, transform_steps = 100;
@@ -68,6 +68,7 @@ struct entry {
   std::vector<std::string> arguments;  ///< of zeroqat train, besides those of all runs
   std::string row;                     ///< of its report
   double passes = 0;                   ///< of the whole model over one chunk
+  bool trains = false;                 ///< and not only starts
 };
 
 class planner {
@@ -126,11 +127,20 @@ class planner {
     if (start == "omniquant") arguments.insert(arguments.end(), {"--transform-steps", std::to_string(steps)});
     to.push_back(
         {table, std::move(method), scheme, std::move(arguments), "zeroqat",
-         passes_of(start, chunks.value_or(static_cast<double>(o_.calibration)), steps) + passes_of_training()});
+         passes_of(start, chunks.value_or(static_cast<double>(o_.calibration)), steps) + passes_of_training(), true});
   }
 
   void add_methods(std::vector<entry>& to) const {
     for (const std::string& scheme : o_.schemes) {
+      if (scheme.ends_with("shift")) {  // what a method needs beside the others' scheme
+        add_start(to, "3", "Outlier Suppression+ with shift", scheme, "os+");
+        continue;
+      }
+      if (scheme.ends_with("b32")) {
+        add_start(to, "3", "RTN, groups of 32 inputs", scheme, "rtn");
+        add_start(to, "3", "RPTQ, groups of 32 inputs", scheme, "rptq");
+        continue;
+      }
       const bool inputs = quantizes_inputs(scheme);
       add_start(to, "3", "RTN", scheme, "rtn");
       add_start(to, "3", "RTN, clipped by weights", scheme, "clip", {"--clip-metric", "weights"});
@@ -138,13 +148,8 @@ class planner {
       if (inputs) {
         add_start(to, "3", "SmoothQuant", scheme, "smoothquant");
         add_start(to, "3", "Outlier Suppression+", scheme, "os+");
-        if (scheme == "w4a4") {
-          add_start(to, "3", "Outlier Suppression+ with shift", "w4a4shift", "os+");
-          add_start(to, "3", "groups of 32 inputs", "w4a4b32", "rtn");
-          add_start(to, "3", "RPTQ (groups of 32 inputs)", "w4a4b32", "rptq");
-        }
       }
-      add_start(to, "3", "GPTQ", scheme, "gptq");
+      add_start(to, "3", "GPTQ", scheme, "gptq", {"--gptq-grids", "range"});
       add_start(to, "3", "GPTQ, clipped", scheme, "gptq", {"--gptq-grids", "clipped"});
       add_start(to, "3", "OmniQuant (forward passes only)", scheme, "omniquant");
       add_start(to, "3", "reconstruction", scheme, "codes");
@@ -312,30 +317,38 @@ struct result {
   }
 };
 
-std::vector<result> run_all(const options& o, const std::vector<entry>& entries) {
+/// Runs what is missing, starts before what trains, and calls after_each(results so far) after each entry; those are
+/// in the order of the entries.
+template <class AfterEach>
+void run_all(const options& o, const std::vector<entry>& entries, AfterEach&& after_each) {
   const runner run(o);
   const std::size_t total = entries.size() * o.seeds.size();
   std::size_t left = 0, finished = 0;
   for (const entry& e : entries)
-    for (const std::uint64_t seed : o.seeds) left += !run.done(e, seed);
+    for (const std::uint64_t seed : o.seeds) left += run.done(e, seed) ? 0 : 1;
   fmt::print("{} of {} are there already\n", total - left, plural(total, "run"));
   double spent = 0;
-  std::vector<result> results;
-  for (const entry& e : entries) {
-    result r{e, {}};
-    for (const std::uint64_t seed : o.seeds) {
-      const bool fresh = !run.done(e, seed);
-      r.seeds.push_back(run(e, seed));
-      if (!fresh) continue;
-      spent += r.seeds.back().seconds, ++finished;
-      const double rest = spent / static_cast<double>(finished) * static_cast<double>(left - finished) / 60;
-      fmt::print("[{}/{}] {} {}, {}, seed {}: perplexity {:.3f} ({:.1f} s, about {:.0f} min left)\n", finished, left,
-                 e.table, e.scheme, e.method, seed, r.seeds.back().perplexity, r.seeds.back().seconds, rest);
-      std::fflush(stdout);
+  std::vector<std::optional<result>> all(entries.size());
+  for (const bool trains : {false, true})
+    for (std::size_t i = 0; i != entries.size(); ++i) {
+      const entry& e = entries[i];
+      if (e.trains != trains) continue;
+      result r{e, {}};
+      for (const std::uint64_t seed : o.seeds) {
+        const bool fresh = !run.done(e, seed);
+        r.seeds.push_back(run(e, seed));
+        if (!fresh) continue;
+        spent += r.seeds.back().seconds, ++finished;
+        fmt::print("[{}/{}] {} {}, {}, seed {}: perplexity {:.3f} ({:.1f} s; {:.1f} min so far)\n", finished, left,
+                   e.table, e.scheme, e.method, seed, r.seeds.back().perplexity, r.seeds.back().seconds, spent / 60);
+        std::fflush(stdout);
+      }
+      all[i] = std::move(r);
+      std::vector<result> so_far;
+      for (const auto& found : all)
+        if (found) so_far.push_back(*found);
+      after_each(so_far);
     }
-    results.push_back(std::move(r));
-  }
-  return results;
 }
 
 // --- What is written
@@ -519,12 +532,13 @@ int run(int argc, char** argv) {
   app.add_option("--zeroqat", o.zeroqat, "the program")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   require(!o.seeds.empty(), "--seeds: name one at least");
-  const std::vector<result> results = run_all(o, planner(o).entries());
   const std::filesystem::path folder = o.output;
-  const std::string tables = markdown_of(o, results);
-  write(folder / "tables.md", tables);
-  write(folder / "tables.csv", csv_of(o, results));
-  write(folder / "tables.html", page_of(o, results));
+  std::string tables;
+  run_all(o, planner(o).entries(), [&](const std::vector<result>& results) {
+    write(folder / "tables.md", tables = markdown_of(o, results));
+    write(folder / "tables.csv", csv_of(o, results));
+    write(folder / "tables.html", page_of(o, results));
+  });
   fmt::print("\n{}\n{}: tables.md, tables.csv, tables.html\n", tables, folder.native());
   return 0;
 }

@@ -30,7 +30,7 @@ struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
   std::string scheme = "w4a4", start = "codes", optimizer = "parabolic", loss = "teacher", direction = "rademacher",
-              scales = "balanced", clip_metric = "inputs", gptq_order = "activations", gptq_grids = "range",
+              scales = "balanced", clip_metric = "inputs", gptq_order = "activations", gptq_grids = "clipped",
               output_metric = "identity", keep = "best", text_field = "text", chat = "template",
               unused_tensors = "refused", teacher, weights = "*.q_proj,*.v_proj", layers = "*";
   std::string train = "smoothing,score_scale,step_tensor,step_row,step_column,step_group,norm,norm_scale";
@@ -70,7 +70,7 @@ struct settings {
     f("clip-metric", s.clip_metric, "clip: error of weights alike, or by the size of their inputs");
     f("gptq-order", s.gptq_order, "gptq: largest activations first, with static groups; or columns as they come");
     f("gptq-grids", s.gptq_grids,
-      "gptq: range of the weights, or clipped as --start clip --clip-metric weights does");
+      "gptq: clipped as --start clip --clip-metric weights does, or the range of the weights");
     f("gptq-damping", s.gptq_damping, "gptq: of the moments, relative to their mean diagonal");
     f("transform-steps", s.transform_steps, "omniquant: zeroth-order steps of each block");
     f("output-metric", s.output_metric,

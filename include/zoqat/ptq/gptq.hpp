@@ -24,10 +24,13 @@
 namespace zoqat::inline ZOQAT_ABI::ptq {
 
 struct gptq_options {
-  double damping =
-      0.01;  ///< of the moments, relative to their mean diagonal; ten times as much where that is too little
-  bool activation_order = true;  ///< columns with the largest inputs first, on grids of the weights before rounding
-  bool clipped = false;          ///< grids are those of `clipped_grids`, not the ranges of the weights
+  /// Of the moments, relative to their mean diagonal; ten times as much where that is too little.
+  double damping = 0.01;
+  /// Columns with the largest inputs first, on grids of the weights before rounding.
+  bool activation_order = true;
+  /// Grids are those of `clipped_grids` (the released code's option `mse`, with both ends of a range on their own),
+  /// not the ranges of the weights.
+  bool clipped = true;
 };
 
 /// The moments E[x xᵀ] of an input as GPTQ uses them: the order in which columns are rounded, and how the error of

@@ -35,6 +35,11 @@ struct omniquant_options {
   std::uint64_t seed = 0;
 };
 
+/// What fitting a block did to its loss, the mean over the corpus.
+struct block_fit {
+  double before = 0, after = 0;
+};
+
 namespace detail {
 
 /// What OmniQuant learns of a block: the smoothing of its inputs and the clipping of its weights.
@@ -153,18 +158,42 @@ template <simd::kernels Kernels, class Model, class Teacher, executor Executor>
       own.block(), own.corpus(), std::move(inputs), std::move(wanted), squares / count, options, threads);
 }
 
-}  // namespace detail
+/// Zeroth-order steps on the loss of block `index`, of which the best of eight points that the whole corpus is looked
+/// at stays, or the start.
+template <class Parameters, class Loss, executor Executor>
+[[nodiscard]] block_fit fit_block(Parameters parameters, Loss& loss, std::size_t index,
+                                  const omniquant_options& options, Executor& threads) {
+  constexpr std::uint32_t looks = 8;
+  block_fit fit{.before = loss.whole()};
+  fit.after = fit.before;
+  if (options.steps == 0) return fit;
+  std::vector<float> best = parameters.values();
+  per_group<bool> groups;
+  groups.smoothing = groups.clipping = true;
+  const zo::balance_options how{
+      .relative_loss_increase = options.relative_loss_increase, .groups = groups, .seed = ~options.seed};
+  const auto scales = zo::balance(parameters, loss, zo::rademacher{}, how);
+  const zo::estimator<zo::central, zo::rademacher> estimator{
+      .epsilon = scales.epsilon, .micro_batches = options.micro_batches, .seed = options.seed + index};
+  zo::parabolic optimizer{.scales = scales, .schedule = zo::linear_decay{options.steps}};
+  for (std::uint32_t t = 0; t != options.steps; ++t) {
+    zo::step(parameters, loss, estimator, optimizer, t, threads);
+    if ((t + 1) % std::max(1u, options.steps / looks) != 0 && t + 1 != options.steps) continue;
+    const double now = loss.whole();
+    if (now < fit.after) fit.after = now, best = parameters.values();
+  }
+  parameters.set(best);
+  return fit;
+}
 
-/// What fitting a block did to its loss, the mean over the corpus.
-struct block_fit {
-  double before = 0, after = 0;
-};
+}  // namespace detail
 
 /// OmniQuant's learnable clipping and equivalent transformation (arXiv 2308.13137) fitted by forward passes alone,
 /// which is not how OmniQuant fits them: block by block, zeroth-order steps on the smoothing of inputs (s, and δ
 /// where the scheme shifts) and the clipping of weights bring what the block writes to what the teacher's writes, in
-/// place of AdamW on gradients through straight-through rounding. A block that did not come nearer stays where it
-/// began. Start the model with ptq::smoothquant, and ptq::clip_search if you like; the masters stay.
+/// place of AdamW on gradients through straight-through rounding. The best of eight looks at the whole corpus stays,
+/// and a block that never came nearer stays where it began. Start the model with ptq::smoothquant, and
+/// ptq::clip_search if you like; the masters stay.
 ///
 /// `teacher` is the same model in full precision; `corpus` holds at least one batch. `after_block(block, blocks,
 /// block_fit)` is called after each. Throws as ptq::require_can_initialize does, and value_error for a corpus without
@@ -182,26 +211,12 @@ void omniquant(Model& model, Teacher& teacher, std::span<const nn::token_batch> 
           options.micro_batches, corpus.size());
   ptq::input_stream<Model, Executor, Kernels> own(model, corpus, threads);
   ptq::input_stream<Teacher, Executor, Kernels> expected(teacher, corpus, threads);
-  per_group<bool> groups;
-  groups.smoothing = groups.clipping = true;
   for (std::size_t b = 0; b != model.blocks().size(); ++b) {
     std::vector<ptq::detail::block_trace> ideal;
     for (std::size_t i = 0; i != corpus.size(); ++i) ideal.push_back(expected.trace(i));
     auto loss = detail::loss_of_block<Kernels>(own, expected, ideal, options, threads);
-    detail::learnable_transforms<typename Model::block_type> parameters{own.block()};
-    const std::vector<float> start = parameters.values();
-    block_fit fit{.before = loss.whole()};
-    if (options.steps > 0) {
-      const zo::balance_options how{
-          .relative_loss_increase = options.relative_loss_increase, .groups = groups, .seed = ~options.seed};
-      const auto scales = zo::balance(parameters, loss, zo::rademacher{}, how);
-      const zo::estimator<zo::central, zo::rademacher> estimator{
-          .epsilon = scales.epsilon, .micro_batches = options.micro_batches, .seed = options.seed + b};
-      zo::parabolic optimizer{.scales = scales, .schedule = zo::linear_decay{options.steps}};
-      for (std::uint32_t t = 0; t != options.steps; ++t) zo::step(parameters, loss, estimator, optimizer, t, threads);
-    }
-    fit.after = loss.whole();
-    if (!(fit.after < fit.before)) parameters.set(start), fit.after = fit.before;
+    const block_fit fit = detail::fit_block(detail::learnable_transforms<typename Model::block_type>{own.block()},
+                                            loss, b, options, threads);
     own.advance();
     expected.advance(ideal);
     after_block(b, model.blocks().size(), fit);
