@@ -42,11 +42,13 @@ namespace zoqat::programs {
 
 // --- The start ---
 
-/// OmniQuant's learnable clipping and transformation, fitted by forward passes, from where SmoothQuant ended.
+/// OmniQuant's learnable clipping and transformation, fitted by forward passes, from where SmoothQuant and a search
+/// for clipped ranges end.
 template <class Model, class Family>
 void fit_transforms(Model& model, workbench<Family>& bench, const settings& s,
                     std::span<const nn::token_batch> calibration,
                     const std::function<void(ptq::stage)>& after_stage) {
+  ptq::clip_search(model, calibration, ptq::clip_metric::inputs, bench.threads, [](auto, auto) {});
   const train::omniquant_options how{.steps = s.transform_steps, .seed = s.seed};
   train::omniquant(model, bench.teacher, calibration, bench.threads, how,
                    [](std::size_t block, std::size_t blocks, const train::block_fit& fit) {

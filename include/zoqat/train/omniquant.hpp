@@ -175,7 +175,7 @@ template <class Parameters, class Loss, executor Executor>
   const auto scales = zo::balance(parameters, loss, zo::rademacher{}, how);
   const zo::estimator<zo::central, zo::rademacher> estimator{
       .epsilon = scales.epsilon, .micro_batches = options.micro_batches, .seed = options.seed + index};
-  zo::parabolic optimizer{.scales = scales, .schedule = zo::linear_decay{options.steps}};
+  zo::parabolic<> optimizer{.scales = scales, .schedule = zo::linear_decay{options.steps}};
   for (std::uint32_t t = 0; t != options.steps; ++t) {
     zo::step(parameters, loss, estimator, optimizer, t, threads);
     if ((t + 1) % std::max(1u, options.steps / looks) != 0 && t + 1 != options.steps) continue;
