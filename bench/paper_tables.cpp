@@ -100,8 +100,9 @@ class planner {
     if (start == "clip" || start == "gptq") return 5 * chunks;
     if (start == "ranges" || start == "codes") return 7 * chunks;
     if (start == "os+") return chunks + 100.0 * 1024 / static_cast<double>(o_.length);  // thresholds, at most
-    // Two batches of eight chunks both ways for each step, and what balances them.
-    if (start == "omniquant") return 7 * chunks + 32 * transform_steps + (transform_steps > 0 ? 1500 : 0);
+    // SmoothQuant, a search, eight looks and two batches of eight chunks both ways for each step, with what balances
+    // them.
+    if (start == "omniquant") return 21 * chunks + 32 * transform_steps + (transform_steps > 0 ? 1500 : 0);
     return 0;
   }
   [[nodiscard]] double passes_of_training() const {
