@@ -219,17 +219,21 @@ std::string details_of(const run_record& run) {
 
 }  // namespace
 
+std::string html_page(std::string_view title, std::string_view body) {
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
+      "<meta charset=\"utf-8\"/>\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{0}</title>\n"
+      "<style>{1}</style>\n</head>\n<body>\n<h1>{0}</h1>\n{2}</body>\n</html>\n",
+      escaped(title), style, body);
+}
+
 std::string report_page(std::span<const run_record> runs) {
   require(!runs.empty(), "a report is about one run at least; name its log, metrics, table or model");
   const std::string title = fmt::format("zeroqat: {}", plural(runs.size(), "run"));
   std::string details;
   for (const run_record& run : runs) details += details_of(run);
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
-      "<meta charset=\"utf-8\"/>\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{0}</title>\n"
-      "<style>{1}</style>\n</head>\n<body>\n<h1>{0}</h1>\n{2}{3}{4}</body>\n</html>\n",
-      title, style, table_of(runs), charts_of(runs), details);
+  return html_page(title, table_of(runs) + charts_of(runs) + details);
 }
 
 void write_report(std::span<const std::filesystem::path> files, const std::filesystem::path& output) {

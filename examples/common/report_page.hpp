@@ -6,8 +6,12 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace zoqat::programs {
+
+/// A page that needs nothing beside itself: its title, which is escaped, and what is below it, which is not.
+[[nodiscard]] std::string html_page(std::string_view title, std::string_view body);
 
 /// A page about some runs, in HTML that is XML too: their table, what was trained with, and charts of the loss, the
 /// codes that flip, and perplexity by passes and by bits, each where there is something to draw. It needs nothing

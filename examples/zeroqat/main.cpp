@@ -45,6 +45,26 @@
 using namespace zoqat;
 using namespace zoqat::programs;
 
+/// What --start may be.
+std::vector<std::string> start_names() {
+  std::vector<std::string> names(ptq::stage_names.begin(), ptq::stage_names.end());
+  names.emplace_back(settings::omniquant);
+  return names;
+}
+
+/// Throws for options of a start that was not asked for.
+void require_options_of_start(const CLI::App& train, const settings& s) {
+  const std::array<std::array<std::string_view, 2>, 6> of_start{{{"output-metric", "codes"},
+                                                                 {"clip-metric", "clip"},
+                                                                 {"gptq-order", "gptq"},
+                                                                 {"gptq-grids", "gptq"},
+                                                                 {"gptq-damping", "gptq"},
+                                                                 {"transform-steps", settings::omniquant}}};
+  for (const auto& [option, start] : of_start)
+    require(s.start == start || train.count(fmt::format("--{}", option)) == 0,
+            "--{}: --start {} has no use for it; leave it out, or take --start {}", option, s.start, start);
+}
+
 /// Everything that makes a run, as it was when its log was begun.
 settings of_log(settings s) {
   read_text(s, zo::run_log::read_intact(s.log).header().settings, s.log);
@@ -89,7 +109,8 @@ void complete(const CLI::App& train, settings& s) {
           settings::stored_scheme);
   if (!s.trains_stored()) return;
   if (train.count("--loss") == 0 && s.teacher.empty()) s.loss = "text";
-  for (const char* option : {"--start", "--output-metric", "--calibration", "--smoothing-alpha"})
+  for (const char* option : {"--start", "--output-metric", "--calibration", "--smoothing-alpha", "--clip-metric",
+                             "--gptq-order", "--gptq-grids", "--gptq-damping", "--transform-steps", "--layers"})
     require(train.count(option) == 0,
             "{}: --scheme {} starts from what the file holds, and prepares nothing; leave it out", option, s.scheme);
 }
@@ -153,7 +174,10 @@ int run(int argc, char** argv) {
       ->description("what is quantized, one of " + schemes::names() +
                     "; or stored: a .gguf file stays in its types, and what trains are norms, scales of blocks and "
                     "weights on the grids that they have (by default where --output is a .gguf file)");
-  train->get_option("--start")->check(CLI::IsMember({"rtn", "smoothquant", "ranges", "codes"}));
+  train->get_option("--start")->check(CLI::IsMember(start_names()));
+  train->get_option("--clip-metric")->check(CLI::IsMember({"inputs", "weights"}));
+  train->get_option("--gptq-order")->check(CLI::IsMember({"activations", "columns"}));
+  train->get_option("--gptq-grids")->check(CLI::IsMember({"range", "clipped"}));
   train->get_option("--optimizer")->check(CLI::IsMember({"parabolic", "sgd"}));
   train->get_option("--loss")->check(CLI::IsMember({"teacher", "text"}));
   train->get_option("--scales")->check(CLI::IsMember({"balanced", "least-error"}));
@@ -235,9 +259,7 @@ int run(int argc, char** argv) {
   require_command(app);
   if (*train) {
     require_new_settings(*train, s);
-    require(s.start == "codes" || train->count("--output-metric") == 0,
-            "--output-metric: --start {} rounds no codes by reconstruction; leave it out, or take --start codes",
-            s.start);
+    require_options_of_start(*train, s);
     require(s.keep == "best" || train->count("--validate-every") == 0,
             "--validate-every: --keep {} looks at no held-out text; leave it out, or take --keep best", s.keep);
     if (s.resume)

@@ -52,11 +52,10 @@ void require_sensible_packed(const settings& s) {
       "stored",
       s.teacher, s.scheme);
   const per_group<bool> trained = s.trained();
-  require(
-      s.start != "codes" || !(trained.weight || trained.clipping),
-      "--train {}: --start codes holds codes and ranges where they are, so neither weight nor clipping moves from "
-      "there; leave them out, or take --start ranges or rtn",
-      s.train);
+  require((s.start != "codes" && s.start != "gptq") || !(trained.weight || trained.clipping),
+          "--train {}: --start {} holds codes and ranges where they are, so neither weight nor clipping moves from "
+          "there; leave them out, or take --start ranges or rtn",
+          s.train, s.start);
 }
 
 }  // namespace
@@ -72,6 +71,8 @@ void require_sensible(const settings& s) {
   require_within("--directions", s.directions, {1, 1e6});
   require_within("--steps", s.steps, {0, any});
   require_within("--smoothing-alpha", static_cast<double>(s.smoothing_alpha), {0, 1});
+  require_within("--gptq-damping", s.gptq_damping, {0, 1});
+  require_within("--transform-steps", s.transform_steps, {0, any});
   require_within("--elevation", s.elevation, {0, 10, true});
   require_within("--trust", s.trust, {0, 2, true});  // twice the way to the bottom is as high on the other side
   require_within("--clip", static_cast<double>(s.clip), {0, 1e6});

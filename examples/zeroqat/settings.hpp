@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>        // require
 #include <zoqat/io/file_kind.hpp>      // has_extension
 #include <zoqat/params/parameter.hpp>  // per_group, parameter_group_names
+#include <zoqat/ptq/stage.hpp>         // stage, stage_names
 #include <zoqat/zo/direction.hpp>      // runtime_distribution
 #include <zoqat/zo/log/run_log.hpp>    // log_options
 
@@ -29,15 +30,16 @@ struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
   std::string scheme = "w4a4", start = "codes", optimizer = "parabolic", loss = "teacher", direction = "rademacher",
-              scales = "balanced", output_metric = "identity", keep = "best", text_field = "text", chat = "template",
-              unused_tensors = "refused", teacher, weights = "*.q_proj,*.v_proj";
+              scales = "balanced", clip_metric = "inputs", gptq_order = "activations", gptq_grids = "clipped",
+              output_metric = "identity", keep = "best", text_field = "text", chat = "template",
+              unused_tensors = "refused", teacher, weights = "*.q_proj,*.v_proj", layers = "*";
   std::string train = "smoothing,score_scale,step_tensor,step_row,step_column,step_group,norm,norm_scale";
   std::uint64_t seed = 0;
   std::size_t length = 256, calibration = 256, sampled = 512, batch = 4, min_characters = 200;
-  std::uint32_t steps = 600, micro_batches = 2, directions = 1, validate_every = 100;
+  std::uint32_t steps = 600, micro_batches = 2, directions = 1, validate_every = 100, transform_steps = 100;
   float smoothing_alpha = 0.5f, clip = 0, epsilon = 1e-3f;
   float weight_rate = 5e-7f, smoothing_rate = 5e-6f, clipping_rate = 1e-5f;
-  double elevation = 0.05, trust = 0.6;
+  double elevation = 0.05, trust = 0.6, gptq_damping = 0.01;
   // What does not change its result.
   std::string log, output, report, metrics, prompt = "Once upon a time";
   std::string tasks, task_data = ".", samples;
@@ -64,7 +66,16 @@ struct settings {
     f("min-characters", s.min_characters, "documents of a plain text that have no more are left out");
     f("scheme", s.scheme, "what is quantized");
     f("teacher", s.teacher, "stored: a model to learn from, such as the one that the file was made of");
-    f("start", s.start, "rtn, smoothquant, ranges (clipping by reconstruction) or codes (codes and steps too)");
+    f("start", s.start,
+      "ranges (clipping by reconstruction) or codes (codes and steps too); or what these are measured against: rtn, "
+      "clip (ranges of the least error), smoothquant, os+ (Outlier Suppression+), gptq, rptq (channels of inputs by "
+      "range), omniquant (its clipping and smoothing, fitted by forward passes)");
+    f("clip-metric", s.clip_metric, "clip: error of weights alike, or by the size of their inputs");
+    f("gptq-order", s.gptq_order, "gptq: largest activations first, with static groups; or columns as they come");
+    f("gptq-grids", s.gptq_grids,
+      "gptq: clipped as --start clip --clip-metric weights does, or the range of the weights");
+    f("gptq-damping", s.gptq_damping, "gptq: of the moments, relative to their mean diagonal");
+    f("transform-steps", s.transform_steps, "omniquant: zeroth-order steps of each block");
     f("output-metric", s.output_metric,
       "codes: metric of the residual stream in which the rows of a matrix are rounded together: identity, head, "
       "recursive (by forward passes of each block); none: each row on its own");
@@ -72,6 +83,9 @@ struct settings {
       "parameter groups that train, by commas; weight and clipping too, from the starts rtn and ranges");
     f("weights", s.weights,
       "stored: layers whose weights train on the grids of their blocks where --train names weight, by commas");
+    f("layers", s.layers,
+      "linear layers that train, by commas; all others are packed as the start leaves them. The lightweight variant "
+      "is *.q_proj,*.v_proj");
     f("loss", s.loss, "teacher: KL from the full-precision model; text: cross-entropy");
     f("optimizer", s.optimizer, "parabolic: epsilon and rate from measured curvature; sgd: from the options below");
     f("direction", s.direction, "rademacher or gaussian");
@@ -108,6 +122,12 @@ struct settings {
   /// Whether the matrices of a .gguf file stay in its types.
   [[nodiscard]] bool trains_stored() const { return scheme == stored_scheme; }
   static constexpr std::string_view stored_scheme = "stored";
+  /// What ptq::prepare does for --start.
+  [[nodiscard]] ptq::stage stage() const {
+    if (start == omniquant) return ptq::stage::smoothquant;
+    return static_cast<ptq::stage>(std::ranges::find(ptq::stage_names, start) - ptq::stage_names.begin());
+  }
+  static constexpr std::string_view omniquant = "omniquant";
   /// The file beside the log with the start of its run.
   [[nodiscard]] std::string start_path() const { return start_path_of(log); }
   /// How its log is written.

@@ -9,6 +9,7 @@
 #include <zoqat/train/best_point.hpp>         // best_point
 #include <zoqat/train/callbacks.hpp>          // write_log, evaluate_every, csv_metrics
 #include <zoqat/train/objective.hpp>          // language_model_loss
+#include <zoqat/train/omniquant.hpp>          // omniquant
 #include <zoqat/train/progress_bar.hpp>       // progress_bar
 #include <zoqat/train/trainer.hpp>            // run, replay
 #include <zoqat/zo/log/run_log.hpp>           // run_log, fingerprint
@@ -45,19 +46,47 @@ namespace zoqat::programs {
 
 // --- The start ---
 
+/// OmniQuant's learnable clipping and transformation, fitted by forward passes, from where SmoothQuant and a search
+/// for clipped ranges end.
+template <class Model, class Family>
+void fit_transforms(Model& model, workbench<Family>& bench, const settings& s,
+                    std::span<const nn::token_batch> calibration,
+                    const std::function<void(ptq::stage)>& after_stage) {
+  ptq::clip_search(model, calibration, ptq::clip_metric::inputs, bench.threads, [](auto, auto) {});
+  const train::omniquant_options how{.steps = s.transform_steps, .seed = s.seed};
+  train::omniquant(model, bench.teacher, calibration, bench.threads, how,
+                   [](std::size_t block, std::size_t blocks, const train::block_fit& fit) {
+                     fmt::print("omniquant: block {} of {}: loss {:.5g} -> {:.5g}\n", block + 1, blocks, fit.before,
+                                fit.after);
+                   });
+  ptq::set_weight_units(model);
+  if (after_stage) after_stage(ptq::stage::ranges);  // ranges and smoothing moved, and the weights stayed
+}
+
 /// Takes a model from the teacher's weights to where training begins, and calls `after_stage` on the way.
 template <class Model, class Family>
 void prepare(Model& model, workbench<Family>& bench, const settings& s,
              std::function<void(ptq::stage)> after_stage = {}) {
-  const auto depth = std::ranges::find(ptq::stage_names, s.start) - ptq::stage_names.begin();
-  ptq::prepare_options how = recipe(static_cast<ptq::stage>(depth));
+  ptq::prepare_options how = recipe(s.stage());
   how.smoothing_alpha = s.smoothing_alpha;
   const auto metric = std::ranges::find(ptq::stream_metric_names, s.output_metric);
   how.outputs.used = metric != ptq::stream_metric_names.end();  // otherwise none
   if (how.outputs.used)
     how.outputs.stream = static_cast<ptq::stream_metric>(metric - ptq::stream_metric_names.begin());
+  how.clipping = s.clip_metric == "weights" ? ptq::clip_metric::weights : ptq::clip_metric::inputs;
+  how.feedback = {.damping = s.gptq_damping,
+                  .activation_order = s.gptq_order == "activations",
+                  .clipped = s.gptq_grids == "clipped"};
   how.after_stage = std::move(after_stage);
-  ptq::prepare(model, bench.teacher, bench.calibration(s), bench.threads, how);
+  const std::vector<nn::token_batch> calibration = bench.calibration(s);
+  ptq::prepare(model, bench.teacher, calibration, bench.threads, how);
+  if (s.start == settings::omniquant) fit_transforms(model, bench, s, calibration, how.after_stage);
+}
+
+/// Packs the layers that do not train, where not all of them do.
+template <class Model>
+void pack_what_stays(Model& model, const settings& s) {
+  if (s.layers != "*") model.store({.trained = parts_of(s.layers), .fixed_quantization = false, .norms = true});
 }
 
 // --- The training ---
@@ -203,12 +232,15 @@ template <class Model, class Bench>
 /// Prepares a model, and adds the baselines on the way. Returns the perplexity where training begins.
 template <class Model, class Family>
 double add_baselines(Model& model, workbench<Family>& bench, const settings& s, results_table& results) {
-  constexpr std::array rows{"rtn", "smoothquant", "reconstructed", "reconstructed"};
+  constexpr std::array<std::string_view, ptq::stage_names.size()> rows{
+      "rtn", "smoothquant", "reconstructed", "reconstructed", "clip", "gptq", "os+", "rptq"};
   double perplexity = 0, rounded = 0;
   prepare(model, bench, s, [&](ptq::stage done) {
     perplexity = bench.perplexity(model);
     if (done == ptq::stage::rtn) rounded = perplexity;
-    results.add(rows[static_cast<std::size_t>(done)], {perplexity, model.weight_bytes()});
+    const bool fitted = done == ptq::stage::ranges && s.start == settings::omniquant;
+    results.add(fitted ? settings::omniquant : rows[static_cast<std::size_t>(done)],
+                {perplexity, model.weight_bytes()});
   });
   fmt::print("{}", note_if_useless_start("perplexity", rounded, perplexity,
                                          fmt::format("Give --calibration more than {} chunks, of text like what the "
@@ -265,6 +297,7 @@ template <class Scheme>
 
 template <class Scheme, class Family>
 int train_model(const settings& s) {
+  ptq::require_stage_fits<Scheme>(s.stage());
   require_space_for(s, packed_bytes<Scheme>(open_base_model(s.model, s.unused_tensors == "ignored").shape()));
   workbench<Family> bench(s);
   results_table results = new_table();
@@ -272,6 +305,7 @@ int train_model(const settings& s) {
   using model_type = model_of<Family, Scheme>;
   auto model = io::load<model_type>(bench.source);
   const double start = add_baselines(model, bench, s, results);
+  pack_what_stays(model, s);
   io::safetensors_metadata made_by;
   const int stopped = train_to_the_end(model, bench, s, made_by);
   const double end = finish(model, bench, s, results, made_by);
@@ -308,6 +342,7 @@ void replay_model(const settings& s) {
   results_table results = new_table();
   auto model = io::load<model_of<Family, Scheme>>(bench.source);
   prepare(model, bench, s);
+  pack_what_stays(model, s);
   const std::uint32_t kept = replay_steps(model, bench, s, log);
   finish(model, bench, s, results, origin_of(log, kept));
 }

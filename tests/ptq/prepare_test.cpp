@@ -132,3 +132,45 @@ TEST_CASE("a model in full precision has nothing to prepare") {
   CHECK(bits_of(s.ideal) == before);
   CHECK(units_of(s.ideal).empty());
 }
+
+TEST_CASE(
+    "what reconstruction is measured against starts from rounding to nearest, and is what its own function makes") {
+  setup s;
+  const auto same_as = [&](ptq::stage depth, auto&& by_hand) {
+    student expected = s.start();
+    ptq::round_to_nearest(expected);
+    const auto rounded = bits_of(expected);
+    by_hand(expected);
+    CHECK(bits_of(expected) != rounded);
+    ptq::set_weight_units(expected);
+    std::vector<ptq::stage> seen;
+    student found = s.prepared({.depth = depth, .after_stage = [&](ptq::stage done) { seen.push_back(done); }});
+    CHECK(bits_of(found) == bits_of(expected));
+    CHECK(units_of(found) == units_of(expected));
+    CHECK(seen == std::vector{ptq::stage::rtn, depth});
+  };
+  const auto silent = [](auto, auto) {};
+  same_as(ptq::stage::clip,
+          [&](student& model) { ptq::clip_search(model, s.calibration, ptq::clip_metric::inputs, s.here, silent); });
+  same_as(ptq::stage::gptq,
+          [&](student& model) { CHECK(ptq::gptq(model, s.calibration, s.here, {}, silent) == 0.01); });
+  same_as(ptq::stage::outlier_suppression,
+          [&](student& model) { ptq::outlier_suppression(model, s.ideal, s.calibration, s.here, {}, silent); });
+  // Clipping by the weights alone needs no text.
+  student by_weights = s.start();
+  ptq::clip_search(by_weights, {}, ptq::clip_metric::weights, s.here, silent);
+  student found = s.prepared({.depth = ptq::stage::clip, .clipping = ptq::clip_metric::weights});
+  CHECK(bits_of(by_weights) == bits_of(found));
+}
+
+TEST_CASE("a stage that does not fit the scheme is refused, with one that does") {
+  using weights_only = quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>>;
+  check_mentions(
+      message_of<value_error>([] { ptq::require_stage_fits<weights_only>(ptq::stage::outlier_suppression); }),
+      "'os+'", "'gptq'");
+  check_mentions(message_of<value_error>([] { ptq::require_stage_fits<student::scheme>(ptq::stage::rptq); }),
+                 "'rptq'", "'smoothquant'");
+  check_mentions(message_of<value_error>([] { ptq::require_stage_fits<without_grids::scheme>(ptq::stage::gptq); }),
+                 "'gptq'", "clip::codes");
+  ptq::require_stage_fits<weights_only>(ptq::stage::gptq);
+}

@@ -8,6 +8,7 @@
 
 // The whole recipe.
 #include <zoqat/ptq/prepare.hpp>
+#include <zoqat/ptq/stage.hpp>
 
 // Its stages.
 #include <zoqat/ptq/round_to_nearest.hpp>
@@ -21,6 +22,12 @@
 #include <zoqat/ptq/matrix_rounding.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
 
+// What it is measured against: grids by search, errors fed forward, scales and shifts, orders of channels.
+#include <zoqat/ptq/clip_search.hpp>
+#include <zoqat/ptq/gptq.hpp>
+#include <zoqat/ptq/outlier_suppression.hpp>
+#include <zoqat/ptq/reorder.hpp>
+
 // One matrix of an engine that is not made of this library's blocks.
 #include <zoqat/ptq/input_moments.hpp>
 #include <zoqat/ptq/reconstruct_matrix.hpp>
@@ -31,6 +38,8 @@
 #include <zoqat/ptq/shifting.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/cholesky.hpp>
+#include <zoqat/ptq/rounded_row.hpp>
+#include <zoqat/ptq/input_stream.hpp>
 #include <zoqat/ptq/block_trace.hpp>
 
 // clang-format on

@@ -2,16 +2,16 @@
 #pragma once
 
 #include <zoqat/core/executor.hpp>
-#include <zoqat/nn/linear.hpp>
 #include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/shared_input.hpp>
-#include <zoqat/params/inference_lane.hpp>
 #include <zoqat/ptq/block_trace.hpp>
 #include <zoqat/ptq/can_initialize.hpp>
+#include <zoqat/ptq/input_stream.hpp>
 #include <zoqat/ptq/matrix_rounding.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/ptq/output_metric.hpp>
+#include <zoqat/ptq/rounded_row.hpp>
 #include <zoqat/ptq/row_rounding.hpp>
 
 #include <algorithm>
@@ -74,38 +74,27 @@ class reconstructor {
     output_metric_options outputs_of = options_.outputs;
     outputs_of.used &= options_.depth == reconstruction::codes;  // ranges are found for each row alone
     output_metrics<Teacher, Executor, Kernels> metrics(teacher_, corpus, threads_, outputs_of);
-    std::vector<matrix<float>> expected, streams;
-    for (const nn::token_batch& batch : corpus) expected.push_back(embedded(batch));
-    streams = expected;
+    input_stream<Teacher, Executor, Kernels> expected(teacher_, corpus, threads_);
+    input_stream<Model, Executor, Kernels> stream(model_, corpus, threads_);
     for (std::size_t b = 0; b != model_.blocks().size(); ++b) {
       progress(b, model_.blocks().size());
-      auto& block = model_.blocks()[b];
       std::vector<detail::block_trace> ideal;
-      for (std::size_t i = 0; i != corpus.size(); ++i)
-        ideal.push_back(detail::block_trace::of<Kernels>(teacher_.blocks()[b], corpus[i], expected[i], threads_));
+      for (std::size_t i = 0; i != corpus.size(); ++i) ideal.push_back(expected.trace(i));
       const std::vector<nn::output_metric> outputs = metrics.next();
       std::size_t index = 0, layer = 0;
-      block.for_each_residual([&](auto& r) {
+      stream.block().for_each_residual([&](auto& r) {
         r.layer().for_each_shared_input([&](auto&& input) {
-          fit(input, index++, std::span(outputs).subspan(layer, input.layers.size()), block, corpus, streams, ideal);
+          fit(input, index++, std::span(outputs).subspan(layer, input.layers.size()), stream, ideal);
           layer += input.layers.size();
         });
       });
-      for (std::size_t i = 0; i != corpus.size(); ++i) {
-        streams[i] =
-            std::move(detail::block_trace::of<Kernels>(block, corpus[i], streams[i], threads_).streams.back());
-        expected[i] = std::move(ideal[i].streams.back());
-      }
+      stream.advance();
+      expected.advance(ideal);
     }
   }
 
  private:
-  matrix<float> embedded(const nn::token_batch& batch) {
-    nn::workspace work;
-    constexpr inference_lane lane;
-    teacher_.embed(nn::forward_pass<Kernels, inference_lane, Executor>{lane, threads_, batch, work});
-    return std::move(work.stream);
-  }
+  using own_stream = input_stream<Model, Executor, Kernels>;
 
   /// Moments of an input: its own, and of its target with it.
   struct layer_moments {
@@ -114,26 +103,24 @@ class reconstructor {
   };
 
   template <class Input>
-  void fit(const Input& input, std::size_t index, std::span<const nn::output_metric> outputs,
-           typename Model::block_type& block, std::span<const nn::token_batch> corpus,
-           const std::vector<matrix<float>>& streams, const std::vector<detail::block_trace>& ideal) {
-    const layer_moments moments = gather(input, index, block, corpus, streams, ideal);
+  void fit(const Input& input, std::size_t index, std::span<const nn::output_metric> outputs, own_stream& stream,
+           const std::vector<detail::block_trace>& ideal) {
+    const layer_moments moments = gather(input, index, stream, ideal);
     const input_metric metric(moments.input, options_.damping.value_or(default_damping<weight_part>));
     for (std::size_t i = 0; i != input.layers.size(); ++i)
       fit_layer(*input.layers[i], *input.smoothing, metric, outputs[i], moments, input.writes_stream);
   }
 
   template <class Input>
-  layer_moments gather(const Input& input, std::size_t index, typename Model::block_type& block,
-                       std::span<const nn::token_batch> corpus, const std::vector<matrix<float>>& streams,
+  layer_moments gather(const Input& input, std::size_t index, own_stream& stream,
                        const std::vector<detail::block_trace>& ideal) {
     const std::size_t in = input.layers[0]->in_features(), out = input.layers[0]->out_features();
     layer_moments m{matrix<double>(in, in, 0.0), {}};
     if constexpr (!scheme::smooths_inputs) m.target = matrix<double>(input.writes_stream ? out : in, in, 0.0);
     double rows = 0;
-    for (std::size_t i = 0; i != corpus.size(); ++i) {
-      const auto trace = detail::block_trace::of<Kernels>(block, corpus[i], streams[i], threads_);
-      const matrix<float> x = effective_input(trace.inputs[index], corpus[i], *input.smoothing);
+    for (std::size_t i = 0; i != ideal.size(); ++i) {
+      const auto trace = stream.trace(i);
+      const matrix<float> x = stream.effective_input(trace.inputs[index], i, *input.smoothing);
       rows += static_cast<double>(x.rows());
       add_moments<Kernels>(x, x, m.input, threads_);
       if (m.target.empty()) continue;
@@ -150,25 +137,6 @@ class reconstructor {
     return m;
   }
 
-  /// What the weights [out, in] are multiplied with: the smoothed input, on its grid if activations are quantized,
-  /// and δ / s, since what a shift takes off comes back through the bias by the same weights (B̃ = B + δW).
-  matrix<float> effective_input(const matrix<float>& x, const nn::token_batch& batch,
-                                const nn::smoothing& smoothing) {
-    nn::workspace work;
-    constexpr inference_lane lane;
-    const nn::forward_pass<Kernels, inference_lane, Executor> pass{lane, threads_, batch, work};
-    const nn::linear_input<scheme> input(pass, x, smoothing);
-    matrix<float> seen(x.rows(), x.cols());
-    for (std::size_t row = 0; row != x.rows(); ++row) {
-      if constexpr (scheme::quantizes_activations)
-        input.template dequantize<Kernels>(row, seen.row(row).data());
-      else
-        std::ranges::copy(input.values.row(row), seen.row(row).begin());
-      for (std::size_t j = 0; j != input.shifts.cols(); ++j) seen(row, j) += input.shifts(0, j) / input.scales(0, j);
-    }
-    return seen;
-  }
-
   template <class Linear>
   void fit_layer(Linear& layer, const nn::smoothing& smoothing, const input_metric& metric,
                  const nn::output_metric& outputs, const layer_moments& moments, bool writes_stream) {
@@ -179,15 +147,9 @@ class reconstructor {
       const row_rounding<weight_part> rounding(metric, weights.row(row));
       rows[row] = ranges ? rounding.ranges_only() : rounding();
     });
-    if (ranges) {
-      for (std::size_t row = 0; row != rows.size(); ++row) layer.quantizer().set_grids(row, rows[row].grids);
-      return;
-    }
+    if (ranges) return detail::set_grids(layer, rows);
     round_together(metric, outputs, weights, rows);
-    matrix<float> scales;
-    smoothing.scales(inference_lane{}, scales);
-    for (std::size_t row = 0; row != rows.size(); ++row)
-      layer.quantizer().set_row(row, rows[row].codes, rows[row].grids, scales.flat());
+    detail::set_codes(layer, smoothing, rows);
   }
   void round_together(const input_metric& metric, const nn::output_metric& outputs, const matrix<double>& weights,
                       std::span<rounded_row> rows) {
@@ -205,13 +167,7 @@ class reconstructor {
   matrix<double> target_weights(const Linear& layer, const nn::smoothing& smoothing, const input_metric& metric,
                                 const layer_moments& moments, bool writes_stream) {
     const std::size_t out = layer.out_features(), in = layer.in_features();
-    matrix<float> scales;
-    smoothing.scales(inference_lane{}, scales);
-    matrix<double> weights(out, in);
-    for (std::size_t r = 0; r != out; ++r)
-      for (std::size_t k = 0; k != in; ++k)
-        weights(r, k) = static_cast<double>(layer.weight().values()(r, k)) *
-                        (scales.empty() ? 1.0 : static_cast<double>(scales(0, k)));
+    matrix<double> weights = detail::smoothed_weights(layer, smoothing);
     if (moments.target.empty() || options_.depth == reconstruction::ranges) return weights;
     threads_.parallel_for(out, [&](std::size_t r) {
       // w += (E[y x] − w E[x xᵀ]) (E[x xᵀ] + damping)⁻¹

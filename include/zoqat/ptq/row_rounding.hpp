@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/ptq/cholesky.hpp>
+#include <zoqat/ptq/rounded_row.hpp>
 #include <zoqat/quant/row.hpp>
 #include <zoqat/simd/kernels.hpp>
 
@@ -46,26 +47,6 @@ struct input_metric {
     for (std::size_t i = 0; i != n; ++i)
       for (std::size_t j = 0; j != n; ++j) feedback(i, j) = lower(j, i);
   }
-};
-
-namespace detail {
-/// y += a x, [n] each, in blocks whose size the compiler knows and therefore vectorizes.
-inline void add_scaled(std::span<const double> x, double a, std::span<double> y) {
-  constexpr std::size_t block = 8;
-  const double* const __restrict from = x.data();
-  double* const __restrict to = y.data();
-  std::size_t i = 0;
-  for (; i + block <= x.size(); i += block)
-    for (std::size_t j = 0; j != block; ++j) to[i + j] += a * from[i + j];
-  for (; i != x.size(); ++i) to[i] += a * from[i];
-}
-}  // namespace detail
-
-/// One row of quantized weights while it is being found.
-struct rounded_row {
-  std::vector<std::uint8_t> codes;  ///< [in]
-  std::vector<simd::grid> grids;    ///< [groups]
-  double error = 0;                 ///< e H eᵀ
 };
 
 /// Finds codes and grids for the weights of one output channel that keep its output: minimizes e H eᵀ over the codes,
@@ -126,14 +107,8 @@ class row_rounding {
  private:
   [[nodiscard]] std::size_t size() const noexcept { return weights_.size(); }
   [[nodiscard]] std::size_t group_of(std::size_t k) const noexcept { return k / Weight::group_size(size()); }
-  static double value(std::uint8_t code, const simd::grid& g) noexcept {
-    return static_cast<double>(g.scale) * (code - g.zero_point) - static_cast<double>(g.minimum);
-  }
-  static std::uint8_t nearest(double w, const simd::grid& g) noexcept {
-    const double code =
-        std::nearbyint((w + static_cast<double>(g.minimum)) / static_cast<double>(g.scale)) + g.zero_point;
-    return static_cast<std::uint8_t>(std::clamp(code, 0.0, static_cast<double>((1 << Weight::bits) - 1)));
-  }
+  static double value(std::uint8_t code, const simd::grid& g) noexcept { return detail::value_of(code, g); }
+  static std::uint8_t nearest(double w, const simd::grid& g) noexcept { return detail::nearest_code<Weight>(w, g); }
 
   std::vector<simd::grid> fit_ranges() const {
     std::vector<simd::grid> grids;

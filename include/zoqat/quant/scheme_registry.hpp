@@ -91,12 +91,13 @@ using super_blocks =
 }  // namespace detail
 
 /// The schemes of the paper and their neighbors: w<bits>a<bits> with g<group size> for groups (else per output
-/// channel), kv<bits> where queries, keys and values are quantized too, and shift where inputs are shifted. a16
-/// leaves activations alone. Those named q<bits>_<kind> have the values of GGUF's types of these names, and round
-/// inputs to blocks of 8 bits as llama.cpp does on CPUs: what is trained so is exported without loss
-/// (io/gguf/encode.hpp), and computes there what it computed here. A weight takes there, in bits: q2_0 2.25,
-/// q2_k 2.625, q3_k 3.4375, q4_0 and q4_k 4.5, q4_1 5, q5_0 and q5_k 5.5, q5_1 6, q6_k 6.5625, q8_0 8.5. Here scales
-/// and minima that are shared lie in products' own layout, in fp32.
+/// channel), b<block size> where inputs are quantized in blocks of a token's channels, kv<bits> where queries, keys
+/// and values are quantized too, and shift where inputs are shifted. a16 leaves activations alone. Those named
+/// q<bits>_<kind> have the values of GGUF's types of these names, and round inputs to blocks of 8 bits as llama.cpp
+/// does on CPUs: what is trained so is exported without loss (io/gguf/encode.hpp), and computes there what it
+/// computed here. A weight takes there, in bits: q2_0 2.25, q2_k 2.625, q3_k 3.4375, q4_0 and q4_k 4.5, q4_1 5, q5_0
+/// and q5_k 5.5, q5_1 6, q6_k 6.5625, q8_0 8.5. Here scales and minima that are shared lie in products' own layout,
+/// in fp32.
 using standard_schemes = scheme_registry<
     named<"w2a16", scheme<detail::trained_weight<2>>>, named<"w3a16", scheme<detail::trained_weight<3>>>,
     named<"w4a16", scheme<detail::trained_weight<4>>>,
@@ -109,6 +110,7 @@ using standard_schemes = scheme_registry<
     named<"w4a16g128", scheme<detail::trained_weight<4, group<128>>>>,
     named<"w4a4", scheme<detail::trained_weight<4>, activation<4>>>,
     named<"w4a4shift", scheme<detail::trained_weight<4>, activation<4>, shift>>,
+    named<"w4a4b32", scheme<detail::trained_weight<4>, activation<4, group<32>, symmetric>>>,
     named<"w4a4kv4", scheme<detail::trained_weight<4>, activation<4>, attention<4>>>,
     named<"w4a8", scheme<detail::trained_weight<4>, activation<8>>>,
     named<"w6a6", scheme<detail::trained_weight<6>, activation<6>>>,

@@ -17,5 +17,6 @@
 #include <zoqat/train/keep_best.hpp>
 #include <zoqat/train/best_point.hpp>
 #include <zoqat/train/start_snapshot.hpp>
+#include <zoqat/train/omniquant.hpp>
 
 // clang-format on
