@@ -43,6 +43,8 @@ struct run_header {
 ///           u32 steps, u64 seed, u64 start, settings, name, inputs as lines "name=value", u64 hash
 ///   record  u32 step, u32 q, f32 gain of each parameter group, f32 signal power, f32 total power, q × f32 half
 ///           difference, u32 chain, u32 hash
+///   of a step that went on without some of its losses, the highest bit of q is set, and behind the half differences
+///   stand u32 n and n × u32 of what is missing (planned_update::absent)
 /// `chain` is a hash of what stands before it in the record and of all records before and the header, so a record is
 /// at its place or known not to be; `hash` is one of the record alone, so that a damaged record is told from a whole
 /// one at another place.
@@ -52,21 +54,24 @@ static_assert(std::endian::native == std::endian::little, "zo::run_log: the form
 
 inline constexpr std::array<char, 8> magic{'z', 'o', 'q', 'a', 't', 'l', 'o', 'g'};
 /// 1: fingerprints of parameters alone; 2: without the distribution; 3: records that know nothing of their place. All
-/// are refused.
-inline constexpr std::uint32_t version = 4;
+/// are refused. 4: every step had all of its losses; it is read, and gone on with as such.
+inline constexpr std::uint32_t version = 5, oldest_version = 4;
+/// Set in a record's q: what is missing follows.
+inline constexpr std::uint32_t lacks_losses = std::uint32_t{1} << 31;
 
 /// Longest text of a header: settings and inputs are a few hundred bytes.
 inline constexpr std::size_t longest_text = std::size_t{1} << 20;
 
-/// Bytes of one record.
-[[nodiscard]] constexpr std::size_t record_bytes(std::size_t directions) noexcept {
-  return sizeof(std::uint32_t) * (6 + parameter_groups + directions);
+/// Bytes of one record, with all of its losses or without some.
+[[nodiscard]] constexpr std::size_t record_bytes(std::size_t directions, std::size_t absent = 0) noexcept {
+  return sizeof(std::uint32_t) * (6 + parameter_groups + directions + (absent == 0 ? 0 : 1 + absent));
 }
 
 /// A log as far as it is whole.
 struct content {
   enum class ending { whole, torn, damaged };
 
+  std::uint32_t version = log_format::version;  ///< of the file
   run_header header{};
   std::vector<planned_update> updates{};
   std::size_t intact = 0;   ///< bytes before the first record that is not whole or not at its place
@@ -125,8 +130,9 @@ inline void take_header(std::span<const std::byte>& rest, content& to, std::stri
   require<io_error>(is_log, "{}: {}", source,
                     is_pointer ? "is a pointer of Git LFS and not the run log itself; fetch that by git lfs pull"
                                : "not a run log");
-  require<io_error>(take(rest, number) && number == version, "{}: run log of version {}, but version {} is wanted",
-                    source, number, version);
+  require<io_error>(take(rest, number) && number >= oldest_version && number <= version,
+                    "{}: run log of version {}, but version {} is wanted", source, number, version);
+  to.version = number;
   std::array<std::uint32_t, 3> lengths{};
   run_header& header = to.header;
   bool whole = take(rest, lengths) && take(rest, header.steps) && take(rest, header.seed) && take(rest, header.start);
@@ -154,12 +160,18 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
   const std::span<const std::byte> start = rest;
   std::uint32_t directions = 0, hash = 0;
   if (!take(rest, u.step) || !take(rest, directions)) return false;
+  const bool lacks = (directions & lacks_losses) != 0;
+  directions &= ~lacks_losses;
   if (record_bytes(directions) > start.size()) return false;
   for (const parameter_group group : all_parameter_groups) take(rest, u.gain[group]);
   take(rest, u.signal_power);
   take(rest, u.total_power);
   u.half_difference.resize(directions);
   for (float& value : u.half_difference) take(rest, value);
+  std::uint32_t absent = 0;
+  if (lacks && (!take(rest, absent) || absent == 0 || record_bytes(directions, absent) > start.size())) return false;
+  u.absent.resize(absent);
+  for (std::uint32_t& pair : u.absent) take(rest, pair);
   take(rest, chained);
   const auto hashed = start.first(start.size() - rest.size());
   return take(rest, hash) && hash == folded(hash_bytes(hashed));
@@ -176,8 +188,10 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
   for (std::size_t at = 1; at + record_bytes(0) <= rest.size(); ++at) {
     std::uint32_t directions = 0, chained = 0;
     std::memcpy(&directions, rest.data() + at + sizeof(std::uint32_t), sizeof(directions));
+    const bool lacks = (directions & lacks_losses) != 0;
+    directions &= ~lacks_losses;
     if (record_bytes(directions) > rest.size() - at) continue;
-    work += record_bytes(directions);
+    work += lacks ? rest.size() - at : record_bytes(directions);
     if (work > most) return true;
     planned_update later;
     auto from = rest.subspan(at);
@@ -217,13 +231,16 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
 }
 [[nodiscard]] inline std::vector<std::byte> encode(const planned_update& u, std::uint64_t& chain) {
   std::vector<std::byte> record;
-  record.reserve(record_bytes(u.half_difference.size()));
+  record.reserve(record_bytes(u.half_difference.size(), u.absent.size()));
+  const auto directions = static_cast<std::uint32_t>(u.half_difference.size());
   detail::put(record, u.step);
-  detail::put(record, static_cast<std::uint32_t>(u.half_difference.size()));
+  detail::put(record, u.absent.empty() ? directions : directions | lacks_losses);
   for (const parameter_group group : all_parameter_groups) detail::put(record, u.gain[group]);
   detail::put(record, u.signal_power);
   detail::put(record, u.total_power);
   for (const float value : u.half_difference) detail::put(record, value);
+  if (!u.absent.empty()) detail::put(record, static_cast<std::uint32_t>(u.absent.size()));
+  for (const std::uint32_t pair : u.absent) detail::put(record, pair);
   chain = hash_bytes(record, chain);
   detail::put(record, detail::folded(chain));
   detail::put(record, detail::folded(hash_bytes(record)));
@@ -243,14 +260,14 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
   std::array<std::uint32_t, 3> lengths{};
   std::uint64_t bytes = sizeof(std::uint32_t) + 3 * sizeof(std::uint64_t);  // of what stands beside the texts
   if (!detail::take(start, found) || !detail::take(start, number)) return true;
-  if (number != version) return false;
+  if (number < oldest_version || number > version) return false;
   if (!detail::take(start, lengths)) return true;
   for (const std::uint32_t length : lengths) bytes += length;
   return start.size() < bytes;
 }
 
 /// Reads a log that lies in memory, as far as it is whole; `source` names it in messages. Throws io_error for what is
-/// no log and for a damaged header. Time linear in the size, memory twice the size at most.
+/// no log and for a damaged header. Time linear in the size, memory three times the size at most.
 [[nodiscard]] inline content parse(std::span<const std::byte> all, std::string_view source) {
   content log;
   std::span<const std::byte> rest = all;
