@@ -210,7 +210,7 @@ class coordinator : public member_objective<Objective, Store> {
       return true;
     }
     if (m.what != message::kind::losses) return false;
-    if (m.step != step || !from.part) return m.step <= step;  // too late: the step went on without them
+    if (!m.is_of(step) || !from.part) return true;  // too late: the step went on without them
     std::span<const std::byte> rest = m.content;
     std::vector<double> losses(from.part->size());
     std::uint64_t weights = 0;
@@ -249,15 +249,18 @@ class coordinator : public member_objective<Objective, Store> {
   }
   /// All steps so far, as they lie in the log.
   void send_log(peer to, std::uint32_t step) {
-    constexpr std::size_t piece = std::size_t{1} << 20;
+    constexpr std::size_t piece = message_format::longest;
     std::uint64_t chain = 0;
-    message m{message::kind::log, step, log_format::encode(log_.header(), chain)};
+    std::vector<std::byte> bytes = log_format::encode(log_.header(), chain);
     for (const planned_update& u : log_.updates()) {
       const std::vector<std::byte> record = log_format::encode(u, chain);
-      if (m.content.size() + record.size() > piece) send(to, std::exchange(m, {message::kind::log, step, {}}));
-      m.content.insert(m.content.end(), record.begin(), record.end());
+      bytes.insert(bytes.end(), record.begin(), record.end());
     }
-    send(to, m);
+    for (std::span<const std::byte> rest = bytes; !rest.empty();) {
+      const auto next = rest.first(std::min(piece, rest.size()));
+      send(to, {message::kind::log, step, {next.begin(), next.end()}});
+      rest = rest.subspan(next.size());
+    }
     message end{message::kind::log_end, step, {}};
     message_format::put(end.content, how_.fingerprint_every);
     send(to, end);
@@ -353,6 +356,7 @@ class coordinator : public member_objective<Objective, Store> {
         message told{message::kind::share, step, {}};
         message_format::put(told.content, next.begin);
         message_format::put(told.content, next.end);
+        message_format::put(told.content, step);
         send(m.id, told);
         m.is_new = m.is_new || !m.part;
         m.part = next;

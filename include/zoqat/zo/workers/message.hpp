@@ -18,10 +18,10 @@
 #include <utility>
 #include <vector>
 
-/// What workers tell each other, as bytes: little-endian, u32 step, u32 kind in the lowest 8 bits and the bytes that
-/// follow in the others, then these. In a step a worker sends its losses, 8 bytes and 8 for each, and receives what
-/// all of them come to, 28 bytes and 4 for each direction: with one direction on up to four micro-batches and as many
-/// workers, 24 and 32.
+/// What workers tell each other, as bytes: little-endian, u32 of the kind in 4 bits, the step's lowest 12 bits and in
+/// the highest 16 the number of bytes that follow, then these. In a step a worker sends its losses, 4 bytes and 8 for
+/// each, and receives what all of them come to, 24 bytes and 4 for each direction: with one direction on four
+/// micro-batches, two workers send 36 bytes and receive 28, and four send 20 and receive 28.
 namespace zoqat::inline ZOQAT_ABI::zo::workers {
 
 /// One message.
@@ -31,15 +31,18 @@ struct message {
     log,      ///< from it: a piece of the run log so far, as it lies in a file
     log_end,  ///< the last piece; u32 of how many steps pass between fingerprints comes first
     ready,    ///< to it: all that was told has been done, and a share may come
-    share,    ///< from it: u32 begin, u32 end of a share, from this step on; or nothing, when a worker has none
+    share,    ///< from it: u32 begin, u32 end of a share, u32 first step; or nothing, when a worker has none
     losses,   ///< to it: f64 of each loss of the share, and u64 fingerprint of the weights where that is due
     outcome,  ///< from it: f64 loss, f32 spread, f32 signal power, f32 total power, q × f32 half difference, or none
     sparse,   ///< the same of a step that lacks losses: u32 n, n × u32 of what is absent, come first
     leave,    ///< from it: a worker is put out, or all of them, for the reason in the text
   };
   kind what{};
-  std::uint32_t step = 0;
+  std::uint32_t step = 0;  ///< of a message that came, its lowest 12 bits: see `is_of`
   std::vector<std::byte> content{};
+
+  /// Whether it is of that step. Nobody is so late that 12 bits would not tell.
+  [[nodiscard]] bool is_of(std::uint32_t other) const noexcept { return ((step ^ other) & 0xfff) == 0; }
 
   [[nodiscard]] std::string_view text() const noexcept {
     return {reinterpret_cast<const char*>(content.data()), content.size()};
@@ -48,9 +51,9 @@ struct message {
 
 namespace message_format {
 
-inline constexpr std::size_t header_bytes = 8;
-/// The longest content: three bytes count it.
-inline constexpr std::size_t longest = (std::size_t{1} << 24) - 1;
+inline constexpr std::size_t header_bytes = 4;
+/// The longest content: two bytes count it.
+inline constexpr std::size_t longest = (std::size_t{1} << 16) - 1;
 /// Of what coordinator and workers say to each other.
 inline constexpr std::uint32_t protocol = 1;
 
@@ -67,25 +70,26 @@ inline void put_text(std::vector<std::byte>& to, std::string_view text) {
           m.content.size(), longest);
   std::vector<std::byte> bytes;
   bytes.reserve(header_bytes + m.content.size());
-  put(bytes, m.step);
-  put(bytes, static_cast<std::uint32_t>(m.content.size() << 8 | static_cast<std::uint32_t>(m.what)));
+  put(bytes, static_cast<std::uint32_t>(m.content.size() << 16) | (m.step & 0xfff) << 4 |
+                 static_cast<std::uint32_t>(m.what));
   bytes.insert(bytes.end(), m.content.begin(), m.content.end());
   return bytes;
 }
 /// Bytes of the message that begins with a whole header.
 [[nodiscard]] inline std::size_t size_of(std::span<const std::byte> header) {
   std::uint32_t word = 0;
-  std::memcpy(&word, header.data() + sizeof(word), sizeof(word));
-  return header_bytes + (word >> 8);
+  std::memcpy(&word, header.data(), sizeof(word));
+  return header_bytes + (word >> 16);
 }
 /// The message that the bytes are; nothing where they are none.
 [[nodiscard]] inline std::optional<message> decode(std::span<const std::byte> bytes) {
   message m;
   std::uint32_t word = 0;
   auto rest = bytes;
-  if (!take(rest, m.step) || !take(rest, word) || word >> 8 != rest.size()) return {};
-  if ((word & 0xff) > static_cast<std::uint32_t>(message::kind::leave)) return {};
-  m.what = static_cast<message::kind>(word & 0xff);
+  if (!take(rest, word) || word >> 16 != rest.size()) return {};
+  if ((word & 0xf) > static_cast<std::uint32_t>(message::kind::leave)) return {};
+  m.what = static_cast<message::kind>(word & 0xf);
+  m.step = word >> 4 & 0xfff;
   m.content.assign(rest.begin(), rest.end());
   return m;
 }

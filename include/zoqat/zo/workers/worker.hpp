@@ -96,7 +96,7 @@ class worker : public member_objective<Objective, Store> {
                                     estimator.distribution};
       const bool is_outcome = heard->what == message::kind::outcome || heard->what == message::kind::sparse;
       require<worker_error>(
-          is_outcome && heard->step == step && message_format::take_outcome(*heard, estimator.directions, result),
+          is_outcome && heard->is_of(step) && message_format::take_outcome(*heard, estimator.directions, result),
           "step {}: the coordinator sent what is not the outcome of the step", step);
       return result;
     }
@@ -133,14 +133,16 @@ class worker : public member_objective<Objective, Store> {
   void take_share(const message& m) {
     std::span<const std::byte> rest = m.content;
     share next;
-    if (!message_format::take(rest, next.begin) || !message_format::take(rest, next.end)) {
+    std::uint32_t first = 0;
+    if (!message_format::take(rest, next.begin) || !message_format::take(rest, next.end) ||
+        !message_format::take(rest, first)) {
       part_.reset();
       says_ready_ = false;
       return;
     }
     is_new_ = is_new_ || !part_;
     part_ = next;
-    from_ = m.step;
+    from_ = first;
   }
   void send_losses(std::uint32_t step, std::span<const double> losses) {
     message m{message::kind::losses, step, {}};
