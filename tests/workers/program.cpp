@@ -103,11 +103,12 @@ int by_sockets(std::span<char*> arguments) {
   run r(static_cast<std::uint32_t>(std::atoi(arguments[1])), arguments[2]);
   const std::string role = arguments.size() > 4 ? arguments[3] : "";
   if (role == "join") {
-    work(r, ext::socket_link(arguments[4]));
+    work(r, ext::socket_link(arguments[4], std::chrono::seconds(5)));
   } else if (role == "listen" && arguments.size() > 7) {
     coordinate(r, ext::socket_hub(arguments[4]),
                {.missing = missing_of(arguments[6]),
                 .wait_for = static_cast<std::uint32_t>(std::atoi(arguments[5])),
+                .start_patience = std::chrono::milliseconds(5 * std::atoi(arguments[7])),
                 .patience = std::chrono::milliseconds(std::atoi(arguments[7]))});
   } else {
     const std::string none = fmt::format("unix:{}.sock", r.name);
