@@ -4,6 +4,7 @@
 //
 //   many_workers measure     runs workers as processes of one thread, numbers of them in turns, calibrates the
 //                            simulation by the runs of one worker and by messages, and compares it with the others
+//   many_workers update      what an update costs, by the number of its directions
 //   many_workers simulate    a table over numbers of workers
 
 #include "workers_model.hpp"  // the simulation
@@ -260,6 +261,30 @@ int measure(const settings& how) {
   return 0;
 }
 
+/// Processor time of an update of fp32 masters on one thread.
+int update_rates() {
+  std::vector<float> masters(std::size_t{1} << 24);
+  zo::parameter_list parameters;
+  parameters.add("masters", masters);
+  sequential threads;
+  fmt::print("kernels: {}; {} masters\n{:>10} {:>16} {:>26}\n", simd::default_kernels::name(), masters.size(),
+             "directions", "ms an update", "elements/s and direction");
+  for (const std::size_t directions : {1u, 4u, 16u, 64u}) {
+    zo::update<zo::rademacher> u{{.step = 0, .gain = per_group<float>::all(1), .half_difference = {}}, {}};
+    u.half_difference.assign(directions, 1e-3f);
+    std::vector<double> times;
+    for (; u.step != 7; ++u.step) {
+      const double from = seconds(CLOCK_PROCESS_CPUTIME_ID);
+      zo::apply(u, parameters, threads);
+      times.push_back(seconds(CLOCK_PROCESS_CPUTIME_ID) - from);
+    }
+    const double t = median(times);
+    fmt::print("{:>10} {:>16.2f} {:>26.3g}\n", directions, 1e3 * t,
+               static_cast<double>(directions * masters.size()) / t);
+  }
+  return 0;
+}
+
 int simulate(workers_setting s, const std::vector<std::size_t>& numbers, bool grows, std::size_t steps) {
   const std::size_t parts = s.directions * s.micro_batches;
   fmt::print("{:>7} {:>6} {:>11} {:>9} {:>10} {:>12} {:>12} {:>9} {:>9} {:>6}\n", "workers", "parts", "steps/s",
@@ -286,6 +311,7 @@ int main(int argc, char** argv) try {
   here->add_option("--steps", how.steps, "of a run");
   here->add_option("--rounds", how.rounds, "of runs of 1, 2 and 4 workers in turns");
   here->add_option("--folder", how.folder, "for a log and sockets");
+  auto* const moves = app.add_subcommand("update", "what an update costs on one thread");
   workers_setting s;
   std::vector<std::size_t> numbers{1, 2, 4, 10, 30, 100, 300, 1000, 3000, 10000};
   bool grows = false;
@@ -310,6 +336,7 @@ int main(int argc, char** argv) try {
   there->add_flag("--leaves-out", s.leaves_out, "what is missing, in place of taking it over");
   there->add_option("--steps", steps, "simulated");
   CLI11_PARSE(app, argc, argv);
+  if (moves->parsed()) return update_rates();
   return here->parsed() ? measure(how) : simulate(s, numbers, grows, steps);
 } catch (const std::exception& e) {
   fmt::print(stderr, "many_workers: {}\n", e.what());

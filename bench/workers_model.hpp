@@ -148,7 +148,7 @@ class workers_simulation {
       sum.bytes_out += static_cast<double>(outcome + s_.transport_bytes);
     }
     all_[0].starts = now_;
-    sum.bytes_of_worker += static_cast<double>(outcome + losses_bytes);
+    if (all_.size() > 1) sum.bytes_of_worker += static_cast<double>(outcome + losses_bytes);
   }
   [[nodiscard]] double cost_of(std::size_t bytes) const {
     return std::max(s_.handling, static_cast<double>(bytes + s_.transport_bytes) / s_.bandwidth);

@@ -41,6 +41,7 @@ struct asked_lanes {
   std::uint32_t micro_batches = 1;
   std::vector<perturbation> points;  ///< one for each lane
   [[no_unique_address]] Distribution distribution{};
+  bool any_loss_spoils = true;  ///< one that is not finite makes the others useless
 
   [[nodiscard]] std::size_t size() const noexcept { return points.size(); }
   [[nodiscard]] lane_points<Distribution> lanes() const noexcept { return {points, distribution}; }
@@ -48,13 +49,13 @@ struct asked_lanes {
   [[nodiscard]] loss_table losses() const { return {points.size(), micro_batches}; }
 };
 
-/// Asks an objective for every loss of a step. Stops at a micro-batch with a loss that is not finite: the step is
-/// lost then.
+/// Asks an objective for every loss of a step. Stops at a micro-batch with a loss that is not finite, where the step
+/// is lost then.
 template <zo::distribution Distribution, objective<Distribution> Objective>
 [[nodiscard]] loss_table evaluate(Objective& loss, const asked_lanes<Distribution>& asked) {
   loss_table table = asked.losses();
   std::vector<double> of_lanes(asked.size());
-  for (std::uint32_t m = 0; m != asked.micro_batches && !table.spoiled(); ++m) {
+  for (std::uint32_t m = 0; m != asked.micro_batches && !(asked.any_loss_spoils && table.spoiled()); ++m) {
     loss(asked.lanes(), std::size_t{m}, std::span(of_lanes));
     table.set(m, of_lanes);
   }
@@ -108,7 +109,7 @@ struct estimator {
     }
     require(moves, "estimator: epsilon is 0 for every group, so nothing moves");
     asked_lanes<Distribution> asked{step, micro_batches, std::vector<perturbation>(difference.lanes(directions)),
-                                    distribution};
+                                    distribution, median_bound == 0};
     difference.place(directions_of(step), asked.points);
     return asked;
   }
@@ -117,8 +118,11 @@ struct estimator {
   /// finite, or so far from the others that the square of the difference is not. Throws value_error for a table of
   /// another shape, or one that still lacks a loss.
   [[nodiscard]] estimate<Distribution> tell(std::uint32_t step, const loss_table& losses) const {
-    require(losses.complete() || losses.spoiled(), "estimator: a loss of step {} is missing", step);
-    return tell_arrived(step, losses);
+    const auto asked = ask(step);
+    require_answers(asked, losses);
+    require(losses.complete() || (asked.any_loss_spoils && losses.spoiled()),
+            "estimator: a loss of step {} is missing", step);
+    return estimate_from(asked, losses);
   }
   /// The same from the losses that are there, for a step that goes on without the others. A direction's half
   /// difference is its mean over the micro-batches on which all of its lanes have a loss (all lanes of the step,
@@ -127,20 +131,8 @@ struct estimator {
   /// along the mean over these. `absent` lists what is missing. Rejected where nothing is left.
   [[nodiscard]] estimate<Distribution> tell_arrived(std::uint32_t step, const loss_table& losses) const {
     const auto asked = ask(step);
-    require(losses.lanes() == asked.size() && losses.micro_batches() == micro_batches,
-            "estimator: losses of {} lanes on {} micro-batches were told, but step {} has {} lanes on {}",
-            losses.lanes(), losses.micro_batches(), step, asked.size(), micro_batches);
-    estimate<Distribution> result{{.seed = seed, .step = step, .epsilon = epsilon}, distribution};
-    if (losses.spoiled() && median_bound == 0) return result;
-    std::vector<double> slopes = slopes_of(step, losses);
-    for (std::uint32_t pair = 0; pair != slopes.size(); ++pair)
-      if (std::isnan(slopes[pair])) result.absent.push_back(pair);
-    if (result.absent.size() == slopes.size()) return result;
-    const double bound = bound_on(slopes);
-    summarize_losses(asked.points, losses, slopes, bound, result);
-    for (double& slope : slopes) slope = std::isnan(slope) ? slope : std::clamp(slope, -bound, bound);
-    average(slopes, result);
-    return result;
+    require_answers(asked, losses);
+    return estimate_from(asked, losses);
   }
 
   /// Asks, evaluates, tells, or has an objective that shares its losses with others do so. Never moves a parameter.
@@ -160,6 +152,25 @@ struct estimator {
     std::vector<perturbation> along(directions);
     for (std::uint32_t i = 0; i != directions; ++i) along[i] = {{seed, step, i}, epsilon};
     return along;
+  }
+  void require_answers(const asked_lanes<Distribution>& asked, const loss_table& losses) const {
+    require(losses.lanes() == asked.size() && losses.micro_batches() == micro_batches,
+            "estimator: losses of {} lanes on {} micro-batches were told, but step {} has {} lanes on {}",
+            losses.lanes(), losses.micro_batches(), asked.step, asked.size(), micro_batches);
+  }
+  [[nodiscard]] estimate<Distribution> estimate_from(const asked_lanes<Distribution>& asked,
+                                                     const loss_table& losses) const {
+    estimate<Distribution> result{{.seed = seed, .step = asked.step, .epsilon = epsilon}, distribution};
+    if (asked.any_loss_spoils && losses.spoiled()) return result;
+    std::vector<double> slopes = slopes_of(asked.step, losses);
+    for (std::uint32_t pair = 0; pair != slopes.size(); ++pair)
+      if (std::isnan(slopes[pair])) result.absent.push_back(pair);
+    if (result.absent.size() == slopes.size()) return result;
+    const double bound = bound_on(slopes);
+    summarize_losses(asked.points, losses, slopes, bound, result);
+    for (double& slope : slopes) slope = std::isnan(slope) ? slope : std::clamp(slope, -bound, bound);
+    average(slopes, result);
+    return result;
   }
   /// Whether the losses of a direction on a micro-batch are there.
   [[nodiscard]] bool is_told(std::uint32_t direction, std::uint32_t m, const loss_table& losses) const {

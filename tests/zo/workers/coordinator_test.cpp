@@ -8,6 +8,7 @@
 #include <support/quadratic.hpp>
 #include <zoqat/zo/workers/worker.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>

@@ -27,6 +27,10 @@ namespace zoqat::inline ZOQAT_ABI::zo::workers {
 struct worker_options {
   std::string name = "a worker";  ///< how the coordinator calls it in messages: a machine and a process, say
   std::chrono::milliseconds patience{120000};  ///< how long it waits for the coordinator; more than that waits for it
+  /// Where the parameters are from a snapshot of the worker's own: the steps that they have behind them, and the
+  /// fingerprint of the start. A snapshot that does not fit is found with the first share.
+  std::uint32_t made = 0;
+  std::uint64_t start = 0;
 };
 
 /// A worker beside the coordinator: evaluates its share of each step, sends the losses, hears what all of them come
@@ -55,7 +59,7 @@ class worker : public member_objective<Objective, Store> {
   std::uint32_t join(const estimator<Difference, Distribution, Shaping>&, Optimizer& optimizer, Executor& threads) {
     message hello{message::kind::hello, 0, {}};
     message_format::put(hello.content, message_format::protocol);
-    message_format::put(hello.content, base::fingerprint_now());
+    message_format::put(hello.content, how_.made == 0 ? base::fingerprint_now() : how_.start);
     message_format::put(hello.content, terms_);
     message_format::put_text(hello.content, how_.name);
     link_.send(message_format::encode(hello));
@@ -64,7 +68,7 @@ class worker : public member_objective<Objective, Store> {
         log.end == log_format::content::ending::whole && log.header.distribution == Distribution::name(),
         "the coordinator sent no whole log of {} directions", Distribution::name());
     for (const planned_update& u : log.updates) {
-      apply(update{u, Distribution{}}, base::parameters(), threads);
+      if (u.step >= how_.made) apply(update{u, Distribution{}}, base::parameters(), threads);
       optimizer.replay(u);
     }
     return log.updates.empty() ? 0 : log.updates.back().step + 1;
