@@ -150,7 +150,6 @@ def by_sockets(kind, run, whole, chance, notes):
     if kind == "rejoin":
         names.append("again")
         workers["again"] = run.worker("again")
-    finished = os.path.exists(run.path("run.weights"))
     if kind == "coordinator":
         for name in names:
             status = end(workers[name])
@@ -189,7 +188,8 @@ def by_sockets(kind, run, whole, chance, notes):
     prints = set()
     for name in left:
         status = end(workers[name])
-        if name in ("again",) and (finished or status == 1 and "coordinator" in run.said(name)):
+        too_late = "cannot reach the coordinator" in run.said(name) and "begins without the others" in said
+        if status == 1 and (too_late or name == "again" and "coordinator" in run.said(name)):
             continue  # it came when all was over
         demand(status == 0, f"{name} ended with {status}: {run.said(name)}\n{said}")
         notes["caught up"] += name == "again"

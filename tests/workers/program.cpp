@@ -108,7 +108,7 @@ int by_sockets(std::span<char*> arguments) {
     coordinate(r, ext::socket_hub(arguments[4]),
                {.missing = missing_of(arguments[6]),
                 .wait_for = static_cast<std::uint32_t>(std::atoi(arguments[5])),
-                .start_patience = std::chrono::milliseconds(5 * std::atoi(arguments[7])),
+                .start_patience = std::chrono::seconds(10),
                 .patience = std::chrono::milliseconds(std::atoi(arguments[7]))});
   } else {
     const std::string none = fmt::format("unix:{}.sock", r.name);
