@@ -1,12 +1,10 @@
-#!/ usr / bin / env python3
-#SPDX - License - Identifier : Apache - 2.0
-""
-    "Kills or stops a process of a training on many workers at a random moment, again and again, and holds the end to what
-    was promised :
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Kills or stops a process of a training on many workers at a random moment, again and again, and holds the end to what
+was promised:
 
-    take_over the run ends well,
-    in the bytes of the log and weights of a single worker;
-so do all who are left leave_out the run ends well; its log is whole, names what was left out, and makes the weights again
+  take_over   the run ends well, in the bytes of the log and weights of a single worker; so do all who are left
+  leave_out   the run ends well; its log is whole, names what was left out, and makes the weights again
   stop        the run ends with an error that names the worker, and goes on from its log to the single worker's bytes
   coordinator whatever was asked for, all workers end with an error, and the run goes on from its log as above
   rejoin      a worker that is killed comes back under take_over, catches up, and ends in the same weights
@@ -41,6 +39,7 @@ class Broken(Exception):
 def demand(condition, what):
     if not condition:
         raise Broken(what)
+
 
 def content(path):
     with open(path, "rb") as file:

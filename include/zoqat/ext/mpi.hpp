@@ -8,10 +8,12 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <list>
 #include <optional>
@@ -40,23 +42,24 @@ inline void require_mpi(int code, const char* what) {
   fail<zo::workers::worker_error>("MPI cannot {}: {}", what, text);
 }
 
-inline constexpr int mpi_tag = 0x2a7;
+inline constexpr int mpi_tag = 0x2a7, mpi_farewell_tag = 0x2a8;
 
 /// A message from `source`, waiting for one until then. The thread gives its core away while it waits, and sleeps
 /// after a millisecond: other ranks may need it.
-inline std::optional<std::pair<int, std::vector<std::byte>>> receive_mpi(
-    MPI_Comm comm, int source, zo::workers::worker_clock::time_point until) {
+inline std::optional<std::pair<int, std::vector<std::byte>>> receive_mpi(MPI_Comm comm, int source,
+                                                                         zo::workers::worker_clock::time_point until,
+                                                                         int tag = mpi_tag) {
   using clock = zo::workers::worker_clock;
   const auto sleeps_from = clock::now() + std::chrono::milliseconds(1);
   while (true) {
     int is_there = 0;
     MPI_Status status{};
-    require_mpi(MPI_Iprobe(source, mpi_tag, comm, &is_there, &status), "look for messages");
+    require_mpi(MPI_Iprobe(source, tag, comm, &is_there, &status), "look for messages");
     if (is_there != 0) {
       int count = 0;
       MPI_Get_count(&status, MPI_BYTE, &count);
       std::vector<std::byte> bytes(static_cast<std::size_t>(count));
-      require_mpi(MPI_Recv(bytes.data(), count, MPI_BYTE, status.MPI_SOURCE, mpi_tag, comm, MPI_STATUS_IGNORE),
+      require_mpi(MPI_Recv(bytes.data(), count, MPI_BYTE, status.MPI_SOURCE, tag, comm, MPI_STATUS_IGNORE),
                   "receive");
       return std::pair(status.MPI_SOURCE, std::move(bytes));
     }
@@ -72,21 +75,23 @@ inline std::optional<std::pair<int, std::vector<std::byte>>> receive_mpi(
 /// Messages on their way: their memory is kept until MPI has taken it.
 class mpi_outbox {
  public:
-  explicit mpi_outbox(MPI_Comm comm) : comm_(comm) {}
+  explicit mpi_outbox(MPI_Comm comm, int tag = mpi_tag) : comm_(comm), tag_(tag) {}
   mpi_outbox(const mpi_outbox&) = delete;
   mpi_outbox& operator=(const mpi_outbox&) = delete;
   /// Waits a second at most: a message to a rank that died may never go.
   ~mpi_outbox() {
     const auto until = zo::workers::worker_clock::now() + std::chrono::seconds(1);
     while (!sweep() && zo::workers::worker_clock::now() < until) std::this_thread::yield();
-    for (letter& l : letters_)  // what is left must outlive this
-      if (l.request != MPI_REQUEST_NULL)
-        MPI_Request_free(&l.request), static_cast<void>(new auto(std::move(l.bytes)));
+    for (letter& l : letters_) {
+      if (l.request == MPI_REQUEST_NULL) continue;
+      MPI_Request_free(&l.request);
+      static_cast<void>(new std::vector<std::byte>(std::move(l.bytes)));  // MPI may read it until the program ends
+    }
   }
   [[nodiscard]] bool send(int to, std::span<const std::byte> bytes) {
     sweep();
     letter& next = letters_.emplace_back(letter{{bytes.begin(), bytes.end()}});
-    return MPI_Isend(next.bytes.data(), static_cast<int>(next.bytes.size()), MPI_BYTE, to, mpi_tag, comm_,
+    return MPI_Isend(next.bytes.data(), static_cast<int>(next.bytes.size()), MPI_BYTE, to, tag_, comm_,
                      &next.request) == MPI_SUCCESS;
   }
 
@@ -105,6 +110,7 @@ class mpi_outbox {
   }
 
   MPI_Comm comm_;
+  int tag_;
   std::list<letter> letters_;
 };
 
@@ -129,22 +135,50 @@ class mpi_session {
   /// Whether this rank keeps the log.
   [[nodiscard]] bool coordinates() const noexcept { return rank_ == 0; }
 
+  /// Waits until all ranks are done with their work: true where they are. False where one has died, which the
+  /// coordinator finds by waiting `patience` for its word: MPI_Finalize could wait for it for ever.
+  [[nodiscard]] bool all_are_done(std::chrono::milliseconds patience = std::chrono::seconds(30)) const {
+    using clock = zo::workers::worker_clock;
+    detail::mpi_outbox out(MPI_COMM_WORLD, detail::mpi_farewell_tag);
+    const auto heard_from = [](int rank, clock::time_point until) {
+      return detail::receive_mpi(MPI_COMM_WORLD, rank, until, detail::mpi_farewell_tag);
+    };
+    if (!coordinates()) {
+      static_cast<void>(out.send(0, {}));
+      const auto word = heard_from(0, clock::time_point::max());
+      return word && word->second.empty();
+    }
+    const auto until = clock::now() + patience;
+    bool all = true;
+    for (int rank = 1; rank != size_; ++rank) all = heard_from(rank, until).has_value() && all;
+    constexpr std::array<std::byte, 1> one_is_missing{};
+    for (int rank = 1; rank != size_; ++rank)
+      static_cast<void>(out.send(rank, std::span(one_is_missing).first(all ? 0 : 1)));
+    return all;
+  }
+
  private:
   int rank_ = 0, size_ = 1;
 };
 
 /// What a program of ranks returns: what run(session) does, or 1 after a message for what it throws. Where the
-/// coordinator fails, the job ends; where a worker does, it waits for the others.
+/// coordinator fails, the job ends; where a worker does, it waits for the others. A job in which a rank has died ends
+/// without MPI_Finalize, as soon as all who are left are done.
 template <class Run>
 [[nodiscard]] int mpi_main(const char* name, int argc, char** argv, Run&& run) {
   mpi_session session(argc, argv);
+  int status = 1;
+  bool waits = true;
   try {
-    return run(session);
+    status = run(session);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s: rank %d: %s\n", name, session.rank(), e.what());
     if (session.coordinates()) MPI_Abort(MPI_COMM_WORLD, 1);
-    return 1;
+    waits = dynamic_cast<const zo::workers::coordinator_lost*>(&e) == nullptr;
   }
+  if (waits && session.all_are_done()) return status;
+  std::fflush(nullptr);
+  std::_Exit(status);
 }
 
 /// The coordinator's end (see workers::hub): workers are numbered by their ranks.

@@ -280,8 +280,8 @@ class socket_link {
   [[nodiscard]] std::optional<std::vector<std::byte>> receive(zo::workers::worker_clock::time_point until) {
     while (true) {
       if (auto bytes = in_.next()) return bytes;
-      require<zo::workers::worker_error>(!gone_, "{}: the coordinator is gone; its log can be gone on with",
-                                         endpoint_);
+      require<zo::workers::coordinator_lost>(!gone_, "{}: the coordinator is gone; its log can be gone on with",
+                                             endpoint_);
       pollfd watched{socket_.get(), POLLIN, 0};
       const int ready = ::poll(&watched, 1, detail::milliseconds_until(until));
       if (ready < 0 && errno != EINTR) detail::fail_socket(endpoint_, "wait for the coordinator");

@@ -22,6 +22,12 @@ class worker_error : public error {
   using error::error;
 };
 
+/// The coordinator is gone or silent.
+class coordinator_lost : public worker_error {
+ public:
+  using worker_error::worker_error;
+};
+
 /// Times at which waiting ends.
 using worker_clock = std::chrono::steady_clock;
 
@@ -46,7 +52,7 @@ concept hub = requires(H& h, peer to, std::span<const std::byte> bytes, worker_c
   h.drop(to);
 };
 
-/// A worker's end. Both throw worker_error once the coordinator is gone.
+/// A worker's end. Both throw coordinator_lost once the coordinator is gone.
 template <class L>
 concept link = requires(L& l, std::span<const std::byte> bytes, worker_clock::time_point until) {
   { l.receive(until) } -> std::same_as<std::optional<std::vector<std::byte>>>;

@@ -118,8 +118,9 @@ class worker : public member_objective<Objective, Store> {
   }
   message expect() {
     std::optional<message> m = hear(worker_clock::now() + how_.patience);
-    require<worker_error>(m.has_value(), "the coordinator was not heard from for {} ms; its log can be gone on with",
-                          how_.patience.count());
+    require<coordinator_lost>(m.has_value(),
+                              "the coordinator was not heard from for {} ms; its log can be gone on with",
+                              how_.patience.count());
     return *std::move(m);
   }
   /// The bytes of the log so far.
