@@ -122,15 +122,19 @@ int by_sockets(std::span<char*> arguments) {
 int main(int argc, char** argv) {
 #if ZOQAT_TEST_MPI
   if (argc == 4 && std::string_view(argv[3]) == "mpi")
-    return ext::mpi_main("workers", argc, argv, [&](ext::mpi_session& session) {
-      run r(static_cast<std::uint32_t>(std::atoi(argv[1])), argv[2]);
-      if (session.coordinates())
-        coordinate(r, ext::mpi_hub(),
-                   {.wait_for = static_cast<std::uint32_t>(session.size()) - 1, .patience = std::chrono::seconds(2)});
-      else
-        work(r, ext::mpi_link());
-      return 0;
-    });
+    return ext::mpi_main(
+        "workers", argc, argv,
+        [&](ext::mpi_session& session) {
+          run r(static_cast<std::uint32_t>(std::atoi(argv[1])), argv[2]);
+          if (session.coordinates())
+            coordinate(
+                r, ext::mpi_hub(),
+                {.wait_for = static_cast<std::uint32_t>(session.size()) - 1, .patience = std::chrono::seconds(2)});
+          else
+            work(r, ext::mpi_link());
+          return 0;
+        },
+        std::chrono::seconds(3));
 #endif
   try {
     return by_sockets(std::span(argv, static_cast<std::size_t>(argc)));

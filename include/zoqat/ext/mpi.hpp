@@ -137,7 +137,7 @@ class mpi_session {
 
   /// Waits until all ranks are done with their work: true where they are. False where one has died, which the
   /// coordinator finds by waiting `patience` for its word: MPI_Finalize could wait for it for ever.
-  [[nodiscard]] bool all_are_done(std::chrono::milliseconds patience = std::chrono::seconds(30)) const {
+  [[nodiscard]] bool all_are_done(std::chrono::milliseconds patience) const {
     using clock = zo::workers::worker_clock;
     detail::mpi_outbox out(MPI_COMM_WORLD, detail::mpi_farewell_tag);
     const auto heard_from = [](int rank, clock::time_point until) {
@@ -163,9 +163,10 @@ class mpi_session {
 
 /// What a program of ranks returns: what run(session) does, or 1 after a message for what it throws. Where the
 /// coordinator fails, the job ends; where a worker does, it waits for the others. A job in which a rank has died ends
-/// without MPI_Finalize, as soon as all who are left are done.
+/// without MPI_Finalize, `patience` after the coordinator is done.
 template <class Run>
-[[nodiscard]] int mpi_main(const char* name, int argc, char** argv, Run&& run) {
+[[nodiscard]] int mpi_main(const char* name, int argc, char** argv, Run&& run,
+                           std::chrono::milliseconds patience = std::chrono::seconds(30)) {
   mpi_session session(argc, argv);
   int status = 1;
   bool waits = true;
@@ -176,7 +177,7 @@ template <class Run>
     if (session.coordinates()) MPI_Abort(MPI_COMM_WORLD, 1);
     waits = dynamic_cast<const zo::workers::coordinator_lost*>(&e) == nullptr;
   }
-  if (waits && session.all_are_done()) return status;
+  if (waits && session.all_are_done(patience)) return status;
   std::fflush(nullptr);
   std::_Exit(status);
 }
