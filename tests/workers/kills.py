@@ -102,7 +102,7 @@ class Run:
             time.sleep(0.0005)
 
 
-def end(process, seconds=60):
+def end(process, seconds=240):
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
