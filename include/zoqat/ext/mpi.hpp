@@ -44,8 +44,8 @@ inline void require_mpi(int code, const char* what) {
 
 inline constexpr int mpi_tag = 0x2a7, mpi_farewell_tag = 0x2a8;
 
-/// A message from `source`, waiting for one until then. The thread gives its core away while it waits, and soon sleeps:
-/// other ranks may need it.
+/// A message from `source`, waiting for one until then. The thread gives its core away while it waits, and soon
+/// sleeps: other ranks may need it.
 inline std::optional<std::pair<int, std::vector<std::byte>>> receive_mpi(MPI_Comm comm, int source,
                                                                          zo::workers::worker_clock::time_point until,
                                                                          int tag = mpi_tag) {

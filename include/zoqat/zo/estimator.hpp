@@ -146,8 +146,6 @@ struct estimator {
   }
 
  private:
-  static constexpr double infinity = std::numeric_limits<double>::infinity();
-
   [[nodiscard]] std::vector<perturbation> directions_of(std::uint32_t step) const {
     std::vector<perturbation> along(directions);
     for (std::uint32_t i = 0; i != directions; ++i) along[i] = {{seed, step, i}, epsilon};
@@ -187,15 +185,19 @@ struct estimator {
     for (std::uint32_t m = 0; m != micro_batches; ++m) {
       difference.half_differences(along, losses.of(m), of_directions);
       for (std::uint32_t i = 0; i != directions; ++i) {
-        const double slope = std::isnan(of_directions[i]) ? infinity : of_directions[i];  // which rejects the step
-        all[i * micro_batches + m] = is_told(i, m, losses) ? slope : std::numeric_limits<double>::quiet_NaN();
+        double& slope = all[i * micro_batches + m];
+        slope = of_directions[i];
+        if (!is_told(i, m, losses))
+          slope = std::numeric_limits<double>::quiet_NaN();
+        else if (std::isnan(slope))
+          slope = std::numeric_limits<double>::infinity();  // which rejects the step
       }
     }
     return all;
   }
   /// How large a slope may be.
   [[nodiscard]] double bound_on(std::span<const double> slopes) const {
-    if (median_bound == 0) return infinity;
+    if (median_bound == 0) return std::numeric_limits<double>::infinity();
     std::vector<double> magnitudes;
     for (const double slope : slopes)
       if (!std::isnan(slope)) magnitudes.push_back(std::abs(slope));

@@ -207,12 +207,14 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
 
 }  // namespace detail
 
-/// The bytes of a header, and of a record that follows them or another record. `chain` goes on.
-[[nodiscard]] inline std::vector<std::byte> encode(const run_header& header, std::uint64_t& chain) {
+/// The bytes of a header, and of a record that follows them or another record. `chain` goes on. `as`: the version of
+/// the file.
+[[nodiscard]] inline std::vector<std::byte> encode(const run_header& header, std::uint64_t& chain,
+                                                   std::uint32_t as = version) {
   const std::string inputs = detail::text_of(header.inputs);
   std::vector<std::byte> bytes;
   detail::put(bytes, magic);
-  detail::put(bytes, version);
+  detail::put(bytes, as);
   for (const std::string* text : {&header.settings, &header.distribution, &inputs}) {
     require(text->size() <= longest_text, "run_log: a text of {} bytes in the header, more than {}", text->size(),
             longest_text);
