@@ -11,6 +11,7 @@ set -eu
 packages='g++ cmake ninja-build libfmt-dev libhwy-dev nlohmann-json3-dev libicu-dev libcli11-dev'
 tests='doctest-dev libxsimd-dev libbenchmark-dev clang-16 libclang-rt-16-dev g++-aarch64-linux-gnu qemu-user'
 tests="$tests python3"  # for tests/faults
+tests="$tests libopenmpi-dev openmpi-bin"  # for ext/mpi.hpp and tests/workers
 tests="$tests libsentencepiece-dev"  # for ext/sentencepiece.hpp alone
 tests="$tests clang-format-16 clang-tidy-16 doxygen"  # for tests/habits
 peers='libopenblas-dev libdnnl-dev'  # what bench/report compares with

@@ -41,6 +41,13 @@ function(zoqat_compile_quickly)
   endif()
 endfunction()
 
+# For ext/mpi.hpp alone. What needs it is left out where it is missing.
+set(MPI_CXX_SKIP_MPICXX ON)
+find_package(MPI QUIET COMPONENTS CXX)
+if(NOT MPI_CXX_FOUND)
+  message(STATUS "zoqat: no MPI, so no example of many workers; install libopenmpi-dev and openmpi-bin for it")
+endif()
+
 # Says which instruction set the kernels compute with: Highway takes a lesser one without a word where a flag is
 # missing, and whatever is measured then is worthless.
 function(zoqat_report_simd_target)

@@ -18,7 +18,7 @@ using namespace zoqat;
 
 void require_same_after_writing(const zo::log_format::content& log, std::span<const std::byte> bytes) {
   std::uint64_t chain = 0;
-  std::vector<std::byte> again = zo::log_format::encode(log.header, chain);
+  std::vector<std::byte> again = zo::log_format::encode(log.header, chain, log.version);
   for (const zo::planned_update& u : log.updates) {
     const auto record = zo::log_format::encode(u, chain);
     again.insert(again.end(), record.begin(), record.end());

@@ -276,3 +276,85 @@ TEST_CASE("losses of another step's shape, and a loss that is missing, are refus
   table.set(0, 0, 1.0);
   check_mentions(message_of<value_error>([&] { (void)e.tell(3, table); }), "step 3", "missing");
 }
+
+// --- Losses that do not come
+// -----------------------------------------------------------------------------------------
+
+namespace {
+
+/// Losses of a step, but for those of some lanes on some micro-batches.
+template <class Estimator, class Missing>
+loss_table losses_without(const Estimator& e, Missing&& missing) {
+  loss_table losses = e.ask(0).losses();
+  for (std::size_t m = 0; m != losses.micro_batches(); ++m)
+    for (std::size_t lane = 0; lane != losses.lanes(); ++lane)
+      if (!missing(lane, m)) losses.set(lane, m, std::sqrt(2.0 + static_cast<double>(7 * lane + 3 * m * m)));
+  return losses;
+}
+
+}  // namespace
+
+TEST_CASE("a step goes on with the mean over the directions and micro-batches whose losses are there") {
+  const estimator<central, rademacher> e{.directions = 3, .micro_batches = 2};
+  const loss_table whole = losses_without(e, [](auto, auto) { return false; });
+  const auto slope = [&](std::size_t i, std::size_t m) { return (whole(2 * i, m) - whole(2 * i + 1, m)) / 2; };
+  // A lane of direction 0 on micro-batch 1, and all of direction 2.
+  const auto part = losses_without(e, [](auto lane, auto m) { return (lane == 1 && m == 1) || lane >= 4; });
+  CHECK_THROWS_AS((void)e.tell(0, part), value_error);
+  const auto result = e.tell_arrived(0, part);
+  CHECK(result.absent == std::vector<std::uint32_t>{1, 4, 5});
+  REQUIRE(result.half_difference.size() == 3);
+  CHECK(result.half_difference[0] == doctest::Approx(1.5 * slope(0, 0)));
+  CHECK(result.half_difference[1] == doctest::Approx(1.5 * (slope(1, 0) + slope(1, 1)) / 2));
+  CHECK(result.half_difference[2] == 0);
+  CHECK(result.signal_power == doctest::Approx((slope(0, 0) * slope(0, 0) + slope(1, 0) * slope(1, 1)) / 2));
+  CHECK(result.loss ==
+        doctest::Approx((whole(0, 0) + whole(1, 0) + whole(2, 0) + whole(3, 0) + whole(2, 1) + whole(3, 1)) / 6));
+}
+
+TEST_CASE("with all losses there it is the estimate that they lead to anyway") {
+  const estimator<central, rademacher> e{.directions = 3, .micro_batches = 2};
+  const loss_table whole = losses_without(e, [](auto, auto) { return false; });
+  const auto told = e.tell(0, whole), arrived = e.tell_arrived(0, whole);
+  CHECK(told.half_difference == arrived.half_difference);
+  CHECK(told.loss == arrived.loss);
+  CHECK(arrived.absent.empty());
+}
+
+TEST_CASE("a step of which nothing arrived is rejected") {
+  const estimator<central, rademacher> e{.directions = 2};
+  const auto result = e.tell_arrived(0, losses_without(e, [](auto lane, auto) { return lane % 2 == 0; }));
+  CHECK(result.rejected());
+  CHECK(result.absent == std::vector<std::uint32_t>{0, 1});
+}
+
+TEST_CASE("where directions share lanes, a micro-batch counts only as a whole") {
+  const estimator<forward, rademacher> e{.directions = 2, .micro_batches = 2};
+  const auto result = e.tell_arrived(0, losses_without(e, [](auto lane, auto m) { return lane == 2 && m == 0; }));
+  CHECK(result.absent == std::vector<std::uint32_t>{0, 2});
+  const loss_table whole = losses_without(e, [](auto, auto) { return false; });
+  CHECK(result.half_difference[0] == static_cast<float>(whole(1, 1) - whole(0, 1)));
+}
+
+TEST_CASE("a bound in medians holds single losses, and leaves steps without such as they are") {
+  const auto told = [](float bound, double worst) {
+    const estimator<central, rademacher> e{.directions = 5, .median_bound = bound};
+    loss_table losses = e.ask(0).losses();
+    for (std::size_t i = 0; i != 5; ++i) {
+      losses.set(2 * i, 0, 10.0);
+      losses.set(2 * i + 1, 0, i == 2 ? 10 - 2 * worst : 10.0 - 0.1 * static_cast<double>(i + 1));
+    }
+    return e.tell_arrived(0, losses);
+  };
+  CHECK(told(3, 0.1).half_difference == told(0, 0.1).half_difference);
+  const auto bounded = told(3, 1e6);
+  CHECK(bounded.half_difference[2] == doctest::Approx(3 * 0.2));  // the median of 0.05, 0.1, 1e6, 0.2, 0.25
+  CHECK(bounded.half_difference[1] == told(0, 1e6).half_difference[1]);
+  CHECK(bounded.loss == doctest::Approx(9.85));
+  CHECK(told(3, std::numeric_limits<double>::infinity()).absent == std::vector<std::uint32_t>{2});
+  CHECK(told(0, std::numeric_limits<double>::infinity()).rejected());
+  const estimator<central, rademacher> few{.directions = 2, .median_bound = 3};
+  check_mentions(message_of<value_error>([&] { (void)few.ask(0); }), "median_bound is 3", "at least three");
+  const estimator<forward, rademacher> shared{.directions = 4, .median_bound = 3};
+  CHECK_THROWS_AS((void)shared.ask(0), value_error);
+}

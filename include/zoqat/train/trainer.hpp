@@ -182,7 +182,8 @@ std::uint32_t run(Store& parameters, Objective& loss,
                   const zo::estimator<Difference, Distribution, Shaping>& estimator, Optimizer& optimizer,
                   run_steps range, Executor& threads, Callbacks&&... callbacks) {
   static_assert(
-      zo::objective<Objective, Distribution>,
+      zo::objective<Objective, Distribution> ||
+          zo::shared_objective<Objective, zo::estimator<Difference, Distribution, Shaping>>,
       "train::run: the objective must be callable as loss(zo::lane_points<Distribution>, micro_batch, losses) "
       "for the distribution of the estimator");
   static_assert(
@@ -198,7 +199,7 @@ std::uint32_t run(Store& parameters, Objective& loss,
   detail::updater updates(loss, parameters, threads);
   for (std::uint32_t step = range.first; step < range.steps; ++step) {
     if constexpr (requires { loss.select(step); }) loss.select(step);
-    const zo::estimate<Distribution> estimate = estimator.tell(step, zo::evaluate(loss, estimator.ask(step)));
+    const zo::estimate<Distribution> estimate = estimator(step, loss);
     rejected += estimate.rejected();
     zo::tentative_plan plan(optimizer);
     const zo::update<Distribution> update = plan(estimate);

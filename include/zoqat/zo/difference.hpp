@@ -21,10 +21,28 @@ concept difference = std::copyable<D> &&
                        d.half_differences(along, losses, out);
                      };
 
+/// A difference whose directions have lanes of their own, and need no others: the half difference of direction i
+/// follows from lanes [i · n, (i + 1) · n) with n = `lanes_of_direction`.
+template <class D>
+concept separable_difference = difference<D> && requires {
+  { D::lanes_of_direction } -> std::convertible_to<std::size_t>;
+};
+
+/// How many neighboring lanes of a step belong together: those of a direction, or a single one where no direction can
+/// be evaluated by itself.
+template <difference D>
+inline constexpr std::size_t joined_lanes = [] {
+  if constexpr (separable_difference<D>)
+    return D::lanes_of_direction;
+  else
+    return std::size_t{1};
+}();
+
 /// Central differences: the antithetic pair (+εu, −εu) of every direction. The even terms of the loss cancel, so
 /// on a quadratic the estimate is exact in expectation at any ε, and noise common to both lanes drops out.
 struct central {
-  static constexpr std::size_t lanes(std::size_t directions) noexcept { return 2 * directions; }
+  static constexpr std::size_t lanes_of_direction = 2;
+  static constexpr std::size_t lanes(std::size_t directions) noexcept { return lanes_of_direction * directions; }
   static void place(std::span<const perturbation> along, std::span<perturbation> lanes) {
     for (std::size_t i = 0; i != along.size(); ++i) {
       lanes[2 * i] = along[i];
@@ -36,6 +54,6 @@ struct central {
   }
 };
 
-static_assert(difference<central>);
+static_assert(separable_difference<central>);
 
 }  // namespace zoqat::zo

@@ -33,6 +33,9 @@ struct measurement {
   /// for a single lane.
   float loss_stddev = 0;
 
+  /// What the losses of a step were told without: direction · micro_batches + micro-batch of each, in order.
+  std::vector<std::uint32_t> absent{};
+
   /// A loss was not finite, or beyond all floats: there is no estimate, and a step with it changes nothing.
   [[nodiscard]] bool rejected() const noexcept { return half_difference.empty(); }
   [[nodiscard]] direction along(std::size_t i) const noexcept { return {seed, step, static_cast<std::uint32_t>(i)}; }

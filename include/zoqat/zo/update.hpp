@@ -22,10 +22,12 @@ struct planned_update {
   per_group<float> gain{};                  ///< learning rate over ε; 0 leaves the group alone
   std::vector<float> half_difference{};     ///< of each direction, clipped; empty leaves everything alone
   float signal_power = 0, total_power = 0;  ///< of the measurement: what an optimizer that tracks them needs to go on
+  /// What the step went on without: direction · micro_batches + micro-batch of each, in order; see estimator::tell.
+  std::vector<std::uint32_t> absent{};
 
   /// The directions and half differences of a measurement, with no gain yet: what an optimizer starts its plan from.
   [[nodiscard]] static planned_update along(const measurement& m) {
-    return {m.seed, m.step, {}, m.half_difference, m.signal_power, m.total_power};
+    return {m.seed, m.step, {}, m.half_difference, m.signal_power, m.total_power, m.absent};
   }
   friend bool operator==(const planned_update&, const planned_update&) = default;
 };

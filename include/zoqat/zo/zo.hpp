@@ -62,4 +62,12 @@
 #include <zoqat/zo/log/log_format.hpp>
 #include <zoqat/zo/log/run_log.hpp>
 
+// A step of many workers, who send each other losses alone.
+#include <zoqat/zo/workers/share.hpp>
+#include <zoqat/zo/workers/coordinator.hpp>
+#include <zoqat/zo/workers/worker.hpp>
+#include <zoqat/zo/workers/member_objective.hpp>
+#include <zoqat/zo/workers/message.hpp>
+#include <zoqat/zo/workers/link.hpp>
+
 // clang-format on

@@ -353,7 +353,7 @@ TEST_CASE("a damaged header is an error that says what is wrong and names the fi
     return message_of<io_error>([&] { (void)run_log::read(path); });
   };
   check_mentions(message_with(0, 'Z'), path.native(), "not a run log");
-  check_mentions(message_with(8, 9), path.native(), "version 9", "version 4 is wanted");
+  check_mentions(message_with(8, 9), path.native(), "version 9", "version 5 is wanted");
   check_mentions(message_with(15, 0x7f), path.native(), "ends within the header");
   check_mentions(message_with(12, 24), path.native(), "damaged");
   check_mentions(message_with(16, 0), path.native(), "damaged");
@@ -677,4 +677,51 @@ TEST_CASE("a fingerprint tells any two sets of parameters apart") {
   CHECK(of_one("a", unit) != of_one("b", unit));
   CHECK(of_one("a", unit) != of_one("a", other_unit));
   CHECK(of_one("a", unit) != of_one("a", {}));
+}
+
+// --- Steps that lack losses
+// ------------------------------------------------------------------------------------------
+
+TEST_CASE("a record says what a step went on without, and the others are what they would be anyway") {
+  const temporary_folder folder;
+  std::vector<planned_update> updates = four_updates();
+  const std::string whole = write_log(folder / "whole", updates);
+  updates[2].absent = {1, 4, 5};
+  const std::string lacking = write_log(folder / "log", updates);
+  CHECK(lacking.size() == whole.size() + 4 + 3 * 4);
+  CHECK(run_log::read(folder / "log").updates() == updates);
+  const std::size_t common = header_bytes + run_log::record_bytes(updates[0].half_difference.size()) +
+                             run_log::record_bytes(updates[1].half_difference.size());
+  CHECK(lacking.substr(0, common) == whole.substr(0, common));
+  // Cut anywhere within that record it is a torn one; a flipped bit anywhere is found.
+  const std::size_t end = common + log_format::record_bytes(updates[2].half_difference.size(), 3);
+  for (std::size_t cut = common + 1; cut != end; ++cut) {
+    write_file(folder / "cut", lacking.substr(0, cut));
+    CHECK(run_log::resume(folder / "cut").steps() == updates[1].step + 1);
+  }
+  for (std::size_t at = common; at != end; ++at) {
+    std::string damaged = lacking;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    write_file(folder / "damaged", damaged);
+    CHECK_THROWS_AS((void)run_log::read(folder / "damaged"), io_error);
+  }
+}
+
+TEST_CASE("a log of version 4 is read and gone on with, but not by steps that lack losses") {
+  const temporary_folder folder;
+  std::string old;
+  std::uint64_t chain = 0;
+  for (const std::byte b : log_format::encode(header, chain, 4)) old += static_cast<char>(b);
+  for (const planned_update& u : four_updates())
+    for (const std::byte b : log_format::encode(u, chain)) old += static_cast<char>(b);
+  write_file(folder / "old", old);
+  run_log resumed = run_log::resume(folder / "old");
+  CHECK(resumed.updates() == four_updates());
+  planned_update next = resumed.updates().back();
+  ++next.step;
+  resumed.append(next);
+  ++next.step;
+  next.absent = {0};
+  check_mentions(message_of<value_error>([&] { resumed.append(next); }), "lacks losses", "version 4");
+  CHECK(run_log::read(folder / "old").updates().size() == four_updates().size() + 1);
 }

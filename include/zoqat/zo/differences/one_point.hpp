@@ -13,6 +13,7 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 /// others, and all but useless by itself: on a quadratic of value f₀ its error has a term d f₀²/ε². It is what
 /// remains where no two evaluations see the same data. `leave_one_out` subtracts what the other directions say of f₀.
 struct one_point {
+  static constexpr std::size_t lanes_of_direction = 1;
   static constexpr std::size_t lanes(std::size_t directions) noexcept { return directions; }
   static void place(std::span<const perturbation> along, std::span<perturbation> lanes) {
     std::ranges::copy(along, lanes.begin());
@@ -22,6 +23,6 @@ struct one_point {
   }
 };
 
-static_assert(difference<one_point>);
+static_assert(separable_difference<one_point>);
 
 }  // namespace zoqat::zo

@@ -25,15 +25,17 @@ namespace zoqat::inline ZOQAT_ABI::zo {
 ///
 /// Cost: six lanes per direction. The error on a linear loss is that of `central`.
 struct telescoping {
+  static constexpr std::size_t lanes_of_direction = 6;
+
   std::uint32_t levels = 4;  ///< at most 20
 
-  static constexpr std::size_t lanes(std::size_t directions) noexcept { return lanes_per_direction * directions; }
+  static constexpr std::size_t lanes(std::size_t directions) noexcept { return lanes_of_direction * directions; }
   /// Throws value_error for a number of levels that is not possible.
   void place(std::span<const perturbation> along, std::span<perturbation> lanes) const {
     require(levels > 0 && levels <= 20, "telescoping: {} levels; 1 to 20 are possible", levels);
     for (std::size_t i = 0; i != along.size(); ++i) {
       const std::uint32_t n = drawn(along[i].along);
-      const auto pair = lanes.subspan(lanes_per_direction * i, lanes_per_direction);
+      const auto pair = lanes.subspan(lanes_of_direction * i, lanes_of_direction);
       put(along[i], 1, pair);
       put(along[i], std::ldexp(1.0f, -static_cast<int>(n)), pair.subspan(2));
       put(along[i], std::ldexp(1.0f, -static_cast<int>(n) - 1), pair.subspan(4));
@@ -44,7 +46,7 @@ struct telescoping {
     for (std::size_t i = 0; i != out.size(); ++i) {
       const std::uint32_t n = drawn(along[i].along);
       const auto of = [&](std::size_t pair) {
-        const double* const at = losses.data() + lanes_per_direction * i + 2 * pair;
+        const double* const at = losses.data() + lanes_of_direction * i + 2 * pair;
         return (at[0] - at[1]) / 2;
       };
       out[i] = of(0) + std::ldexp(2 * of(2) - of(1), static_cast<int>(n)) / probability(n);
@@ -52,8 +54,6 @@ struct telescoping {
   }
 
  private:
-  static constexpr std::size_t lanes_per_direction = 6;
-
   static void put(const perturbation& along, float factor, std::span<perturbation> pair) {
     pair[0] = along;
     for (const parameter_group group : all_parameter_groups) pair[0].scale[group] *= factor;
@@ -72,6 +72,6 @@ struct telescoping {
   }
 };
 
-static_assert(difference<telescoping>);
+static_assert(separable_difference<telescoping>);
 
 }  // namespace zoqat::zo

@@ -43,6 +43,8 @@ struct run_header {
 ///           u32 steps, u64 seed, u64 start, settings, name, inputs as lines "name=value", u64 hash
 ///   record  u32 step, u32 q, f32 gain of each parameter group, f32 signal power, f32 total power, q × f32 half
 ///           difference, u32 chain, u32 hash
+///   of a step that went on without some of its losses, the highest bit of q is set, and behind the half differences
+///   stand u32 n and n × u32 of what is missing (planned_update::absent)
 /// `chain` is a hash of what stands before it in the record and of all records before and the header, so a record is
 /// at its place or known not to be; `hash` is one of the record alone, so that a damaged record is told from a whole
 /// one at another place.
@@ -52,21 +54,24 @@ static_assert(std::endian::native == std::endian::little, "zo::run_log: the form
 
 inline constexpr std::array<char, 8> magic{'z', 'o', 'q', 'a', 't', 'l', 'o', 'g'};
 /// 1: fingerprints of parameters alone; 2: without the distribution; 3: records that know nothing of their place. All
-/// are refused.
-inline constexpr std::uint32_t version = 4;
+/// are refused. 4: every step had all of its losses; it is read, and gone on with as such.
+inline constexpr std::uint32_t version = 5, oldest_version = 4;
+/// Set in a record's q: what is missing follows.
+inline constexpr std::uint32_t lacks_losses = std::uint32_t{1} << 31;
 
 /// Longest text of a header: settings and inputs are a few hundred bytes.
 inline constexpr std::size_t longest_text = std::size_t{1} << 20;
 
-/// Bytes of one record.
-[[nodiscard]] constexpr std::size_t record_bytes(std::size_t directions) noexcept {
-  return sizeof(std::uint32_t) * (6 + parameter_groups + directions);
+/// Bytes of one record, with all of its losses or without some.
+[[nodiscard]] constexpr std::size_t record_bytes(std::size_t directions, std::size_t absent = 0) noexcept {
+  return sizeof(std::uint32_t) * (6 + parameter_groups + directions + (absent == 0 ? 0 : 1 + absent));
 }
 
 /// A log as far as it is whole.
 struct content {
   enum class ending { whole, torn, damaged };
 
+  std::uint32_t version = log_format::version;  ///< of the file
   run_header header{};
   std::vector<planned_update> updates{};
   std::size_t intact = 0;   ///< bytes before the first record that is not whole or not at its place
@@ -140,8 +145,9 @@ inline void take_header(std::span<const std::byte>& rest, content& to, std::stri
   require<io_error>(is_log, "{}: {}", source,
                     is_pointer ? "is a pointer of Git LFS and not the run log itself; fetch that by git lfs pull"
                                : "not a run log");
-  require<io_error>(take(rest, number) && number == version, "{}: run log of version {}, but version {} is wanted",
-                    source, number, version);
+  require<io_error>(take(rest, number) && number >= oldest_version && number <= version,
+                    "{}: run log of version {}, but version {} is wanted", source, number, version);
+  to.version = number;
   std::array<std::uint32_t, 3> lengths{};
   run_header& header = to.header;
   bool whole = take(rest, lengths) && take(rest, header.steps) && take(rest, header.seed) && take(rest, header.start);
@@ -169,12 +175,18 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
   const std::span<const std::byte> start = rest;
   std::uint32_t directions = 0, hash = 0;
   if (!take(rest, u.step) || !take(rest, directions)) return false;
+  const bool lacks = (directions & lacks_losses) != 0;
+  directions &= ~lacks_losses;
   if (record_bytes(directions) > start.size()) return false;
   for (const parameter_group group : all_parameter_groups) take(rest, u.gain[group]);
   take(rest, u.signal_power);
   take(rest, u.total_power);
   u.half_difference.resize(directions);
   for (float& value : u.half_difference) take(rest, value);
+  std::uint32_t absent = 0;
+  if (lacks && (!take(rest, absent) || absent == 0 || record_bytes(directions, absent) > start.size())) return false;
+  u.absent.resize(absent);
+  for (std::uint32_t& pair : u.absent) take(rest, pair);
   take(rest, chained);
   const auto hashed = start.first(start.size() - rest.size());
   return take(rest, hash) && hash == folded(hash_bytes(hashed));
@@ -191,8 +203,10 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
   for (std::size_t at = 1; at + record_bytes(0) <= rest.size(); ++at) {
     std::uint32_t directions = 0, chained = 0;
     std::memcpy(&directions, rest.data() + at + sizeof(std::uint32_t), sizeof(directions));
+    const bool lacks = (directions & lacks_losses) != 0;
+    directions &= ~lacks_losses;
     if (record_bytes(directions) > rest.size() - at) continue;
-    work += record_bytes(directions);
+    work += lacks ? rest.size() - at : record_bytes(directions);
     if (work > most) return true;
     planned_update later;
     auto from = rest.subspan(at);
@@ -208,12 +222,14 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
 
 }  // namespace detail
 
-/// The bytes of a header, and of a record that follows them or another record. `chain` goes on.
-[[nodiscard]] inline std::vector<std::byte> encode(const run_header& header, std::uint64_t& chain) {
+/// The bytes of a header, and of a record that follows them or another record. `chain` goes on. `as`: the version of
+/// the file.
+[[nodiscard]] inline std::vector<std::byte> encode(const run_header& header, std::uint64_t& chain,
+                                                   std::uint32_t as = version) {
   const std::string inputs = detail::text_of(header.inputs);
   std::vector<std::byte> bytes;
   detail::put(bytes, magic);
-  detail::put(bytes, version);
+  detail::put(bytes, as);
   for (const std::string* text : {&header.settings, &header.distribution, &inputs}) {
     require(text->size() <= longest_text, "run_log: a text of {} bytes in the header, more than {}", text->size(),
             longest_text);
@@ -232,13 +248,16 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
 }
 [[nodiscard]] inline std::vector<std::byte> encode(const planned_update& u, std::uint64_t& chain) {
   std::vector<std::byte> record;
-  record.reserve(record_bytes(u.half_difference.size()));
+  record.reserve(record_bytes(u.half_difference.size(), u.absent.size()));
+  const auto directions = static_cast<std::uint32_t>(u.half_difference.size());
   detail::put(record, u.step);
-  detail::put(record, static_cast<std::uint32_t>(u.half_difference.size()));
+  detail::put(record, u.absent.empty() ? directions : directions | lacks_losses);
   for (const parameter_group group : all_parameter_groups) detail::put(record, u.gain[group]);
   detail::put(record, u.signal_power);
   detail::put(record, u.total_power);
   for (const float value : u.half_difference) detail::put(record, value);
+  if (!u.absent.empty()) detail::put(record, static_cast<std::uint32_t>(u.absent.size()));
+  for (const std::uint32_t pair : u.absent) detail::put(record, pair);
   chain = hash_bytes(record, chain);
   detail::put(record, detail::folded(chain));
   detail::put(record, detail::folded(hash_bytes(record)));
@@ -258,7 +277,7 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
   std::array<std::uint32_t, 3> lengths{};
   std::uint64_t bytes = sizeof(std::uint32_t) + 3 * sizeof(std::uint64_t);  // of what stands beside the texts
   if (!detail::take(start, found) || !detail::take(start, number)) return true;
-  if (number != version) return false;
+  if (number < oldest_version || number > version) return false;
   if (!detail::take(start, lengths)) return true;
   for (const std::uint32_t length : lengths) bytes += length;
   return start.size() < bytes;
@@ -280,28 +299,33 @@ class bytes_in_memory {
 
 namespace detail {
 
+/// Bytes that the record at `first` says it has, or all that is left where it ends before it says so.
+template <class Bytes>
+std::size_t record_size(Bytes& bytes, std::size_t first) {
+  const std::size_t left = bytes.size() - first;
+  if (left < record_bytes(0)) return left;
+  const auto number_at = [&](std::size_t offset) {
+    std::uint32_t number = 0;
+    std::memcpy(&number, bytes.at(first + offset, sizeof(number)).data(), sizeof(number));
+    return number;
+  };
+  const std::uint32_t directions = number_at(sizeof(std::uint32_t));
+  const std::size_t with_all = record_bytes(directions & ~lacks_losses);
+  if ((directions & lacks_losses) == 0 || with_all > left) return with_all;
+  // How many losses are absent stands where a record that has all has its last two numbers.
+  return record_bytes(directions & ~lacks_losses, number_at(with_all - 2 * sizeof(std::uint32_t)));
+}
 /// Most records that may stand from `first` on, at least as many as there are whole ones.
 template <class Bytes>
 std::size_t count_records(Bytes& bytes, std::size_t first) {
   std::size_t count = 0;
   while (bytes.size() - first >= record_bytes(0)) {
-    std::uint32_t directions = 0;
-    std::memcpy(&directions, bytes.at(first + sizeof(std::uint32_t), sizeof(directions)).data(), sizeof(directions));
-    const std::size_t size = record_bytes(directions);
+    const std::size_t size = record_size(bytes, first);
     if (size > bytes.size() - first) break;
     first += size;
     ++count;
   }
   return count;
-}
-/// Bytes of the record at `first`, as far as it says, or of all that is left.
-template <class Bytes>
-std::span<const std::byte> record_at(Bytes& bytes, std::size_t first) {
-  std::uint32_t directions = 0;
-  const std::size_t left = bytes.size() - first;
-  if (left >= record_bytes(0))
-    std::memcpy(&directions, bytes.at(first + sizeof(std::uint32_t), sizeof(directions)).data(), sizeof(directions));
-  return bytes.at(first, std::min(left, record_bytes(directions)));
 }
 
 }  // namespace detail
@@ -318,7 +342,8 @@ template <class Bytes>
   log.intact = begin - header.size();
   log.updates.reserve(detail::count_records(bytes, log.intact));  // growing would take three times as much
   while (log.intact != bytes.size()) {
-    const std::span<const std::byte> from = detail::record_at(bytes, log.intact);
+    // No more than there are, whatever the record says.
+    const std::span<const std::byte> from = bytes.at(log.intact, detail::record_size(bytes, log.intact));
     std::span<const std::byte> rest = from;
     planned_update u{.seed = log.header.seed};
     std::uint32_t chained = 0;

@@ -180,6 +180,11 @@ class run_log {
             header_.seed);
     require(updates_.empty() || u.step > updates_.back().step, "{}: step {} after step {} in a run log",
             path_.native(), u.step, updates_.empty() ? 0 : updates_.back().step);
+    require(
+        u.absent.empty() || format_ >= 5,
+        "{}: step {} lacks losses, which a run log of version {} cannot say; begin another log, or let the others "
+        "evaluate what is missing",
+        path_.native(), u.step, format_);
     std::uint64_t chain = chain_;
     const std::vector<std::byte> record = log_format::encode(u, chain);
     updates_.reserve(updates_.size() < updates_.capacity() ? 0 : 2 * updates_.size() + 1);
@@ -300,6 +305,7 @@ class run_log {
                       size, largest);
     bytes_of_file bytes(file, path_, static_cast<std::size_t>(size));
     log_format::content found = log_format::parse_from(bytes, path_.native());
+    format_ = found.version;
     header_ = std::move(found.header);
     updates_ = std::move(found.updates);
     intact_ = found.intact;
@@ -331,6 +337,7 @@ class run_log {
   static constexpr std::uintmax_t largest_header = std::uintmax_t{1} << 24;
 
   std::filesystem::path path_;
+  std::uint32_t format_ = version;  ///< of the file
   run_header header_;
   log_options how_;
   std::vector<planned_update> updates_;
