@@ -29,7 +29,7 @@ std::set<std::string> names_of(std::string_view list) {
   return names;
 }
 
-// What a scheme's name should say: w<bits>a<bits>, g<group size>, kv<bits>, shift; or q<bits>_<kind>.
+// What a scheme's name should say: w<bits>a<bits>, b<block size>, g<group size>, kv<bits>, shift; or q<bits>_<kind>.
 constexpr auto spelled = []<class Scheme>() {
   using w = typename Scheme::weight_type;
   if constexpr (!std::is_void_v<typename Scheme::activation_type>) {
@@ -49,6 +49,10 @@ constexpr auto spelled = []<class Scheme>() {
   else
     name += "16";
   constexpr std::size_t longest = 1 << 20;
+  if constexpr (Scheme::quantizes_activations) {
+    using a = typename Scheme::activation_type;
+    if (a::group_size(longest) != longest) name += "b" + std::to_string(a::group_size(longest));
+  }
   if (w::group_size(longest) != longest) name += "g" + std::to_string(w::group_size(longest));
   if constexpr (Scheme::quantizes_attention) name += "kv" + std::to_string(Scheme::attention_type::bits);
   if (Scheme::shifts_inputs) name += "shift";

@@ -13,6 +13,8 @@
 #include <zoqat/text/token_decoder.hpp>
 #include <zoqat/text/vocabulary_list.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
@@ -39,6 +41,13 @@ struct byte_level_bpe_options {
 
 namespace detail {
 
+/// Members of a tokenizer.json, any of which may come first. Tokens may have these names too, but ids are numbers.
+inline constexpr std::array<std::string_view, 6> tokenizer_json_parts{"version", "truncation",   "padding",
+                                                                      "model",   "added_tokens", "normalizer"};
+inline bool is_part_of_tokenizer_json(std::string_view name) noexcept {
+  return std::ranges::find(tokenizer_json_parts, name) != tokenizer_json_parts.end();
+}
+
 // The token of that name; the first of `defaults` that there is, where none is asked for.
 inline std::optional<std::uint32_t> named_token(const bpe_model& model, const std::optional<std::string>& name,
                                                 std::initializer_list<std::string_view> defaults,
@@ -64,10 +73,9 @@ inline std::optional<std::uint32_t> named_token(const bpe_model& model, const st
                                                         std::string_view merges_source,
                                                         const byte_level_bpe_options& options = {}) {
   vocabulary_list list(std::string(vocabulary_source), vocabulary.size());
-  bool is_other = false;  // ids are no objects
   const auto add = [&](const io::json_part& part) {
-    is_other = is_other || (part.name == "model" && part.value.is_object());
-    require<io_error>(!is_other, "{}: is a tokenizer.json and no vocab.json; give it that name", vocabulary_source);
+    require<io_error>(part.value.is_number() || !detail::is_part_of_tokenizer_json(part.name),
+                      "{}: is a tokenizer.json and no vocab.json; give it that name", vocabulary_source);
     if (part.in_object) list.add(part);
   };
   const io::json ids = io::parse_json_parts(vocabulary, vocabulary_source, {""}, add, limits_beside_tokens);
