@@ -11,5 +11,5 @@ using granularity = quant::per_channel;
 #endif
 using weight = quant::weight<4, granularity, quant::asymmetric, quant::clip::codes>;
 
-template ptq::rounded_row ptq::gptq_row<weight>(const ptq::gptq_metric&, std::span<const double>,
-                                                const ptq::gptq_options&);
+// Its address: what is compiled alone and beside others.
+const auto address = &ptq::gptq_row<weight>;

@@ -13,5 +13,6 @@ using activations = quant::activation<4, quant::group<32>, quant::symmetric>;
 using student = nn::llama<
     quant::scheme<quant::weight<4, quant::per_channel, quant::asymmetric, quant::clip::codes>, activations>>;
 
-template void ptq::reorder_by_ranges<simd::default_kernels>(student&, nn::llama<quant::full_precision>&,
-                                                            std::span<const nn::token_batch>, sequential&);
+void use(student& model, nn::llama<quant::full_precision>& teacher, sequential& threads) {
+  ptq::reorder_by_ranges(model, teacher, {}, threads);
+}

@@ -162,10 +162,16 @@ TEST_CASE("a log is not that of the metrics, the table or the GGUF file of anoth
     std::filesystem::remove(folder / name);
     return message;
   };
-  const auto with_loss = [&](std::string_view line) {
-    return fails_with("a.csv", fmt::format("step,loss,slope,agreed_power,power,gain_weight\n{}\n", line));
+  const auto reads = [&](const char* name, std::string_view text) {
+    write_file(folder / name, text);
+    CHECK_NOTHROW((void)read_runs(std::vector<std::filesystem::path>{folder / "a.zlog", folder / name}));
+    std::filesystem::remove(folder / name);
   };
-  CHECK(with_loss("2,1,0.5,0,0,0").empty());
+  const auto lines_with = [](std::string_view line) {
+    return fmt::format("step,loss,slope,agreed_power,power,gain_weight\n{}\n", line);
+  };
+  const auto with_loss = [&](std::string_view line) { return fails_with("a.csv", lines_with(line)); };
+  reads("a.csv", lines_with("2,1,0.5,0,0,0"));
   check_mentions(with_loss("2,1,0.25,0,0,0"), "a.csv", "step 2", "slope is 0.25, but 0.5 in", "a.zlog", "two runs");
   check_mentions(with_loss("1,1,0.5,0,0,3"), "gain_weight is 3");
   check_mentions(with_loss("3,1,0.5,0,0,0"), "a.csv", "has step 3", "a.zlog");
@@ -173,7 +179,7 @@ TEST_CASE("a log is not that of the metrics, the table or the GGUF file of anoth
   const auto figures = [](std::uint64_t of) {
     return fmt::format(R"({{"zeroqat": {{"perplexity": 2, "weight_bytes": 1, "run_log_chain": "{:016x}"}}}})", of);
   };
-  CHECK(fails_with("a.json", figures(chain)).empty());
+  reads("a.json", figures(chain));
   check_mentions(fails_with("a.json", figures(chain + 1)), "a.json", "another run", "a.zlog");
   check_mentions(fails_with("a.json", R"({"zeroqat": {"perplexity": -2, "weight_bytes": 1}})"), "a.json",
                  "\"perplexity\" is -2", "never negative");

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,9 @@ std::vector<tasks::choice_item> numbered(std::size_t count) {
 TEST_CASE("the first examples, solved, go before every question, after the description") {
   auto items = numbered(2);
   tasks::add_shots(items, numbered(5), {.count = 2, .first = true, .description = "About q.\n\n"});
-  for (const auto& item : items)
-    CHECK(item.prompt == "About q.\n\nq0: no\n\nq1: yes\n\n" + numbered(2)[&item - items.data()].prompt);
+  const auto before = numbered(2);
+  for (std::size_t i = 0; i != items.size(); ++i)
+    CHECK(items[i].prompt == "About q.\n\nq0: no\n\nq1: yes\n\n" + before[i].prompt);
   auto bare = numbered(1);
   tasks::add_shots(bare, {}, {.description = "About q.\n\n"});
   CHECK(bare[0].prompt == "About q.\n\nq0:");

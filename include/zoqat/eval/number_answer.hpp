@@ -13,8 +13,8 @@ namespace zoqat::inline ZOQAT_ABI::eval {
 /// What stands for a text in which no number was found, as in lm-evaluation-harness.
 inline constexpr std::string_view no_number = "[invalid]";
 
-/// The number that a solution of GSM8K marks as its answer: what the pattern `#### (\-?[0-9\.\,]+)` finds first, the
-/// harness's filter "strict-match".
+/// The number that a solution of GSM8K marks as its answer: a number behind "#### ", the first there is, as the
+/// harness's filter "strict-match" finds it.
 [[nodiscard]] inline std::string_view strict_number(std::string_view text) noexcept {
   constexpr std::string_view mark = "#### ";
   for (std::size_t at = text.find(mark); at != text.npos; at = text.find(mark, at + 1)) {
@@ -26,7 +26,7 @@ inline constexpr std::string_view no_number = "[invalid]";
   return no_number;
 }
 
-/// The last number of a text: what the pattern `(-?[$0-9.,]{2,})|(-?[0-9]+)` finds last, the harness's filter
+/// The last number of a text: what the pattern (-?[$0-9.,]{2,})|(-?[0-9]+) finds last, the harness's filter
 /// "flexible-extract".
 [[nodiscard]] inline std::string_view flexible_number(std::string_view text) noexcept {
   std::string_view last = no_number;

@@ -22,7 +22,7 @@
 #include <utility>
 
 #if HWY_HAVE_SCALABLE
-#error "zoqat: vectors without a fixed size (SVE, RVV) are not supported. With -DHWY_DISABLED_TARGETS='(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128)' a processor with SVE runs the kernels of NEON; elsewhere choose another backend"
+#error "zoqat: SVE and RVV are not supported: -DHWY_DISABLED_TARGETS='(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128)'"
 #endif
 
 // Attributes of a lambda that is part of its caller's loop.
