@@ -57,6 +57,10 @@ namespace zoqat::inline ZOQAT_ABI {
 [[nodiscard]] inline bool try_lock(const file_descriptor& file) noexcept {
   return uninterrupted([&] { return ::flock(file.get(), LOCK_EX | LOCK_NB); }) == 0;
 }
+/// Whether another opening of the file has locked it at this moment.
+[[nodiscard]] inline bool is_locked(const file_descriptor& file) noexcept {
+  return uninterrupted([&] { return ::flock(file.get(), LOCK_SH | LOCK_NB); }) != 0 && errno == EWOULDBLOCK;
+}
 
 /// Keeps other processes that ask for it, and other openings of this one, from having the file until it is closed
 /// (flock). Throws io_error where another one has it.

@@ -12,7 +12,6 @@
 #include <zoqat/zo/update.hpp>
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -101,8 +100,7 @@ class run_log {
   /// Whether another opening of the log holds it at this moment, to write it. Throws io_error for what cannot be
   /// read.
   [[nodiscard]] static bool is_in_use(const std::filesystem::path& path) {
-    const file_descriptor file = open_regular(path, O_RDONLY, "the run log");
-    return uninterrupted([&] { return ::flock(file.get(), LOCK_SH | LOCK_NB); }) != 0 && errno == EWOULDBLOCK;
+    return is_locked(open_regular(path, O_RDONLY, "the run log"));
   }
   /// Opens a log to go on with it: reads what is there and cuts off an incomplete last record, see `cut_bytes`.
   /// Throws io_error for a file that is not a log, that another run writes, whose header is damaged, or that goes on
