@@ -212,6 +212,7 @@ struct reference {
     detail::add_parts_one_by_one<reference, ActivationBits, WeightBits>(parts, c);
   }
   static void subtract_products(matrix_view<const float> a, const float* panels, matrix_view<float> c) noexcept {
+    if (a.cols() == 0) return;  // then there are no panels
     for (std::size_t m = 0; m != c.rows(); ++m)
       for (std::size_t j = 0; j != c.cols(); ++j) {
         const float* const panel = panels + j / panel_width * float_panel_size(a.cols()) + j % panel_width;

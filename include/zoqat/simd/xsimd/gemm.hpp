@@ -36,6 +36,7 @@ struct gemm_kernels {
   }
 
   static void subtract_products(matrix_view<const float> a, const float* panels, matrix_view<float> c) noexcept {
+    if (a.cols() == 0) return;  // then there are no panels
     for (std::size_t j = 0; j != c.cols(); j += lanes) {
       const float* const panel = panels + j / panel_width * float_panel_size(a.cols()) + j % panel_width;
       for_each_rows<4>(c.rows(), [&]<std::size_t Rows>(std::size_t m) {
