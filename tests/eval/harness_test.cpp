@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <support/data.hpp>
+#include <support/random_model.hpp>
 #include <support/reference_llama.hpp>
 #include <zoqat/eval/request.hpp>
 #include <zoqat/eval/score.hpp>
