@@ -35,6 +35,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <new>
 #include <span>
 #include <string>
@@ -122,6 +123,8 @@ void pin(std::size_t worker) {
     }
 }
 
+std::filesystem::path log_in(const std::string& folder) { return folder + "/workers.zlog"; }
+
 /// Steps of one worker among `all`, in a process of its own.
 void run_worker(std::size_t index, std::size_t all, const settings& how, shared_times& times) {
   pin(index);
@@ -130,7 +133,7 @@ void run_worker(std::size_t index, std::size_t all, const settings& how, shared_
   const zo::estimator<zo::central, zo::rademacher> estimator{.epsilon = per_group<float>::all(1e-3f),
                                                              .micro_batches = micro_batches};
   const zo::sgd<> optimizer{.learning_rate = per_group<float>::all(1e-4f)};
-  const std::string endpoint = fmt::format("unix:{}/workers.sock", how.folder), path = how.folder + "/workers.zlog";
+  const std::string endpoint = fmt::format("unix:{}/workers.sock", how.folder);
   const auto make_step = [&](auto& shared, std::uint32_t step) {
     host.select(step);
     const auto next = zo::plan(optimizer, estimator(step, shared));
@@ -148,8 +151,9 @@ void run_worker(std::size_t index, std::size_t all, const settings& how, shared_
     return;
   }
   ext::socket_hub hub(endpoint);
-  auto log = zo::run_log::create(
-      path, {.start = zo::fingerprint(host.parameters), .distribution = zo::rademacher::name()}, {.replace = true});
+  auto log = zo::run_log::create(log_in(how.folder),
+                                 {.start = zo::fingerprint(host.parameters), .distribution = zo::rademacher::name()},
+                                 {.replace = true});
   workers::coordinator shared(hub, host, host.parameters, log, 0,
                               {.wait_for = static_cast<std::uint32_t>(all - 1), .fingerprint_every = 0});
   log.append(make_step(shared, 0));
@@ -183,6 +187,7 @@ run_times run_all(std::size_t all, const settings& how, std::size_t cores) {
     int status = 0;
     well &= waitpid(child, &status, 0) == child && status == 0;
   }
+  std::filesystem::remove(log_in(how.folder));
   require(well, "workers: a process of {} workers failed", all);
   std::vector<double> of_core(cores);
   for (std::size_t index = 0; index != all; ++index) of_core[index % cores] += times.processor[index];
