@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <support/moments.hpp>
 #include <support/random_model.hpp>
 
 #include <algorithm>
@@ -27,24 +28,8 @@ using shared = weight<3, group<16>, signed_symmetric, clip::codes, shared_scale<
 
 constexpr std::size_t width = 21;
 
-/// Moments of inputs that have much in common and are of different sizes.
-matrix<double> correlated(std::size_t n = width) {
-  constexpr std::size_t samples = 64;
-  const auto own = random_matrix(samples, n, 1), common = random_matrix(samples, 3, 2, 2),
-             mix = random_matrix(3, n, 3);
-  matrix<double> h(n, n, 0.0);
-  for (std::size_t s = 0; s != samples; ++s) {
-    std::vector<double> x(n);
-    for (std::size_t k = 0; k != n; ++k) {
-      x[k] = double{own(s, k)};
-      for (std::size_t c = 0; c != 3; ++c) x[k] += double{common(s, c)} * double{mix(c, k)};
-      x[k] *= 1 + static_cast<double>(k * 7 % n) / 10;
-    }
-    for (std::size_t i = 0; i != n; ++i)
-      for (std::size_t j = 0; j != n; ++j) h(i, j) += x[i] * x[j] / samples;
-  }
-  return h;
-}
+/// Of inputs of different sizes.
+matrix<double> correlated() { return correlated_moments(width, true); }
 std::vector<double> random_weights(std::uint32_t name) {
   const auto values = random_floats(width, 100 + name);
   return {values.begin(), values.end()};

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
+#include <support/moments.hpp>
 #include <support/random_model.hpp>
 
 #include <algorithm>
@@ -19,23 +20,6 @@ using namespace zoqat::quant;
 
 namespace {
 
-/// Moments of inputs that have much in common, as a network's have.
-matrix<double> correlated(std::size_t n) {
-  constexpr std::size_t samples = 64;
-  const auto own = random_matrix(samples, n, 1), common = random_matrix(samples, 3, 2, 2),
-             mix = random_matrix(3, n, 3);
-  matrix<double> h(n, n, 0.0);
-  for (std::size_t s = 0; s != samples; ++s) {
-    std::vector<double> x(n);
-    for (std::size_t k = 0; k != n; ++k) {
-      x[k] = double{own(s, k)};
-      for (std::size_t c = 0; c != 3; ++c) x[k] += double{common(s, c)} * double{mix(c, k)};
-    }
-    for (std::size_t i = 0; i != n; ++i)
-      for (std::size_t j = 0; j != n; ++j) h(i, j) += x[i] * x[j] / samples;
-  }
-  return h;
-}
 std::vector<double> random_weights(std::size_t n, std::uint32_t name) {
   const auto values = random_floats(n, 100 + name);
   return {values.begin(), values.end()};
@@ -91,7 +75,7 @@ using sharing_minima = weight<2, group<8>, with_minimum, clip::codes, shared_sca
 TEST_CASE_TEMPLATE("the error falls from stage to stage and is what the row says", Weight, fine, coarse, even,
                    grouped, halves, either_side, sharing, with_minima, sharing_minima) {
   constexpr std::size_t n = 29;  // a ragged last group
-  const ptq::input_metric metric(correlated(n), 0.01);
+  const ptq::input_metric metric(correlated_moments(n), 0.01);
   double nearest_total = 0, ranges_total = 0, gptq_total = 0, all_total = 0;
   for (std::uint32_t name = 0; name != 12; ++name) {
     const auto w = random_weights(n, name);
@@ -145,7 +129,7 @@ TEST_CASE_TEMPLATE("weights that lie on a grid are found exactly", Weight, fine,
     const std::size_t in_group = k % Weight::group_size(n), code = in_group < 2 ? in_group * top : 7 * k % (top + 1);
     w[k] = 0.125 * (static_cast<double>(code) - 1);
   }
-  const ptq::input_metric metric(correlated(n), 0.01);
+  const ptq::input_metric metric(correlated_moments(n), 0.01);
   const auto found = ptq::row_rounding<Weight>(metric, w)();
   CHECK(found.error == 0);
   for (std::size_t k = 0; k != n; ++k) CHECK(value<Weight>(found, k, n) == w[k]);
@@ -153,9 +137,9 @@ TEST_CASE_TEMPLATE("weights that lie on a grid are found exactly", Weight, fine,
 
 TEST_CASE("feedback is a factor of the inverse") {
   const std::size_t n = 7;
-  const ptq::input_metric metric(correlated(n), 0.1);
+  const ptq::input_metric metric(correlated_moments(n), 0.1);
   double mean = 0;
-  const auto h = correlated(n);
+  const auto h = correlated_moments(n);
   for (std::size_t i = 0; i != n; ++i) mean += h(i, i) / n;
   for (std::size_t i = 0; i != n; ++i)
     for (std::size_t j = 0; j != n; ++j) {
@@ -183,7 +167,7 @@ TEST_CASE("dead inputs, a single input, weights of zero") {
   CHECK(value<coarse>(ptq::row_rounding<coarse>(single, one)(), 0, 1) == doctest::Approx(-0.7));
 
   const std::vector<double> zeros(29, 0.0);
-  const ptq::input_metric metric(correlated(29), 0.01);
+  const ptq::input_metric metric(correlated_moments(29), 0.01);
   const auto none = ptq::row_rounding<grouped>(metric, zeros)();
   CHECK(none.error == 0);
   for (std::size_t k = 0; k != 29; ++k) CHECK(value<grouped>(none, k, 29) == 0);
@@ -196,7 +180,7 @@ TEST_CASE("moments without damping that are singular are refused") {
 TEST_CASE("weights and moments of other sizes are refused") {
   check_mentions(message_of<value_error>([] { ptq::input_metric(matrix<double>(3, 4, 1.0), 0.01); }), "[3, 4]");
   check_mentions(message_of<value_error>([] { ptq::input_metric(matrix<double>(3, 3, 1.0), -1); }), "-1");
-  const ptq::input_metric metric(correlated(4), 0.01);
+  const ptq::input_metric metric(correlated_moments(4), 0.01);
   const std::vector<double> w(5, 0.5);
   check_mentions(message_of<value_error>([&] { ptq::row_rounding<fine>(metric, w); }), "5 weights", "4 inputs");
   CHECK_THROWS_AS(static_cast<void>(ptq::cholesky(matrix<double>(2, 3, 1.0))), value_error);
