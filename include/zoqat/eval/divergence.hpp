@@ -5,6 +5,7 @@
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/eval/corpus.hpp>
+#include <zoqat/nn/loss.hpp>
 #include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/params/inference_lane.hpp>
@@ -46,14 +47,6 @@ struct divergence_summary {
 };
 
 namespace detail {
-
-/// log Σ exp of the logits, in double.
-[[nodiscard]] inline double log_sum_exp(std::span<const float> logits) {
-  const double top = double{*std::ranges::max_element(logits)};
-  double sum = 0;
-  for (const float x : logits) sum += std::exp(double{x} - top);
-  return top + std::log(sum);
-}
 
 /// The mean of f over the tokens.
 template <class F>
@@ -100,7 +93,7 @@ inline void summarize_perplexity(std::span<const token_divergence> tokens, diver
 /// double; equal logits have a divergence of exactly 0.
 [[nodiscard]] inline token_divergence compare_logits(std::span<const float> logits, std::span<const float> reference,
                                                      nn::token next) {
-  const double own = detail::log_sum_exp(logits), of_reference = detail::log_sum_exp(reference);
+  const double own = nn::log_sum_exp(logits), of_reference = nn::log_sum_exp(reference);
   const auto log_p = [&](std::size_t i) { return double{logits[i]} - own; };
   const auto reference_log_p = [&](std::size_t i) { return double{reference[i]} - of_reference; };
   double divergence = 0;

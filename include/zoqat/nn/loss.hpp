@@ -24,15 +24,16 @@ struct token_loss {
   [[nodiscard]] double mean() const noexcept { return tokens == 0 ? 0 : sum / static_cast<double>(tokens); }
 };
 
-namespace detail {
-
-/// log Σ exp of everything, from that of its parts; of a single part that part itself, bit by bit.
-[[nodiscard]] inline double join_log_sum_exp(std::span<const float> parts) {
-  const double top = double{*std::ranges::max_element(parts)};
+/// log Σ exp of values, in double: of logits, or of everything from that of its parts; of a single one that one
+/// itself, bit by bit.
+[[nodiscard]] inline double log_sum_exp(std::span<const float> values) {
+  const double top = double{*std::ranges::max_element(values)};
   double total = 0;
-  for (const float part : parts) total += std::exp(double{part} - top);
+  for (const float value : values) total += std::exp(double{value} - top);
   return top + std::log(total);
 }
+
+namespace detail {
 
 /// The tokens of a batch that are scored, as indices into it.
 [[nodiscard]] inline std::vector<std::size_t> scored_tokens(const token_batch& batch) {
@@ -59,7 +60,7 @@ template <language_model Model, class Pass, class Observe, class Value>
   });
   matrix<double> values(pass.lanes.count(), tokens.size());
   for (std::size_t row = 0; row != normalizers.rows(); ++row)
-    values.data()[row] = value(row, join_log_sum_exp(normalizers.row(row)));
+    values.data()[row] = value(row, log_sum_exp(normalizers.row(row)));
   return values;
 }
 
@@ -152,7 +153,7 @@ template <language_model Model, class Pass>
       normalizers.push_back(kernels::log_sum_exp(x, std::min(vocabulary_slice, p.size() - first)));
       means.push_back(detail::slice_mean<kernels>(p, x, slice));
     }
-    scores.negative_entropy[i] = detail::total(means) - detail::join_log_sum_exp(normalizers);
+    scores.negative_entropy[i] = detail::total(means) - log_sum_exp(normalizers);
   });
   return scores;
 }
