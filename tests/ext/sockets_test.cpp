@@ -97,6 +97,27 @@ TEST_CASE("who is gone is noticed on either side") {
                  "cannot reach the coordinator");
 }
 
+TEST_CASE("what a coordinator that was killed has left is listened at again, what is alive or no socket is not") {
+  const temporary_folder folder;
+  const std::string path = (folder / "s").native(), endpoint = "unix:" + path;
+  const auto leave = [&] {
+    const ext::detail::socket_address address = ext::detail::address_of(endpoint);
+    const file_descriptor socket = address.open();
+    CHECK(::bind(socket.get(), address.get(), address.size) == 0);
+  };
+  leave();
+  CHECK(std::filesystem::is_socket(path));
+  {
+    const socket_hub hub(endpoint);
+    check_mentions(message_of<worker_error>([&] { socket_hub second(endpoint); }), endpoint, "bind");
+    socket_link one(endpoint);
+  }
+  CHECK(!std::filesystem::exists(path));
+  testing::write_file(path, "text");
+  check_mentions(message_of<worker_error>([&] { socket_hub hub(endpoint); }), endpoint, "bind");
+  CHECK(testing::read_file(path) == "text");
+}
+
 TEST_CASE("an endpoint that cannot be is an error that says what is wanted") {
   check_mentions(message_of<value_error>([] { socket_hub("nowhere"); }), "nowhere", "host:port or unix:path");
   check_mentions(message_of<value_error>([] { socket_hub("unix:"); }), "0 bytes");

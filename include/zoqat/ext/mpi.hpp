@@ -88,15 +88,20 @@ class mpi_outbox {
       static_cast<void>(new std::vector<std::byte>(std::move(l.bytes)));  // MPI may read it until the program ends
     }
   }
+  /// False where MPI cannot, and where so much waits for a rank that it must have died.
   [[nodiscard]] bool send(int to, std::span<const std::byte> bytes) {
     sweep();
-    letter& next = letters_.emplace_back(letter{{bytes.begin(), bytes.end()}});
+    if (std::ranges::count(letters_, to, &letter::to) >= most_waiting) return false;
+    letter& next = letters_.emplace_back(letter{to, {bytes.begin(), bytes.end()}});
     return MPI_Isend(next.bytes.data(), static_cast<int>(next.bytes.size()), MPI_BYTE, to, tag_, comm_,
                      &next.request) == MPI_SUCCESS;
   }
 
  private:
+  static constexpr std::ptrdiff_t most_waiting = 10'000;  ///< letters; a long log is some thousand
+
   struct letter {
+    int to;
     std::vector<std::byte> bytes;
     MPI_Request request = MPI_REQUEST_NULL;
   };

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -103,8 +104,9 @@ inline void send_at_once(const file_descriptor& socket) noexcept {
 /// Bytes of a stream, cut into messages.
 class message_stream {
  public:
-  /// Reads what there is; false once the other end is gone. `longest`: of a message; more is no worker.
+  /// Reads what there is; false once the other end is gone. What was taken makes room for it.
   [[nodiscard]] bool read(const file_descriptor& socket) {
+    bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(std::exchange(used_, 0)));
     std::array<std::byte, 65536> piece;
     const ssize_t got = uninterrupted([&] { return ::recv(socket.get(), piece.data(), piece.size(), MSG_DONTWAIT); });
     if (got < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
@@ -119,7 +121,6 @@ class message_stream {
     if (rest.size() < size) return {};
     std::vector<std::byte> bytes(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(size));
     used_ += size;
-    if (used_ == bytes_.size()) bytes_.clear(), used_ = 0;
     return bytes;
   }
 
@@ -140,6 +141,7 @@ class socket_hub {
     if (!listener_) detail::fail_socket(endpoint, "open a socket");
     const int on = 1;
     static_cast<void>(::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+    unlink_abandoned(address);
     if (::bind(listener_.get(), address.get(), address.size) != 0) detail::fail_socket(endpoint, "bind to it");
     if (::listen(listener_.get(), SOMAXCONN) != 0) detail::fail_socket(endpoint, "listen");
     if (address.bytes.ss_family == AF_UNIX) unlinked_ = endpoint.substr(detail::unix_prefix.size());
@@ -173,7 +175,8 @@ class socket_hub {
     const auto at = std::ranges::find(connections_, to, &connection::id);
     if (at == connections_.end() || at->finishing) return false;
     at->out.insert(at->out.end(), bytes.begin(), bytes.end());
-    return flush(*at) && at->out.size() <= most_waiting;
+    if (flush(*at) && at->out.size() > most_waiting) at->gone = true;
+    return !at->gone;
   }
   void drop(zo::workers::peer to) {
     const auto at = std::ranges::find(connections_, to, &connection::id);
@@ -194,6 +197,16 @@ class socket_hub {
     bool gone = false;
   };
 
+  /// Removes the socket of a coordinator that was killed, which nobody listens to any more.
+  void unlink_abandoned(const detail::socket_address& address) const {
+    if (address.bytes.ss_family != AF_UNIX) return;
+    const std::string path = endpoint_.substr(detail::unix_prefix.size());
+    std::error_code error;
+    if (!std::filesystem::is_socket(path, error)) return;
+    const file_descriptor probe = address.open();
+    if (probe && ::connect(probe.get(), address.get(), address.size) != 0 && errno == ECONNREFUSED)
+      ::unlink(path.c_str());
+  }
   void name_port() {
     sockaddr_storage bound{};
     socklen_t size = sizeof(bound);
@@ -226,13 +239,17 @@ class socket_hub {
     std::vector<pollfd> watched{{listener_.get(), POLLIN, 0}};
     for (const connection& c : connections_)
       watched.push_back({c.socket.get(), static_cast<short>(c.out.empty() ? POLLIN : POLLIN | POLLOUT), 0});
-    if (::poll(watched.data(), watched.size(), detail::milliseconds_until(until)) < 0 && errno != EINTR)
+    const bool lost_some = std::ranges::any_of(connections_, &connection::gone);
+    const int patience = lost_some ? 0 : detail::milliseconds_until(until);
+    if (::poll(watched.data(), watched.size(), patience) < 0 && errno != EINTR)
       detail::fail_socket(endpoint_, "wait for workers");
     for (std::size_t i = 0; i != connections_.size(); ++i) {
       connection& c = connections_[i];
       if ((watched[i + 1].revents & POLLOUT) != 0) flush(c);
       if ((watched[i + 1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) hear(c);
     }
+    for (const connection& c : connections_)
+      if (c.gone && !c.finishing) arrivals_.push_back({c.id, {}, true});
     std::erase_if(connections_, [](const connection& c) { return c.gone; });
     if ((watched[0].revents & POLLIN) != 0) accept();
   }
@@ -240,9 +257,7 @@ class socket_hub {
     const bool stands = c.in.read(c.socket);
     while (auto bytes = c.in.next())
       if (!c.finishing) arrivals_.push_back({c.id, *std::move(bytes), false});
-    if (stands) return;
-    c.gone = true;
-    if (!c.finishing) arrivals_.push_back({c.id, {}, true});
+    c.gone = c.gone || !stands;
   }
   void accept() {
     file_descriptor socket(uninterrupted([&] { return ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC); }));

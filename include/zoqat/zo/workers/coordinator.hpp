@@ -339,7 +339,13 @@ class coordinator : public member_objective<Objective, Store> {
     }
     deal(step + 1, cut);
     const message outcome = message_format::outcome(of);
-    for (const member& m : members_) send(m.id, outcome);
+    std::vector<member> lost;
+    for (const member& m : members_)
+      if (!send(m.id, outcome)) lost.push_back(m);
+    for (const member& m : lost) {  // its share of the next step is missing then
+      say(fmt::format("step {}: {} is gone.", step, m.name));
+      forget(m.id);
+    }
   }
   /// Cuts the next step, and tells those whose share is another one then.
   void deal(std::uint32_t step, const split& cut) {
