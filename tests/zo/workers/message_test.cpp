@@ -99,4 +99,6 @@ TEST_CASE("terms tell of every setting that changes losses or updates") {
   CHECK(terms_of(other, "data") != terms);
   CHECK(terms_of(estimator<central, gaussian>{.directions = 2, .micro_batches = 3, .seed = 4}, "data") != terms);
   CHECK(terms_of(estimator<forward, rademacher>{.directions = 2, .micro_batches = 3, .seed = 4}, "data") != terms);
+  // As many lanes, elsewhere.
+  CHECK(terms_of(estimator<forward, rademacher>{}, "data") != terms_of(estimator<central, rademacher>{}, "data"));
 }

@@ -131,7 +131,7 @@ inline void put_text(std::vector<std::byte>& to, std::string_view text) {
 }  // namespace message_format
 
 /// A hash of what all workers must agree on beside the weights: the estimator, and in `what` whatever else decides
-/// losses and updates (data, rates, number of steps), in words of the host.
+/// losses and updates (data, rates, number of steps), in words of the host. Throws as `estimator::ask` does.
 template <class Difference, distribution Distribution, class Shaping>
 [[nodiscard]] std::uint64_t terms_of(const estimator<Difference, Distribution, Shaping>& e, std::string_view what) {
   std::vector<std::byte> bytes;
@@ -141,7 +141,8 @@ template <class Difference, distribution Distribution, class Shaping>
   message_format::put(bytes, e.clip);
   message_format::put(bytes, e.median_bound);
   message_format::put(bytes, e.seed);
-  message_format::put(bytes, std::uint64_t{e.difference.lanes(e.directions)});
+  for (const perturbation& point : e.ask(0).points)  // how many, and how far from the weights
+    for (const parameter_group group : all_parameter_groups) message_format::put(bytes, point.scale[group]);
   message_format::put_text(bytes, Distribution::name());
   message_format::put_text(bytes, what);
   return hash_bytes(bytes);
