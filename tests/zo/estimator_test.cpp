@@ -355,6 +355,10 @@ TEST_CASE("a bound in medians holds single losses, and leaves steps without such
   CHECK(told(0, std::numeric_limits<double>::infinity()).rejected());
   const estimator<central, rademacher> few{.directions = 2, .median_bound = 3};
   check_mentions(message_of<value_error>([&] { (void)few.ask(0); }), "median_bound is 3", "at least three");
+  for (const float bound : {0.5f, -1.0f, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    const estimator<central, rademacher> senseless{.directions = 4, .median_bound = bound};
+    check_mentions(message_of<value_error>([&] { (void)senseless.ask(0); }), "median_bound is", "at least 1");
+  }
   const estimator<forward, rademacher> shared{.directions = 4, .median_bound = 3};
   CHECK_THROWS_AS((void)shared.ask(0), value_error);
 }

@@ -80,10 +80,11 @@ struct estimator {
   std::uint32_t directions = 1;                             ///< q: directions averaged per step
   std::uint32_t micro_batches = 1;  ///< losses are averaged over so many, along the same directions
   float clip = 0;                   ///< if positive, bounds |half difference| (the released code uses 0.2)
-  /// If positive, bounds what single losses can do, whoever sends them: the half difference of a direction on one
+  /// If at least 1, bounds what single losses can do, whoever sends them: the half difference of a direction on one
   /// micro-batch is brought to within this many times the median magnitude of all of the step, of which there must be
   /// three, and one that is not finite counts as missing. As long as fewer than half of them are nonsense, none moves
-  /// the weights further than so many honest ones.
+  /// the weights further than so many honest ones. Where half of them are exactly 0, as losses that change by leaps
+  /// have, nothing moves.
   float median_bound = 0;
   std::uint64_t seed = 0;
   [[no_unique_address]] Distribution distribution{};
@@ -95,9 +96,10 @@ struct estimator {
   [[nodiscard]] asked_lanes<Distribution> ask(std::uint32_t step) const {
     require(directions > 0 && micro_batches > 0, "estimator: {} on {}; both must be at least 1",
             plural(directions, "direction"), plural(micro_batches, "micro-batch"));
-    require(median_bound == 0 || (median_bound > 0 && separable_difference<Difference> &&
-                                  std::uint64_t{directions} * micro_batches >= 3),
-            "estimator: median_bound is {} with {} on {}; it bounds at least three half differences of a step that "
+    require(median_bound == 0 || (median_bound >= 1 && std::isfinite(median_bound) &&
+                                  separable_difference<Difference> && std::uint64_t{directions} * micro_batches >= 3),
+            "estimator: median_bound is {} with {} on {}; it is 0 or at least 1, and bounds at least three half "
+            "differences of a step that "
             "have lanes of their own, as those of zo::central do",
             median_bound, plural(directions, "direction"), plural(micro_batches, "micro-batch"));
     bool moves = false;
