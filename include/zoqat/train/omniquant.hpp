@@ -12,6 +12,7 @@
 #include <zoqat/ptq/input_stream.hpp>
 #include <zoqat/random/stream.hpp>
 #include <zoqat/train/lane_objective.hpp>
+#include <zoqat/train/step_data.hpp>
 #include <zoqat/zo/difference.hpp>
 #include <zoqat/zo/direction.hpp>
 #include <zoqat/zo/estimator.hpp>
@@ -87,10 +88,7 @@ class block_loss : public lane_objective<Executor, Kernels> {
   }
 
   void select(std::uint32_t step) {
-    rng::engine draw({.seed = options_.seed, .step = step, .use = rng::purpose::data});
-    chosen_.clear();
-    for (std::uint32_t i = 0; i != options_.micro_batches; ++i)
-      chosen_.push_back(draw.below(static_cast<std::uint32_t>(corpus_.size())));
+    chosen_ = draw_chunks(corpus_.size(), options_.micro_batches, options_.seed, step);
   }
   template <zo::distribution Distribution>
   void operator()(const zo::lane_points<Distribution>& at, std::size_t micro, std::span<double> losses) {
@@ -133,7 +131,7 @@ class block_loss : public lane_objective<Executor, Kernels> {
   std::vector<matrix<float>> inputs_, wanted_;
   double size_;
   omniquant_options options_;
-  std::vector<std::size_t> chosen_;
+  std::vector<std::uint32_t> chosen_;
 };
 
 /// The same with what it needs from the two streams before a block; what the teacher's traces leave is in `ideal`.
