@@ -64,7 +64,8 @@ struct reward_loss_options {
 /// lanes agree, as those of an antithetic pair mostly do, are read once for all of them. There is no cache of keys
 /// and values, so an answer of n tokens costs about n times as much as its cross-entropy. Greedy answers change by
 /// leaps: the loss is constant between them, and differs only where a perturbation changes a word. It takes more
-/// items than cross-entropy to see a direction.
+/// items than cross-entropy to see a direction. Which texts are read together depends on the answers of all lanes,
+/// and with it the last bits: many workers may answer a near tie otherwise than one.
 template <nn::language_model Model, eval::tokenizer Tokenizer, eval::answered_question Item, class Reward,
           executor Executor, simd::kernels Kernels = simd::default_kernels>
   requires reward<Reward, Item>

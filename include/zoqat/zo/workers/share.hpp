@@ -41,7 +41,8 @@ void for_each_run(const share& of, std::size_t lanes, F&& f) {
 }
 
 /// The losses of a share, in order: the objective is called once for each of its runs. The loss of a lane must not
-/// depend on the lanes that are evaluated beside it, which holds for the objectives of this library, bit for bit.
+/// depend on the lanes that are evaluated beside it, which holds for the objectives of this library, bit for bit, but
+/// for train::reward_loss.
 template <distribution Distribution, objective<Distribution> Objective>
 [[nodiscard]] std::vector<double> evaluate_share(Objective& loss, const asked_lanes<Distribution>& asked,
                                                  const share& of) {
