@@ -35,6 +35,13 @@ namespace workers = zo::workers;
 using w4a4 = quant::standard_schemes::scheme_of<"w4a4">;
 using signs = zo::rademacher;  // what directions are drawn from
 
+workers::missing_share missing_named(const std::string& name) {
+  using enum workers::missing_share;
+  require(name == "take_over" || name == "leave_out" || name == "stop",
+          "'{}': take_over, leave_out or stop is wanted", name);
+  return name == "stop" ? stop : name == "leave_out" ? leave_out : take_over;
+}
+
 int main(int argc, char** argv) {
   return ext::mpi_main("distributed", argc, argv, [&](ext::mpi_session& mpi) {
     const auto argument = [&](int i, const char* otherwise) { return std::string(argc > i ? argv[i] : otherwise); };
@@ -86,19 +93,16 @@ int main(int argc, char** argv) {
       io::save_quantized(name + ".safetensors", model, "w4a4");
     };
 
-    using enum workers::missing_share;
-    const std::string missing = argument(7, "take_over");
+    require(role.empty() || role == "listen" || role == "join", "'{}': listen or join is wanted", role);
     if (role == "listen")
       coordinate(ext::socket_hub(endpoint), std::atoi(argument(6, "1").c_str()),
-                 missing == "stop"        ? stop
-                 : missing == "leave_out" ? leave_out
-                                          : take_over);
+                 missing_named(argument(7, "take_over")));
     else if (role == "join" && !endpoint.empty())
       work(ext::socket_link(endpoint));
     else if (role == "join")
       work(ext::mpi_link());
     else
-      coordinate(ext::mpi_hub(), mpi.size() - 1, take_over);
+      coordinate(ext::mpi_hub(), mpi.size() - 1, workers::missing_share::take_over);
     return 0;
   });
 }
