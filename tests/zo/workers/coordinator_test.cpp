@@ -49,7 +49,7 @@ struct problem : zoqat::testing::quadratic {
   void operator()(const lane_points<rademacher>& points, std::size_t m, std::span<double> losses) const {
     quadratic::operator()(points, m, losses);
     for (double& loss : losses) {
-      loss *= 1 + 0.1 * static_cast<double>(m);
+      loss *= 1 + 0.1 * static_cast<double>(m * m);  // without any one of them the mean is another one
       if (spoil) loss = spoil(selected.back(), loss);
     }
   }
@@ -147,6 +147,10 @@ std::vector<std::unique_ptr<thread_worker>> some_workers(std::size_t count) {
   for (std::size_t i = 0; i != count; ++i) all.push_back(std::make_unique<thread_worker>());
   return all;
 }
+/// Lets a step of the coordinator last a while where what a worker is to do by the end has not happened yet.
+void give_time(const std::atomic<bool>& has_happened) {
+  for (int i = 0; i != 100 && !has_happened; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
 /// The same run by one, without any of this.
 result alone(const std::filesystem::path& path) {
   problem own;
@@ -208,7 +212,7 @@ TEST_CASE("a worker that comes late catches up from the log and takes a share") 
   how.wait_for = 1;
   const result r = run_all(folder / "many.zlog", others, how, [&](std::uint32_t step, local_network&) {
     if (step == 10) may_come = true, may_come.notify_all();
-    if (step > 10 && !has_come) std::this_thread::sleep_for(std::chrono::milliseconds(20));  // for it to get a share
+    if (step > 10) give_time(has_come);
   });
   CHECK(r.failure.empty());
   CHECK(others[1]->failure.empty());
@@ -224,6 +228,12 @@ TEST_CASE(
   const result single = alone(folder / "one.zlog");
   for (const missing_share missing : {missing_share::take_over, missing_share::leave_out, missing_share::stop}) {
     auto others = some_workers(2);
+    std::atomic<bool> other_has_come = false;  // shares are dealt in the order in which workers come
+    others[0]->after_join = [&](problem&) {
+      other_has_come = true;
+      other_has_come.notify_all();
+    };
+    others[1]->before_join = [&](problem&) { other_has_come.wait(false); };
     others[1]->how.name = "the one that dies";
     others[1]->own.spoil = [](std::uint32_t step, double loss) {
       require(step != 12, "dead");
@@ -274,7 +284,7 @@ TEST_CASE("a worker that is too late follows until it is abreast, and takes a sh
   how.patience = std::chrono::milliseconds(20);
   const result r = run_all(folder / "many.zlog", others, how, [&](std::uint32_t step, local_network&) {
     if (step == 12) was_missed = true, was_missed.notify_all();
-    if (step > 12 && !is_back) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (step > 12) give_time(is_back);
   });
   CHECK(r.failure.empty());
   CHECK(others[0]->failure.empty());
