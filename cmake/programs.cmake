@@ -31,12 +31,13 @@ function(zoqat_add_program name)
   target_link_libraries(${name} PRIVATE zoqat::zoqat zoqat_warnings)
 endfunction()
 
-# zoqat_compile_quickly(TARGET...): these are optimized less where ZOQAT_QUICK_BUILD asks for it and releases are built:
-# programs that run for a moment, of which compiling is most of the work. What engines embed is compiled as they do.
-function(zoqat_compile_quickly)
+# zoqat_compile_quickly(LEVEL TARGET...): these are optimized by -OLEVEL where ZOQAT_QUICK_BUILD asks for it and
+# releases are built: programs that run for a moment, of which compiling is most of the work. What engines embed is
+# compiled as they do.
+function(zoqat_compile_quickly level)
   if(ZOQAT_QUICK_BUILD)
     foreach(target IN LISTS ARGN)
-      target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+      target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O${level}>)
     endforeach()
   endif()
 endfunction()

@@ -2,6 +2,7 @@
 #include <zoqat/train/omniquant.hpp>
 
 #include <doctest/doctest.h>
+#include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
@@ -79,17 +80,18 @@ struct setup {
 TEST_CASE("fitted by forward passes, every block comes nearer to the teacher's or stays where it was") {
   setup s;
   student model = s.start(), again = model, untouched = model;
-  const auto fits = s.fit(model, 300);
+  const std::uint32_t steps = is_slow_build ? 20 : 300;
+  const auto fits = s.fit(model, steps);
   REQUIRE(fits.size() == 2);
   for (const train::block_fit& f : fits) {
     CHECK(f.after <= f.before);
     CHECK(f.before > 0.001);
   }
-  CHECK(fits[0].after < 0.9 * fits[0].before);
+  CHECK(fits[0].after < (is_slow_build ? 1 : 0.9) * fits[0].before);
   CHECK(fits[1].after == doctest::Approx(s.last_loss(model)).epsilon(1e-4));
 
   // Only smoothing and clipping move, whatever the number of threads.
-  s.fit(again, 300, 3);
+  s.fit(again, steps, 3);
   CHECK(bits_of(again) == bits_of(model));
   std::vector<float> before, after;
   const auto collect = [](std::vector<float>& to) {

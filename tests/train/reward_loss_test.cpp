@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <support/character_tokenizer.hpp>
+#include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/random_model.hpp>
 #include <train/points.hpp>
@@ -102,7 +103,7 @@ TEST_CASE("F1 and exact match are those of the best gold") {
   CHECK(train::exact_match_reward()("red", item) == 0);
 }
 
-TEST_CASE("training raises a reward that has no derivative") {
+TEST_CASE("training raises a reward that has no derivative" * doctest::skip(is_slow_build)) {
   setup s;
   auto loss = s.loss(vowels(), {.how = s.how, .batch = 8, .best = 6, .seed = 1});
   const auto mean = [&] {
