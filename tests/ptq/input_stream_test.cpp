@@ -2,6 +2,7 @@
 #include <zoqat/ptq/input_stream.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <support/input_recorder.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
@@ -29,6 +30,8 @@ TEST_CASE("each input is fitted on the moments that it has once all before it we
   sequential threads;
   std::vector<std::pair<std::size_t, std::size_t>> blocks;
   std::vector<matrix<double>> moments;
+  check_mentions(message_of<value_error>([&] { (ptq::input_stream(model, {}, threads)); }),
+                 "calibration text has no token");
   ptq::fit_inputs_in_order(
       model, corpus, threads, [&](std::size_t block, std::size_t of) { blocks.emplace_back(block, of); },
       [&](auto&& input, matrix<double> m) {

@@ -8,6 +8,7 @@
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/params/inference_lane.hpp>
 #include <zoqat/ptq/block_trace.hpp>
+#include <zoqat/ptq/can_initialize.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/simd/default_kernels.hpp>
 
@@ -27,9 +28,11 @@ class input_stream {
  public:
   using scheme = typename Model::scheme;
 
-  /// Embeds the corpus, which must outlive this as the model must. The stream is before the first block.
+  /// Embeds the corpus, which must outlive this as the model must. The stream is before the first block. Throws
+  /// value_error for a corpus without a token.
   input_stream(Model& model, std::span<const nn::token_batch> corpus, Executor& threads)
       : model_(model), corpus_(corpus), threads_(threads) {
+    require_tokens(corpus);
     for (const nn::token_batch& batch : corpus) {
       nn::workspace work;
       model.embed(pass_of(batch, work));
@@ -88,8 +91,9 @@ class input_stream {
 
 /// Quantizes a model input by input, in the order of a pass: calls fit(input, moments) for each shared input
 /// (nn/shared_input.hpp), where `moments` are E[x xᵀ] [in, in] of what its weights are multiplied with after all
-/// inputs before it were fitted. `progress(block, blocks)` is called before each block. Cost: one pass over the
-/// corpus for each input of a block and one more, and 2 in² operations for each token and input.
+/// inputs before it were fitted. `progress(block, blocks)` is called before each block. Throws value_error for a
+/// corpus without a token. Cost: one pass over the corpus for each input of a block and one more, and 2 in²
+/// operations for each token and input.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, executor Executor, class Progress,
           class Fit>
 void fit_inputs_in_order(Model& model, std::span<const nn::token_batch> corpus, Executor& threads,
