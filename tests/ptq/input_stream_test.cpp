@@ -106,3 +106,20 @@ TEST_CASE("weights see an input smoothed, on its grid, and with what the shift c
     }
   }
 }
+
+TEST_CASE("inputs that are out of hand are refused by the layer that reads them") {
+  auto model = random_model<teacher>(odd_shape(), 2);
+  sequential threads;
+  model.visit(nn::layer_visitor{[](nn::trainable& t, const nn::tensor_use&) {
+                                  if (t.name() == "model.layers.1.input_layernorm.weight")
+                                    t.values()(0, 3) = 1e30f;  // whose square is infinite
+                                },
+                                [](auto&, auto&) {}});
+  std::size_t fitted = 0;
+  check_mentions(message_of<value_error>([&] {
+                   ptq::fit_inputs_in_order(
+                       model, corpus, threads, [](std::size_t, std::size_t) {}, [&](auto&&, auto&&) { ++fitted; });
+                 }),
+                 "channel 3", "model.layers.1.self_attn.q_proj", "inf");
+  CHECK(fitted == 4);
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/linear.hpp>
@@ -13,6 +14,7 @@
 #include <zoqat/simd/default_kernels.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <span>
 #include <utility>
@@ -89,11 +91,25 @@ class input_stream {
   std::size_t block_ = 0;
 };
 
+namespace detail {
+/// Makes means of moments that were summed up over `rows` inputs of a layer, and perhaps of others. Throws
+/// value_error, with the layer and the channel, where inputs are not finite, or too large for their squares to be.
+template <class Linear>
+void average_moments(matrix<double>& moments, double rows, const Linear& layer) {
+  for (double& v : moments.flat()) v /= rows;
+  for (std::size_t k = 0; k != moments.rows(); ++k)
+    require(std::isfinite(moments(k, k)),
+            "ptq: E[x²] of channel {} of what {} reads is {}: the model's values are out of hand there; look at its "
+            "perplexity before it is quantized",
+            k, layer.name(), moments(k, k));
+}
+}  // namespace detail
+
 /// Quantizes a model input by input, in the order of a pass: calls fit(input, moments) for each shared input
 /// (nn/shared_input.hpp), where `moments` are E[x xᵀ] [in, in] of what its weights are multiplied with after all
 /// inputs before it were fitted. `progress(block, blocks)` is called before each block. Throws value_error for a
-/// corpus without a token. Cost: one pass over the corpus for each input of a block and one more, and 2 in²
-/// operations for each token and input.
+/// corpus without a token, and for inputs that are not finite. Cost: one pass over the corpus for each input of a
+/// block and one more, and 2 in² operations for each token and input.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, executor Executor, class Progress,
           class Fit>
 void fit_inputs_in_order(Model& model, std::span<const nn::token_batch> corpus, Executor& threads,
@@ -112,7 +128,7 @@ void fit_inputs_in_order(Model& model, std::span<const nn::token_batch> corpus, 
           add_moments<Kernels>(x, x, moments, threads);
           rows += static_cast<double>(x.rows());
         }
-        for (double& v : moments.flat()) v /= rows;
+        detail::average_moments(moments, rows, *input.layers[0]);
         fit(input, std::move(moments));
         ++index;
       });
