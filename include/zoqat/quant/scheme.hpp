@@ -108,7 +108,7 @@ inline constexpr bool is_shared<shared_scale<Greatest, Groups>> = true;
 template <class Format>
 [[nodiscard]] consteval bool is_exact(int bits) {
   if constexpr (is_shared<Format>)
-    return 11 + std::bit_width(static_cast<unsigned>(Format::greatest)) + bits <= 24;
+    return 11 + static_cast<int>(std::bit_width(static_cast<unsigned>(Format::greatest))) + bits <= 24;
   else
     return 11 + bits <= 24;
 }
