@@ -7,6 +7,7 @@
 //   many_workers update      what an update costs, by the number of its directions
 //   many_workers simulate    a table over numbers of workers
 
+#include "timing.hpp"         // seconds_of, wall_seconds, median
 #include "workers_model.hpp"  // the simulation
 
 #include <zoqat/core/executor.hpp>            // sequential
@@ -34,7 +35,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <ctime>
 #include <filesystem>
 #include <new>
 #include <span>
@@ -50,12 +50,6 @@ namespace workers = zo::workers;
 
 constexpr std::size_t width = 192, layers = 4, batch = 64;
 constexpr std::uint32_t micro_batches = 4;
-
-double seconds(clockid_t clock) {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 /// An engine with a forward pass of its own, in plain loops, that reads its buffers: in_place's kind of host.
 struct engine {
@@ -75,9 +69,9 @@ struct engine {
   }
   void select(std::uint32_t next) { step = next; }
   void operator()(const zo::lane_points<zo::rademacher>& at, std::size_t m, std::span<double> losses) {
-    const double start = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    const double start = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     zo::in_place(parameters, [&] { return loss(static_cast<std::uint32_t>(m)); })(at, m, losses);
-    evaluating += seconds(CLOCK_PROCESS_CPUTIME_ID) - start;
+    evaluating += seconds_of(CLOCK_PROCESS_CPUTIME_ID) - start;
   }
 
  private:
@@ -145,9 +139,9 @@ void run_worker(std::size_t index, std::size_t all, const settings& how, shared_
     workers::worker shared(link, host, host.parameters, 0);
     shared.join(estimator, optimizer, threads);
     static_cast<void>(make_step(shared, 0));
-    const double from = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    const double from = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     for (std::uint32_t step = 1; step <= how.steps; ++step) static_cast<void>(make_step(shared, step));
-    times.processor[index] = seconds(CLOCK_PROCESS_CPUTIME_ID) - from;
+    times.processor[index] = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - from;
     return;
   }
   ext::socket_hub hub(endpoint);
@@ -157,11 +151,11 @@ void run_worker(std::size_t index, std::size_t all, const settings& how, shared_
   workers::coordinator shared(hub, host, host.parameters, log, 0,
                               {.wait_for = static_cast<std::uint32_t>(all - 1), .fingerprint_every = 0});
   log.append(make_step(shared, 0));
-  const double from = seconds(CLOCK_PROCESS_CPUTIME_ID), wall = seconds(CLOCK_MONOTONIC);
+  const double from = seconds_of(CLOCK_PROCESS_CPUTIME_ID), wall = wall_seconds();
   host.evaluating = 0;
   for (std::uint32_t step = 1; step <= how.steps; ++step) log.append(make_step(shared, step));
-  times.wall = seconds(CLOCK_MONOTONIC) - wall;
-  times.processor[0] = seconds(CLOCK_PROCESS_CPUTIME_ID) - from;
+  times.wall = wall_seconds() - wall;
+  times.processor[0] = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - from;
   times.evaluating = host.evaluating;
 }
 
@@ -196,11 +190,6 @@ run_times run_all(std::size_t all, const settings& how, std::size_t cores) {
   return result;
 }
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
 /// Half of a round trip of a small message between threads over a socket, by the clock and of processor time.
 std::array<double, 2> message_times(const settings& how) {
   constexpr int trips = 2000;
@@ -214,14 +203,14 @@ std::array<double, 2> message_times(const settings& how) {
     }
   });
   std::vector<double> halves;
-  const double processor = seconds(CLOCK_PROCESS_CPUTIME_ID);
+  const double processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
   for (int i = 0; i != trips; ++i) {
-    const double from = seconds(CLOCK_MONOTONIC);
+    const double from = wall_seconds();
     const auto heard = hub.receive(workers::worker_clock::now() + std::chrono::seconds(10));
     static_cast<void>(hub.send(heard->from, heard->bytes));
-    halves.push_back((seconds(CLOCK_MONOTONIC) - from) / 2);
+    halves.push_back((wall_seconds() - from) / 2);
   }
-  return {median(halves), (seconds(CLOCK_PROCESS_CPUTIME_ID) - processor) / (4 * trips)};
+  return {median(halves), (seconds_of(CLOCK_PROCESS_CPUTIME_ID) - processor) / (4 * trips)};
 }
 
 int measure(const settings& how) {
@@ -279,9 +268,9 @@ int update_rates() {
     u.half_difference.assign(directions, 1e-3f);
     std::vector<double> times;
     for (; u.step != 7; ++u.step) {
-      const double from = seconds(CLOCK_PROCESS_CPUTIME_ID);
+      const double from = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
       zo::apply(u, parameters, threads);
-      times.push_back(seconds(CLOCK_PROCESS_CPUTIME_ID) - from);
+      times.push_back(seconds_of(CLOCK_PROCESS_CPUTIME_ID) - from);
     }
     const double t = median(times);
     fmt::print("{:>10} {:>16.2f} {:>26.3g}\n", directions, 1e3 * t,

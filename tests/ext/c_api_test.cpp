@@ -160,8 +160,8 @@ TEST_CASE("rules say what trains, in which group and with which unit") {
   CHECK(gains != frozen);
   zoqat_tuner_destroy(t);
 
-  const zoqat_rule misspelt[] = {{"*.vk", 0, ZOQAT_GROUP_DEFAULT, 0}};
-  options.rules = misspelt;
+  const zoqat_rule misspelled[] = {{"*.vk", 0, ZOQAT_GROUP_DEFAULT, 0}};
+  options.rules = misspelled;
   options.rule_count = 1;
   REQUIRE(zoqat_tuner_create(&options, &t) == ZOQAT_OK);
   give(t);

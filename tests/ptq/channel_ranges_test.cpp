@@ -2,6 +2,7 @@
 #include <zoqat/ptq/channel_ranges.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <support/input_recorder.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/opt.hpp>
@@ -43,6 +44,9 @@ TEST_CASE("each input has the ranges of its own channels, over all batches") {
   const std::array<std::size_t, 2> lengths{5, 1};
   const std::vector corpus{random_batch(lengths, 11, 1), random_batch(lengths, 11, 5)};
   sequential threads;
+  const std::vector<nn::token_batch> without_tokens(2);
+  check_mentions(message_of<value_error>([&] { (void)ptq::input_ranges(model, without_tokens, threads); }),
+                 "calibration text has no token");
   const auto ranges = ptq::input_ranges(model, corpus, threads);
 
   const auto inputs = inputs_of_layers(model, corpus);

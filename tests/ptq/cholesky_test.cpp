@@ -37,13 +37,14 @@ matrix<double> definite(std::size_t n) {
 
 TEST_CASE("the factor and the inverse are what their names say") {
   for (const std::size_t n : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{13}}) {
-    const auto m = definite(n), l = ptq::cholesky(m), back = product(l, l, true);
+    const auto m = definite(n), l = ptq::cholesky(m), u = ptq::upper_cholesky(m), back = product(l, l, true);
     const auto identity = product(m, ptq::inverse_from_cholesky(l), false);
     for (std::size_t i = 0; i != n; ++i)
       for (std::size_t j = 0; j != n; ++j) {
         CHECK(back(i, j) == doctest::Approx(m(i, j)).epsilon(1e-12));
         CHECK(std::abs(identity(i, j) - (i == j ? 1.0 : 0.0)) < 1e-9);
         if (j > i) CHECK(l(i, j) == 0);
+        CHECK(u(j, i) == l(i, j));
       }
   }
 }

@@ -2,6 +2,7 @@
 #include <zoqat/ptq/input_stream.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <support/input_recorder.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
@@ -29,6 +30,8 @@ TEST_CASE("each input is fitted on the moments that it has once all before it we
   sequential threads;
   std::vector<std::pair<std::size_t, std::size_t>> blocks;
   std::vector<matrix<double>> moments;
+  check_mentions(message_of<value_error>([&] { (ptq::input_stream(model, {}, threads)); }),
+                 "calibration text has no token");
   ptq::fit_inputs_in_order(
       model, corpus, threads, [&](std::size_t block, std::size_t of) { blocks.emplace_back(block, of); },
       [&](auto&& input, matrix<double> m) {
@@ -102,4 +105,21 @@ TEST_CASE("weights see an input smoothed, on its grid, and with what the shift c
       CHECK(std::abs(got / step - std::nearbyint(got / step)) < 1e-3);  // on the grid
     }
   }
+}
+
+TEST_CASE("inputs that are out of hand are refused by the layer that reads them") {
+  auto model = random_model<teacher>(odd_shape(), 2);
+  sequential threads;
+  model.visit(nn::layer_visitor{[](nn::trainable& t, const nn::tensor_use&) {
+                                  if (t.name() == "model.layers.1.input_layernorm.weight")
+                                    t.values()(0, 3) = 1e30f;  // whose square is infinite
+                                },
+                                [](auto&, auto&) {}});
+  std::size_t fitted = 0;
+  check_mentions(message_of<value_error>([&] {
+                   ptq::fit_inputs_in_order(
+                       model, corpus, threads, [](std::size_t, std::size_t) {}, [&](auto&&, auto&&) { ++fitted; });
+                 }),
+                 "channel 3", "model.layers.1.self_attn.q_proj", "inf");
+  CHECK(fitted == 4);
 }

@@ -125,6 +125,19 @@ TEST_CASE("a scheme whose grids cannot be chosen is refused before anything chan
   CHECK_FALSE(units_of(model).empty());
 }
 
+TEST_CASE("options that a stage would not look at are refused before anything changes") {
+  setup s;
+  auto model = s.start();
+  const auto untouched = bits_of(model);
+  const auto refusal = [&](const ptq::prepare_options& options) {
+    return message_of<value_error>([&] { ptq::prepare(model, s.ideal, s.calibration, s.here, options); });
+  };
+  const std::vector<std::vector<nn::output_metric>> metrics(2);
+  check_mentions(refusal({.depth = ptq::stage::gptq, .damping = 0.05}), "0.05", "'gptq'", "feedback.damping");
+  check_mentions(refusal({.depth = ptq::stage::ranges, .outputs = {.given = metrics}}), "'ranges'", "stage 'codes'");
+  CHECK(bits_of(model) == untouched);
+}
+
 TEST_CASE("a model in full precision has nothing to prepare") {
   setup s;
   const auto before = bits_of(s.ideal);

@@ -2,6 +2,7 @@
 #include <zoqat/ptq/smoothquant.hpp>
 
 #include <doctest/doctest.h>
+#include <support/errors.hpp>
 #include <support/input_recorder.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/nn/llama.hpp>
@@ -10,6 +11,8 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <limits>
+#include <span>
 #include <vector>
 
 using namespace zoqat;
@@ -61,6 +64,12 @@ TEST_CASE("a whole model is smoothed where norms feed linear layers, by the teac
   const std::array<std::size_t, 2> lengths{9, 5};
   const std::vector corpus{random_batch(lengths, 37, 1), random_batch(lengths, 37, 3)};
   sequential threads;
+  const auto with = [&](std::span<const nn::token_batch> text, float alpha) {
+    return message_of<value_error>([&] { ptq::smoothquant(model, ideal, text, alpha, threads); });
+  };
+  check_mentions(with({}, 0.5f), "no token");
+  check_mentions(with(corpus, 1.5f), "alpha is 1.5");
+  check_mentions(with(corpus, std::numeric_limits<float>::quiet_NaN()), "alpha is nan");
   ptq::smoothquant(model, ideal, corpus, 0.5f, threads);
 
   const auto inputs = inputs_of_layers(ideal, corpus);

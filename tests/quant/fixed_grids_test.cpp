@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <initializer_list>
+#include <span>
 
 using namespace zoqat;
 using namespace zoqat::quant;
@@ -21,6 +22,9 @@ void check_held(std::initializer_list<float> clipping, std::size_t bytes_each) {
   fixed_grids<Weight> held;
   CHECK(held.empty());
   CHECK(held.bytes() == 0);
+  std::size_t spans = 0;  // of fingerprints, which logs of before there were minima hold
+  held.for_each_constant([&](auto) { ++spans; });
+  CHECK(spans == (Weight::has_minima ? 4 : 3));
   held.resize(ranges.size());
   CHECK(!held.empty());
   CHECK(held.bytes() == bytes_each * ranges.size());
@@ -31,6 +35,9 @@ void check_held(std::initializer_list<float> clipping, std::size_t bytes_each) {
     CHECK(held[i].least == expected.least);
     CHECK(held[i].greatest == expected.greatest);
   }
+  std::size_t bytes = 0;
+  held.for_each_constant([&](std::span<const std::byte> of) { bytes += of.size(); });
+  CHECK(bytes == held.bytes());
 }
 
 }  // namespace

@@ -140,6 +140,12 @@ TEST_CASE("what is shared are multiples of numbers of half precision, which stay
   check.operator()<weight<6, group<16>, signed_symmetric, clip::none, shared_scale<127>>>();
   check.operator()<weight<2, group<16>, with_minimum, clip::none, shared_scale<15>>>();
   check.operator()<weight<4, group<32>, with_minimum, clip::none, shared_scale<63, 8>>>();
+  // Also where rounding the unit takes the greatest multiple beyond half precision: 65504 / 63 is stored as 1040.
+  using widest = weight<4, group<32>, with_minimum, clip::none, shared_scale<63, 8>>;
+  std::array<simd::grid, 1> wide{{{1, 0, 65504}}};
+  share_scales<widest>(wide);
+  CHECK(wide[0].minimum == 63 * 1040.0f);
+  CHECK(stored_minimum<widest>(wide[0].minimum) == wide[0].minimum);
 }
 
 TEST_CASE("a scale times a factor stays a scale that can be stored") {

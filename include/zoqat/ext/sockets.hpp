@@ -129,6 +129,33 @@ class message_stream {
   std::size_t used_ = 0;
 };
 
+/// Bytes that wait until a socket takes them. Those that are sent are forgotten once they are the greater part, so
+/// that sending costs no more than their number, however little a socket takes at a time.
+class send_queue {
+ public:
+  [[nodiscard]] std::size_t size() const noexcept { return bytes_.size() - sent_; }
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+  void add(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  /// Sends what goes; false where the other end is gone.
+  [[nodiscard]] bool flush(const file_descriptor& socket) {
+    bool stands = true;
+    while (!empty()) {
+      const ssize_t n = uninterrupted(
+          [&] { return ::send(socket.get(), bytes_.data() + sent_, size(), MSG_NOSIGNAL | MSG_DONTWAIT); });
+      stands = n >= 0 || errno == EAGAIN || errno == EWOULDBLOCK;
+      if (n <= 0) break;
+      sent_ += static_cast<std::size_t>(n);
+    }
+    if (sent_ > size())
+      bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(std::exchange(sent_, 0)));
+    return stands;
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::size_t sent_ = 0;
+};
+
 }  // namespace detail
 
 /// The coordinator's end (see workers::hub): listens from the start of its life.
@@ -174,7 +201,7 @@ class socket_hub {
   [[nodiscard]] bool send(zo::workers::peer to, std::span<const std::byte> bytes) {
     const auto at = std::ranges::find(connections_, to, &connection::id);
     if (at == connections_.end() || at->finishing) return false;
-    at->out.insert(at->out.end(), bytes.begin(), bytes.end());
+    at->out.add(bytes);
     if (flush(*at) && at->out.size() > most_waiting) at->gone = true;
     return !at->gone;
   }
@@ -192,7 +219,7 @@ class socket_hub {
     zo::workers::peer id = 0;
     file_descriptor socket{};
     detail::message_stream in{};
-    std::vector<std::byte> out{};
+    detail::send_queue out{};
     bool finishing = false;  ///< nothing more is said or heard, but what waits is sent
     bool gone = false;
   };
@@ -217,16 +244,7 @@ class socket_hub {
   }
   /// Sends what goes; false where the other end is gone.
   bool flush(connection& c) {
-    std::size_t sent = 0;
-    while (sent != c.out.size()) {
-      const ssize_t n = uninterrupted([&] {
-        return ::send(c.socket.get(), c.out.data() + sent, c.out.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-      });
-      if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) c.gone = true;
-      if (n <= 0) break;
-      sent += static_cast<std::size_t>(n);
-    }
-    c.out.erase(c.out.begin(), c.out.begin() + static_cast<std::ptrdiff_t>(sent));
+    if (!c.out.flush(c.socket)) c.gone = true;
     if (c.finishing && c.out.empty()) ::shutdown(c.socket.get(), SHUT_WR);
     return !c.gone;
   }

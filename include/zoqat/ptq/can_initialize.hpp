@@ -3,9 +3,12 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/nn/model.hpp>
+#include <zoqat/nn/pass.hpp>
 #include <zoqat/quant/clipping.hpp>
 
+#include <algorithm>
 #include <concepts>
+#include <span>
 #include <string_view>
 
 namespace zoqat::inline ZOQAT_ABI::ptq {
@@ -29,6 +32,12 @@ void require_can_initialize(Model& model, std::string_view what) {
               "deploy()",
               what, layer->name() + ".weight");
   });
+}
+
+/// Throws value_error for a calibration text without a token, of which nothing can be measured.
+inline void require_tokens(std::span<const nn::token_batch> calibration) {
+  require(std::ranges::any_of(calibration, [](const nn::token_batch& batch) { return batch.tokens() > 0; }),
+          "ptq: the calibration text has no token; give it some of the text to train on");
 }
 
 }  // namespace zoqat::ptq

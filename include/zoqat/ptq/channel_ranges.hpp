@@ -6,6 +6,8 @@
 #include <zoqat/nn/model.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/params/inference_lane.hpp>
+#include <zoqat/ptq/can_initialize.hpp>
+#include <zoqat/simd/default_kernels.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -56,9 +58,11 @@ class channel_ranges {
   std::size_t next_ = 0;
 };
 
-/// What the inputs of a model's linear layers range over. Cost: one pass over `corpus`.
+/// What the inputs of a model's linear layers range over. Throws value_error for a corpus without a token. Cost: one
+/// pass over `corpus`.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, executor Executor>
 [[nodiscard]] channel_ranges input_ranges(Model& model, std::span<const nn::token_batch> corpus, Executor& threads) {
+  require_tokens(corpus);
   channel_ranges ranges;
   nn::workspace work;
   constexpr inference_lane lane;

@@ -29,6 +29,15 @@ namespace zoqat::inline ZOQAT_ABI::ptq {
   return l;
 }
 
+/// The upper triangle U with Uᵀ U = m, which is the transpose of `cholesky(m)`. The same cost and errors.
+[[nodiscard]] inline matrix<double> upper_cholesky(const matrix<double>& m) {
+  const matrix<double> lower = cholesky(m);
+  matrix<double> upper(m.rows(), m.cols());
+  for (std::size_t i = 0; i != m.rows(); ++i)
+    for (std::size_t j = 0; j != m.cols(); ++j) upper(i, j) = lower(j, i);
+  return upper;
+}
+
 /// m⁻¹ from the Cholesky factor of m. n³ operations.
 [[nodiscard]] inline matrix<double> inverse_from_cholesky(const matrix<double>& l) {
   const std::size_t n = l.rows();

@@ -10,7 +10,6 @@
 #include <zoqat/ptq/rounded_row.hpp>
 #include <zoqat/quant/row.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <span>
@@ -30,10 +29,6 @@ inline constexpr std::size_t clip_steps = 20;
 [[nodiscard]] constexpr float clip_factor(std::size_t step) noexcept { return 1 - 0.04f * static_cast<float>(step); }
 
 namespace detail {
-template <class Weight>
-[[nodiscard]] simd::grid unclipped_grid(simd::range r) noexcept {
-  return quant::grid_of<typename Weight::template with_clipping<quant::clip::none>>(r, nullptr).grid;
-}
 /// One grid for each group of a row: find(weights of the group, their range with zero in it, its first column), and
 /// what their steps share.
 template <class Weight, class Find>
@@ -44,9 +39,7 @@ template <class Weight, class Find>
   std::vector<simd::grid> grids;
   quant::for_each_group<Weight>(weights.size(), [&](std::size_t, std::size_t first, std::size_t count) {
     const auto group = weights.subspan(first, count);
-    simd::range r;
-    for (const double w : group) r = {std::min(r.min, static_cast<float>(w)), std::max(r.max, static_cast<float>(w))};
-    grids.push_back(find(group, r, first));
+    grids.push_back(find(group, range_of(group), first));
   });
   quant::share_scales<Weight>(grids);
   return grids;

@@ -81,15 +81,11 @@ class gptq_metric {
     const std::size_t n = ordered.rows();
     matrix<double> damped = ordered;
     for (std::size_t i = 0; i != n; ++i) damped(i, i) += damping_ * mean;
-    matrix<double> lower;
     try {
-      lower = cholesky(inverse_from_cholesky(cholesky(damped)));
+      feedback_ = upper_cholesky(inverse_from_cholesky(cholesky(damped)));
     } catch (const value_error&) {
       return false;
     }
-    feedback_ = matrix<double>(n, n);
-    for (std::size_t i = 0; i != n; ++i)
-      for (std::size_t j = 0; j != n; ++j) feedback_(i, j) = lower(j, i);
     return true;
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/linear.hpp>
@@ -8,10 +9,12 @@
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/params/inference_lane.hpp>
 #include <zoqat/ptq/block_trace.hpp>
+#include <zoqat/ptq/can_initialize.hpp>
 #include <zoqat/ptq/moments.hpp>
 #include <zoqat/simd/default_kernels.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <span>
 #include <utility>
@@ -27,9 +30,11 @@ class input_stream {
  public:
   using scheme = typename Model::scheme;
 
-  /// Embeds the corpus, which must outlive this as the model must. The stream is before the first block.
+  /// Embeds the corpus, which must outlive this as the model must. The stream is before the first block. Throws
+  /// value_error for a corpus without a token.
   input_stream(Model& model, std::span<const nn::token_batch> corpus, Executor& threads)
       : model_(model), corpus_(corpus), threads_(threads) {
+    require_tokens(corpus);
     for (const nn::token_batch& batch : corpus) {
       nn::workspace work;
       model.embed(pass_of(batch, work));
@@ -86,10 +91,25 @@ class input_stream {
   std::size_t block_ = 0;
 };
 
+namespace detail {
+/// Makes means of moments that were summed up over `rows` inputs of a layer, and perhaps of others. Throws
+/// value_error, with the layer and the channel, where inputs are not finite, or too large for their squares to be.
+template <class Linear>
+void average_moments(matrix<double>& moments, double rows, const Linear& layer) {
+  for (double& v : moments.flat()) v /= rows;
+  for (std::size_t k = 0; k != moments.rows(); ++k)
+    require(std::isfinite(moments(k, k)),
+            "ptq: E[x²] of channel {} of what {} reads is {}: the model's values are out of hand there; look at its "
+            "perplexity before it is quantized",
+            k, layer.name(), moments(k, k));
+}
+}  // namespace detail
+
 /// Quantizes a model input by input, in the order of a pass: calls fit(input, moments) for each shared input
 /// (nn/shared_input.hpp), where `moments` are E[x xᵀ] [in, in] of what its weights are multiplied with after all
-/// inputs before it were fitted. `progress(block, blocks)` is called before each block. Cost: one pass over the
-/// corpus for each input of a block and one more, and 2 in² operations for each token and input.
+/// inputs before it were fitted. `progress(block, blocks)` is called before each block. Throws value_error for a
+/// corpus without a token, and for inputs that are not finite. Cost: one pass over the corpus for each input of a
+/// block and one more, and 2 in² operations for each token and input.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, executor Executor, class Progress,
           class Fit>
 void fit_inputs_in_order(Model& model, std::span<const nn::token_batch> corpus, Executor& threads,
@@ -108,7 +128,7 @@ void fit_inputs_in_order(Model& model, std::span<const nn::token_batch> corpus, 
           add_moments<Kernels>(x, x, moments, threads);
           rows += static_cast<double>(x.rows());
         }
-        for (double& v : moments.flat()) v /= rows;
+        detail::average_moments(moments, rows, *input.layers[0]);
         fit(input, std::move(moments));
         ++index;
       });

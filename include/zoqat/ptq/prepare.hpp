@@ -59,19 +59,38 @@ void require_stage_fits(stage depth) {
           name);
 }
 
+namespace detail {
+/// Throws value_error for options that the stage would not look at.
+inline void require_looked_at(const prepare_options& options) {
+  const stage depth = options.depth;
+  const std::string_view name = stage_names[static_cast<std::size_t>(depth)];
+  require(!options.damping || depth == stage::ranges || depth == stage::codes,
+          "ptq::prepare: a damping of {} is given, but stage '{}' does not reconstruct; leave it out, or end with "
+          "stage 'ranges' or 'codes' (gptq takes `feedback.damping`)",
+          options.damping.value_or(0), name);
+  require(
+      options.outputs.given.empty() || depth == stage::codes,
+      "ptq::prepare: output metrics are given, but stage '{}' rounds no rows together; leave them out, or end with "
+      "stage 'codes'",
+      name);
+}
+}  // namespace detail
+
 /// Takes a quantized model from its teacher's weights to where training begins. This is the whole recipe: round to
 /// nearest, SmoothQuant if the scheme smooths its inputs, reconstruction, and the units of the weights.
 ///
 /// `model` holds the weights of `teacher`, which is the same model in full precision; `calibration` is a sample of
 /// the text to train on. Stages that end with `ranges` or `codes` go through `rtn` and `smoothquant`, all others
-/// through `rtn` alone. Throws value_error as `require_can_initialize` and `require_stage_fits` do, and where the
-/// moments of the inputs are singular. Costs what the stages do.
+/// through `rtn` alone. Throws value_error as `require_can_initialize` and `require_stage_fits` do, for a damping or
+/// output metrics that the stage has no use for, for a text without a token where one is needed, and where the
+/// moments of the inputs are singular or not finite. Costs what the stages do.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, nn::model Teacher, executor Executor>
 void prepare(Model& model, Teacher& teacher, std::span<const nn::token_batch> calibration, Executor& threads,
              const prepare_options& options = {}) {
   using scheme = typename Model::scheme;
   const stage depth = options.depth;
   require_stage_fits<scheme>(depth);
+  detail::require_looked_at(options);
   const auto report = [&](stage done) {
     if (options.after_stage) options.after_stage(done);
   };

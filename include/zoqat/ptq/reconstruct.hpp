@@ -48,7 +48,8 @@ struct reconstruction_options {
 /// do harm.)
 ///
 /// `teacher` is the same model in full precision; `model` holds its weights and the smoothing to be used. The masters
-/// become the centers of their cells. Throws value_error where the moments are singular. Cost: one pass of the
+/// become the centers of their cells. Throws value_error where the moments are singular, for inputs that are not
+/// finite and for a corpus without a token. Cost: one pass of the
 /// teacher over `corpus`, one of the model for each input of a block and one more, and the rounding; in memory, the
 /// inputs of one block over the whole corpus.
 template <nn::model Model, nn::model Teacher, executor Executor, simd::kernels Kernels = simd::default_kernels>
@@ -132,7 +133,7 @@ class reconstructor {
       for (std::size_t k = 0; k != missing.size(); ++k) missing.flat()[k] -= trace.streams[index].flat()[k];
       add_moments<Kernels>(missing, x, m.target, threads_);
     }
-    for (double& v : m.input.flat()) v /= rows;
+    detail::average_moments(m.input, rows, *input.layers[0]);
     for (double& v : m.target.flat()) v /= rows;
     return m;
   }

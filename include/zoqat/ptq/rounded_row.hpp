@@ -4,6 +4,7 @@
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/params/inference_lane.hpp>
+#include <zoqat/quant/row.hpp>
 #include <zoqat/simd/kernels.hpp>
 
 #include <algorithm>
@@ -35,6 +36,17 @@ inline void add_scaled(std::span<const double> x, double a, std::span<double> y)
   for (; i != x.size(); ++i) to[i] += a * from[i];
 }
 
+/// The least and the greatest of some weights, zero included.
+[[nodiscard]] inline simd::range range_of(std::span<const double> weights) noexcept {
+  simd::range r;
+  for (const double w : weights) r = {std::min(r.min, static_cast<float>(w)), std::max(r.max, static_cast<float>(w))};
+  return r;
+}
+/// The grid over all of a range, as it is stored.
+template <class Weight>
+[[nodiscard]] simd::grid unclipped_grid(simd::range r) noexcept {
+  return quant::grid_of<typename Weight::template with_clipping<quant::clip::none>>(r, nullptr).grid;
+}
 /// What a code stands for.
 [[nodiscard]] inline double value_of(std::uint8_t code, const simd::grid& g) noexcept {
   return static_cast<double>(g.scale) * (code - g.zero_point) - static_cast<double>(g.minimum);

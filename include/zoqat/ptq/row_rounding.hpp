@@ -42,10 +42,7 @@ struct input_metric {
     // An input that is always zero has no say in the output; a unit diagonal keeps the metric definite.
     for (std::size_t i = 0; i != n; ++i) moment(i, i) += mean > 0 ? damping * mean : 1.0;
     inverse = inverse_from_cholesky(cholesky(moment));
-    const matrix<double> lower = cholesky(inverse);
-    feedback = matrix<double>(n, n);
-    for (std::size_t i = 0; i != n; ++i)
-      for (std::size_t j = 0; j != n; ++j) feedback(i, j) = lower(j, i);
+    feedback = upper_cholesky(inverse);
   }
 };
 
@@ -118,16 +115,12 @@ class row_rounding {
     return grids;
   }
   simd::grid fit_range(std::size_t first, std::size_t count) const {
-    simd::range r;
-    for (std::size_t k = first; k != first + count; ++k)
-      r = {std::min(r.min, static_cast<float>(weights_[k])), std::max(r.max, static_cast<float>(weights_[k]))};
+    const simd::range r = detail::range_of(weights_.subspan(first, count));
     float low = 1, high = 1;
     double best = std::numeric_limits<double>::infinity();
     simd::grid result;
     const auto attempt = [&](float a, float b) {
-      const simd::grid g =
-          quant::grid_of<typename Weight::template with_clipping<quant::clip::none>>({a * r.min, b * r.max}, nullptr)
-              .grid;
+      const simd::grid g = detail::unclipped_grid<Weight>({a * r.min, b * r.max});
       const double error = range_error(first, count, g);
       if (error < best) best = error, result = g, low = a, high = b;
     };

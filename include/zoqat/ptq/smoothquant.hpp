@@ -42,11 +42,15 @@ void init_smoothing(nn::smoothing& smooth, std::span<const channel_range> ranges
 /// Starts a whole model as SmoothQuant does, at the inputs where a norm feeds linear layers, and its grids from the
 /// smoothed weights. A scheme that shifts inputs has its shifts started first, at all inputs (see init_shift).
 /// `teacher` is the model in full precision. A scheme without quantized activations has no smoothing, and this is
-/// round-to-nearest. Throws as `require_can_initialize` does. Cost: one pass of the teacher over `corpus`.
+/// round-to-nearest. Throws as `require_can_initialize` does, and value_error for an alpha outside [0, 1] and, where
+/// there is smoothing, a corpus without a token. Cost: one pass of the teacher over `corpus`.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, nn::model Teacher, executor Executor>
 void smoothquant(Model& model, Teacher& teacher, std::span<const nn::token_batch> corpus, float alpha,
                  Executor& threads) {
   require_can_initialize(model, "smoothquant");
+  require(alpha >= 0 && alpha <= 1,
+          "smoothquant: alpha is {}; it is from 0, where inputs keep their range, to 1, where weights take it over",
+          alpha);
   if constexpr (Model::scheme::smooths_inputs) {
     const channel_ranges ranges = input_ranges<Kernels>(teacher, corpus, threads);
     std::size_t index = 0;

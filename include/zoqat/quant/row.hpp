@@ -23,10 +23,13 @@ template <class Weight>
   return typename Weight::scale_type(Weight::scale_format::rounded(scale));
 }
 
-/// A minimum as it is stored, like the scale beside it.
+/// A minimum as it is stored, like the scale beside it: no more than the greatest number of half precision, or than
+/// the greatest multiple of it that groups share.
 template <class Weight>
 [[nodiscard]] typename Weight::scale_type stored_minimum(float minimum) noexcept {
-  return typename Weight::scale_type(std::clamp(minimum, -65504.0f, 65504.0f));
+  float most = 65504.0f;
+  if constexpr (Weight::shares_scales) most *= static_cast<float>(Weight::scale_format::greatest);
+  return typename Weight::scale_type(std::clamp(minimum, -most, most));
 }
 
 /// A scale times a learned factor, as it is stored.

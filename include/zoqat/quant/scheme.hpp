@@ -104,6 +104,14 @@ template <class Format>
 inline constexpr bool is_shared = false;
 template <int Greatest, std::size_t Groups>
 inline constexpr bool is_shared<shared_scale<Greatest, Groups>> = true;
+/// Whether every scale times every code of `bits` bits is a number of fp32: half precision has 11 bits, fp32 has 24.
+template <class Format>
+[[nodiscard]] consteval bool is_exact(int bits) {
+  if constexpr (is_shared<Format>)
+    return 11 + static_cast<int>(std::bit_width(static_cast<unsigned>(Format::greatest))) + bits <= 24;
+  else
+    return 11 + bits <= 24;
+}
 template <class Granularity>
 inline constexpr bool is_group = false;
 template <std::size_t Size>
@@ -135,6 +143,10 @@ struct weight {
   static_assert(
       !has_minima || shares_scales || std::same_as<ScaleFormat, fp16_scale>,
       "quant::weight: a minimum is stored as its scale is, for which there are fp16_scale and shared_scale");
+  static_assert(
+      !has_minima || detail::is_exact<ScaleFormat>(Bits),
+      "quant::weight: a number of half precision times a factor times a code must be exact in fp32 where "
+      "grids have minima, which are taken off it: give quant::shared_scale a lesser factor or take fewer bits");
   using scale_type = typename ScaleFormat::type;
   /// The same weights with another clipping policy.
   template <class Other>

@@ -156,8 +156,8 @@ template <simd::kernels Kernels, class Model, class Teacher, executor Executor>
       own.block(), own.corpus(), std::move(inputs), std::move(wanted), squares / count, options, threads);
 }
 
-/// Zeroth-order steps on the loss of block `index`, of which the best of eight points that the whole corpus is looked
-/// at stays, or the start.
+/// Zeroth-order steps on the loss of block `index`. The whole corpus is looked at after every eighth of them, rounded
+/// down, and after the last: the best of these points stays, or the start.
 template <class Parameters, class Loss, executor Executor>
 [[nodiscard]] block_fit fit_block(Parameters parameters, Loss& loss, std::size_t index,
                                   const omniquant_options& options, Executor& threads) {
@@ -189,14 +189,15 @@ template <class Parameters, class Loss, executor Executor>
 /// OmniQuant's learnable clipping and equivalent transformation (arXiv 2308.13137) fitted by forward passes alone,
 /// which is not how OmniQuant fits them: block by block, zeroth-order steps on the smoothing of inputs (s, and δ
 /// where the scheme shifts) and the clipping of weights bring what the block writes to what the teacher's writes, in
-/// place of AdamW on gradients through straight-through rounding. The best of eight looks at the whole corpus stays,
+/// place of AdamW on gradients through straight-through rounding. The best of some looks at the whole corpus stays,
 /// and a block that never came nearer stays where it began. Start the model with ptq::smoothquant, and
 /// ptq::clip_search if you like; the masters stay.
 ///
 /// `teacher` is the same model in full precision; `corpus` holds at least one batch. `after_block(block, blocks,
 /// block_fit)` is called after each. Throws as ptq::require_can_initialize does, and value_error for a corpus without
-/// a batch. Cost for each block: (2 · micro_batches · steps) of its passes over a batch, those of zo::balance, and
-/// six over the corpus, two of them by the teacher; memory: three times the stream of the whole corpus.
+/// a batch. Cost for each block: (2 · micro_batches · steps) of its passes over a batch, those of zo::balance, and 11
+/// over the corpus (up to 17 where `steps` is no multiple of 8), beside one of the teacher's. Memory: three times the
+/// stream of the whole corpus, and what all linear layers of one of the teacher's blocks read of it.
 template <simd::kernels Kernels = simd::default_kernels, nn::model Model, nn::model Teacher, executor Executor,
           class AfterBlock>
 void omniquant(Model& model, Teacher& teacher, std::span<const nn::token_batch> corpus, Executor& threads,

@@ -13,7 +13,8 @@
 namespace zoqat::inline ZOQAT_ABI::train {
 
 /// Which chunks of a corpus, or items of a task, a step sees: `count` of them, each drawn with equal odds by a
-/// generator that the step and the seed alone determine, and that no direction shares.
+/// generator that the step and the seed alone determine, and that no direction shares. They are drawn with
+/// replacement: one may come twice in a step.
 [[nodiscard]] inline std::vector<std::uint32_t> draw_chunks(std::size_t corpus, std::size_t count, std::uint64_t seed,
                                                             std::uint32_t step) {
   rng::engine engine({.seed = seed, .step = step, .use = rng::purpose::data});

@@ -27,6 +27,8 @@ void check_grid(simd::range range, quant::zero_points zeros, std::array<double, 
   const grid_numbers exact = numbers_of(Policy::grid_of(range, bits, zeros, floats.data()));
   CHECK(g.value[0] == doctest::Approx(exact[0]).epsilon(1e-5));
   if (zeros == quant::zero_points::any) CHECK(std::abs(g.value[1] - exact[1]) <= 0.5001);
+  CHECK(g.value[4] == doctest::Approx(exact[4]).epsilon(1e-5));
+  CHECK((g.value[4] != 0) == (zeros == quant::zero_points::none));
   if (!Policy::follows_range)
     for (const std::size_t bound : {std::size_t{2}, std::size_t{3}})
       CHECK(std::abs(g.value[bound] - exact[bound]) <= 0.5001);
@@ -44,7 +46,7 @@ void check_grid(simd::range range, quant::zero_points zeros, std::array<double, 
 
 TEST_CASE("clipping policies as smooth functions: their grids, and their derivatives") {
   using quant::zero_points;
-  for (const auto zeros : {zero_points::any, zero_points::middle, zero_points::near_middle})
+  for (const auto zeros : {zero_points::any, zero_points::none, zero_points::middle, zero_points::near_middle})
     for (const simd::range range : {simd::range{-0.7f, 1.1f}, simd::range{-1.3f, 0.4f}}) {
       check_grid<quant::clip::range>(range, zeros, {1.5, 0.4});
       check_grid<quant::clip::codes>(range, zeros, {-2.1, 6.3, -3, 2.5});
@@ -84,6 +86,28 @@ TEST_CASE("LSQ's derivatives, between the bounds and beyond them") {
     CHECK(on->gradient(0, 1) == doctest::Approx(all[i].by_zero));
     CHECK(on->gradient(0, 2) == doctest::Approx(all[i].by_least));
     CHECK(on->gradient(0, 3) == doctest::Approx(all[i].by_greatest));
+  }
+}
+
+TEST_CASE("what a minimum takes off comes back between the bounds, and not beyond them") {
+  matrix<double> x(1, 2), grid(1, grid_width);
+  x.data()[0] = 0.33, x.data()[1] = 9;
+  constexpr std::array numbers{0.25, 0.0, 0.0, 15.0, 1.1};  // (0.33 + 1.1) / 0.25 = 5.72
+  std::copy(numbers.begin(), numbers.end(), grid.data());
+  for (std::size_t i = 0; i != 2; ++i) {
+    roundings r;
+    tape t;
+    const variable in = t.input(x), on = t.input(grid);
+    const variable out = on_grids(t, in, on, {.groups = 1, .group_size = 2}, r, [] {
+      matrix<double> c(1, 2);
+      c.data()[0] = 6, c.data()[1] = 15;
+      return c;
+    });
+    CHECK(out->value(0, i) == doctest::Approx(i == 0 ? 6 * 0.25 - 1.1 : 15 * 0.25 - 1.1));
+    t.backward(take(t, out, 1, 1, {i}));
+    CHECK(in->gradient(0, i) == (i == 0 ? 1 : 0));
+    CHECK(on->gradient(0, 0) == doctest::Approx(i == 0 ? 6 - 5.72 : 15));
+    CHECK(on->gradient(0, 4) == (i == 0 ? 0 : -1));
   }
 }
 

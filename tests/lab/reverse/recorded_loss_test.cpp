@@ -37,6 +37,9 @@ using w4a4kv4shift = scheme<weight<4, per_channel, asymmetric, clip::codes>, act
 using w2g8 = scheme<weight<2, group<8>, asymmetric, clip::codes>>;
 /// One grid for a matrix, its range clipped and zero in its middle; inputs in groups.
 using w8a8 = scheme<weight<8, per_tensor, symmetric, clip::range>, activation<8, group<16>, symmetric>>;
+/// Minima, which groups share what they are multiples of, as Q2_K has them.
+using q2_k8 =
+    scheme<weight<2, group<8>, with_minimum, clip::codes, shared_scale<15, 3>>, activation<8, group<24>, symmetric>>;
 
 nn::token_batch sequences() {
   constexpr std::array<std::size_t, 3> lengths{6, 1, 4};
@@ -142,6 +145,11 @@ TEST_CASE("Qwen3, whose heads are normed, weights rounded in groups") {
 }
 TEST_CASE("OPT with one grid for a matrix, a clipped range, and inputs in groups") {
   check<nn::opt<w8a8>>(opt_shape(), {"weight", "clipping", "norm", "norm_scale"});
+}
+
+TEST_CASE("LLaMA with weights on grids that have minima") {
+  check<nn::llama<q2_k8>>(odd_shape(), {"weight", "clipping", "step_tensor", "step_row", "step_column", "step_group",
+                                        "norm", "norm_scale"});
 }
 
 TEST_CASE("where only weights are rounded, the gradient by steps and norms is that of the model's own loss") {

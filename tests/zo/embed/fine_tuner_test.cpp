@@ -354,9 +354,9 @@ TEST_CASE("what cannot be tuned is an error that says what to do") {
   engine e;
   fine_tuner nothing;
   check_mentions(message_of<value_error>([&] { nothing.run(5, e.bound()); }), "nothing to train");
-  fine_tuner misspelt({}, {{.pattern = "largee", .trains = false}});
-  e.give_to(misspelt);
-  check_mentions(message_of<value_error>([&] { misspelt.run(5, e.bound()); }), "largee");
+  fine_tuner misspelled({}, {{.pattern = "largee", .trains = false}});
+  e.give_to(misspelled);
+  check_mentions(message_of<value_error>([&] { misspelled.run(5, e.bound()); }), "largee");
   fine_tuner flat;
   e.give_to(flat);
   check_mentions(message_of<value_error>([&] { flat.run(5, [](std::uint32_t, std::uint32_t) { return 1.0; }); }),

@@ -197,6 +197,30 @@ TEST_CASE("a step takes at most 64 bytes of a worker, both ways, with one direct
   }
 }
 
+TEST_CASE("workers for whom a step has no part say nothing, and nobody waits for them") {
+  const temporary_folder folder;
+  const auto one_part = [](problem& p) { p.estimator.directions = 1, p.estimator.micro_batches = 1; };
+  auto others = some_workers(2);
+  for (auto& w : others) w->before_join = one_part;
+  coordinator_options how;
+  how.fingerprint_every = 0;
+  const result r = run_all(folder / "log", others, how, {}, one_part);
+  CHECK(r.failure.empty());
+  for (const auto& w : others) CHECK(w->own.values == r.values);
+  // A hello with a name of 10 characters and a ready of each, and two losses a step of the one that has a share.
+  CHECK(r.bytes.received == 2 * (4 + 20 + 10 + 4) + (4 + 2 * 8) * steps);
+}
+
+TEST_CASE("a step that messages cannot hold is refused before anybody evaluates anything") {
+  const temporary_folder folder;
+  auto none = some_workers(0);
+  const result r = run_all(folder / "log", none, {}, {}, [](problem& p) {
+    p.estimator.directions = 9000;
+    p.spoil = [](std::uint32_t, double) -> double { fail("it was evaluated"); };
+  });
+  check_mentions(r.failure, "9000 directions on 3 micro-batches");
+}
+
 TEST_CASE("a worker that comes late catches up from the log and takes a share") {
   const temporary_folder folder;
   const result single = alone(folder / "one.zlog");

@@ -102,3 +102,22 @@ TEST_CASE("terms tell of every setting that changes losses or updates") {
   // As many lanes, elsewhere.
   CHECK(terms_of(estimator<forward, rademacher>{}, "data") != terms_of(estimator<central, rademacher>{}, "data"));
 }
+
+TEST_CASE("steps whose messages would be too long are refused, with what is too much of them") {
+  const auto ask = [](std::uint32_t directions, std::uint32_t micro_batches, bool leaves_out) {
+    message_format::require_messages_fit(
+        estimator<central, rademacher>{.directions = directions, .micro_batches = micro_batches}, leaves_out);
+  };
+  const auto refusal = [&](std::uint32_t directions, std::uint32_t micro_batches, bool leaves_out) {
+    return message_of<value_error>([&] { ask(directions, micro_batches, leaves_out); });
+  };
+  // Of two workers each sends 8 bytes for half of the lanes' losses, and a fingerprint of 8.
+  CHECK_NOTHROW(ask(8190, 1, false));
+  check_mentions(refusal(8192, 1, false), "8192 directions on 1 micro-batch", "65544 bytes", "65535");
+  CHECK_NOTHROW(ask(128, 63, true));
+  check_mentions(refusal(128, 64, false), "128 directions on 64 micro-batches", "fewer directions or micro-batches");
+  // What a step came to has 4 for each direction, and for each pair that it lacks.
+  CHECK_NOTHROW(ask(8188, 1, true));
+  check_mentions(refusal(8189, 1, true), "65536 bytes");
+  check_mentions(refusal(1u << 16, 1u << 17, false), "65536 directions");  // no count is cut short
+}

@@ -42,6 +42,10 @@ constexpr void store_bits(std::uint8_t (&to)[N], bit_place at, unsigned bits) no
 /// Blocks with one grid, as older types have it: the two halves of a block share bytes.
 [[nodiscard]] constexpr bit_place nibble_of_32(std::size_t i) noexcept { return {i % 16, i < 16 ? 0u : 4u}; }
 [[nodiscard]] constexpr bit_place bit_of_32(std::size_t i) noexcept { return {i / 8, static_cast<unsigned>(i % 8)}; }
+/// Four elements on end share a byte.
+[[nodiscard]] constexpr bit_place pair_of_64(std::size_t i) noexcept {
+  return {i / 4, static_cast<unsigned>(i % 4 * 2)};
+}
 /// Super-blocks of 256: runs of 32 elements share bytes, two of them nibbles, four of them pairs of bits, all eight
 /// single bits.
 [[nodiscard]] constexpr bit_place nibble_of_256(std::size_t i) noexcept {
@@ -53,6 +57,51 @@ constexpr void store_bits(std::uint8_t (&to)[N], bit_place at, unsigned bits) no
 [[nodiscard]] constexpr bit_place bit_of_256(std::size_t i) noexcept {
   return {i % 32, static_cast<unsigned>(i / 32)};
 }
+
+/// The codes of a block whose lowest bits are in `low`, where `Low` says, and whose others, if there are any, are in
+/// `high`, where `High` says. The bytes of `high` come first.
+template <std::size_t Elements, unsigned LowBits, auto Low>
+struct plain_codes {
+  std::uint8_t low[Elements * LowBits / 8];
+
+  static constexpr std::size_t elements = Elements;
+  static constexpr int bits = LowBits;
+  [[nodiscard]] constexpr unsigned operator[](std::size_t i) const noexcept {
+    return load_bits<LowBits>(low, Low(i));
+  }
+  constexpr void set(std::size_t i, unsigned c) noexcept { store_bits<LowBits>(low, Low(i), c); }
+};
+template <std::size_t Elements, unsigned LowBits, auto Low, unsigned HighBits, auto High>
+struct split_codes {
+  std::uint8_t high[Elements * HighBits / 8];
+  std::uint8_t low[Elements * LowBits / 8];
+
+  static constexpr std::size_t elements = Elements;
+  static constexpr int bits = LowBits + HighBits;
+  [[nodiscard]] constexpr unsigned operator[](std::size_t i) const noexcept {
+    return load_bits<LowBits>(low, Low(i)) | load_bits<HighBits>(high, High(i)) << LowBits;
+  }
+  constexpr void set(std::size_t i, unsigned c) noexcept {
+    store_bits<LowBits>(low, Low(i), c);
+    store_bits<HighBits>(high, High(i), c >> LowBits);
+  }
+};
+/// In two's complement.
+struct signed_bytes_of_32 {
+  std::uint8_t bytes[32];
+
+  static constexpr std::size_t elements = 32;
+  static constexpr int bits = 8;
+  [[nodiscard]] constexpr unsigned operator[](std::size_t i) const noexcept { return bytes[i] ^ 0x80u; }
+  constexpr void set(std::size_t i, unsigned c) noexcept { bytes[i] = static_cast<std::uint8_t>(c ^ 0x80u); }
+};
+using nibbles_of_32 = plain_codes<32, 4, nibble_of_32>;
+using fives_of_32 = split_codes<32, 4, nibble_of_32, 1, bit_of_32>;
+using pairs_of_64 = plain_codes<64, 2, pair_of_64>;
+using pairs_of_256 = plain_codes<256, 2, pair_of_256>;
+using nibbles_of_256 = plain_codes<256, 4, nibble_of_256>;
+using fives_of_256 = split_codes<256, 4, nibble_of_256, 1, bit_of_256>;
+using threes_of_256 = split_codes<256, 2, pair_of_256, 1, bit_of_256>;
 
 /// Eight scales and eight minima of 6 bits in 12 bytes (Q4_K, Q5_K). The first four of either are in bytes of their
 /// own, whose upper two bits hold those of the last four.
@@ -80,127 +129,55 @@ struct scales_and_minima {
 
 }  // namespace detail
 
-struct q8_0_block {
+/// One grid, its scale of half precision: Q8_0, Q4_0, Q5_0, Q2_0.
+template <tensor_type Type, class Codes, int ZeroPoint>
+struct scaled_block {
   fp16 d;
-  std::uint8_t codes[32];  ///< two's complement
+  Codes codes;
 
-  static constexpr auto type = tensor_type::q8_0;
-  static constexpr std::size_t elements = 32, group = 32;
-  static constexpr int bits = 8, zero_point = 128;
+  static constexpr auto type = Type;
+  static constexpr std::size_t elements = Codes::elements, group = elements;
+  static constexpr int bits = Codes::bits, zero_point = ZeroPoint;
   static constexpr bool has_minima = false;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept { return codes[i] ^ 0x80u; }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept { codes[i] = static_cast<std::uint8_t>(c ^ 0x80u); }
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept { return codes[i]; }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept { codes.set(i, c); }
   [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
 };
-
-struct q4_0_block {
-  fp16 d;
-  std::uint8_t low[16];
-
-  static constexpr auto type = tensor_type::q4_0;
-  static constexpr std::size_t elements = 32, group = 32;
-  static constexpr int bits = 4, zero_point = 8;
-  static constexpr bool has_minima = false;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
-    return detail::load_bits<4>(low, detail::nibble_of_32(i));
-  }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept {
-    detail::store_bits<4>(low, detail::nibble_of_32(i), c);
-  }
-  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
-};
-
-struct q4_1_block {
-  fp16 d, m;
-  std::uint8_t low[16];
-
-  static constexpr auto type = tensor_type::q4_1;
-  static constexpr std::size_t elements = 32, group = 32;
-  static constexpr int bits = 4, zero_point = 0;
-  static constexpr bool has_minima = true;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
-    return detail::load_bits<4>(low, detail::nibble_of_32(i));
-  }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept {
-    detail::store_bits<4>(low, detail::nibble_of_32(i), c);
-  }
-  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
-  [[nodiscard]] constexpr float minimum(std::size_t) const noexcept { return -static_cast<float>(m); }
-};
-
-struct q5_0_block {
-  fp16 d;
-  std::uint8_t high[4];
-  std::uint8_t low[16];
-
-  static constexpr auto type = tensor_type::q5_0;
-  static constexpr std::size_t elements = 32, group = 32;
-  static constexpr int bits = 5, zero_point = 16;
-  static constexpr bool has_minima = false;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
-    return detail::load_bits<4>(low, detail::nibble_of_32(i)) | detail::load_bits<1>(high, detail::bit_of_32(i)) << 4;
-  }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept {
-    detail::store_bits<4>(low, detail::nibble_of_32(i), c);
-    detail::store_bits<1>(high, detail::bit_of_32(i), c >> 4);
-  }
-  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
-};
-
-struct q5_1_block {
-  fp16 d, m;
-  std::uint8_t high[4];
-  std::uint8_t low[16];
-
-  static constexpr auto type = tensor_type::q5_1;
-  static constexpr std::size_t elements = 32, group = 32;
-  static constexpr int bits = 5, zero_point = 0;
-  static constexpr bool has_minima = true;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
-    return detail::load_bits<4>(low, detail::nibble_of_32(i)) | detail::load_bits<1>(high, detail::bit_of_32(i)) << 4;
-  }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept {
-    detail::store_bits<4>(low, detail::nibble_of_32(i), c);
-    detail::store_bits<1>(high, detail::bit_of_32(i), c >> 4);
-  }
-  [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
-  [[nodiscard]] constexpr float minimum(std::size_t) const noexcept { return -static_cast<float>(m); }
-};
-
+using q8_0_block = scaled_block<tensor_type::q8_0, detail::signed_bytes_of_32, 128>;
+using q4_0_block = scaled_block<tensor_type::q4_0, detail::nibbles_of_32, 8>;
+using q5_0_block = scaled_block<tensor_type::q5_0, detail::fives_of_32, 16>;
 /// Codes 0 to 3 stand for -1 to 2 steps.
-struct q2_0_block {
-  fp16 d;
-  std::uint8_t low[16];
+using q2_0_block = scaled_block<tensor_type::q2_0, detail::pairs_of_64, 1>;
 
-  static constexpr auto type = tensor_type::q2_0;
-  static constexpr std::size_t elements = 64, group = 64;
-  static constexpr int bits = 2, zero_point = 1;
-  static constexpr bool has_minima = false;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept { return detail::load_bits<2>(low, place(i)); }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept { detail::store_bits<2>(low, place(i), c); }
+/// One grid, its scale and the value of code 0 of half precision: Q4_1, Q5_1.
+template <tensor_type Type, class Codes>
+struct shifted_block {
+  fp16 d, m;
+  Codes codes;
+
+  static constexpr auto type = Type;
+  static constexpr std::size_t elements = Codes::elements, group = elements;
+  static constexpr int bits = Codes::bits, zero_point = 0;
+  static constexpr bool has_minima = true;
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept { return codes[i]; }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept { codes.set(i, c); }
   [[nodiscard]] constexpr float scale(std::size_t) const noexcept { return static_cast<float>(d); }
-
- private:
-  [[nodiscard]] static constexpr bit_place place(std::size_t i) noexcept {
-    return {i / 4, static_cast<unsigned>(i % 4 * 2)};
-  }
+  [[nodiscard]] constexpr float minimum(std::size_t) const noexcept { return -static_cast<float>(m); }
 };
+using q4_1_block = shifted_block<tensor_type::q4_1, detail::nibbles_of_32>;
+using q5_1_block = shifted_block<tensor_type::q5_1, detail::fives_of_32>;
 
 struct q2_k_block {
   std::uint8_t scales[16];  ///< 4 bits of scale, 4 bits of minimum
-  std::uint8_t low[64];
+  detail::pairs_of_256 codes;
   fp16 d, dmin;
 
   static constexpr auto type = tensor_type::q2_k;
   static constexpr std::size_t elements = 256, group = 16;
   static constexpr int bits = 2, zero_point = 0;
   static constexpr bool has_minima = true;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
-    return detail::load_bits<2>(low, detail::pair_of_256(i));
-  }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept {
-    detail::store_bits<2>(low, detail::pair_of_256(i), c);
-  }
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept { return codes[i]; }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept { codes.set(i, c); }
   [[nodiscard]] constexpr float scale(std::size_t g) const noexcept {
     return static_cast<float>(d) * static_cast<float>(scales[g] & 0xf);
   }
@@ -213,8 +190,7 @@ struct q2_k_block {
 };
 
 struct q3_k_block {
-  std::uint8_t high[32];
-  std::uint8_t low[64];
+  detail::threes_of_256 codes;
   std::uint8_t scales[12];  ///< 16 scales of 6 bits, each less 32: 8 bytes with their lower bits, 4 with their upper
   fp16 d;
 
@@ -222,13 +198,8 @@ struct q3_k_block {
   static constexpr std::size_t elements = 256, group = 16;
   static constexpr int bits = 3, zero_point = 4;
   static constexpr bool has_minima = false;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
-    return detail::load_bits<2>(low, detail::pair_of_256(i)) | detail::load_bits<1>(high, detail::bit_of_256(i)) << 2;
-  }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept {
-    detail::store_bits<2>(low, detail::pair_of_256(i), c);
-    detail::store_bits<1>(high, detail::bit_of_256(i), c >> 2);
-  }
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept { return codes[i]; }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept { codes.set(i, c); }
   [[nodiscard]] constexpr float scale(std::size_t g) const noexcept {
     return static_cast<float>(d) * static_cast<float>(factor(g));
   }
@@ -250,21 +221,19 @@ struct q3_k_block {
   }
 };
 
-struct q4_k_block {
+/// Eight grids, their scales and minima of 6 bits: Q4_K, Q5_K.
+template <tensor_type Type, class Codes>
+struct super_block {
   fp16 d, dmin;
   detail::scales_and_minima scales;
-  std::uint8_t low[128];
+  Codes codes;
 
-  static constexpr auto type = tensor_type::q4_k;
-  static constexpr std::size_t elements = 256, group = 32;
-  static constexpr int bits = 4, zero_point = 0;
+  static constexpr auto type = Type;
+  static constexpr std::size_t elements = Codes::elements, group = elements / 8;
+  static constexpr int bits = Codes::bits, zero_point = 0;
   static constexpr bool has_minima = true;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
-    return detail::load_bits<4>(low, detail::nibble_of_256(i));
-  }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept {
-    detail::store_bits<4>(low, detail::nibble_of_256(i), c);
-  }
+  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept { return codes[i]; }
+  constexpr void set_code(std::size_t i, unsigned c) noexcept { codes.set(i, c); }
   [[nodiscard]] constexpr float scale(std::size_t g) const noexcept {
     return static_cast<float>(d) * static_cast<float>(scales.scale(g));
   }
@@ -275,35 +244,8 @@ struct q4_k_block {
     scales.set(g, scale, minimum);
   }
 };
-
-struct q5_k_block {
-  fp16 d, dmin;
-  detail::scales_and_minima scales;
-  std::uint8_t high[32];
-  std::uint8_t low[128];
-
-  static constexpr auto type = tensor_type::q5_k;
-  static constexpr std::size_t elements = 256, group = 32;
-  static constexpr int bits = 5, zero_point = 0;
-  static constexpr bool has_minima = true;
-  [[nodiscard]] constexpr unsigned code(std::size_t i) const noexcept {
-    return detail::load_bits<4>(low, detail::nibble_of_256(i)) | detail::load_bits<1>(high, detail::bit_of_256(i))
-                                                                     << 4;
-  }
-  constexpr void set_code(std::size_t i, unsigned c) noexcept {
-    detail::store_bits<4>(low, detail::nibble_of_256(i), c);
-    detail::store_bits<1>(high, detail::bit_of_256(i), c >> 4);
-  }
-  [[nodiscard]] constexpr float scale(std::size_t g) const noexcept {
-    return static_cast<float>(d) * static_cast<float>(scales.scale(g));
-  }
-  [[nodiscard]] constexpr float minimum(std::size_t g) const noexcept {
-    return static_cast<float>(dmin) * static_cast<float>(scales.minimum(g));
-  }
-  constexpr void set_factors(std::size_t g, unsigned scale, unsigned minimum) noexcept {
-    scales.set(g, scale, minimum);
-  }
-};
+using q4_k_block = super_block<tensor_type::q4_k, detail::nibbles_of_256>;
+using q5_k_block = super_block<tensor_type::q5_k, detail::fives_of_256>;
 
 struct q6_k_block {
   std::uint8_t low[128];

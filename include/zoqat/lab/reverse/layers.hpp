@@ -70,30 +70,27 @@ namespace detail {
   return add_row(c.on, normed, c.parameter(*tensors[1]));
 }
 
+namespace detail {
+/// Of an MLP, whose second input is what `between` makes of the outputs of its first.
+template <class Mlp, class Between>
+[[nodiscard]] variable record_mlp(recorder& c, Mlp& layer, variable x, Between&& between) {
+  std::vector<variable> y;
+  layer.for_each_shared_input([&](auto&& input) { y = record_shared(c, input, y.empty() ? x : between(y)); });
+  return y[0];
+}
+}  // namespace detail
+
 /// What a layer adds to the residual stream, for its normed input x: both [tokens, hidden].
 template <class Linear, class Activation>
 [[nodiscard]] variable record(recorder& c, nn::gated_mlp<Linear, Activation>& layer, variable x) {
-  variable gated = nullptr, written = nullptr;
-  layer.for_each_shared_input([&](auto&& input) {
-    const std::vector<variable> y = record_shared(c, input, gated ? gated : x);
-    if (gated)
-      written = y[0];
-    else
-      gated = multiply(c.on, activate(c, Activation{}, y[0]), y[1]);
+  return detail::record_mlp(c, layer, x, [&](const std::vector<variable>& y) {
+    return multiply(c.on, activate(c, Activation{}, y[0]), y[1]);
   });
-  return written;
 }
 template <class Linear, class Activation>
 [[nodiscard]] variable record(recorder& c, nn::mlp<Linear, Activation>& layer, variable x) {
-  variable hidden = nullptr, written = nullptr;
-  layer.for_each_shared_input([&](auto&& input) {
-    const std::vector<variable> y = record_shared(c, input, hidden ? hidden : x);
-    if (hidden)
-      written = y[0];
-    else
-      hidden = activate(c, Activation{}, y[0]);
-  });
-  return written;
+  return detail::record_mlp(c, layer, x,
+                            [&](const std::vector<variable>& y) { return activate(c, Activation{}, y[0]); });
 }
 
 namespace detail {

@@ -91,7 +91,7 @@ template <class Steps>
   return exponential(c.on, sum);
 }
 
-/// Grids before the learned factors of their steps, as the library makes them from the masters: [grids, 4], and the
+/// Grids before the learned factors of their steps, as the library makes them from the masters: [grids, 5], and the
 /// ranges of the smoothed weights that they follow, [grids, 2].
 struct base_grids {
   matrix<double> numbers, ranges;
@@ -154,7 +154,7 @@ template <class Scheme>
       for (std::size_t k = 0; k != in; ++k) {
         const simd::grid& g = grids[k / layout.group_size];
         codes(row, k) = of_row[k];
-        values(row, k) = static_cast<double>(g.scale) * (of_row[k] - g.zero_point);
+        values(row, k) = static_cast<double>(g.scale) * (of_row[k] - g.zero_point) - static_cast<double>(g.minimum);
       }
     });
   }
@@ -178,7 +178,7 @@ template <class Scheme>
 ///
 /// What is defined where: codes and grids of weights in grid.hpp (LSQ), rounding of inputs in rounding.hpp
 /// (identity), smoothing acts on both sides, so that its gradient is what rounding leaves of two terms that cancel
-/// without it.
+/// without it. Sums of inputs that a scheme stores (quant::fp16_scale_and_sum) are not rounded here.
 template <class Input>
 [[nodiscard]] std::vector<variable> record_shared(recorder& c, Input&& input, variable x) {
   using scheme =

@@ -371,10 +371,10 @@ class basic_fine_tuner {
     require(parameters_.size() > 0,
             "fine_tuner: there is nothing to train; add buffers, and see that a rule leaves some");
     const auto unmatched = parameters_.unmatched_patterns();
-    require(
-        unmatched.empty(),
-        "fine_tuner: the rule '{}' holds for no tensor: is it misspelt, or do rules before it hold for all it names?",
-        unmatched.empty() ? "" : unmatched.front());
+    require(unmatched.empty(),
+            "fine_tuner: the rule '{}' holds for no tensor: is it misspelled, or do rules before it hold for all it "
+            "names?",
+            unmatched.empty() ? "" : unmatched.front());
     std::vector<parameter> tensors;
     std::deque<float> units;
     double squares = 0, count = 0;

@@ -172,7 +172,7 @@ class parameter_list {
   /// Tensors that train.
   [[nodiscard]] std::size_t size() const noexcept { return parameters_.size(); }
   [[nodiscard]] const parameter& operator[](std::size_t i) const { return parameters_[i]; }
-  /// Patterns that no name has matched so far: most likely misspelt.
+  /// Patterns that no name has matched so far: most likely misspelled.
   [[nodiscard]] std::vector<std::string> unmatched_patterns() const {
     std::vector<std::string> patterns;
     for (std::size_t i = 0; i != rules_.size(); ++i)

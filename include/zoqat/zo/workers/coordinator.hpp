@@ -63,7 +63,8 @@ struct traffic {
 /// is decided when the step before it ends.
 ///
 /// Throws worker_error as `missing_share::stop` says, and where more than half of all workers have other weights than
-/// the coordinator. Links carry neither passwords nor encryption: they are for networks whose machines trust each
+/// the coordinator; value_error before the first step where one has more losses than a message holds (some 8,000
+/// pairs). Links carry neither passwords nor encryption: they are for networks whose machines trust each
 /// other.
 template <hub Hub, class Objective, parameter_store Store>
 class coordinator : public member_objective<Objective, Store> {
@@ -89,13 +90,16 @@ class coordinator : public member_objective<Objective, Store> {
                                                std::uint32_t step) {
     const asked_lanes<Distribution> asked = estimator.ask(step);
     const split cut{asked.size(), asked.micro_batches, joined_lanes<Difference>};
-    if (!begun_) begin(step, cut);
+    const bool leaves_out = how_.missing == missing_share::leave_out;
+    if (!begun_) {
+      message_format::require_messages_fit(estimator, leaves_out);
+      begin(step, cut);
+    }
     loss_table table = asked.losses();
     set_share(table, own_, evaluate_share(base::loss(), asked, own_));
     collect(step);
     compare_weights(step);
     fill_in(step, asked, table);
-    const bool leaves_out = how_.missing == missing_share::leave_out;
     const estimate<Distribution> result =
         leaves_out ? estimator.tell_arrived(step, table) : estimator.tell(step, table);
     finish(step, cut, result);
@@ -315,7 +319,7 @@ class coordinator : public member_objective<Objective, Store> {
     std::string names;
     for (const auto& [id, name, part] : dealt_) {
       const member* const from = find(id);
-      if (part.size() == 0 || (from && from->told)) continue;
+      if (from && from->told) continue;
       names += fmt::format("{}{}", names.empty() ? "" : ", ", name);
       if (how_.missing != missing_share::take_over) continue;
       say(fmt::format("step {}: the coordinator takes over the share of {}.", step, name));
@@ -347,7 +351,8 @@ class coordinator : public member_objective<Objective, Store> {
       forget(m.id);
     }
   }
-  /// Cuts the next step, and tells those whose share is another one then.
+  /// Cuts the next step, and tells those whose share is another one then. Where there are more workers than parts,
+  /// some have none: they follow what the others do, and nobody waits for them.
   void deal(std::uint32_t step, const split& cut) {
     const auto with = static_cast<std::size_t>(std::ranges::count_if(members_, &member::ready)) + 1;
     const auto part_of = [&](std::size_t i) { return share_of(cut.lanes, cut.micro_batches, cut.joined, i, with); };
@@ -357,17 +362,20 @@ class coordinator : public member_objective<Objective, Store> {
     for (member& m : members_) {
       if (std::ranges::count(demoted_, m.id) != 0) send(m.id, {message::kind::share, step, {}});
       if (!m.ready) continue;
-      const share next = part_of(index++);
+      const share cut_out = part_of(index++);
+      const std::optional<share> next = cut_out.size() == 0 ? std::nullopt : std::optional(cut_out);
       if (m.part != next) {
         message told{message::kind::share, step, {}};
-        message_format::put(told.content, next.begin);
-        message_format::put(told.content, next.end);
-        message_format::put(told.content, step);
+        if (next) {
+          message_format::put(told.content, next->begin);
+          message_format::put(told.content, next->end);
+          message_format::put(told.content, step);
+          m.is_new = m.is_new || !m.part;
+        }
         send(m.id, told);
-        m.is_new = m.is_new || !m.part;
         m.part = next;
       }
-      dealt_.push_back({m.id, m.name, next});
+      if (next) dealt_.push_back({m.id, m.name, *next});
     }
     demoted_.clear();
   }

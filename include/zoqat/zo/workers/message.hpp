@@ -3,10 +3,12 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/hash.hpp>
+#include <zoqat/core/plural.hpp>
 #include <zoqat/zo/estimator.hpp>
 #include <zoqat/zo/log/log_format.hpp>
 #include <zoqat/zo/workers/share.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -126,6 +128,24 @@ inline void put_text(std::vector<std::byte>& to, std::string_view text) {
   to.half_difference.resize(rest.size() / sizeof(float));
   for (float& value : to.half_difference) take(rest, value);
   return true;
+}
+
+/// Throws value_error where a step has so many losses that a message between workers could not hold them: the share
+/// of one worker beside the coordinator, or what the step came to. `leaves_out`: whether that may have to list what
+/// is absent. For the start of a run: what shares come to depends on who is there.
+template <class Difference, distribution Distribution, class Shaping>
+void require_messages_fit(const estimator<Difference, Distribution, Shaping>& e, bool leaves_out) {
+  constexpr std::uint64_t loss = sizeof(double), value = sizeof(float), numbers = 20, fingerprint = 8;
+  const asked_lanes<Distribution> asked = e.ask(0);
+  const std::uint64_t pairs = std::uint64_t{e.directions} * e.micro_batches;
+  const std::uint64_t parts = asked.size() / joined_lanes<Difference> * e.micro_batches;
+  const std::uint64_t losses = (parts + 1) / 2 * joined_lanes<Difference> * loss + fingerprint;
+  const std::uint64_t absent = leaves_out || !asked.any_loss_spoils ? (1 + pairs) * value : 0;
+  const std::uint64_t most = std::max(losses, numbers + e.directions * value + absent);
+  require(most <= longest,
+          "workers: steps of {} on {} take messages of up to {} bytes between workers, and none is longer than {}; "
+          "take fewer directions or micro-batches a step",
+          plural(e.directions, "direction"), plural(e.micro_batches, "micro-batch"), most, longest);
 }
 
 }  // namespace message_format
