@@ -94,16 +94,20 @@ class decoder {
       model.for_each_linear([&](auto& projection, smoothing& s) {
         if (weights_in(projection) == size) projection.build(fill, s, plan);
       });
+    model.adapt(plan);
     model.freeze(plan);
     return model;
   }
   /// A deployed model whose storage waits to be filled from a file: to be followed by a `visit` of what
-  /// files hold, and `finish_storage`. Its masters never take memory.
-  [[nodiscard]] static decoder with_storage(const model_shape& shape) {
+  /// files hold, and `finish_storage`. Its masters never take memory. What `beside` adds to layers is there too.
+  [[nodiscard]] static decoder with_storage(const model_shape& shape, const storage_plan& beside = {.trained = {}}) {
     decoder model(shape, parameter_ids(false));
     model.for_each_embedding([](trainable& t) { t.allocate(); });
     model.for_each_linear([](auto& projection, smoothing& s) { projection.prepare_storage(s.shifts()); });
-    model.freeze({.trained = {}});
+    model.adapt(beside);
+    const storage_plan nothing{.trained = {}};
+    model.adapt(nothing);
+    model.freeze(nothing);
     return model;
   }
   /// The same of a model that is there already, calibrated or trained. An input that a packed layer reads keeps its
@@ -112,6 +116,7 @@ class decoder {
   void store(const storage_plan& plan) {
     require_matches(plan);
     for_each_linear([&](auto& projection, smoothing& s) { projection.store(s, plan); });
+    adapt(plan);
     freeze(plan);
     for_each_embedding([&](trainable& t) { t.store_as(plan.embeddings); });
   }
@@ -299,18 +304,24 @@ class decoder {
       for (const auto* layer : input.layers) names.push_back(layer->name());
     });
     const auto first_block = std::span(names).first(blocks_.empty() ? 0 : names.size() / blocks_.size());
-    for (const std::string& pattern : plan.trained)
+    std::vector<std::string> patterns = plan.trained;
+    patterns.insert(patterns.end(), plan.adapters.layers.begin(), plan.adapters.layers.end());
+    for (const std::string& pattern : patterns)
       require(std::ranges::any_of(names, [&](const std::string& name) { return plan.matches(pattern, name); }),
               "storage_plan: no layer has a name like '{}'; there are {} and so on", pattern,
               fmt::join(first_block, ", "));
+  }
+  /// Adds to the model what a plan wants beside its layers, and freezes of that what it does not name.
+  void adapt(const storage_plan& plan) {
+    for_each_linear([&](auto& projection, smoothing&) { projection.adapt(ids_, plan.adapters); });
   }
   /// Freezes what a plan leaves where it is, beside the linear layers themselves.
   void freeze(const storage_plan& plan) {
     const auto freeze_one = [&](trainable& t, const tensor_use& u) {
       const parameter_group group = t.view().group;
       const bool of_norm = group == parameter_group::norm || group == parameter_group::norm_scale;
-      if (u.trains &&
-          ((of_norm && !plan.norms) || (group == parameter_group::score_scale && plan.fixed_quantization)))
+      const bool trains = plan.norms || (plan.biases && t.name().ends_with(".bias"));
+      if (u.trains && ((of_norm && !trains) || (group == parameter_group::score_scale && plan.fixed_quantization)))
         t.freeze();
     };
     visit(layer_visitor{freeze_one, [](auto&, smoothing&) {}});

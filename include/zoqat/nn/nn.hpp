@@ -21,6 +21,7 @@
 #include <zoqat/nn/linear/packed_weight.hpp>
 #include <zoqat/nn/linear/float_weight.hpp>
 #include <zoqat/nn/linear/stored_weight.hpp>
+#include <zoqat/nn/linear/low_rank.hpp>
 #include <zoqat/nn/linear/float_tile.hpp>
 #include <zoqat/nn/linear/step_log_scale.hpp>
 
