@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -99,15 +100,12 @@ class decoder {
     return model;
   }
   /// A deployed model whose storage waits to be filled from a file: to be followed by a `visit` of what
-  /// files hold, and `finish_storage`. Its masters never take memory. What `beside` adds to layers is there too.
-  [[nodiscard]] static decoder with_storage(const model_shape& shape, const storage_plan& beside = {.trained = {}}) {
+  /// files hold, and `finish_storage`. Its masters never take memory.
+  [[nodiscard]] static decoder with_storage(const model_shape& shape) {
     decoder model(shape, parameter_ids(false));
     model.for_each_embedding([](trainable& t) { t.allocate(); });
     model.for_each_linear([](auto& projection, smoothing& s) { projection.prepare_storage(s.shifts()); });
-    model.adapt(beside);
-    const storage_plan nothing{.trained = {}};
-    model.adapt(nothing);
-    model.freeze(nothing);
+    model.freeze({.trained = {}});
     return model;
   }
   /// The same of a model that is there already, calibrated or trained. An input that a packed layer reads keeps its
@@ -238,6 +236,31 @@ class decoder {
     for (Block& block : blocks_) block.for_each_residual([](auto& r) { r.deploy_norms(); });
     final_norm_.deploy();
     store({.trained = {}});
+  }
+  /// Alpha of all adapters, or none where there are no adapters. Throws value_error where they differ.
+  [[nodiscard]] std::optional<float> adapter_alpha() {
+    std::optional<float> alpha;
+    for_each_linear([&](auto& projection, smoothing&) {
+      if (!projection.adapter()) return;
+      const float own = projection.adapter()->alpha();
+      require(!alpha || *alpha == own, "decoder: the adapter of {} has alpha {}, but others have {}",
+              projection.name(), own, alpha.value_or(own));
+      alpha = own;
+    });
+    return alpha;
+  }
+  /// Makes a frozen adapter beside a layer [out, in], for a file to fill. False, and nothing is made, unless there is
+  /// such a layer.
+  [[nodiscard]] bool add_adapter(const std::string& layer, std::size_t out, std::size_t in, std::size_t rank,
+                                 float alpha) {
+    bool found = false;
+    for_each_linear([&](auto& projection, smoothing&) {
+      if (projection.name() != layer || projection.out_features() != out || projection.in_features() != in) return;
+      projection.adapt(ids_, {.layers = {layer}, .rank = rank, .alpha = alpha});
+      projection.adapt(ids_, {});
+      found = true;
+    });
+    return found;
   }
   /// To be called when the storage that `with_storage` made was filled.
   void finish_storage() {
