@@ -24,13 +24,13 @@ Model quantized_start(const std::string& trained, workbench& bench, const settin
     if (s.optimizer == "parabolic") ptq::set_weight_units(model);
     return model;
   };
-  if (s.start == "rtn") return measured_in_steps(io::load<Model>(bench.source, s.plan(trained)));
+  if (s.start == "rtn") return measured_in_steps(io::load<Model>(bench.source, s.plan(trained, bench.seed)));
   auto base = io::load<Base>(bench.source);
   auto model = io::load<Model>(bench.source);
   ptq::prepare_options how = recipe(s.start == "reconstructed" ? ptq::stage::codes : ptq::stage::smoothquant);
   how.weight_units = false;  // they are measured on the masters as the plan stores them
   ptq::prepare(model, base, bench.calibration, bench.threads, how);
-  model.store(s.plan(trained));
+  model.store(s.plan(trained, bench.seed));
   return measured_in_steps(std::move(model));
 }
 
@@ -50,7 +50,8 @@ void add_baselines(workbench& bench, const settings& s, results& to) {
 template <class Model, class Base>
 void add_rows(workbench& bench, const settings& s, results& to) {
   if (!s.only_zeroqat) add_baselines<Model, Base>(bench, s, to);
-  for (const std::string& trained : s.trains) {
+  for (const std::string& choice : s.trains) {
+    const std::string trained = settings::trained_of(choice);
     const auto make = [&] { return quantized_start<Model, Base>(trained, bench, s); };
     tune(settings::row_of(trained), trained, make, bench, s, to);
   }

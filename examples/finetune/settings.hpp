@@ -23,6 +23,9 @@
 namespace zoqat::programs {
 
 inline constexpr const char* lightweight = "*.q_proj,*.v_proj";
+inline constexpr const char* lora = "lora";         // adapters beside frozen layers
+inline constexpr const char* norms = "norms";       // gains and biases of norms
+inline constexpr const char* biases = "biases";     // biases of linear layers and norms
 inline constexpr const char* mezo = "MeZO";         // the row of full-precision ZO
 inline constexpr const char* log_ending = ".zlog";  // of the files that a run writes
 inline constexpr const char* model_ending = ".safetensors";
@@ -37,6 +40,10 @@ struct settings {
   std::uint32_t steps = 300, every = 50, micro_batches = 2;
   float epsilon = 1e-3f, rate = 5e-7f;
   double elevation = 0.4, smooth_elevation = 0.01, trust = 0.3, final_rate = 0;
+  // What makes a run where adapters train, likewise.
+  std::string lora_layers = lightweight;
+  std::size_t lora_rank = 8;
+  float lora_alpha = 16;
   // Which runs there are, and what becomes of them.
   std::vector<std::uint64_t> seeds{0};
   std::vector<std::string> trains{lightweight, "*"};
@@ -82,9 +89,26 @@ struct settings {
     f("rate", s.rate, "sgd: learning rate of weights (Table C.1: 5e-7, for models of billions)");
   }
 
+  /// Calls f(name, member, help) for what makes a run where adapters train.
+  template <class Settings, class F>
+  static void for_each_of_adapters(Settings& s, F&& f) {
+    f("lora-layers", s.lora_layers, "layers that get an adapter: patterns of their names, by commas");
+    f("lora-rank", s.lora_rank, "rows of A and columns of B");
+    f("lora-alpha", s.lora_alpha, "the product of B and A counts alpha / rank times");
+  }
+
+  /// Patterns of the layers that train, of what stands in --trains.
+  [[nodiscard]] static std::string trained_of(const std::string& choice) {
+    return choice == "full" ? "*" : choice == "lightweight" ? lightweight : choice;
+  }
   /// What a run's log keeps of its settings.
   [[nodiscard]] std::string as_text(const std::string& trained) const {
-    return fmt::format("trains={}\n", trained) + text_of(*this);
+    std::string text = fmt::format("trains={}\n", trained) + text_of(*this);
+    if (trained == lora)
+      for_each_of_adapters(*this, [&](const char* name, const auto& value, const auto&) {
+        text += fmt::format("{}={}\n", name, value);
+      });
+    return text;
   }
   [[nodiscard]] std::filesystem::path tokenizer_path() const {
     return tokenizer.empty() ? folder_of_model(model) : std::filesystem::path(tokenizer);
@@ -106,12 +130,19 @@ struct settings {
   [[nodiscard]] zo::log_options log_how() const {
     return {.replace = overwrite, .sync_every = std::chrono::milliseconds(std::llround(1000 * sync_every))};
   }
-  /// What a model keeps in memory of which the layers `trained` train.
-  [[nodiscard]] nn::storage_plan plan(const std::string& trained) const {
+  /// What a model keeps in memory of which `trained` trains: layers, or what is named above.
+  [[nodiscard]] nn::storage_plan plan(const std::string& trained, std::uint64_t seed) const {
     const auto format = [](const std::string& name) {
       return static_cast<master_format>(std::ranges::find(master_format_names, name) - master_format_names.begin());
     };
-    return {.trained = parts_of(trained), .masters = format(masters), .embeddings = format(embeddings)};
+    nn::storage_plan plan{.trained = {}, .masters = format(masters), .embeddings = format(embeddings)};
+    plan.norms = trained == norms;
+    plan.biases = trained == biases;
+    if (trained == lora)
+      plan.adapters = {.layers = parts_of(lora_layers), .rank = lora_rank, .alpha = lora_alpha, .seed = seed};
+    else if (!plan.norms && !plan.biases)
+      plan.trained = parts_of(trained);
+    return plan;
   }
 };
 

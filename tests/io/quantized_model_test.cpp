@@ -138,11 +138,39 @@ TEST_CASE("a model with adapters comes back with them, in a format of its own, a
   copy.for_each_parameter([](const parameter& p) { FAIL(p.name); });
   const auto batch = random_batch(std::array<std::size_t, 2>{5, 7}, copy.shape().vocabulary, 1);
   CHECK(std::ranges::equal(logits_of(copy, batch).flat(), logits_of(model, batch).flat()));
-  check_mentions(message_of<io_error>([&] { io::require_layers_alone(file); }), "m: ", "adapters", "merge");
+  check_mentions(message_of<io_error>([&] { io::require_layers_alone(file); }), "m: ", "adapters", "left out");
 
   const saved plain;
   CHECK_FALSE(io::has_adapters(io::safetensors_file(plain.path)));
   CHECK_NOTHROW(io::require_layers_alone(io::safetensors_file(plain.path)));
+}
+
+TEST_CASE("a model with a prefix comes back with it, and computes the same") {
+  const temporary_folder folder;
+  auto model = random_model<symmetric_model>(tiny_shape(true), 1);
+  model.store({.trained = {}});
+  sequential here;
+  nn::add_prefix(model, random_tokens(3, model.shape().vocabulary, 9), here);
+  shake(model, 0.5f);
+  model.deploy();
+  io::save_quantized(folder / "m", model, "a name");
+  const io::safetensors_file file(folder / "m");
+  CHECK(io::has_adapters(file));
+  auto copy = io::load_quantized<symmetric_model>(file);
+  CHECK(copy.prefix_tokens() == 3);
+  CHECK(stored(copy) == stored(model));
+  copy.for_each_parameter([](const parameter& p) { FAIL(p.name); });
+  const auto batch = random_batch(std::array<std::size_t, 2>{5, 7}, copy.shape().vocabulary, 1);
+  CHECK(std::ranges::equal(logits_of(copy, batch).flat(), logits_of(model, batch).flat()));
+  for (const auto* count : {"0", "2", "4000000000", "none"}) {
+    auto metadata = file.metadata();
+    metadata["prefix_tokens"] = count;
+    std::erase_if(metadata, [](const auto& entry) { return entry.first.starts_with(io::checksum_key); });
+    io::add_checksums(file.tensors(), metadata);
+    io::write_safetensors(folder / "changed", file.tensors(), metadata);
+    check_mentions(message_of<io_error>([&] { (void)loaded<symmetric_model>(folder / "changed"); }), "prefix_tokens",
+                   count);
+  }
 }
 
 TEST_CASE("adapters that fit no layer of a model are refused before they take memory") {

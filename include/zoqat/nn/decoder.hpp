@@ -150,7 +150,8 @@ class decoder {
               shape_.vocabulary);
     pass.work.stream.reshape(pass.rows(), shape_.hidden);
     std::vector<std::size_t> positions;
-    if constexpr (embedded_positions<position_type>) positions = token_positions(pass, position_->positions());
+    if constexpr (embedded_positions<position_type>)
+      positions = token_positions(pass, position_->positions(), prefix_tokens_);
     pass.for_each_row([&](std::size_t row) {
       const std::size_t i = row % pass.tokens();
       const auto to = pass.work.stream.row(row);
@@ -237,6 +238,28 @@ class decoder {
     final_norm_.deploy();
     store({.trained = {}});
   }
+  /// Tokens of the prefix that stands before every sequence (nn/prefix.hpp): a sequence may be that much shorter.
+  [[nodiscard]] std::size_t prefix_tokens() const noexcept { return prefix_tokens_; }
+  /// Gives every layer room for a prefix, which begins as zeros: `nn::add_prefix` and files fill it. Throws
+  /// value_error where there is one.
+  void make_prefix(std::size_t tokens) {
+    require(prefix_tokens_ == 0, "decoder: the model has a prefix of {} tokens already", prefix_tokens_);
+    std::size_t layer = 0;
+    for_each_attention([&](auto& attention) {
+      attention.prefix().emplace(ids_, "model.layers." + std::to_string(layer++) + ".", tokens,
+                                 shape_.kv_heads * shape_.head_size);
+    });
+    prefix_tokens_ = tokens;
+  }
+  /// Calls f(kv_prefix) for the prefix of each layer.
+  template <class F>
+  void for_each_prefix(F&& f) {
+    for_each_attention([&](auto& attention) {
+      if (attention.prefix()) f(*attention.prefix());
+    });
+  }
+  /// Neither adapters nor a prefix train any more.
+  void freeze_beside() { adapt({.trained = {}}); }
   /// Alpha of all adapters, or none where there are no adapters. Throws value_error where they differ.
   [[nodiscard]] std::optional<float> adapter_alpha() {
     std::optional<float> alpha;
@@ -249,7 +272,7 @@ class decoder {
     });
     return alpha;
   }
-  /// Makes a frozen adapter beside a layer [out, in], for a file to fill. False, and nothing is made, unless there is
+  /// Makes an adapter beside a layer [out, in], for a file to fill. False, and nothing is made, unless there is
   /// such a layer.
   [[nodiscard]] bool add_adapter(const std::string& layer, std::size_t out, std::size_t in, std::size_t rank,
                                  float alpha) {
@@ -257,7 +280,6 @@ class decoder {
     for_each_linear([&](auto& projection, smoothing&) {
       if (projection.name() != layer || projection.out_features() != out || projection.in_features() != in) return;
       projection.adapt(ids_, {.layers = {layer}, .rank = rank, .alpha = alpha});
-      projection.adapt(ids_, {});
       found = true;
     });
     return found;
@@ -303,6 +325,14 @@ class decoder {
     visit(layer_visitor{add_tensor, [&](auto& projection, smoothing& s) { bytes += of_linear(projection, s); }});
     return bytes;
   }
+  /// Calls f(layer) for the layers that attend to other tokens, block by block.
+  template <class F>
+  void for_each_attention(F&& f) {
+    for (Block& block : blocks_)
+      block.for_each_residual([&](auto& r) {
+        if constexpr (requires { r.layer().prefix(); }) f(r.layer());
+      });
+  }
   /// Calls f(projection, smoothing) for all linear layers.
   template <class F>
   void for_each_linear(F&& f) {
@@ -334,8 +364,9 @@ class decoder {
               "storage_plan: no layer has a name like '{}'; there are {} and so on", pattern,
               fmt::join(first_block, ", "));
   }
-  /// Adds to the model what a plan wants beside its layers, and freezes of that what it does not name.
+  /// Adds to the model what a plan wants beside its layers, and freezes of that what it does not name, a prefix too.
   void adapt(const storage_plan& plan) {
+    for_each_prefix([](kv_prefix& prefix) { prefix.freeze(); });
     for_each_linear([&](auto& projection, smoothing&) { projection.adapt(ids_, plan.adapters); });
   }
   /// Freezes what a plan leaves where it is, beside the linear layers themselves.
@@ -362,6 +393,7 @@ class decoder {
   norm_type final_norm_;
   std::vector<Block> blocks_;
   trainable head_;
+  std::size_t prefix_tokens_ = 0;
 };
 
 /// Copies a full-precision model's weights into a model of the same shape under any scheme. What the scheme adds

@@ -33,6 +33,7 @@
 // Parts of a block.
 #include <zoqat/nn/norm.hpp>
 #include <zoqat/nn/positions.hpp>
+#include <zoqat/nn/prefix.hpp>
 #include <zoqat/nn/rope.hpp>
 #include <zoqat/nn/learned_positions.hpp>
 #include <zoqat/nn/attend.hpp>
