@@ -367,7 +367,10 @@ class decoder {
   /// Adds to the model what a plan wants beside its layers, and freezes of that what it does not name, a prefix too.
   void adapt(const storage_plan& plan) {
     for_each_prefix([](kv_prefix& prefix) { prefix.freeze(); });
-    for_each_linear([&](auto& projection, smoothing&) { projection.adapt(ids_, plan.adapters); });
+    for_each_linear([&](auto& projection, smoothing&) {
+      projection.adapt_steps(ids_, plan);
+      projection.adapt(ids_, plan.adapters);
+    });
   }
   /// Freezes what a plan leaves where it is, beside the linear layers themselves.
   void freeze(const storage_plan& plan) {

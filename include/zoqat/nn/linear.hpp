@@ -220,6 +220,14 @@ class smoothed_linear {
   }
   /// The adapter beside the weights, or none.
   [[nodiscard]] const std::optional<low_rank>& adapter() const noexcept { return adapter_; }
+  /// Makes the step sizes of packed weights train if the plan says so, or fixes them where they are.
+  void adapt_steps(parameter_ids& ids, const storage_plan& plan) {
+    if constexpr (Scheme::quantizes_weights) {
+      if (!deployed()) return;
+      packed_weight<Scheme>& weight = *std::get_if<1>(&weight_);
+      plan.steps ? weight.train_steps(ids, name_) : weight.fold_steps();
+    }
+  }
   /// Makes an adapter if the plan names the layer. One that is there goes on training if it is as planned, and is
   /// frozen if the plan does not name the layer. Throws value_error for another rank or alpha than it has.
   void adapt(parameter_ids& ids, const low_rank_plan& plan) {

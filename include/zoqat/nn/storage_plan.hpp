@@ -39,6 +39,8 @@ struct storage_plan {
   bool norms = false;
   /// Biases of all linear layers and norms train, whether or not anything else of them does (BitFit).
   bool biases = false;
+  /// Step sizes of the layers that are packed train, and their codes stay.
+  bool steps = false;
   /// Adapters that train beside layers, which may be frozen.
   low_rank_plan adapters{};
 
