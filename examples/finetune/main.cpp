@@ -8,7 +8,7 @@
 //   finetune --model M --task choices --train a.jsonl --test b.jsonl --scheme w2a16g128 --seeds 0,1,2
 //   finetune … --resume                                                         after a kill, to the same bits
 //   finetune … --only-zeroqat --trains '*.q_proj' '*.q_proj,*.v_proj' '*'       Table D.4: which layers train
-//   finetune … --only-zeroqat --trains lora norms --lora-rank 4                 beside layers that stay as they are
+//   finetune … --only-zeroqat --trains lora prefix scales norms                 beside layers that stay as they are
 
 #include <common/guarded_main.hpp>   // guarded_main
 #include <common/options.hpp>        // add_options
@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace zoqat;
@@ -46,11 +47,11 @@ int run(int argc, char** argv) {
   app.add_option(
          "--trains", s.trains,
          "what trains, a row for each: full (all layers), lightweight (Q and V), patterns of layers' names by "
-         "commas, or beside frozen layers lora, norms or biases")
+         "commas, or of frozen layers lora, prefix, scales, norms or biases")
       ->capture_default_str();
-  std::vector<CLI::Option*> of_adapters;
-  settings::for_each_of_adapters(s, [&](const std::string& name, auto& value, const char* help) {
-    of_adapters.push_back(app.add_option("--" + name, value, help)->capture_default_str());
+  std::vector<std::pair<std::string, CLI::Option*>> beside;
+  settings::for_each_beside(s, [&](const char* what, const std::string& name, auto& value, const char* help) {
+    beside.emplace_back(what, app.add_option("--" + name, value, help)->capture_default_str());
   });
   app.add_flag("--only-zeroqat", s.only_zeroqat, "leave out the rows in full precision and those made from it");
   app.add_option("--output", s.output, "folder for run logs and trained models")->capture_default_str();
@@ -68,14 +69,11 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
-    const auto trains_layers = [](const std::string& choice) {
-      return choice != lora && choice != norms && choice != biases;
-    };
-    require(app.get_option("--masters")->count() == 0 || std::ranges::any_of(s.trains, trains_layers),
+    require(app.get_option("--masters")->count() == 0 || std::ranges::any_of(s.trains, settings::names_layers),
             "--masters: is of layers that train, and none does");
-    const bool adapts = std::ranges::find(s.trains, lora) != s.trains.end();
-    for (const CLI::Option* option : of_adapters)
-      require(adapts || option->count() == 0, "{}: only --trains lora has a use for it", option->get_name());
+    for (const auto& [what, option] : beside)
+      require(option->count() == 0 || std::ranges::find(s.trains, what) != s.trains.end(),
+              "{}: only --trains {} has a use for it", option->get_name(), what);
     if (std::filesystem::equivalent(s.train, s.test))
       fmt::print(stderr, "finetune: --train and --test are one file, {}: the table shows what was learned by heart\n",
                  s.test);

@@ -31,6 +31,7 @@ void require_sensible(const settings& s) {
   require_within("--epsilon", static_cast<double>(s.epsilon), {0, 10, true});
   require_within("--rate", static_cast<double>(s.rate), {0, 1e3});
   require_within("--lora-rank", static_cast<double>(s.lora_rank), {1, any});
+  require_within("--prefix-tokens", static_cast<double>(s.prefix_tokens), {1, any});
   require_within("--lora-alpha", static_cast<double>(s.lora_alpha), {0, any, true});
 }
 
