@@ -142,6 +142,24 @@ class smoothed_linear {
     require_masters();
     return training();
   }
+  /// The packed weights of a deployed layer.
+  [[nodiscard]] packed_weight<Scheme>& packed()
+    requires Scheme::quantizes_weights
+  {
+    require(deployed(), "{}: the weights are not packed", name_);
+    return *std::get_if<1>(&weight_);
+  }
+  [[nodiscard]] const packed_weight<Scheme>& packed() const
+    requires Scheme::quantizes_weights
+  {
+    require(deployed(), "{}: the weights are not packed", name_);
+    return *std::get_if<1>(&weight_);
+  }
+  /// The bias of a deployed layer that takes up a shift of its input.
+  [[nodiscard]] trainable& folded_bias() {
+    make_bias();
+    return bias_;
+  }
   /// The weights that are stored elsewhere.
   [[nodiscard]] auto& stored_weights() noexcept
     requires detail::is_stored<Scheme>
@@ -224,8 +242,7 @@ class smoothed_linear {
   void adapt_steps(parameter_ids& ids, const storage_plan& plan) {
     if constexpr (Scheme::quantizes_weights) {
       if (!deployed()) return;
-      packed_weight<Scheme>& weight = *std::get_if<1>(&weight_);
-      plan.steps ? weight.train_steps(ids, name_) : weight.fold_steps();
+      plan.steps ? packed().train_steps(ids, name_) : packed().fold_steps();
     }
   }
   /// Makes an adapter if the plan names the layer. One that is there goes on training if it is as planned, and is

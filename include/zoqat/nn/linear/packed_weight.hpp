@@ -48,6 +48,7 @@ class packed_weight {
   void set_rows(std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
     packed_.set_rows(first, codes, grids);
   }
+  [[nodiscard]] const quant::packed_matrix<part>& codes() const noexcept { return packed_; }
   /// Sums the codes for products in integers.
   void sum_codes() {
     if constexpr (Scheme::quantizes_activations) {
