@@ -58,8 +58,13 @@ int main(int argc, char** argv) try {
 
   // Train. How far to perturb and to step is measured, on whatever is optimized.
   const auto train = [&](auto& loss) {
-    const auto scales =
-        zo::balance(model, loss, zo::rademacher{}, {.relative_loss_increase = 0.2, .most_rounds = 4, .seed = ~seed});
+    const auto scales = zo::balance(
+        model, loss, zo::rademacher{},
+        {.relative_loss_increase = objective == "loss" ? 0.2 : 0.02,  // a reward near 0 has little to lose
+         .most_rounds = 4,
+         .first_epsilon = 0.05f,
+         .largest_epsilon = 0.5f,  // in steps of the codes: less than one moves few of them
+         .seed = ~seed});
     std::printf("epsilon %.3f, loss %.3f + %.3f\n", static_cast<double>(scales.epsilon.weight), scales.loss,
                 scales.loss_increase);
     const estimator_type estimator{.epsilon = scales.epsilon, .micro_batches = 2, .seed = seed};

@@ -8,6 +8,7 @@
 //   finetune --model M --task choices --train a.jsonl --test b.jsonl --scheme w2a16g128 --seeds 0,1,2
 //   finetune … --resume                                                         after a kill, to the same bits
 //   finetune … --only-zeroqat --trains '*.q_proj' '*.q_proj,*.v_proj' '*'       Table D.4: which layers train
+//   finetune … --only-zeroqat --trains lora prefix scales norms                 beside layers that stay as they are
 
 #include <common/guarded_main.hpp>   // guarded_main
 #include <common/options.hpp>        // add_options
@@ -18,7 +19,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
 
 using namespace zoqat;
 using namespace zoqat::programs;
@@ -39,8 +44,15 @@ int run(int argc, char** argv) {
   app.add_option("--seeds", s.seeds, "of items, their order and directions; a row of the table is the mean over them")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--trains", s.trains, "layers that train, a row for each set: patterns of their names, by commas")
+  app.add_option(
+         "--trains", s.trains,
+         "what trains, a row for each: full (all layers), lightweight (Q and V), patterns of layers' names by "
+         "commas, or of frozen layers lora, prefix, scales, norms or biases")
       ->capture_default_str();
+  std::vector<std::pair<std::string, CLI::Option*>> beside;
+  settings::for_each_beside(s, [&](const char* what, const std::string& name, auto& value, const char* help) {
+    beside.emplace_back(what, app.add_option("--" + name, value, help)->capture_default_str());
+  });
   app.add_flag("--only-zeroqat", s.only_zeroqat, "leave out the rows in full precision and those made from it");
   app.add_option("--output", s.output, "folder for run logs and trained models")->capture_default_str();
   app.add_flag("--overwrite", s.overwrite, "replace the logs and models that another run left in that folder");
@@ -57,6 +69,11 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
+    require(app.get_option("--masters")->count() == 0 || std::ranges::any_of(s.trains, settings::names_layers),
+            "--masters: is of layers that train, and none does");
+    for (const auto& [what, option] : beside)
+      require(option->count() == 0 || std::ranges::find(s.trains, what) != s.trains.end(),
+              "{}: only --trains {} has a use for it", option->get_name(), what);
     if (std::filesystem::equivalent(s.train, s.test))
       fmt::print(stderr, "finetune: --train and --test are one file, {}: the table shows what was learned by heart\n",
                  s.test);

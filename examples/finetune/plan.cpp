@@ -30,12 +30,15 @@ void require_sensible(const settings& s) {
   require_within("--final-rate", s.final_rate, {0, 1});
   require_within("--epsilon", static_cast<double>(s.epsilon), {0, 10, true});
   require_within("--rate", static_cast<double>(s.rate), {0, 1e3});
+  require_within("--lora-rank", static_cast<double>(s.lora_rank), {1, any});
+  require_within("--prefix-tokens", static_cast<double>(s.prefix_tokens), {1, any});
+  require_within("--lora-alpha", static_cast<double>(s.lora_alpha), {0, any, true});
 }
 
 void require_outputs(const settings& s) {
   std::vector<std::string> rows;
   if (!s.only_zeroqat) rows.emplace_back(mezo);
-  for (const std::string& trained : s.trains) rows.push_back(settings::row_of(trained));
+  for (const std::string& choice : s.trains) rows.push_back(settings::row_of(settings::trained_of(choice)));
   std::vector<named_file> logs, starts, written{{"--report", s.report}};
   for (const std::uint64_t seed : s.seeds)
     for (const std::string& row : rows) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/model_shape.hpp>  // model_kind
+#include <zoqat/nn/prefix.hpp>         // add_prefix
 #include <zoqat/nn/visit.hpp>          // copy_base_tensors
 #include <zoqat/ptq/prepare.hpp>       // prepare, set_weight_units
 
@@ -11,8 +12,10 @@
 #include <finetune/scheme.hpp>
 #include <finetune/training.hpp>
 
+#include <cstddef>
 #include <string>
 #include <utility>
+#include <vector>
 
 /// The rows of the table, in their order.
 namespace zoqat::programs {
@@ -24,14 +27,25 @@ Model quantized_start(const std::string& trained, workbench& bench, const settin
     if (s.optimizer == "parabolic") ptq::set_weight_units(model);
     return model;
   };
-  if (s.start == "rtn") return measured_in_steps(io::load<Model>(bench.source, s.plan(trained)));
+  if (s.start == "rtn") return measured_in_steps(io::load<Model>(bench.source, s.plan(trained, bench.seed)));
   auto base = io::load<Base>(bench.source);
   auto model = io::load<Model>(bench.source);
   ptq::prepare_options how = recipe(s.start == "reconstructed" ? ptq::stage::codes : ptq::stage::smoothquant);
   how.weight_units = false;  // they are measured on the masters as the plan stores them
   ptq::prepare(model, base, bench.calibration, bench.threads, how);
-  model.store(s.plan(trained));
+  model.store(s.plan(trained, bench.seed));
   return measured_in_steps(std::move(model));
+}
+
+/// Gives a model the prefix that it trains, which starts as tokens of training items.
+template <class Model>
+void start_prefix(Model& model, workbench& bench, const settings& s) {
+  std::vector<nn::token> tokens;
+  for (const nn::token_batch& batch : bench.calibration)
+    for (std::size_t i = 0; i != batch.tokens() && tokens.size() != s.prefix_tokens; ++i) tokens.push_back(batch[i]);
+  require(tokens.size() == s.prefix_tokens, "--prefix-tokens {}: the calibration items have only {} to start from",
+          s.prefix_tokens, tokens.size());
+  nn::add_prefix(model, tokens, bench.threads);
 }
 
 /// Zero-shot, full-precision ZO, and what quantizing that leaves of it.
@@ -50,8 +64,13 @@ void add_baselines(workbench& bench, const settings& s, results& to) {
 template <class Model, class Base>
 void add_rows(workbench& bench, const settings& s, results& to) {
   if (!s.only_zeroqat) add_baselines<Model, Base>(bench, s, to);
-  for (const std::string& trained : s.trains) {
-    const auto make = [&] { return quantized_start<Model, Base>(trained, bench, s); };
+  for (const std::string& choice : s.trains) {
+    const std::string trained = settings::trained_of(choice);
+    const auto make = [&] {
+      auto model = quantized_start<Model, Base>(trained, bench, s);
+      if (trained == only_prefix) start_prefix(model, bench, s);
+      return model;
+    };
     tune(settings::row_of(trained), trained, make, bench, s, to);
   }
 }

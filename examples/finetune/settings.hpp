@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -23,8 +24,13 @@
 namespace zoqat::programs {
 
 inline constexpr const char* lightweight = "*.q_proj,*.v_proj";
-inline constexpr const char* mezo = "MeZO";         // the row of full-precision ZO
-inline constexpr const char* log_ending = ".zlog";  // of the files that a run writes
+inline constexpr const char* only_lora = "lora";      // adapters beside frozen layers
+inline constexpr const char* only_prefix = "prefix";  // keys and values before every sequence
+inline constexpr const char* only_scales = "scales";  // step sizes of packed layers
+inline constexpr const char* only_norms = "norms";    // gains and biases of norms
+inline constexpr const char* only_biases = "biases";  // biases of linear layers and norms
+inline constexpr const char* mezo = "MeZO";           // the row of full-precision ZO
+inline constexpr const char* log_ending = ".zlog";    // of the files that a run writes
 inline constexpr const char* model_ending = ".safetensors";
 
 struct settings {
@@ -37,6 +43,11 @@ struct settings {
   std::uint32_t steps = 300, every = 50, micro_batches = 2;
   float epsilon = 1e-3f, rate = 5e-7f;
   double elevation = 0.4, smooth_elevation = 0.01, trust = 0.3, final_rate = 0;
+  // What makes a run where adapters train, likewise.
+  std::string lora_layers = lightweight;
+  std::size_t lora_rank = 8;
+  float lora_alpha = 16;
+  std::size_t prefix_tokens = 5;
   // Which runs there are, and what becomes of them.
   std::vector<std::uint64_t> seeds{0};
   std::vector<std::string> trains{lightweight, "*"};
@@ -82,9 +93,33 @@ struct settings {
     f("rate", s.rate, "sgd: learning rate of weights (Table C.1: 5e-7, for models of billions)");
   }
 
+  /// Calls f(what, name, member, help) for what makes a run in which `what` trains, beside all that makes any run.
+  template <class Settings, class F>
+  static void for_each_beside(Settings& s, F&& f) {
+    f(only_lora, "lora-layers", s.lora_layers, "layers that get an adapter: patterns of their names, by commas");
+    f(only_lora, "lora-rank", s.lora_rank, "rows of A and columns of B");
+    f(only_lora, "lora-alpha", s.lora_alpha, "the product of B and A counts alpha / rank times");
+    f(only_prefix, "prefix-tokens", s.prefix_tokens,
+      "tokens of the prefix, which starts as those of a training item");
+  }
+  [[nodiscard]] bool trains_prefix() const { return std::ranges::find(trains, only_prefix) != trains.end(); }
+  /// Whether a choice of --trains is of layers, by patterns, or of what is named above.
+  [[nodiscard]] static bool names_layers(const std::string& choice) {
+    return std::ranges::none_of(std::array{only_lora, only_prefix, only_scales, only_norms, only_biases},
+                                [&](const char* name) { return choice == name; });
+  }
+
+  /// Patterns of the layers that train, of what stands in --trains.
+  [[nodiscard]] static std::string trained_of(const std::string& choice) {
+    return choice == "full" ? "*" : choice == "lightweight" ? lightweight : choice;
+  }
   /// What a run's log keeps of its settings.
   [[nodiscard]] std::string as_text(const std::string& trained) const {
-    return fmt::format("trains={}\n", trained) + text_of(*this);
+    std::string text = fmt::format("trains={}\n", trained) + text_of(*this);
+    for_each_beside(*this, [&](const char* what, const char* name, const auto& value, const auto&) {
+      if (trained == what) text += fmt::format("{}={}\n", name, value);
+    });
+    return text;
   }
   [[nodiscard]] std::filesystem::path tokenizer_path() const {
     return tokenizer.empty() ? folder_of_model(model) : std::filesystem::path(tokenizer);
@@ -106,12 +141,20 @@ struct settings {
   [[nodiscard]] zo::log_options log_how() const {
     return {.replace = overwrite, .sync_every = std::chrono::milliseconds(std::llround(1000 * sync_every))};
   }
-  /// What a model keeps in memory of which the layers `trained` train.
-  [[nodiscard]] nn::storage_plan plan(const std::string& trained) const {
+  /// What a model keeps in memory of which `trained` trains: layers, or what is named above.
+  [[nodiscard]] nn::storage_plan plan(const std::string& trained, std::uint64_t seed) const {
     const auto format = [](const std::string& name) {
       return static_cast<master_format>(std::ranges::find(master_format_names, name) - master_format_names.begin());
     };
-    return {.trained = parts_of(trained), .masters = format(masters), .embeddings = format(embeddings)};
+    nn::storage_plan plan{.trained = {}, .masters = format(masters), .embeddings = format(embeddings)};
+    plan.norms = trained == only_norms;
+    plan.biases = trained == only_biases;
+    plan.steps = trained == only_scales;
+    if (trained == only_lora)
+      plan.adapters = {.layers = parts_of(lora_layers), .rank = lora_rank, .alpha = lora_alpha, .seed = seed};
+    else if (names_layers(trained))
+      plan.trained = parts_of(trained);
+    return plan;
   }
 };
 

@@ -38,19 +38,24 @@ namespace zoqat::programs {
 template <class Model, class Loss>
 step_plan plan_steps(Model& model, Loss& loss, const settings& s, std::uint64_t seed) {
   const zo::linear_decay schedule{s.steps, s.final_rate};
+  per_group<bool> moving;
+  bool rounded = false;
+  model.for_each_parameter([&](const parameter& p) {
+    moving[p.group] = true;
+    rounded = rounded || (p.row_size > 0 && !p.unit.empty());
+  });
   if (s.optimizer == "sgd") {
     per_group<float> epsilon, rate;
-    epsilon.weight = s.epsilon, rate.weight = s.rate;
+    for (const parameter_group group : all_parameter_groups)
+      if (moving[group]) epsilon[group] = s.epsilon, rate[group] = s.rate;
     return {{zo::sgd<zo::linear_decay>{rate, schedule}}, epsilon};
   }
-  per_group<bool> weights;
-  weights.weight = true;
   // A perturbation of much less than a cell of the grid (ε is in cells) would be lost in the noise of rounding.
   // Without rounding a small one is better: the loss is nearer to its parabola.
-  const double elevation = Model::scheme::quantizes_weights ? s.elevation : s.smooth_elevation;
+  const double elevation = rounded ? s.elevation : s.smooth_elevation;
   return parabolic_plan(zo::balance(model, loss, zo::rademacher{},
                                     {.relative_loss_increase = elevation,
-                                     .groups = weights,
+                                     .groups = moving,
                                      .probes = 24,
                                      .rounds = 4,
                                      .first_epsilon = 0.05f,
@@ -119,8 +124,8 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
   const std::string path = s.path(row, bench.seed);
   auto start = make();
   std::size_t moving = 0;
-  start.for_each_parameter([&](const parameter& p) { moving += p.group == parameter_group::weight ? p.size() : 0; });
-  require(moving > 0, "--trains: no layer has a name like '{}'", trained);
+  start.for_each_parameter([&](const parameter& p) { moving += p.size(); });
+  require(moving > 0, "--trains {}: the model has none that could train", trained);
   auto log = open_log(path + log_ending, start, trained, bench, s);
   const std::uint32_t steps = train_once<model_type>(row, std::move(start), log, bench, s);
   model_type model = make();

@@ -23,6 +23,14 @@ std::vector<tasks::answer_item> read_drop(const std::filesystem::path& file) {
   return items;
 }
 
+/// Tokens that a text may have. Those of a prefix take positions, whatever trains beside it: all rows read the same.
+std::size_t positions_for(const settings& s, std::size_t of_model) {
+  if (!s.trains_prefix()) return std::min(s.length, of_model);
+  require(s.prefix_tokens + 1 < of_model, "--prefix-tokens {}: the model has {} positions for them and a text",
+          s.prefix_tokens, of_model);
+  return std::min(s.length, of_model - s.prefix_tokens);
+}
+
 }  // namespace
 
 workbench::workbench(const settings& s, std::uint64_t run_seed)
@@ -34,7 +42,7 @@ workbench::workbench(const settings& s, std::uint64_t run_seed)
       seed(run_seed),
       part_tokens(s.part_tokens),
       instructions(s.task == "alpaca" || s.task == "chat"),
-      how{.positions = std::min(s.length, source.shape().positions), .bos = tokenizer.bos().has_value()} {
+      how{.positions = positions_for(s, source.shape().positions), .bos = tokenizer.bos().has_value()} {
   require_within_vocabulary(tokenizer, s.tokenizer_path(), s.model, source.shape().vocabulary);
   fmt::print("{}", tokenizer.losses());
   read_task(s);

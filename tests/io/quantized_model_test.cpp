@@ -121,6 +121,98 @@ TEST_CASE_TEMPLATE("a deployed model comes back byte by byte", Model, asymmetric
     }
 }
 
+TEST_CASE("a model with adapters comes back with them, in a format of its own, and no other file has that") {
+  const temporary_folder folder;
+  auto model = random_model<symmetric_model>(tiny_shape(true), 1);
+  model.store({.trained = {}, .adapters = {.layers = {"*.v_proj", "*.1.mlp.up_proj"}, .rank = 2, .alpha = 3}});
+  shake(model, 0.5f);
+  model.deploy();
+  io::save_quantized(folder / "m", model, "a name");
+  const io::safetensors_file file(folder / "m");
+  CHECK(io::has_adapters(file));
+  CHECK(file.metadata().at("format") == "zoqat-quantized-4");
+  auto copy = io::load_quantized<symmetric_model>(file);
+  CHECK(stored(copy) == stored(model));
+  CHECK(copy.weight_bytes() == model.weight_bytes());
+  CHECK(copy.adapter_alpha() == 3.0f);
+  copy.for_each_parameter([](const parameter& p) { FAIL(p.name); });
+  const auto batch = random_batch(std::array<std::size_t, 2>{5, 7}, copy.shape().vocabulary, 1);
+  CHECK(std::ranges::equal(logits_of(copy, batch).flat(), logits_of(model, batch).flat()));
+  check_mentions(message_of<io_error>([&] { io::require_layers_alone(file); }), "m: ", "adapters", "left out");
+
+  const saved plain;
+  CHECK_FALSE(io::has_adapters(io::safetensors_file(plain.path)));
+  CHECK_NOTHROW(io::require_layers_alone(io::safetensors_file(plain.path)));
+}
+
+TEST_CASE("a model with a prefix comes back with it, and computes the same") {
+  const temporary_folder folder;
+  auto model = random_model<symmetric_model>(tiny_shape(true), 1);
+  model.store({.trained = {}});
+  sequential here;
+  nn::add_prefix(model, random_tokens(3, model.shape().vocabulary, 9), here);
+  shake(model, 0.5f);
+  model.deploy();
+  io::save_quantized(folder / "m", model, "a name");
+  const io::safetensors_file file(folder / "m");
+  CHECK(io::has_adapters(file));
+  auto copy = io::load_quantized<symmetric_model>(file);
+  CHECK(copy.prefix_tokens() == 3);
+  CHECK(stored(copy) == stored(model));
+  copy.for_each_parameter([](const parameter& p) { FAIL(p.name); });
+  const auto batch = random_batch(std::array<std::size_t, 2>{2, 4}, copy.shape().vocabulary, 1);
+  CHECK(std::ranges::equal(logits_of(copy, batch).flat(), logits_of(model, batch).flat()));
+  for (const auto* count : {"0", "2", "4000000000", "none"}) {
+    auto metadata = file.metadata();
+    metadata["prefix_tokens"] = count;
+    std::erase_if(metadata, [](const auto& entry) { return entry.first.starts_with(io::checksum_key); });
+    io::add_checksums(file.tensors(), metadata);
+    io::write_safetensors(folder / "changed", file.tensors(), metadata);
+    check_mentions(message_of<io_error>([&] { (void)loaded<symmetric_model>(folder / "changed"); }), "prefix_tokens",
+                   count);
+  }
+}
+
+TEST_CASE("adapters that fit no layer of a model are refused before they take memory") {
+  const temporary_folder folder;
+  auto model = random_model<symmetric_model>(tiny_shape(true), 1);
+  model.store({.trained = {}, .adapters = {.layers = {"*.0.self_attn.v_proj"}, .rank = 2, .alpha = 3}});
+  model.deploy();
+  io::save_quantized(folder / "m", model, "a name");
+  const auto failure = [&](auto&& change) {
+    const io::safetensors_file file(folder / "m");
+    std::vector<io::tensor_view> tensors(file.tensors().begin(), file.tensors().end());
+    auto metadata = file.metadata();
+    change(tensors, metadata);
+    std::erase_if(metadata, [](const auto& entry) { return entry.first.starts_with(io::checksum_key); });
+    io::add_checksums(tensors, metadata);
+    io::write_safetensors(folder / "changed", tensors, metadata);
+    return message_of<io_error>([&] { static_cast<void>(loaded<symmetric_model>(folder / "changed")); });
+  };
+  const std::string name = "model.layers.0.self_attn.v_proj";
+  const auto at = [](auto& tensors, const std::string& wanted) -> io::tensor_view& {
+    return *std::ranges::find(tensors, wanted, &io::tensor_view::name);
+  };
+  check_mentions(failure([&](auto&, auto& metadata) { metadata["lora_alpha"] = "-1"; }), "lora_alpha", "-1");
+  check_mentions(failure([&](auto&, auto& metadata) { metadata.erase("lora_alpha"); }), "lora_alpha");
+  check_mentions(failure([&](auto& tensors, auto&) {
+                   auto& a = at(tensors, name + ".lora_A.weight");
+                   std::swap(a.shape[0], a.shape[1]);
+                 }),
+                 "changed", name + ".lora_A.weight", "no adapter");
+  check_mentions(failure([&](auto& tensors, auto&) {
+                   for (const char* ending : {".lora_A.weight", ".lora_B.weight"}) {
+                     auto& t = at(tensors, name + ending);
+                     t.name.replace(t.name.find("layers.0"), 8, "layers.7");
+                   }
+                 }),
+                 "model.layers.7.self_attn.v_proj.lora_A.weight", "no adapter");
+  check_mentions(failure([&](auto& tensors, auto&) {
+                   std::erase_if(tensors, [&](const auto& t) { return t.name == name + ".lora_B.weight"; });
+                 }),
+                 name + ".lora_B.weight");
+}
+
 TEST_CASE("biases and scalings of positions that no version of the format knows are refused") {
   const saved model;
   check_mentions(model.failure_with("biases", "some"), "'biases'", "'some'");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// node compare.mjs PACKAGES SCORES MODEL.gguf RMS: reads what scores.cpp printed, tokenizes and scores the same with
-// stock llama.cpp (the package node-llama-cpp in the folder PACKAGES), and says how far apart the two are. Fails where
+// node compare.mjs PACKAGES SCORES MODEL.gguf RMS [ADAPTER.gguf]: reads what scores.cpp printed, tokenizes and scores the same with
+// stock llama.cpp (the package node-llama-cpp in the folder PACKAGES), with an adapter if there is one, and says how far apart the two are. Fails where
 // a document has other tokens, and where the logarithms of probabilities differ by more than RMS (root of the mean
 // square).
 //
@@ -11,7 +11,7 @@ import {readFileSync} from "node:fs";
 import {join} from "node:path";
 import {pathToFileURL} from "node:url";
 
-const [packages, scores, file, tolerance] = process.argv.slice(2);
+const [packages, scores, file, tolerance, lora] = process.argv.slice(2);
 const entry = join(packages, "node_modules", "node-llama-cpp", "dist", "index.js");
 const {getLlama, LlamaLogLevel} = await import(pathToFileURL(entry).href);
 
@@ -29,7 +29,7 @@ for (const {document, tokens} of lines.filter((line) => line.document !== undefi
 
 const chunks = lines.filter((line) => line.chunk !== undefined);
 const context = await model.createContext({
-  contextSize: Math.max(...chunks.map(({chunk}) => chunk.length)), flashAttention: false,
+  contextSize: Math.max(...chunks.map(({chunk}) => chunk.length)), flashAttention: false, lora,
   experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
 const sequence = context.getSequence();
 const options = {temperature: 1, topK: 0, topP: 1, minP: 0};

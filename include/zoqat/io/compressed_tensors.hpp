@@ -200,6 +200,7 @@ template <class Scheme>
       is_pack_quantized<weight> && !Scheme::smooths_inputs && !Scheme::quantizes_attention,
       "io::export_pack_quantized: weights have 4 or 8 bits and a scale per row or group, and neither tokens "
       "nor attention are quantized");
+  require_layers_alone(file);
   const model_shape shape = shape_of_quantized(file);
   detail::require_held(file, shape);
   hugging_face_export result(shape, values, file.path().native());

@@ -217,6 +217,7 @@ template <class Scheme>
                 "io::export_trained_folder: whoever reads the folder does not quantize tokens as a scheme with a "
                 "quant::activation of tokens or a quant::attention does");
   using weight = typename Scheme::weight_type;
+  require_layers_alone(file);
   const model_shape shape = shape_of_quantized(file);
   detail::require_held(file, shape);
   hugging_face_export result(shape, values, file.path().native());

@@ -59,6 +59,7 @@
 #include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>
 #include <zoqat/io/gguf/llama_export.hpp>
+#include <zoqat/io/gguf/adapter_export.hpp>
 #include <zoqat/io/gguf/opt_export.hpp>
 #include <zoqat/io/gguf/stored_matrix.hpp>
 #include <zoqat/io/gguf/stored_model.hpp>

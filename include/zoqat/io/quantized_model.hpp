@@ -33,6 +33,10 @@ namespace zoqat::inline ZOQAT_ABI::io {
 /// metadata the scheme's name, the model's shape, checksums of all (io/checksums.hpp), and what else whoever saves it
 /// has to say.
 inline constexpr std::string_view quantized_format = "zoqat-quantized-3";
+/// The format of models with what stands beside their layers, which readers of the other formats would leave out:
+/// low-rank adapters, A [rank, in] and B [out, rank] under the layer's name and PEFT's endings, their alpha in the
+/// metadata; and the keys and values of a prefix, its tokens in the metadata.
+inline constexpr std::string_view quantized_format_with_adapters = "zoqat-quantized-4";
 /// The format of 0.1.0, without checksums, is read as well.
 inline constexpr std::string_view quantized_format_without_checksums = "zoqat-quantized-2";
 /// What the names of all versions of the format begin with.
@@ -207,6 +211,11 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   model_shape shape = model.shape();
   safetensors_metadata metadata = std::move(notes);
   metadata["format"] = quantized_format;
+  if constexpr (requires { model.adapter_alpha(); })
+    if (const auto alpha = model.adapter_alpha()) {
+      metadata["format"] = quantized_format_with_adapters;
+      metadata["lora_alpha"] = fmt::format("{}", *alpha);
+    }
   metadata["scheme"] = scheme;
   metadata["arithmetic"] = detail::arithmetic_of<typename Model::scheme>();
   detail::for_each_size(shape, [&](const char* name, std::size_t value) { metadata[name] = std::to_string(value); });
@@ -218,6 +227,11 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
   if (shape.rope_scaling != rope_scaling{}) metadata["rope_scaling"] = detail::text_of(shape.rope_scaling);
   metadata["family"] = model_family_names[static_cast<std::size_t>(shape.kind.family)];
   metadata["activation"] = activation_function_names[static_cast<std::size_t>(shape.kind.activation)];
+  if constexpr (requires { model.prefix_tokens(); })
+    if (model.prefix_tokens() > 0) {
+      metadata["format"] = quantized_format_with_adapters;
+      metadata["prefix_tokens"] = fmt::format("{}", model.prefix_tokens());
+    }
   detail::stored_tensors stored{path};
   model.visit(stored);
   add_checksums(stored.tensors, metadata);
@@ -231,11 +245,23 @@ void save_quantized(const std::filesystem::path& path, Model& model, std::string
                     "{}: not a quantized model of this library: the metadata has no format '{}'",
                     file.path().native(), quantized_format);
   const std::string& format = detail::metadata_at(file, "format");
-  require<io_error>(format == quantized_format || format == quantized_format_without_checksums,
+  require<io_error>(format == quantized_format || format == quantized_format_without_checksums ||
+                        format == quantized_format_with_adapters,
                     "{}: the format is '{}', but this version of the library reads '{}': make the file again, from "
                     "the run log if there is one",
                     file.path().native(), format, quantized_format);
   return detail::metadata_at(file, "scheme");
+}
+
+/// Whether a saved model has adapters beside its layers, or a prefix.
+[[nodiscard]] inline bool has_adapters(const safetensors_file& file) {
+  return detail::metadata_at(file, "format") == quantized_format_with_adapters;
+}
+/// Throws io_error for a saved model that has more than its layers, for those who would write these alone.
+inline void require_layers_alone(const safetensors_file& file) {
+  require<io_error>(!has_adapters(file),
+                    "{}: has low-rank adapters or a prefix beside its layers, which would be left out",
+                    file.path().native());
 }
 
 /// The shape of a saved model. Throws io_error for sizes that are missing or that no model can have.
@@ -272,6 +298,45 @@ inline void require_held(const safetensors_file& file, const model_shape& s) {
     const auto product = checked_product(extents);
     require<io_error>(product && *product <= most,
                       "{}: the metadata describe a model of more weights than the file holds", file.path().native());
+  }
+}
+
+/// Makes room for the prefix that a file holds, if it has one. Throws io_error unless it has as many bytes as the
+/// model wants.
+template <class Model>
+void make_prefix(const safetensors_file& file, Model& model) {
+  if (!file.metadata().contains("prefix_tokens")) return;
+  const auto tokens = number_at<std::size_t>(file, "prefix_tokens");
+  const model_shape& s = model.shape();
+  const std::size_t width = s.kv_heads * s.head_size;
+  std::size_t bytes = 0;
+  for (const tensor_view& tensor : file.tensors())
+    if (tensor.name.find(".prefix.") != tensor.name.npos) bytes += tensor.data.size();
+  require<io_error>(tokens > 0 && tokens < s.positions && bytes == 2 * s.layers * tokens * width * sizeof(float),
+                    "{}: metadata 'prefix_tokens' is {}, but the file holds {} bytes of prefixes of width {} for {} "
+                    "layers",
+                    file.path().native(), tokens, bytes, width, s.layers);
+  model.make_prefix(tokens);
+}
+
+/// Makes room for the adapters that a file holds, if it has any. Throws io_error for one that fits no layer.
+template <class Model>
+void add_adapters(const safetensors_file& file, Model& model) {
+  constexpr std::string_view down = ".lora_A.weight", up = ".lora_B.weight";
+  const auto is_adapter = [&](const tensor_view& t) { return t.name.ends_with(down); };
+  if (std::ranges::none_of(file.tensors(), is_adapter)) return;
+  const auto alpha = number_at<float>(file, "lora_alpha");
+  require<io_error>(std::isfinite(alpha) && alpha > 0, "{}: metadata 'lora_alpha' is {}; it must be above 0",
+                    file.path().native(), alpha);
+  for (const tensor_view& a : file.tensors()) {
+    if (!is_adapter(a)) continue;
+    const std::string layer = a.name.substr(0, a.name.size() - down.size());
+    const tensor_view& b = file.at(layer + std::string(up));
+    const bool fits = a.shape.size() == 2 && b.shape.size() == 2 && a.shape[0] == b.shape[1] && a.shape[0] > 0 &&
+                      a.shape[0] <= std::min(a.shape[1], b.shape[0]) &&
+                      model.add_adapter(layer, b.shape[0], a.shape[1], a.shape[0], alpha);
+    require<io_error>(fits, "{}: tensors '{}' [{}] and '{}' [{}] are no adapter of a layer of the model",
+                      file.path().native(), a.name, fmt::join(a.shape, ", "), b.name, fmt::join(b.shape, ", "));
   }
 }
 
@@ -364,9 +429,15 @@ template <class Model>
                     arithmetic == file.metadata().end() ? "" : arithmetic->second, wanted);
   detail::require_held(file, shape);
   // A file that has checksums may not say that it has none.
-  if (detail::metadata_at(file, "format") == quantized_format || file.metadata().contains(std::string(checksum_key)))
+  if (detail::metadata_at(file, "format") != quantized_format_without_checksums ||
+      file.metadata().contains(std::string(checksum_key)))
     require_checksums(file);
   Model model = Model::with_storage(shape);
+  if (has_adapters(file)) {
+    detail::add_adapters(file, model);
+    detail::make_prefix(file, model);
+    model.freeze_beside();
+  }
   model.visit(detail::stored_reader<typename Model::scheme>{file});
   model.finish_storage();
   return model;

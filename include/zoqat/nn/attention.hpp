@@ -6,6 +6,7 @@
 #include <zoqat/nn/linear.hpp>
 #include <zoqat/nn/norm.hpp>
 #include <zoqat/nn/positions.hpp>
+#include <zoqat/nn/prefix.hpp>
 #include <zoqat/nn/shared_input.hpp>
 
 #include <algorithm>
@@ -115,7 +116,7 @@ class self_attention {
   void encode(const Pass& pass) const {
     if constexpr (norms_heads || rotary_positions<Position> || scheme::quantizes_attention) {
       using kernels = typename Pass::kernels;
-      const std::vector<std::size_t> positions = token_positions(pass, position_->positions());
+      const std::vector<std::size_t> positions = token_positions(pass, position_->positions(), prefix_tokens());
       if constexpr (rotary_positions<Position>)
         position_->reach(positions.empty() ? 0 : *std::ranges::max_element(positions) + 1);
       const score_factors factors = read_factors(pass.lanes);
@@ -151,6 +152,10 @@ class self_attention {
   [[nodiscard]] std::size_t head_size() const noexcept { return head_size_; }
   [[nodiscard]] const Position& position() const noexcept { return *position_; }
 
+  /// What stands before every sequence, or nothing.
+  [[nodiscard]] std::optional<kv_prefix>& prefix() noexcept { return prefix_; }
+  [[nodiscard]] std::size_t prefix_tokens() const noexcept { return prefix_ ? prefix_->tokens() : 0; }
+
   /// Calls f(shared input) in the order of a pass.
   template <class F>
   void for_each_shared_input(F&& f) {
@@ -167,6 +172,7 @@ class self_attention {
     visit_shared_inputs(*this, v);
     for_each_norm([&](auto& norm) { norm.visit(v); });
     if (!score_scale_.empty()) v.tensor(score_scale_, use::added);
+    if (prefix_) prefix_->visit(v);
   }
 
  private:
@@ -218,18 +224,19 @@ class self_attention {
 
   template <class Pass>
   void attend(const Pass& pass, std::size_t layer) const {
-    if (pass.cache) return attend_cached(pass, pass.cache->layers[layer]);
+    const kv_prefix::rows before = prefix_ ? prefix_->read(pass.lanes) : kv_prefix::rows{};
+    if (pass.cache) return attend_cached(pass, pass.cache->layers[layer], before);
     const std::size_t sequences = pass.lanes.count() * pass.batch.sequences();
     pass.threads.parallel_for(sequences * kv_heads_, [&](std::size_t task) {
       const std::size_t lane = task / kv_heads_ / pass.batch.sequences();
       const std::size_t s = task / kv_heads_ % pass.batch.sequences();
       const std::size_t first = lane * pass.tokens() + pass.batch.start(s), count = pass.batch.length(s);
       attend_group(pass, pass.work.key.view().row_block(first, count), pass.work.value.view().row_block(first, count),
-                   first, count, task % kv_heads_);
+                   first, count, task % kv_heads_, before, lane);
     });
   }
   template <class Pass>
-  void attend_cached(const Pass& pass, kv_cache::layer& cached) const {
+  void attend_cached(const Pass& pass, kv_cache::layer& cached, const kv_prefix::rows& before) const {
     const std::size_t past = pass.first_position(), count = pass.tokens();
     for (std::size_t i = 0; i != count; ++i) {
       std::ranges::copy(pass.work.key.row(i), cached.keys.row(past + i).begin());
@@ -237,20 +244,40 @@ class self_attention {
     }
     pass.threads.parallel_for(kv_heads_, [&](std::size_t kv_head) {
       attend_group(pass, cached.keys.view().row_block(0, past + count),
-                   cached.values.view().row_block(0, past + count), 0, count, kv_head);
+                   cached.values.view().row_block(0, past + count), 0, count, kv_head, before, 0);
     });
   }
-  /// The query heads of key and value head `kv_head`, for `count` queries from row `first`.
+  /// The query heads of key and value head `kv_head`, for `count` queries from row `first`, with what stands before
+  /// them on a lane.
   template <class Pass>
   void attend_group(const Pass& pass, matrix_view<const float> keys, matrix_view<const float> values,
-                    std::size_t first, std::size_t count, std::size_t kv_head) const {
+                    std::size_t first, std::size_t count, std::size_t kv_head, const kv_prefix::rows& before,
+                    std::size_t lane) const {
     if (count == 0) return;  // a pass without tokens has no memory to take columns of
     const std::size_t group = heads_ / kv_heads_ * head_size_;
     const auto of_group = [&](matrix<float>& x) {
       return x.view().row_block(first, count).col_block(kv_head * group, group);
     };
-    nn::attend<typename Pass::kernels>(of_group(pass.work.query), keys.col_block(kv_head * head_size_, head_size_),
-                                       values.col_block(kv_head * head_size_, head_size_), of_group(pass.work.mixed));
+    keys = keys.col_block(kv_head * head_size_, head_size_);
+    values = values.col_block(kv_head * head_size_, head_size_);
+    if (prefix_) {
+      thread_local matrix<float> all_keys, all_values;
+      keys = behind(before.keys, lane, kv_head, keys, all_keys);
+      values = behind(before.values, lane, kv_head, values, all_values);
+    }
+    nn::attend<typename Pass::kernels>(of_group(pass.work.query), keys, values, of_group(pass.work.mixed));
+  }
+
+  /// The prefix of a lane in one head, and rows behind it, in `room`.
+  matrix_view<const float> behind(const matrix<float>& prefix, std::size_t lane, std::size_t kv_head,
+                                  matrix_view<const float> rows, matrix<float>& room) const {
+    const std::size_t tokens = prefix_tokens();
+    room.reshape(tokens + rows.rows(), head_size_);
+    for (std::size_t i = 0; i != tokens; ++i)
+      std::copy_n(prefix.row(lane).data() + (i * kv_heads_ + kv_head) * head_size_, head_size_, room.row(i).data());
+    for (std::size_t i = 0; i != rows.rows(); ++i)
+      std::copy_n(rows.row(i).data(), head_size_, room.row(tokens + i).data());
+    return room;
   }
 
   std::size_t heads_, kv_heads_, head_size_;
@@ -261,6 +288,7 @@ class self_attention {
   /// log s between keys and queries: [kv_heads, pairs], one for each pair of channels that turns together. Empty
   /// unless the scheme quantizes attention.
   trainable score_scale_;
+  std::optional<kv_prefix> prefix_;
 };
 
 }  // namespace zoqat::nn

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -94,6 +95,7 @@ class decoder {
       model.for_each_linear([&](auto& projection, smoothing& s) {
         if (weights_in(projection) == size) projection.build(fill, s, plan);
       });
+    model.adapt(plan);
     model.freeze(plan);
     return model;
   }
@@ -112,6 +114,7 @@ class decoder {
   void store(const storage_plan& plan) {
     require_matches(plan);
     for_each_linear([&](auto& projection, smoothing& s) { projection.store(s, plan); });
+    adapt(plan);
     freeze(plan);
     for_each_embedding([&](trainable& t) { t.store_as(plan.embeddings); });
   }
@@ -147,7 +150,8 @@ class decoder {
               shape_.vocabulary);
     pass.work.stream.reshape(pass.rows(), shape_.hidden);
     std::vector<std::size_t> positions;
-    if constexpr (embedded_positions<position_type>) positions = token_positions(pass, position_->positions());
+    if constexpr (embedded_positions<position_type>)
+      positions = token_positions(pass, position_->positions(), prefix_tokens_);
     pass.for_each_row([&](std::size_t row) {
       const std::size_t i = row % pass.tokens();
       const auto to = pass.work.stream.row(row);
@@ -234,6 +238,52 @@ class decoder {
     final_norm_.deploy();
     store({.trained = {}});
   }
+  /// Tokens of the prefix that stands before every sequence (nn/prefix.hpp): a sequence may be that much shorter.
+  [[nodiscard]] std::size_t prefix_tokens() const noexcept { return prefix_tokens_; }
+  /// Gives every layer room for a prefix, which begins as zeros: `nn::add_prefix` and files fill it. Throws
+  /// value_error where there is one.
+  void make_prefix(std::size_t tokens) {
+    require(prefix_tokens_ == 0, "decoder: the model has a prefix of {} tokens already", prefix_tokens_);
+    std::size_t layer = 0;
+    for_each_attention([&](auto& attention) {
+      attention.prefix().emplace(ids_, "model.layers." + std::to_string(layer++) + ".", tokens,
+                                 shape_.kv_heads * shape_.head_size);
+    });
+    prefix_tokens_ = tokens;
+  }
+  /// Calls f(kv_prefix) for the prefix of each layer.
+  template <class F>
+  void for_each_prefix(F&& f) {
+    for_each_attention([&](auto& attention) {
+      if (attention.prefix()) f(*attention.prefix());
+    });
+  }
+  /// Neither adapters nor a prefix train any more.
+  void freeze_beside() { adapt({.trained = {}}); }
+  /// Alpha of all adapters, or none where there are no adapters. Throws value_error where they differ.
+  [[nodiscard]] std::optional<float> adapter_alpha() {
+    std::optional<float> alpha;
+    for_each_linear([&](auto& projection, smoothing&) {
+      if (!projection.adapter()) return;
+      const float own = projection.adapter()->alpha();
+      require(!alpha || *alpha == own, "decoder: the adapter of {} has alpha {}, but others have {}",
+              projection.name(), own, alpha.value_or(own));
+      alpha = own;
+    });
+    return alpha;
+  }
+  /// Makes an adapter beside a layer [out, in], for a file to fill. False, and nothing is made, unless there is
+  /// such a layer.
+  [[nodiscard]] bool add_adapter(const std::string& layer, std::size_t out, std::size_t in, std::size_t rank,
+                                 float alpha) {
+    bool found = false;
+    for_each_linear([&](auto& projection, smoothing&) {
+      if (projection.name() != layer || projection.out_features() != out || projection.in_features() != in) return;
+      projection.adapt(ids_, {.layers = {layer}, .rank = rank, .alpha = alpha});
+      found = true;
+    });
+    return found;
+  }
   /// To be called when the storage that `with_storage` made was filled.
   void finish_storage() {
     for_each_linear([](auto& projection, smoothing&) { projection.finish_storage(); });
@@ -275,6 +325,14 @@ class decoder {
     visit(layer_visitor{add_tensor, [&](auto& projection, smoothing& s) { bytes += of_linear(projection, s); }});
     return bytes;
   }
+  /// Calls f(layer) for the layers that attend to other tokens, block by block.
+  template <class F>
+  void for_each_attention(F&& f) {
+    for (Block& block : blocks_)
+      block.for_each_residual([&](auto& r) {
+        if constexpr (requires { r.layer().prefix(); }) f(r.layer());
+      });
+  }
   /// Calls f(projection, smoothing) for all linear layers.
   template <class F>
   void for_each_linear(F&& f) {
@@ -299,18 +357,28 @@ class decoder {
       for (const auto* layer : input.layers) names.push_back(layer->name());
     });
     const auto first_block = std::span(names).first(blocks_.empty() ? 0 : names.size() / blocks_.size());
-    for (const std::string& pattern : plan.trained)
+    std::vector<std::string> patterns = plan.trained;
+    patterns.insert(patterns.end(), plan.adapters.layers.begin(), plan.adapters.layers.end());
+    for (const std::string& pattern : patterns)
       require(std::ranges::any_of(names, [&](const std::string& name) { return plan.matches(pattern, name); }),
               "storage_plan: no layer has a name like '{}'; there are {} and so on", pattern,
               fmt::join(first_block, ", "));
+  }
+  /// Adds to the model what a plan wants beside its layers, and freezes of that what it does not name, a prefix too.
+  void adapt(const storage_plan& plan) {
+    for_each_prefix([](kv_prefix& prefix) { prefix.freeze(); });
+    for_each_linear([&](auto& projection, smoothing&) {
+      projection.adapt_steps(ids_, plan);
+      projection.adapt(ids_, plan.adapters);
+    });
   }
   /// Freezes what a plan leaves where it is, beside the linear layers themselves.
   void freeze(const storage_plan& plan) {
     const auto freeze_one = [&](trainable& t, const tensor_use& u) {
       const parameter_group group = t.view().group;
       const bool of_norm = group == parameter_group::norm || group == parameter_group::norm_scale;
-      if (u.trains &&
-          ((of_norm && !plan.norms) || (group == parameter_group::score_scale && plan.fixed_quantization)))
+      const bool trains = plan.norms || (plan.biases && t.name().ends_with(".bias"));
+      if (u.trains && ((of_norm && !trains) || (group == parameter_group::score_scale && plan.fixed_quantization)))
         t.freeze();
     };
     visit(layer_visitor{freeze_one, [](auto&, smoothing&) {}});
@@ -328,6 +396,7 @@ class decoder {
   norm_type final_norm_;
   std::vector<Block> blocks_;
   trainable head_;
+  std::size_t prefix_tokens_ = 0;
 };
 
 /// Copies a full-precision model's weights into a model of the same shape under any scheme. What the scheme adds

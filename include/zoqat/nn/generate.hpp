@@ -58,7 +58,11 @@ class generator {
   }
 
   /// Tokens that still fit.
-  [[nodiscard]] std::size_t room() const noexcept { return model_.shape().positions - cache_.length; }
+  [[nodiscard]] std::size_t room() const noexcept {
+    std::size_t before = 0;
+    if constexpr (requires { model_.prefix_tokens(); }) before = model_.prefix_tokens();
+    return model_.shape().positions - before - cache_.length;
+  }
   /// Forgets everything.
   void reset() noexcept { cache_.length = 0; }
 

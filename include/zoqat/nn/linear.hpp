@@ -4,6 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/nn/linear/float_weight.hpp>
 #include <zoqat/nn/linear/linear_input.hpp>
+#include <zoqat/nn/linear/low_rank.hpp>
 #include <zoqat/nn/linear/packed_weight.hpp>
 #include <zoqat/nn/linear/product.hpp>
 #include <zoqat/nn/linear/quantized_weight.hpp>
@@ -19,6 +20,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -60,6 +62,19 @@ struct weight_states<S> {
   using type = std::variant<stored_weight<typename S::matrix_type>>;
 };
 
+/// Calls f(bytes) for what is stored of a deployed layer and does not train.
+template <class F>
+struct constant_visitor {
+  F& f;
+  void tensor(trainable& t, const tensor_use& u) {
+    if (u.stored && t.frozen()) f(std::as_bytes(t.values().flat()));
+  }
+  template <class T>
+  void packed(const std::string&, const std::vector<std::size_t>&, std::span<T> values) {
+    f(std::as_bytes(values));
+  }
+};
+
 /// B̃ = B + δW: adds to the biases [1, out] what the shift of the input is worth to each output.
 inline void add_shift(const trainable& masters, const smoothing& smooth, trainable& bias) {
   matrix<float> shift;
@@ -79,7 +94,8 @@ inline void add_shift(const trainable& masters, const smoothing& smooth, trainab
 /// under a scheme that leaves weights in full precision (float_weight.hpp), or in a format of somebody else's
 /// (stored_weight.hpp). With quantized activations the product is
 /// computed in integers; without, the tile is dequantized, or for few tokens multiplied as it is packed. What a
-/// deployed layer computes is the same bit by bit.
+/// deployed layer computes is the same bit by bit. A low-rank adapter may stand beside the weights in each of these
+/// states (nn/linear/low_rank.hpp); without one nothing is computed for it.
 template <class Scheme>
 class smoothed_linear {
   static_assert(detail::quantization_scheme<Scheme>,
@@ -126,6 +142,24 @@ class smoothed_linear {
     require_masters();
     return training();
   }
+  /// The packed weights of a deployed layer.
+  [[nodiscard]] packed_weight<Scheme>& packed()
+    requires Scheme::quantizes_weights
+  {
+    require(deployed(), "{}: the weights are not packed", name_);
+    return *std::get_if<1>(&weight_);
+  }
+  [[nodiscard]] const packed_weight<Scheme>& packed() const
+    requires Scheme::quantizes_weights
+  {
+    require(deployed(), "{}: the weights are not packed", name_);
+    return *std::get_if<1>(&weight_);
+  }
+  /// The bias of a deployed layer that takes up a shift of its input.
+  [[nodiscard]] trainable& folded_bias() {
+    make_bias();
+    return bias_;
+  }
   /// The weights that are stored elsewhere.
   [[nodiscard]] auto& stored_weights() noexcept
     requires detail::is_stored<Scheme>
@@ -140,26 +174,28 @@ class smoothed_linear {
   }
   /// Bytes of all that the layer holds now: masters, what quantizing them takes, or codes, and the bias.
   [[nodiscard]] std::size_t held_bytes() const noexcept {
-    return std::visit([](const auto& weight) { return weight.held_bytes(); }, weight_) + bias_.bytes();
+    return std::visit([](const auto& weight) { return weight.held_bytes(); }, weight_) + bias_.bytes() +
+           adapter_bytes();
   }
   /// Bytes of the weights in deployment. `shifts`: the input has a δ, which the bias then takes up.
   [[nodiscard]] std::size_t weight_bytes(bool shifts = false) const noexcept {
     const bool biased = !bias_.empty() || (shifts && Scheme::quantizes_weights);
-    const std::size_t bias = biased ? out_ * sizeof(float) : 0;
+    const std::size_t floats = (biased ? out_ * sizeof(float) : 0) + adapter_bytes();
     if constexpr (Scheme::quantizes_weights)
-      return quant::packed_matrix<typename Scheme::weight_type>::bytes(out_, in_) + bias;
+      return quant::packed_matrix<typename Scheme::weight_type>::bytes(out_, in_) + floats;
     else if constexpr (detail::is_stored<Scheme>)
-      return training().stored().bytes().size() + bias;
+      return training().stored().bytes().size() + floats;
     else
-      return out_ * in_ * sizeof(float) + bias;
+      return out_ * in_ * sizeof(float) + floats;
   }
 
-  /// out [rows, out] = (accumulate ? out : 0) + X̃ W̃ᵀ + B̃.
+  /// out [rows, out] = (accumulate ? out : 0) + X̃ W̃ᵀ + B̃, and what an adapter adds.
   template <class Pass>
   void forward(const Pass& pass, const linear_input<Scheme>& input, matrix_view<float> out, bool accumulate) const {
     if (out.rows() == 0) return;
     std::visit([&](const auto& weight) { detail::multiply_tiles(weight, bias_, pass, input, out, accumulate); },
                weight_);
+    if (adapter_) adapter_->add(pass, input.original, out);
   }
 
   /// Starts the clipping parameters from the ranges of the smoothed masters, unclipped: round-to-nearest. Like what
@@ -193,13 +229,36 @@ class smoothed_linear {
     const bool trains = plan.trains(name_);
     if constexpr (detail::is_stored<Scheme>) return store_elsewhere(trains, plan);
     if (!trains) deploy(smooth);
-    if (!trains || !plan.norms) bias_.freeze();
+    if (!plan.biases && (!trains || !plan.norms)) bias_.freeze();
     if (deployed()) return;
     if (!trains) return weight().freeze();
     if constexpr (Scheme::quantizes_weights)
       if (plan.fixed_quantization) training().fix_grids(smooth);
     weight().store_as(plan.masters);
   }
+  /// The adapter beside the weights, or none.
+  [[nodiscard]] const std::optional<low_rank>& adapter() const noexcept { return adapter_; }
+  /// Makes the step sizes of packed weights train if the plan says so, or fixes them where they are.
+  void adapt_steps(parameter_ids& ids, const storage_plan& plan) {
+    if constexpr (Scheme::quantizes_weights) {
+      if (!deployed()) return;
+      plan.steps ? packed().train_steps(ids, name_) : packed().fold_steps();
+    }
+  }
+  /// Makes an adapter if the plan names the layer. One that is there goes on training if it is as planned, and is
+  /// frozen if the plan does not name the layer. Throws value_error for another rank or alpha than it has.
+  void adapt(parameter_ids& ids, const low_rank_plan& plan) {
+    if (!plan.names(name_)) {
+      if (adapter_) adapter_->freeze();
+      return;
+    }
+    if (!adapter_) return void(adapter_.emplace(ids, name_, out_, in_, plan));
+    require(adapter_->rank() == plan.rank && adapter_->alpha() == plan.alpha,
+            "{}: has an adapter of rank {} and alpha {} already, and cannot have one of rank {} and alpha {}", name_,
+            adapter_->rank(), adapter_->alpha(), plan.rank, plan.alpha);
+  }
+  /// Removes the adapter.
+  void drop_adapter() noexcept { adapter_.reset(); }
   /// Quantizes the masters into their final storage, folds δ into the bias, and frees the masters.
   void deploy(const smoothing& smooth) {
     if constexpr (Scheme::quantizes_weights) {
@@ -241,12 +300,13 @@ class smoothed_linear {
     if (!bias_.empty()) v.tensor(bias_, use::bias);
     if constexpr (Scheme::quantizes_weights)
       if (!deployed() && !training().grids_fixed()) training().steps().visit(v);
+    if (adapter_) adapter_->visit(v);
   }
   /// What a loss depends on and training never moves, as bytes: f(std::span<const std::byte>). Grids that are not
   /// fixed count as empty spans, as they always did in the fingerprints of run logs.
   template <class F>
   void for_each_constant(F&& f) {
-    if (deployed()) for_each_stored(*this, [&](const auto&, const auto&, auto values) { f(std::as_bytes(values)); });
+    if (deployed()) visit(detail::constant_visitor<F>{f});
     if constexpr (Scheme::quantizes_weights)
       if (!deployed()) return training().grids().for_each_constant(f);
     if constexpr (detail::is_stored<Scheme>) return training().for_each_constant(f);
@@ -271,7 +331,7 @@ class smoothed_linear {
   /// What `store` does with weights that are stored elsewhere: their steps train unless they are fixed, and biases
   /// with norms.
   void store_elsewhere(bool trains, const storage_plan& plan) {
-    if (!plan.norms) bias_.freeze();
+    if (!plan.norms && !plan.biases) bias_.freeze();
     if (trains)
       training().train_weights();
     else if (plan.fixed_quantization)
@@ -282,6 +342,7 @@ class smoothed_linear {
     parameter_ids none;
     bias_ = {none, name_ + ".bias", parameter_group::norm, 1, out_};
   }
+  [[nodiscard]] std::size_t adapter_bytes() const noexcept { return adapter_ ? adapter_->held_bytes() : 0; }
   void require_masters() const {
     require(!deployed(), "{}: the weights are packed, and their masters are gone", name_);
   }
@@ -290,6 +351,7 @@ class smoothed_linear {
   std::size_t out_, in_;
   trainable bias_;
   states weight_;
+  std::optional<low_rank> adapter_;
 };
 
 /// A linear layer in full precision.

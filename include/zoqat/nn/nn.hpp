@@ -21,6 +21,7 @@
 #include <zoqat/nn/linear/packed_weight.hpp>
 #include <zoqat/nn/linear/float_weight.hpp>
 #include <zoqat/nn/linear/stored_weight.hpp>
+#include <zoqat/nn/linear/low_rank.hpp>
 #include <zoqat/nn/linear/float_tile.hpp>
 #include <zoqat/nn/linear/step_log_scale.hpp>
 
@@ -32,6 +33,7 @@
 // Parts of a block.
 #include <zoqat/nn/norm.hpp>
 #include <zoqat/nn/positions.hpp>
+#include <zoqat/nn/prefix.hpp>
 #include <zoqat/nn/rope.hpp>
 #include <zoqat/nn/learned_positions.hpp>
 #include <zoqat/nn/attend.hpp>

@@ -92,9 +92,16 @@ struct input_buffers {
   matrix<float> part_sums;                ///< [rows, parts]
 };
 
+/// Buffers of a low-rank adapter.
+struct adapter_buffers {
+  input_buffers none;   ///< stay empty: nothing is done to its inputs
+  matrix<float> inner;  ///< between its two products: [rows, rank]
+};
+
 /// Buffers of a forward pass, kept from one pass to the next. Each is [lanes * tokens, width].
 struct workspace {
   input_buffers input;                     ///< of the linear layers
+  adapter_buffers adapter;                 ///< of what is beside them
   matrix<float> stream;                    ///< the residual stream
   matrix<float> normed;                    ///< input of a layer
   matrix<float> query, key, value, mixed;  ///< inside attention

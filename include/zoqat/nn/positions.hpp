@@ -39,14 +39,14 @@ concept position_encoding = std::constructible_from<P, const model_shape&> &&
                               { p.pair(j) } -> std::convertible_to<std::size_t>;
                             };
 
-/// The position of every token of a pass in its sequence: [tokens]. Throws value_error for a sequence longer than
-/// `limit`.
+/// The position of every token of a pass in its sequence, of which the first is `start`: [tokens]. Throws value_error
+/// for a sequence longer than `limit`.
 template <class Pass>
-[[nodiscard]] std::vector<std::size_t> token_positions(const Pass& pass, std::size_t limit) {
+[[nodiscard]] std::vector<std::size_t> token_positions(const Pass& pass, std::size_t limit, std::size_t start = 0) {
   std::vector<std::size_t> positions;
   positions.reserve(pass.tokens());
   for (std::size_t s = 0; s != pass.batch.sequences(); ++s) {
-    const std::size_t first = pass.first_position(), last = first + pass.batch.length(s);
+    const std::size_t first = start + pass.first_position(), last = first + pass.batch.length(s);
     require(last <= limit, "positions: a sequence of {} tokens exceeds the model's {} positions", last, limit);
     for (std::size_t position = first; position != last; ++position) positions.push_back(position);
   }

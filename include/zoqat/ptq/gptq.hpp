@@ -95,6 +95,31 @@ class gptq_metric {
   double damping_ = 0;
 };
 
+namespace detail {
+
+/// The codes of a row of weights [in] that are rounded column by column in the order of the metric, the error of each
+/// spread over those to come. `grid_of(k, w)` is the grid of column k, where w are the weights by positions with the
+/// errors so far.
+template <class Weight, class GridOf>
+[[nodiscard]] std::vector<std::uint8_t> round_with_feedback(const gptq_metric& metric,
+                                                            std::span<const double> weights, GridOf&& grid_of) {
+  const std::size_t n = weights.size();
+  std::vector<std::uint8_t> codes(n);
+  std::vector<double> w(n);
+  for (std::size_t i = 0; i != n; ++i) w[i] = weights[metric.column(i)];
+  for (std::size_t i = 0; i != n; ++i) {
+    const std::size_t k = metric.column(i);
+    const simd::grid g = grid_of(k, w);
+    codes[k] = nearest_code<Weight>(w[i], g);
+    const auto feedback = metric.feedback(i);
+    const double error = (w[i] - value_of(codes[k], g)) / feedback[i];
+    add_scaled(feedback.subspan(i), -error, std::span(w).subspan(i));
+  }
+  return codes;
+}
+
+}  // namespace detail
+
 /// One row of weights [in] rounded as GPTQ does (arXiv 2210.17323): column by column, the error of each spread over
 /// those to come. Grids are the ranges of groups, or clipped. In activation order, and where groups share what their
 /// steps are multiples of, they are those of the weights before rounding ("static groups"); otherwise a group's grid
@@ -105,25 +130,20 @@ template <class Weight>
                                    const gptq_options& options) {
   const std::size_t n = weights.size(), size = Weight::group_size(n);
   require(n == metric.in_features(), "gptq: {} weights for moments of {} inputs", n, metric.in_features());
-  std::vector<double> w(n), exact(weights.begin(), weights.end());  // by positions, by columns
+  std::vector<double> exact(weights.begin(), weights.end());
   for (std::size_t i = 0; i != n; ++i)
     if (metric.dead(i)) exact[metric.column(i)] = 0;
-  for (std::size_t i = 0; i != n; ++i) w[i] = exact[metric.column(i)];
   const auto grids_of = [&](std::span<const double> of) {
     if (options.clipped) return clipped_grids<Weight>(of, {});
     return ranged_grids<Weight>(of);
   };
   const bool fixed = options.activation_order || Weight::shares_scales;
-  rounded_row row{std::vector<std::uint8_t>(n), grids_of(exact), 0};
-  for (std::size_t i = 0; i != n; ++i) {
-    const std::size_t k = metric.column(i);
+  rounded_row row{{}, grids_of(exact), 0};
+  row.codes = detail::round_with_feedback<Weight>(metric, exact, [&](std::size_t k, const std::vector<double>& w) {
     simd::grid& g = row.grids[k / size];
     if (!fixed && k % size == 0) g = grids_of(std::span(w).subspan(k, std::min(size, n - k))).front();
-    row.codes[k] = detail::nearest_code<Weight>(w[i], g);
-    const auto feedback = metric.feedback(i);
-    const double error = (w[i] - detail::value_of(row.codes[k], g)) / feedback[i];
-    detail::add_scaled(feedback.subspan(i), -error, std::span(w).subspan(i));
-  }
+    return g;
+  });
   return row;
 }
 

@@ -25,6 +25,7 @@
 // What it is measured against: grids by search, errors fed forward, scales and shifts, orders of channels.
 #include <zoqat/ptq/clip_search.hpp>
 #include <zoqat/ptq/gptq.hpp>
+#include <zoqat/ptq/merge_adapters.hpp>
 #include <zoqat/ptq/outlier_suppression.hpp>
 #include <zoqat/ptq/reorder.hpp>
 

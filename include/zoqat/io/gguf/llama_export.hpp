@@ -156,6 +156,7 @@ template <class Scheme>
           "{}: {} would round the weights that were trained, which are exact as F32{}{}", file.path().native(),
           info_of(types.weights).name, exact ? " and as " : " alone",
           exact ? info_of(*exact).name : std::string_view());
+  if (!types.adapters_apart || file.metadata().contains("prefix_tokens")) require_layers_alone(file);
   const model_shape shape = shape_of_quantized(file);
   io::detail::require_held(file, shape);
   llama_export result(shape, types, file.path().native());

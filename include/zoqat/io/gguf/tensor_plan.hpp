@@ -100,7 +100,8 @@ class tensor_plan {
 struct export_types {
   tensor_type weights = tensor_type::f32;     ///< of the linear layers
   tensor_type embeddings = tensor_type::f32;  ///< of the embedding and of the head, if it has weights of its own
-  bool fill_stream = false;  ///< make the residual stream wider until blocks divide it, see llama_layout
+  bool fill_stream = false;     ///< make the residual stream wider until blocks divide it, see llama_layout
+  bool adapters_apart = false;  ///< of a trained model the layers alone: its adapters go elsewhere (export_adapters)
 };
 
 /// What llama-quantize stores rows as that do not divide into the blocks of a type.

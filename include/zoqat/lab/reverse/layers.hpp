@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/lab/reverse/attention.hpp>
 #include <zoqat/lab/reverse/linear.hpp>
@@ -149,6 +150,7 @@ template <class Linear, class Position, class HeadNorm>
 [[nodiscard]] variable record(recorder& c, nn::self_attention<Linear, Position, HeadNorm>& layer, variable x) {
   using scheme = typename Linear::scheme;
   const std::size_t size = layer.head_size(), tokens = c.batch.tokens();
+  require(!layer.prefix(), "lab::reverse: attention behind a prefix is not recorded");
   std::vector<nn::rms_norm*> head_norms;  // of queries and of keys, or none
   layer.for_each_norm([&](nn::rms_norm& norm) { head_norms.push_back(&norm); });
   const nn::trainable* log_scale = nullptr;

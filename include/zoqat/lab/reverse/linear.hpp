@@ -194,6 +194,7 @@ template <class Input>
     x = straight_through(c.on, x, c.rounded, [&] { return detail::round_input<scheme>(c, *own, s, x->value); });
   std::vector<variable> outputs;
   for (auto* layer : input.layers) {
+    require(!layer->adapter(), "lab::reverse: {} has an adapter, which is not recorded", layer->name());
     const variable masters = c.parameter(layer->weight());
     variable weight = masters;
     if constexpr (scheme::quantizes_weights) weight = detail::record_weight(c, layer->quantizer(), s, by, masters);

@@ -28,6 +28,7 @@ class linear_input {
  public:
   const matrix<float>& scales = work_.scales;  ///< s of each lane: [lanes, in]; empty without smoothing
   const matrix<float>& shifts = work_.shifts;  ///< δ of each lane: [lanes, in]; empty without shifting
+  matrix_view<const float> original;           ///< [rows, in], before smoothing and quantization
   matrix_view<const float> values;             ///< smoothed [rows, in], where activations stay in full precision
   matrix_view<const std::uint8_t> codes;       ///< [rows, in], where they do not
   /// Of the codes: [groups, rows], where each token is one group, or has several.
@@ -44,7 +45,7 @@ class linear_input {
   /// `x` is [rows, in] and must outlive this.
   template <class Pass>
   linear_input(const Pass& pass, matrix_view<const float> x, const smoothing& by)
-      : work_(pass.work.input), values(x) {
+      : work_(pass.work.input), original(x), values(x) {
     by.scales(pass.lanes, work_.scales);
     by.shifts(pass.lanes, work_.shifts);
     work_.inverse = work_.scales;
@@ -56,6 +57,11 @@ class linear_input {
     if constexpr (Scheme::quantizes_weights && !Scheme::quantizes_activations)
       if (pass.tokens() <= few_tokens) sum_values();
   }
+
+  /// An input to which nothing is done, for weights in floats. `none` are buffers that nobody fills.
+  linear_input(matrix_view<const float> x, input_buffers& none)
+    requires(!Scheme::quantizes_weights && !Scheme::quantizes_activations)
+      : work_(none), original(x), values(x) {}
 
   /// What the codes of a row stand for, out [in]. For schemes that quantize activations.
   template <simd::kernels Kernels>

@@ -2,12 +2,16 @@
 #pragma once
 
 #include <zoqat/core/aligned.hpp>
+#include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/linear/linear_input.hpp>
+#include <zoqat/nn/linear/step_log_scale.hpp>
 #include <zoqat/nn/linear/tile_rows.hpp>
 #include <zoqat/nn/linear/weight_tile.hpp>
+#include <zoqat/nn/trainable.hpp>
 #include <zoqat/nn/visit.hpp>
+#include <zoqat/params/inference_lane.hpp>
 #include <zoqat/params/lanes.hpp>
 #include <zoqat/quant/packed_matrix.hpp>
 #include <zoqat/quant/row.hpp>
@@ -24,13 +28,17 @@
 namespace zoqat::inline ZOQAT_ABI::nn {
 
 /// The weights [out, in] of a linear layer in deployment: packed codes and their grids, which all lanes share.
-/// Nothing of them trains.
+/// Nothing of them trains, unless `train_steps` says that the grids' step sizes do while codes stay (PEQA,
+/// arXiv 2305.14152; QZO, arXiv 2505.13430).
 template <class Scheme>
 class packed_weight {
  public:
   using part = typename Scheme::weight_type;
   using tile = code_tile<part, typename Scheme::activation_type>;
-  using scratch = detail::tile_scratch;
+  struct scratch : detail::tile_scratch {
+    matrix<float> factors;  ///< [lanes * count, groups]
+  };
+  /// Codes and grids are, as long as steps do not train.
   static constexpr bool shared_by_lanes = true;
 
   /// Makes room, which `set_rows` or a file fills; `sum_codes` comes after that.
@@ -40,6 +48,7 @@ class packed_weight {
   void set_rows(std::size_t first, matrix_view<const std::uint8_t> codes, const simd::grid* grids) {
     packed_.set_rows(first, codes, grids);
   }
+  [[nodiscard]] const quant::packed_matrix<part>& codes() const noexcept { return packed_; }
   /// Sums the codes for products in integers.
   void sum_codes() {
     if constexpr (Scheme::quantizes_activations) {
@@ -60,10 +69,33 @@ class packed_weight {
     }
   }
 
-  [[nodiscard]] std::size_t held_bytes() const noexcept { return packed_.bytes(); }
+  /// The logarithms of step sizes train from now on, as those of `step_log_scale`: a pass multiplies the grids by
+  /// their factors, rounded as the scheme stores them. Throws value_error for a scheme whose grids are not stored one
+  /// by one.
+  void train_steps(parameter_ids& ids, const std::string& name) {
+    require(!part::whole_tensor && !part::shares_scales,
+            "{}: step sizes train where each grid has its own, and this scheme's share one", name);
+    if (scaled()) return;
+    steps_ = {ids, name, packed_.rows(), packed_.groups()};
+    steps_.allocate();
+  }
+  [[nodiscard]] bool scaled() const noexcept { return !steps_.empty(); }
+  /// Multiplies the grids by the factors that were trained: what is computed stays the same, and nothing trains.
+  void fold_steps() {
+    if (!scaled()) return;
+    matrix<float> factors;
+    steps_.factors(inference_lane{}, 0, packed_.rows(), packed_.groups(), factors);
+    for (std::size_t r = 0; r != packed_.rows(); ++r)
+      for (std::size_t g = 0; g != packed_.groups(); ++g)
+        packed_.set_grid(r, g, quant::scaled<part>(packed_.grid(r, g), factors(r, g)));
+    steps_ = {};
+  }
+
+  [[nodiscard]] std::size_t held_bytes() const noexcept { return packed_.bytes() + steps_.bytes(); }
   /// Shows a visitor what a file holds of the weights of the layer `name`.
   template <class V>
   void visit(const std::string& name, V&& v) {
+    steps_.visit(v);
     if constexpr (visits_packed<V>) {
       std::vector<std::size_t> grids{packed_.panels(), packed_.groups(), simd::panel_width};
       if constexpr (part::whole_tensor) grids = {packed_.scales().size()};
@@ -81,8 +113,9 @@ class packed_weight {
   }
   /// Makes the rows [first, first + count) ready in this thread's tile.
   template <class Kernels, lane_reader Lanes>
-  void make_tile(const Lanes&, const linear_input<Scheme>&, std::monostate, std::size_t first, std::size_t count,
-                 scratch&) const {
+  void make_tile(const Lanes& lanes, const linear_input<Scheme>&, std::monostate, std::size_t first,
+                 std::size_t count, scratch& work) const {
+    if (scaled()) steps_.factors(lanes, first, count, packed_.groups(), work.factors);
     auto& to = tile::of_this_thread();
     to.reset(1, count, packed_.cols());
     to.template load_packed<Kernels>(packed_, first);
@@ -92,8 +125,10 @@ class packed_weight {
   /// out [rows, count] = x · tile, and the epilogue, where x are the rows of the input from `row` on.
   template <class Kernels>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
-                epilogue finish, matrix_view<float> out, scratch&, simd::prefetch_hint next) const {
-    tile::of_this_thread().template multiply<Kernels>(input, row, tokens, lane, finish, out, next);
+                epilogue finish, matrix_view<float> out, scratch& work, simd::prefetch_hint next) const {
+    auto& from = tile::of_this_thread();
+    if (scaled()) from.scale_packed(work.factors.row(lane * out.cols()).data());
+    from.template multiply<Kernels>(input, row, tokens, 0, finish, out, next);
   }
   [[nodiscard]] simd::prefetch_hint memory(std::size_t first, std::size_t count) const noexcept {
     const std::size_t panels = (count + simd::panel_width - 1) / simd::panel_width;
@@ -106,6 +141,7 @@ class packed_weight {
   [[nodiscard]] std::size_t parts_in_row() const noexcept { return quant::parts<part, activation>(packed_.cols()); }
 
   quant::packed_matrix<part> packed_;
+  step_log_scale steps_;       // empty unless they train
   buffer<std::int32_t> sums_;  // of the codes, for products in integers: [tiles][parts][tile_width]
 };
 

@@ -38,13 +38,21 @@ template <class Kernels>
   return {static_cast<const char*>(all.data) + from, to - from};
 }
 
+/// Whether one product serves all lanes: the weights are the same on each.
+template <class Weight>
+[[nodiscard]] bool are_shared_by_lanes(const Weight& weight) noexcept {
+  if constexpr (requires { weight.scaled(); }) return !weight.scaled();
+  return Weight::shared_by_lanes;
+}
+
 /// out [rows, out] = (accumulate ? out : 0) + X̃ W̃ᵀ + B̃ for weights in one of their states. Each tile of rows is made
 /// ready once, in this thread's caches, and multiplied with every lane's input. `bias` may be empty.
 template <class Weight, class Pass, class Scheme>
 void multiply_tiles(const Weight& weight, const trainable& bias, const Pass& pass, const linear_input<Scheme>& input,
                     matrix_view<float> out, bool accumulate) {
   using kernels = typename Pass::kernels;
-  const std::size_t lanes = pass.lanes.count(), sharing = Weight::shared_by_lanes ? lanes : 1;
+  const bool shared = are_shared_by_lanes(weight);
+  const std::size_t lanes = pass.lanes.count(), sharing = shared ? lanes : 1;
   const bool biased = !bias.empty() || (!input.shifts.empty() && !Weight::shared_by_lanes);
   const auto grids = weight.template pass_grids<kernels>(pass.lanes, input.scales);
   for_each_weight_tile(pass.threads, out.cols(), [&](std::size_t first, std::size_t count) {
@@ -61,8 +69,8 @@ void multiply_tiles(const Weight& weight, const trainable& bias, const Pass& pas
       const auto to = out.col_block(first, count).row_block(row, sharing * pass.tokens());
       epilogue finish{nullptr, accumulate};
       if (biased) finish = add_bias<kernels>(scratch.bias.data() + lane * count, sharing, accumulate, to);
-      weight.template multiply<kernels>(input, row, pass.tokens(), Weight::shared_by_lanes ? 0 : lane, finish, to,
-                                        scratch, share_of(next, lane, lanes, sharing));
+      weight.template multiply<kernels>(input, row, pass.tokens(), shared ? 0 : lane, finish, to, scratch,
+                                        share_of(next, lane, lanes, sharing));
     }
   });
 }

@@ -47,7 +47,8 @@ class code_tile {
   void reset(std::size_t lanes, std::size_t count, std::size_t in) {
     lanes_ = lanes, count_ = count, in_ = in, groups_ = Weight::groups(in);
     parts_ = quant::parts<Weight, Activation>(in);
-    packed_ = nullptr;
+    packed_ = source_ = nullptr;
+    factors_ = nullptr;
     codes_.resize(lanes * simd::panel_width * in);
     grids_.resize(lanes * groups_ * tile_width);
     sums_.resize(lanes * parts_ * tile_width);
@@ -89,8 +90,9 @@ class code_tile {
   /// multiplied.
   template <simd::kernels Kernels>
   void load_packed(const quant::packed_matrix<Weight>& packed, std::size_t first) {
+    source_ = &packed, first_panel_ = first / simd::panel_width;
     if (blocks_hold_groups() || (in_integers && part_size() % 4 == 0)) {
-      packed_ = &packed, first_panel_ = first / simd::panel_width;
+      packed_ = &packed;
       return;
     }
     read_grids(packed, first);
@@ -106,10 +108,19 @@ class code_tile {
     }
   }
 
+  /// The products that follow are of packed rows whose grids are scaled by `factors` [count, groups], which must stay
+  /// until then.
+  void scale_packed(const float* factors) noexcept {
+    factors_ = factors;
+    if (!packed_) read_grids(*source_, first_panel_ * simd::panel_width);
+  }
   /// The grids of packed rows, for products that do not read them where they are.
   void read_grids(const quant::packed_matrix<Weight>& packed, std::size_t first) noexcept {
     for (std::size_t r = 0; r != count_; ++r)
-      for (std::size_t g = 0; g != groups_; ++g) grid(0, r, g) = packed.grid(first + r, g);
+      for (std::size_t g = 0; g != groups_; ++g) {
+        grid(0, r, g) = packed.grid(first + r, g);
+        if (factors_) grid(0, r, g) = quant::scaled<Weight>(grid(0, r, g), factors_[r * groups_ + g]);
+      }
   }
 
   /// Every group, and every part, starts with a block of its packed panel, so that it can be used where it is.
@@ -327,6 +338,13 @@ class code_tile {
         scales[j] = g.scale, zero_points[j] = static_cast<float>(g.zero_point), minima[j] = g.minimum;
       }
     }
+    for (std::size_t j = 0; factors_ && j != std::min(simd::panel_width, count_ - first); ++j) {
+      simd::grid g{.scale = scales[j]};
+      if constexpr (Weight::has_minima) g.minimum = minima[j];
+      g = quant::scaled<Weight>(g, factors_[(first + j) * groups_ + group]);
+      scales[j] = g.scale;
+      if constexpr (Weight::has_minima) minima[j] = g.minimum;
+    }
     for (std::size_t j = 0; j != simd::panel_width; ++j) {
       totals[j] += scales[j] * (sums[j] - zero_points[j] * of_input);
       if constexpr (Weight::has_minima) totals[j] -= minima[j] * of_input;
@@ -341,15 +359,17 @@ class code_tile {
     return repacked_.data();
   }
   std::size_t lanes_ = 0, count_ = 0, in_ = 0, groups_ = 0, parts_ = 0, first_panel_ = 0;
-  const quant::packed_matrix<Weight>* packed_ = nullptr;
-  buffer<std::uint8_t> codes_;        // [lanes][16][in]
-  std::vector<simd::grid> grids_;     // [lanes][groups][tile_width]
-  buffer<std::int32_t> sums_;         // [lanes][parts][tile_width]
-  buffer<float> scales_;              // [parts][tile_width]
-  buffer<std::int32_t> zero_points_;  // less the offset: [parts][tile_width]
-  buffer<std::uint8_t> panels_;       // [lanes][parts][panels]
-  buffer<std::uint8_t> unpacked_;     // a part of a panel, and what is before it in its block
-  buffer<std::uint8_t> repacked_;     // a packed panel
+  const quant::packed_matrix<Weight>* packed_ = nullptr;  // whose panels are multiplied where they are
+  const quant::packed_matrix<Weight>* source_ = nullptr;  // of the rows, if they came packed
+  const float* factors_ = nullptr;                        // on the grids of these: [count][groups]
+  buffer<std::uint8_t> codes_;                            // [lanes][16][in]
+  std::vector<simd::grid> grids_;                         // [lanes][groups][tile_width]
+  buffer<std::int32_t> sums_;                             // [lanes][parts][tile_width]
+  buffer<float> scales_;                                  // [parts][tile_width]
+  buffer<std::int32_t> zero_points_;                      // less the offset: [parts][tile_width]
+  buffer<std::uint8_t> panels_;                           // [lanes][parts][panels]
+  buffer<std::uint8_t> unpacked_;                         // a part of a panel, and what is before it in its block
+  buffer<std::uint8_t> repacked_;                         // a packed panel
   buffer<float> float_panels_;
 };
 

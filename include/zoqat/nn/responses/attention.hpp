@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/error.hpp>
 #include <zoqat/core/executor.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/attention.hpp>
@@ -179,6 +180,7 @@ class response<self_attention<Linear, Position, HeadNorm>> {
 
   response(layer_type& layer, const matrix<double>& stream_metric, std::size_t block)
       : layer_(layer), stream_metric_(stream_metric), block_(block) {
+    require(!layer.prefix(), "nn::response: attention behind a prefix; choose codes before a prefix is added");
     const Linear* output = nullptr;
     layer.for_each_shared_input([&](auto&& input) { output = input.layers.back(); });
     buffer<float> room;
