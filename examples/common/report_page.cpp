@@ -62,7 +62,9 @@ pre { overflow-x: auto; font-size: .85rem; }
 constexpr std::string_view table_note =
     "Columns from full_precision to zeroqat are perplexities on the evaluation text: zeroqat is the trained model, "
     "what stands before it is where training began. Bits per weight are those of the codes and grids of linear "
-    "layers, as the file of the model has them. A step passes forward over its data twice for each direction.";
+    "layers: as stored in the file of the model, and as exported to the .gguf type that holds the scheme, if there "
+    "is "
+    "one. A step passes forward over its data twice for each direction.";
 
 constexpr std::string_view passes_note =
     "The last point of a run is the model that was kept, at the passes that were spent. A run without its log, which "
@@ -89,10 +91,11 @@ std::vector<std::string> versions_of(std::span<const run_record> runs) {
 std::string row_of(const run_record& run, std::span<const std::string> versions) {
   const bool logged = !run.settings.empty();
   const auto passes = run.passes_per_step();
-  std::string row = fmt::format(
-      "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>", escaped(run.name),
-      run.scheme.empty() ? "–" : escaped(run.scheme), cell(run.bits, 3), logged ? fmt::format("{}", run.steps) : "–",
-      run.kept ? fmt::format("{}", *run.kept) : "–", passes ? cell(*passes * run.steps, 0) : "–");
+  std::string row =
+      fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
+                  escaped(run.name), run.scheme.empty() ? "–" : escaped(run.scheme), cell(run.bits, 3),
+                  cell(run.exported_bits, 3), logged ? fmt::format("{}", run.steps) : "–",
+                  run.kept ? fmt::format("{}", *run.kept) : "–", passes ? cell(*passes * run.steps, 0) : "–");
   for (const std::string& name : versions) {
     const version_figures* const v = run.find(name);
     row += fmt::format("<td>{}</td>", cell(v ? std::optional(v->perplexity) : std::nullopt, 4));
@@ -105,7 +108,8 @@ std::string row_of(const run_record& run, std::span<const std::string> versions)
 std::string table_of(std::span<const run_record> runs) {
   const auto versions = versions_of(runs);
   std::string head;
-  for (const char* const name : {"run", "scheme", "bits per weight", "steps", "kept step", "forward passes"})
+  for (const char* const name : {"run", "scheme", "bits per weight, stored", "bits per weight, exported", "steps",
+                                 "kept step", "forward passes"})
     head += fmt::format("<th>{}</th>", name);
   for (const std::string& name : versions) head += fmt::format("<th>{}</th>", escaped(name));
   head += "<th>weight bytes</th>";
@@ -199,7 +203,7 @@ std::string charts_of(std::span<const run_record> runs) {
                   by_passes, true);
   out += chart_of(runs,
                   with_rule({.title = "Perplexity, by bits per weight",
-                             .x_label = "bits per weight of linear layers",
+                             .x_label = "bits per weight of linear layers, as stored",
                              .y_label = "perplexity",
                              .note = std::string(bits_note)}),
                   by_bits, true);

@@ -9,8 +9,9 @@
 #include <zoqat/io/text_file.hpp>        // read_text
 #include <zoqat/zo/log/run_log.hpp>      // run_log
 
-#include <common/model_origin.hpp>  // require_made_by, origin_in
-#include <common/plan.hpp>          // is_run_log
+#include <common/exported_bytes.hpp>  // exported_bytes_of
+#include <common/model_origin.hpp>    // require_made_by, origin_in
+#include <common/plan.hpp>            // is_run_log
 
 #include <algorithm>
 #include <array>
@@ -116,6 +117,8 @@ void read_model(run_record& run, const std::filesystem::path& path, const zo::ru
   const io::safetensors_file file(path);
   run.scheme = io::scheme_of(file);
   run.bits = bits_of(file);
+  if (const auto exported = exported_bytes_of(file))
+    run.exported_bits = exported->bits_of_linear_layers(io::shape_of_quantized(file));
   if (log) require_made_by(file.metadata(), *log, path);
   if (file.metadata().contains("run_log_steps"))
     run.kept = static_cast<std::uint32_t>(io::detail::number_at<std::uint32_t>(file, "run_log_steps"));

@@ -35,11 +35,12 @@ struct run_record {
   std::map<std::string, std::string> settings{};  ///< those in its log
   std::uint32_t steps = 0, planned_steps = 0;     ///< those in its log
   metric_columns metrics{};
-  std::vector<version_figures> table{};  ///< in the order of a run
-  std::string scheme{};                  ///< "" where neither log nor model says it
-  std::optional<double> bits{};          ///< per weight of the linear layers, grids included
-  std::optional<std::uint32_t> kept{};   ///< the step that the model is of, where it says it
-  std::vector<std::string> notes{};      ///< what a reader of a report should know
+  std::vector<version_figures> table{};   ///< in the order of a run
+  std::string scheme{};                   ///< "" where neither log nor model says it
+  std::optional<double> bits{};           ///< per weight of the linear layers, grids included, as the file has them
+  std::optional<double> exported_bits{};  ///< the same as a .gguf file would have them, if one holds the scheme
+  std::optional<std::uint32_t> kept{};    ///< the step that the model is of, where it says it
+  std::vector<std::string> notes{};       ///< what a reader of a report should know
 
   /// Forward passes over the data of a step: two for each direction. Nothing where no log says how many there are.
   [[nodiscard]] std::optional<double> passes_per_step() const;

@@ -194,11 +194,6 @@ void add_export_options(CLI::App& command, export_settings& s) {
 
 void require_exportable(const export_settings& s) {
   if (!s.gguf.empty()) require_destination(s);
-  require(
-      s.eval.empty() || s.gguf.empty() || kind_of(s.model, false).family != model_family::opt,
-      "--eval: an OPT is written to GGUF as engines read it, as mpt, which this program does not read again; leave "
-      "--eval out, or measure --hf",
-      s.eval);
 }
 
 void export_model(const export_settings& s) {

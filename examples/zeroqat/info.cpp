@@ -6,8 +6,9 @@
 #include <zoqat/simd/default_kernels.hpp>  // default_kernels
 #include <zoqat/zo/log/run_log.hpp>        // run_log
 
-#include <common/settings_text.hpp>  // folder_of_model
-#include <zeroqat/files.hpp>         // open_base_model, open_trained_model, trained_scheme_of
+#include <common/exported_bytes.hpp>  // exported_bytes_of
+#include <common/settings_text.hpp>   // folder_of_model
+#include <zeroqat/files.hpp>          // open_base_model, open_trained_model, trained_scheme_of
 #include <zeroqat/info.hpp>
 #include <zeroqat/settings.hpp>  // is_gguf
 
@@ -24,16 +25,18 @@
 
 namespace zoqat::programs {
 
+namespace gguf = io::gguf;
+
 namespace {
 
-/// A part of a model as its file has it.
+/// A part of a model: its weights, in the bytes that its file has of them, and in those of another format.
 struct part {
-  std::size_t weights = 0, bytes = 0;
-
-  [[nodiscard]] double bits() const noexcept {
-    return 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
-  }
+  std::size_t weights = 0, bytes = 0, exported = 0;
 };
+
+double bits(std::size_t bytes, std::size_t weights) {
+  return 8 * static_cast<double>(bytes) / static_cast<double>(weights);
+}
 
 /// Which part a tensor belongs to, by its name in full precision.
 std::string_view part_of(std::string_view name) {
@@ -63,41 +66,60 @@ std::string shape_text(const model_shape& s) {
   return text;
 }
 
-/// Bits per weight of each part: of the weights that a model of the shape has, in the bytes that the file has of
-/// them.
+/// Bits per weight of each part, with a column for what it would be exported as if `is_exported`. `bytes_of(parts)`
+/// fills in the bytes.
 template <class Bytes>
-std::string parts_text(const model_shape& shape, Bytes&& bytes_of) {
+std::string parts_text(const model_shape& shape, bool is_exported, Bytes&& bytes_of) {
   std::map<std::string_view, part> parts;
   io::for_each_tensor(shape, [&](const std::string& name, std::span<const std::size_t> extents) {
     parts[part_of(name)].weights += product(extents);
   });
   bytes_of(parts);
+  const auto line = [&](std::string_view name, const part& p) {
+    const auto cell = [&](std::size_t bytes) {
+      return fmt::format("  {:>12} bytes {:6.3f} bits each", bytes, bits(bytes, p.weights));
+    };
+    return fmt::format("  {:<20} {:>12} weights{}{}\n", name, p.weights, cell(p.bytes),
+                       is_exported ? cell(p.exported) : "");
+  };
   part all;
-  std::string text;
+  std::string text = fmt::format("  {:<40}  {:<34}{}\n", "", "as stored in this file",
+                                 is_exported ? "  as exported, see below" : "");
   for (const auto& [name, p] : parts) {
-    text +=
-        fmt::format("  {:<20} {:>12} weights {:>12} bytes  {:6.3f} bits each\n", name, p.weights, p.bytes, p.bits());
-    all.weights += p.weights, all.bytes += p.bytes;
+    text += line(name, p);
+    all.weights += p.weights, all.bytes += p.bytes, all.exported += p.exported;
   }
-  return text + fmt::format("  {:<20} {:>12} weights {:>12} bytes  {:6.3f} bits each\n", "all", all.weights,
-                            all.bytes, all.bits());
+  return text + line("all", all);
+}
+
+/// What the column of exported bytes is of.
+std::string exported_text(const exported_bytes& exported) {
+  const gguf::tensor_type_info& type = gguf::info_of(exported.type);
+  return fmt::format(
+      "  as exported: a .gguf file of zeroqat export --gguf, linear layers {} ({} bits per weight where blocks of {} "
+      "divide the rows, else filled up with zeros or F32), all else F32\n",
+      type.name, type.bits_per_weight(), type.elements);
 }
 
 std::string trained_text(const std::filesystem::path& path) {
   const io::safetensors_file file = open_trained_model(path);
   const model_shape shape = io::shape_of_quantized(file);
   const auto arithmetic = file.metadata().find("arithmetic");
-  return fmt::format("{}: a trained model, scheme {}\n{}{}", path.native(), io::scheme_of(file),
-                     arithmetic == file.metadata().end() ? "" : "  " + arithmetic->second + "\n",
-                     shape_text(shape) + parts_text(shape, [&](auto& parts) {
-                       for (const io::tensor_view& t : file.tensors()) parts[part_of(t.name)].bytes += t.data.size();
-                     }));
+  const auto exported = exported_bytes_of(file);
+  const std::string parts = parts_text(shape, exported.has_value(), [&](auto& of) {
+    for (const io::tensor_view& t : file.tensors()) of[part_of(t.name)].bytes += t.data.size();
+    if (!exported) return;
+    for (const auto& [name, bytes] : exported->bytes) of[part_of(name)].exported += bytes;
+  });
+  return fmt::format("{}: a trained model, scheme {}\n{}{}{}{}", path.native(), io::scheme_of(file),
+                     arithmetic == file.metadata().end() ? "" : "  " + arithmetic->second + "\n", shape_text(shape),
+                     parts, exported ? exported_text(*exported) : "");
 }
 
 std::string base_text(const std::filesystem::path& path) {
   const io::model_source source = open_base_model(path, true);
   return fmt::format("{}: a base model\n{}{}", path.native(), shape_text(source.shape()),
-                     parts_text(source.shape(), [&](auto& parts) {
+                     parts_text(source.shape(), false, [&](auto& parts) {
                        io::for_each_tensor(source.shape(), [&](const std::string& name, auto) {
                          parts[part_of(name)].bytes += source.find(name)->data.size();
                        });

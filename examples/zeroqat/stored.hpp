@@ -12,7 +12,7 @@ namespace zoqat::programs {
 
 /// Whether .gguf files hold models of a family.
 template <class Family>
-inline constexpr bool in_gguf = std::is_same_v<Family, families::llama> || std::is_same_v<Family, families::qwen3>;
+inline constexpr bool in_gguf = !std::is_same_v<Family, families::opt_gelu_erf>;
 
 /// Trains the file at `s.model`, and writes it again as `s.output`. Returns what the program returns.
 template <class Family>

@@ -60,7 +60,7 @@ struct stored_workbench : texts_of_run {
     teacher.emplace(io::load<teacher_model<Family>>(from));
     read_or_write_texts(*this, s, *teacher);
   }
-  [[nodiscard]] const io::gguf::llama_model& file() const { return std::get<io::gguf::llama_model>(source.format()); }
+  [[nodiscard]] const io::gguf::model_file& file() const { return std::get<io::gguf::model_file>(source.format()); }
   /// Of all tensors of the file, and of one that is trained.
   [[nodiscard]] std::size_t file_bytes() const {
     std::size_t bytes = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/core/plural.hpp>           // plural
 #include <zoqat/io/checksums.hpp>          // require_checksums
-#include <zoqat/io/gguf/llama_model.hpp>   // gguf::llama_model
+#include <zoqat/io/gguf/model_file.hpp>   // gguf::model_file
 #include <zoqat/io/quantized_model.hpp>    // scheme_of
 #include <zoqat/train/start_snapshot.hpp>  // fingerprint_of_start
 #include <zoqat/zo/log/run_log.hpp>        // run_log
@@ -58,7 +58,7 @@ std::string model_verdict(const std::string& path) {
 
 /// What a GGUF file is; throws for one that cannot be read.
 std::string gguf_verdict(const std::string& path) {
-  const io::gguf::llama_model model(path);
+  const io::gguf::model_file model(path);
   return fmt::format("a GGUF file of {}, readable; the format has no checksums{}",
                      plural(model.file().tensors().size(), "tensor"),
                      made_by(path, origin_in(model.file().metadata())));

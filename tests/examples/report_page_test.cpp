@@ -39,6 +39,7 @@ run_record run(std::string name, double bits, std::size_t steps) {
       {"full_precision", 13.5, 9000}, {"rtn", no_number, 1000}, {"reconstructed", 15, 1000}, {"zeroqat", 14.5, 1000}};
   r.scheme = "w4a16";
   r.bits = bits;
+  r.exported_bits = bits / 2;
   r.kept = 100;
   r.notes = {"a note"};
   return r;
@@ -59,7 +60,7 @@ TEST_CASE("a page of some runs is well-formed, needs nothing beside itself, and 
   CHECK(count(page, "<svg") == 4);
   CHECK(count(page, "<tr>") == 3);
   check_mentions(page, "zeroqat: 2 runs",
-                 "<td>a&lt;b</td><td>w4a16</td><td>4.250</td><td>1000</td><td>100</td><td>2000</td>",
+                 "<td>a&lt;b</td><td>w4a16</td><td>4.250</td><td>2.125</td><td>1000</td><td>100</td><td>2000</td>",
                  "<td>13.5000</td><td>–</td><td>15.0000</td><td>14.5000</td><td>1000</td>", "full precision 13.5",
                  "2 points left out: not finite", "means of neighbors", "text = &lt;&amp;&gt;.txt", "a note",
                  "prefers-color-scheme: dark");
@@ -67,7 +68,7 @@ TEST_CASE("a page of some runs is well-formed, needs nothing beside itself, and 
   CHECK(count(page, "<circle") == 2 * (3 + 2));
   check_mentions(page, "forward passes over the data of a step 200, perplexity 14.75",
                  "forward passes over the data of a step 300, perplexity 14.5",
-                 "bits per weight of linear layers 3.25, perplexity 15<");
+                 "bits per weight of linear layers, as stored 3.25, perplexity 15<");
   for (const char* const outside : {"http://", "https://", "src=", "href=", "url(", "@import", "<script", "<link"})
     CHECK(count(page, outside) == (std::string(outside) == "http://" ? 1 : 0));  // the namespace's name alone
 }
@@ -79,7 +80,7 @@ TEST_CASE(
   const std::string page = report_page(std::array{bare});
   CHECK(xml_checker::problem_of(page) == "");
   CHECK(count(page, "<svg") == 0);
-  check_mentions(page, "<td>bare</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td><td>13.5000</td>");
+  check_mentions(page, "<td>bare</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td><td>–</td><td>13.5000</td>");
   std::vector<run_record> runs{run("a", 4, 30), run("b", 3, 30)};
   runs[1].table[0].perplexity = 12;
   CHECK(count(report_page(runs), "full precision") == 0);

@@ -130,6 +130,7 @@ TEST_CASE("files of one name are a run: its log, its metrics, its table and its 
   CHECK(a.kept == 2u);
   // Of queries and outputs, keys and values, and an MLP of three matrices; norms and embeddings do not count.
   CHECK(*a.bits == 8.0 * (5000 + 4 * 250) / (2 * 64 * 64 + 2 * 32 * 64 + 3 * 32 * 64));
+  CHECK(!a.exported_bits);  // no type of GGUF has zero points of its kind
   REQUIRE(a.notes.size() == 2);
   check_mentions(a.notes[0], "3 of 5 steps");
   check_mentions(a.notes[1], "a.csv has 1 of the 3 steps of the log");

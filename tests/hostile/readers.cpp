@@ -2,12 +2,14 @@
 #include <hostile/readers.hpp>
 
 #include <support/byte_level_files.hpp>
+#include <support/deployed_model.hpp>
 #include <support/files.hpp>
 #include <support/random_model.hpp>
 #include <support/tiny_llama.hpp>
 #include <support/tiny_vocabulary.hpp>
 #include <support/tokenizer_json_files.hpp>
-#include <zoqat/io/gguf/llama_model.hpp>
+#include <zoqat/io/gguf/model_file.hpp>
+#include <zoqat/io/gguf/opt_export.hpp>
 #include <zoqat/io/gguf/writer.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/io/quantized_model.hpp>
@@ -164,9 +166,25 @@ std::string gguf_seed() { return written("f", write_gguf); }
 void read_gguf(const path& folder) {
   const text::any_tokenizer tokenizer = text::open_tokenizer(folder / "model.gguf");
   static_cast<void>(tokenizer.encode("a text", true));
-  const io::gguf::llama_model model(folder / "model.gguf");
+  const io::gguf::model_file model(folder / "model.gguf");
   std::vector<float> row(model.shape().hidden);
   model.read_f32(*model.find("model.norm.weight"), 0, row);
+}
+/// An OPT, whose tensors are stacked, and divide activations for a ReLU.
+void write_gguf_opt(const path& p) {
+  model_shape shape = tiny_shape(true);
+  shape.kind = {model_family::opt, activation_function::relu};
+  shape.kv_heads = shape.heads;
+  shape.biases = true;
+  io::gguf::opt_export(random_source(shape).source, {}).write(p, {});
+}
+std::string gguf_opt_seed() { return written("f", write_gguf_opt); }
+void read_gguf_opt(const path& folder) {
+  const io::gguf::model_file model(folder / "model.gguf");
+  io::for_each_tensor(model.shape(), [&](const std::string& name, std::span<const std::size_t> extents) {
+    std::vector<float> row(extents.back());
+    model.read_f32(*model.find(name), 0, row);
+  });
 }
 std::string gguf_of(std::uint64_t tensors, std::uint64_t keys, std::string_view rest) {
   std::string file = "GGUF";
@@ -552,6 +570,7 @@ const std::vector<reader>& all() {
        .limit = limit_of_data,
        .bombs = drop_bombs},
       {.name = "gguf_model", .file = "model.gguf", .seed = gguf_seed, .read = read_gguf, .bombs = gguf_bombs},
+      {.name = "gguf_opt", .file = "model.gguf", .seed = gguf_opt_seed, .read = read_gguf_opt},
       {.name = "index",
        .file = "model.safetensors.index.json",
        .seed = index_seed,

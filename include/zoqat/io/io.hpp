@@ -38,7 +38,10 @@
 #include <zoqat/io/gguf/round.hpp>
 
 // Formats of models.
-#include <zoqat/io/gguf/llama_model.hpp>
+#include <zoqat/io/gguf/architecture.hpp>
+#include <zoqat/io/gguf/llama_shape.hpp>
+#include <zoqat/io/gguf/opt_shape.hpp>
+#include <zoqat/io/gguf/model_file.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/io/model_kind.hpp>
 #include <zoqat/io/model_config.hpp>
@@ -55,6 +58,7 @@
 #include <zoqat/io/quantized_model.hpp>
 #include <zoqat/io/packed_weight.hpp>
 #include <zoqat/io/gguf/llama.hpp>
+#include <zoqat/io/gguf/opt.hpp>
 #include <zoqat/io/gguf/rope.hpp>
 #include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>

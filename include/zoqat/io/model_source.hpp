@@ -4,7 +4,7 @@
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/io/file_kind.hpp>
-#include <zoqat/io/gguf/llama_model.hpp>
+#include <zoqat/io/gguf/model_file.hpp>
 #include <zoqat/io/hugging_face.hpp>
 #include <zoqat/io/llama2c.hpp>
 #include <zoqat/io/tensor_source.hpp>
@@ -22,7 +22,7 @@ namespace zoqat::inline ZOQAT_ABI::io {
 /// A model in any of the formats that are read. Itself a `tensor_source`.
 class model_source {
  public:
-  using formats = std::variant<llama2c_checkpoint, hugging_face_folder, gguf::llama_model>;
+  using formats = std::variant<llama2c_checkpoint, hugging_face_folder, gguf::model_file>;
 
   explicit model_source(formats format) noexcept : format_(std::move(format)) {}
 
@@ -51,10 +51,10 @@ class model_source {
 };
 
 static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_folder> &&
-              tensor_source<gguf::llama_model> && tensor_source<model_source>);
+              tensor_source<gguf::model_file> && tensor_source<model_source>);
 
 /// Opens a model by what `path` is: a Hugging Face folder, a `.safetensors` file with `config.json` beside it, or
-/// a llama2.c checkpoint (`.bin`), or a model of LLaMA's kind in a GGUF file (`.gguf`). Throws io_error when it is
+/// a llama2.c checkpoint (`.bin`), or a model of LLaMA's kind or an OPT in a GGUF file (`.gguf`). Throws io_error when it is
 /// none of these, missing or malformed, or holds tensors that its model does not use, unless these are to be ignored.
 [[nodiscard]] inline model_source open_model(const std::filesystem::path& path,
                                              unused_tensors unused = unused_tensors::refused) {
@@ -66,7 +66,7 @@ static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_fo
   if (std::filesystem::is_directory(status) || extension == ".safetensors")
     return model_source(hugging_face_folder(path, unused));
   if (extension == ".bin") return model_source(llama2c_checkpoint(path));
-  if (has_extension(path, ".gguf")) return model_source(gguf::llama_model(path, unused));
+  if (has_extension(path, ".gguf")) return model_source(gguf::model_file(path, unused));
   fail<io_error>("{}: not a model: a folder with config.json, a .safetensors, .gguf or llama2.c .bin file is wanted",
                  path.native());
 }

@@ -4,10 +4,13 @@
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 #include <support/files.hpp>
+#include <support/memory_source.hpp>
 #include <support/random_model.hpp>
 #include <zoqat/eval/perplexity.hpp>
+#include <zoqat/io/gguf/opt_export.hpp>
 #include <zoqat/io/mapped_file.hpp>
 #include <zoqat/nn/llama.hpp>
+#include <zoqat/nn/opt.hpp>
 #include <zoqat/train/objective.hpp>
 #include <zoqat/train/trainer.hpp>
 #include <zoqat/zo/estimator.hpp>
@@ -113,7 +116,8 @@ double loss_of(Model& model) {
 }
 
 // Some steps of training, as large as a test needs.
-void take_steps(stored_llama& model) {
+template <class Model>
+void take_steps(Model& model) {
   thread_pool threads(2);
   const eval::chunks text = corpus();
   auto loss = train::cross_entropy(model, text, threads, {.batch = 4});
@@ -138,8 +142,8 @@ std::vector<std::string> differences(const std::filesystem::path& a, const std::
   return names;
 }
 
-gguf::llama_model open(const std::filesystem::path& path) {
-  return gguf::llama_model(path, io::unused_tensors::ignored);
+gguf::model_file open(const std::filesystem::path& path) {
+  return gguf::model_file(path, io::unused_tensors::ignored);
 }
 
 }  // namespace
@@ -147,7 +151,7 @@ gguf::llama_model open(const std::filesystem::path& path) {
 TEST_CASE("a model computes what its file does, and a file that nothing trained in is written byte by byte") {
   const temporary_folder folder;
   mixed_file().write(folder / "m.gguf");
-  const gguf::llama_model source = open(folder / "m.gguf");
+  const gguf::model_file source = open(folder / "m.gguf");
   for (const auto& plan : {plan_of(), plan_of({"*"})}) {
     auto model = gguf::load_stored<stored_llama>(source, plan);
     auto floats = io::load<nn::llama<quant::full_precision>>(source);
@@ -160,7 +164,7 @@ TEST_CASE("a model computes what its file does, and a file that nothing trained 
 TEST_CASE("what was trained is read from the new file bit by bit, and all else is as it was") {
   const temporary_folder folder;
   mixed_file().write(folder / "m.gguf");
-  const gguf::llama_model source = open(folder / "m.gguf");
+  const gguf::model_file source = open(folder / "m.gguf");
   auto model = gguf::load_stored<stored_llama>(source, plan_of({"*.mlp.up_proj", "*.v_proj"}));
   const double before = loss_of(model);
   take_steps(model);
@@ -168,7 +172,7 @@ TEST_CASE("what was trained is read from the new file bit by bit, and all else i
   CHECK(trained != before);
   gguf::write_stored(folder / "new.gguf", source, model);
   CHECK(loss_of(model) == trained);  // deployed
-  const gguf::llama_model written = open(folder / "new.gguf");
+  const gguf::model_file written = open(folder / "new.gguf");
   auto floats = io::load<nn::llama<quant::full_precision>>(written);
   CHECK(loss_of(floats) == trained);
 
@@ -201,7 +205,7 @@ TEST_CASE("what was trained is read from the new file bit by bit, and all else i
 TEST_CASE("what does not train is left out of the parameters, and its tensors stay") {
   const temporary_folder folder;
   mixed_file().write(folder / "m.gguf");
-  const gguf::llama_model source = open(folder / "m.gguf");
+  const gguf::model_file source = open(folder / "m.gguf");
   auto model = gguf::load_stored<stored_llama>(source, plan_of({}, true, false));
   model.for_each_parameter([](const parameter& p) { CHECK(p.group != parameter_group::norm); });
   take_steps(model);
@@ -216,6 +220,58 @@ TEST_CASE("what does not train is left out of the parameters, and its tensors st
   const auto of_norms = differences(folder / "m.gguf", folder / "norms.gguf");
   CHECK(of_norms.size() == vectors);
   for (const std::string& name : of_norms) CHECK(is_vector(name));
+}
+
+TEST_CASE("an OPT stays in its types too: queries, keys and values in one tensor, and what its ReLU is made of") {
+  using stored_opt = nn::opt<nn::stored<gguf::stored_matrix>>;
+  const temporary_folder folder;
+  model_shape opt = shape;
+  opt.kind = {model_family::opt, activation_function::relu};
+  opt.kv_heads = opt.heads;
+  opt.biases = true;
+  opt.rope = rope_pairing::half_split;
+  std::map<std::string, std::vector<float>> values;
+  memory_source base{.shape_ = opt, .tensors = {}};
+  io::for_each_tensor(opt, [&](const std::string& name, std::span<const std::size_t> extents) {
+    auto& x = values[name] = random_floats(*io::checked_product(extents), static_cast<std::uint32_t>(values.size()),
+                                           extents.size() == 1 ? 0.3f : 0.1f);
+    base.tensors.push_back(
+        {name, io::dtype::f32, {extents.begin(), extents.end()}, std::as_bytes(std::span(x)), "the/file"});
+  });
+  const auto loss = [&](auto& model) {
+    sequential threads;
+    nn::workspace work;
+    return eval::cross_entropy(model, corpus(), threads, work).mean();
+  };
+  auto folder_model = io::load<nn::opt<quant::full_precision>>(base);
+  gguf::opt_export(base, {}).write(folder / "f32.gguf", {});
+  auto floats = io::load<nn::opt<quant::full_precision>>(gguf::model_file(folder / "f32.gguf"));
+  CHECK(loss(floats) == loss(folder_model));
+
+  for (const tensor_type type : {tensor_type::q4_k, tensor_type::q8_0, tensor_type::f16}) {
+    gguf::opt_export(base, {.weights = type, .embeddings = tensor_type::f16}).write(folder / "m.gguf", {});
+    const gguf::model_file source(folder / "m.gguf");
+    auto model = gguf::load_stored<stored_opt>(source, plan_of({"*.fc1", "*.k_proj"}));
+    auto read = io::load<nn::opt<quant::full_precision>>(source);
+    CHECK(loss(model) == loss(read));
+    gguf::write_stored(folder / "same.gguf", source, model);
+    CHECK(read_file(folder / "same.gguf") == read_file(folder / "m.gguf"));
+
+    auto trained = gguf::load_stored<stored_opt>(source, plan_of({"*.fc1", "*.k_proj"}));
+    take_steps(trained);
+    const double after = loss(trained);
+    CHECK(after != loss(read));
+    gguf::write_stored(folder / "new.gguf", source, trained);
+    auto again = io::load<nn::opt<quant::full_precision>>(gguf::model_file(folder / "new.gguf"));
+    CHECK(loss(again) == after);
+    std::vector<std::string> wanted;
+    for (const gguf::tensor& t : source.file().tensors()) {
+      const bool chosen = t.name.find("ffn_up") != t.name.npos || t.name.find("attn_qkv") != t.name.npos;
+      const bool matrix = t.name.starts_with("blk.") && t.shape.size() == 2;
+      if (matrix ? chosen || type != tensor_type::f16 : is_vector(t.name)) wanted.push_back(t.name);
+    }
+    CHECK(differences(folder / "m.gguf", folder / "new.gguf") == wanted);
+  }
 }
 
 TEST_CASE("files that cannot train so are refused by what is wrong") {

@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/gguf/opt.hpp>
 #include <zoqat/io/gguf/round.hpp>
 #include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/writer.hpp>
@@ -24,57 +25,9 @@
 
 namespace zoqat::inline ZOQAT_ABI::io::gguf {
 
-/// A tensor of an OPT in a file of the architecture `mpt`, and the tensors whose rows are stacked in it; `{}` stands
-/// for the layer.
-struct opt_place {
-  std::string_view name;
-  std::array<std::string_view, 3> parts;
-};
-inline constexpr std::array<opt_place, 17> opt_places{{
-    {"token_embd.weight", {"model.embed_tokens.weight"}},
-    {"position_embd.weight", {"model.embed_positions.weight"}},
-    {"blk.{}.attn_norm.weight", {"model.layers.{}.input_layernorm.weight"}},
-    {"blk.{}.attn_norm.bias", {"model.layers.{}.input_layernorm.bias"}},
-    {"blk.{}.attn_qkv.weight",
-     {"model.layers.{}.self_attn.q_proj.weight", "model.layers.{}.self_attn.k_proj.weight",
-      "model.layers.{}.self_attn.v_proj.weight"}},
-    {"blk.{}.attn_qkv.bias",
-     {"model.layers.{}.self_attn.q_proj.bias", "model.layers.{}.self_attn.k_proj.bias",
-      "model.layers.{}.self_attn.v_proj.bias"}},
-    {"blk.{}.attn_output.weight", {"model.layers.{}.self_attn.o_proj.weight"}},
-    {"blk.{}.attn_output.bias", {"model.layers.{}.self_attn.o_proj.bias"}},
-    {"blk.{}.ffn_norm.weight", {"model.layers.{}.post_attention_layernorm.weight"}},
-    {"blk.{}.ffn_norm.bias", {"model.layers.{}.post_attention_layernorm.bias"}},
-    {"blk.{}.ffn_up.weight", {"model.layers.{}.mlp.fc1.weight"}},
-    {"blk.{}.ffn_up.bias", {"model.layers.{}.mlp.fc1.bias"}},
-    {"blk.{}.ffn_down.weight", {"model.layers.{}.mlp.fc2.weight"}},
-    {"blk.{}.ffn_down.bias", {"model.layers.{}.mlp.fc2.bias"}},
-    {"output_norm.weight", {"model.norm.weight"}},
-    {"output_norm.bias", {"model.norm.bias"}},
-    {"output.weight", {"lm_head.weight"}},
-}};
-
-/// The sizes of an OPT as metadata of the architecture `mpt`, without what it has beside OPT.
-[[nodiscard]] inline metadata opt_metadata(const model_shape& shape) {
-  const auto u32 = [](std::size_t x) { return static_cast<std::uint32_t>(x); };
-  return {{"general.architecture", "mpt"},
-          {"mpt.context_length", u32(shape.positions)},
-          {"mpt.embedding_length", u32(shape.hidden)},
-          {"mpt.block_count", u32(shape.layers)},
-          {"mpt.feed_forward_length", u32(shape.intermediate)},
-          {"mpt.attention.head_count", u32(shape.heads)},
-          {"mpt.attention.layer_norm_epsilon", shape.norm_epsilon},
-          {"mpt.attention.max_alibi_bias", 0.0f}};
-}
-
-/// An OPT as a file will have it. Engines have no architecture of that name; `mpt` computes the same where positions
-/// are embedded and have no ALiBi. Its activation is the GELU by tanh, which is OPT's in some models; in others it is
-/// ReLU, and c x in place of x, where what comes out is divided by c, leads there: with c = `relu_factor`, a power of
-/// two, within 0.17 / c of it, and no weight is rounded by that.
+/// An OPT as a file of the architecture `mpt` will have it (see opt.hpp).
 class opt_export : public tensor_plan {
  public:
-  static constexpr float relu_factor = 4096;
-
   /// Throws io_error for a model that is no OPT, or one with the GELU by the error function.
   template <tensor_source Source>
   opt_export(const Source& source, export_types types) : shape_(source.shape()) {
@@ -87,11 +40,9 @@ class opt_export : public tensor_plan {
     require(!types.fill_stream, "{}: the stream of an OPT is not filled up; leave that out", path);
     for (const tensor_type type : {types.weights, types.embeddings})
       require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
-    for (const opt_place& place : opt_places) {
-      const bool per_layer = place.name.find("{}") != place.name.npos;
-      for (std::size_t layer = 0; layer != (per_layer ? shape_.layers : 1); ++layer)
+    for (const opt_place& place : opt_places)
+      for (std::size_t layer = 0; layer != (is_per_layer(place) ? shape_.layers : 1); ++layer)
         add_place(source, place, layer, types);
-    }
     for (std::size_t layer = 0; is_relu() && layer != shape_.layers; ++layer) add_scales(layer);
   }
 
@@ -111,21 +62,21 @@ class opt_export : public tensor_plan {
   void add_place(const Source& source, const opt_place& place, std::size_t layer, export_types types) {
     std::vector<const tensor_view*> parts;
     std::size_t rows = 0;
-    for (const std::string_view part : place.parts)
-      if (const tensor_view* const found = part.empty() ? nullptr : find(source, part, layer)) {
-        parts.push_back(found);
-        rows += found->shape[0];
+    for (std::size_t i = 0; i != place.parts.size(); ++i)
+      if (const opt_entry* const part = part_of(place, i, shape_)) {
+        parts.push_back(&at(source, fmt::format(fmt::runtime(part->name), layer), shape_of(*part, shape_)));
+        rows += parts.back()->shape[0];
       }
     if (parts.empty()) return;  // a bias or a head that the model does not have
-    const bool vector = parts[0]->shape.size() == 1, positions = place.name == "position_embd.weight";
-    const std::size_t unused = positions ? opt_unused_positions : 0, cols = vector ? 1 : parts[0]->shape[1];
+    const bool vector = parts[0]->shape.size() == 1;
+    const std::size_t unused = absent_rows(place), cols = vector ? 1 : parts[0]->shape[1];
     tensor_info info{fmt::format(fmt::runtime(place.name), layer), tensor_type::f32, {rows - unused}};
     if (!vector) info.shape.push_back(cols);
     const bool embedding = place.name == "token_embd.weight" || place.name == "output.weight";
     const tensor_type wanted = embedding ? types.embeddings : types.weights;
-    if (!vector && !positions)
+    if (!vector && unused == 0)
       choose_type(info, fmt::format(fmt::runtime(place.name), "N"), {wanted, fallback(wanted), tensor_type::f16});
-    const float factor = is_relu() && place.name.find("ffn_up") != place.name.npos ? relu_factor : 1;
+    const float factor = is_relu() && is_multiplied(place) ? opt_relu_factor : 1;
     const auto read = [&source, parts, unused, cols, factor](std::size_t row, std::span<float> out) {
       std::size_t at = row + unused, part = 0;
       for (std::size_t i = 0; i != out.size() / cols; ++i, ++at) {
@@ -143,17 +94,11 @@ class opt_export : public tensor_plan {
       });
     });
   }
-  template <tensor_source Source>
-  [[nodiscard]] const tensor_view* find(const Source& source, std::string_view name, std::size_t layer) const {
-    const auto entry = std::ranges::find(opt_tensors, name, &opt_entry::name);
-    if (!is_present(*entry, shape_)) return nullptr;
-    return &at(source, fmt::format(fmt::runtime(name), layer), shape_of(*entry, shape_));
-  }
   /// What the engine divides the activations by.
   void add_scales(std::size_t layer) {
-    const tensor_info info{fmt::format("blk.{}.ffn.act.scales", layer), tensor_type::f32, {shape_.intermediate}};
+    const tensor_info info{opt_divisors_name(layer), tensor_type::f32, {shape_.intermediate}};
     add(info, [n = shape_.intermediate](writer& to) {
-      const std::vector<float> scales(n, relu_factor);
+      const std::vector<float> scales(n, opt_relu_factor);
       to.write(std::as_bytes(std::span(scales)));
     });
   }

@@ -32,17 +32,17 @@ void scale_block(B& b, float factor) noexcept {
   if constexpr (requires { b.m; }) scale(b.m);
 }
 
-/// Rounds values to the nearest that a block can stand for with the grids that it has: only its codes change. Those
-/// of a group whose scale is zero stay, since they all stand for the same.
+/// Rounds values, times a factor, to the nearest that a block can stand for with the grids that it has: only its
+/// codes change. Those of a group whose scale is zero stay, since they all stand for the same.
 template <block B>
-void recode(B& b, const float* values) noexcept {
+void recode(B& b, const float* values, float factor = 1) noexcept {
   for (std::size_t g = 0; g != B::elements / B::group; ++g) {
     const float scale = b.scale(g);
     if (scale == 0) continue;
     float minimum = 0;
     if constexpr (B::has_minima) minimum = b.minimum(g);
     for (std::size_t i = g * B::group; i != (g + 1) * B::group; ++i)
-      b.set_code(i, detail::nearest<B>(values[i], scale, minimum));
+      b.set_code(i, detail::nearest<B>(values[i] * factor, scale, minimum));
   }
 }
 
@@ -52,9 +52,14 @@ void recode(B& b, const float* values) noexcept {
 class stored_matrix {
  public:
   stored_matrix() = default;
-  /// Copies a tensor of two dimensions whose type is_decodable.
-  explicit stored_matrix(const tensor& from)
-      : type_(from.type), rows_(from.shape[0]), cols_(from.shape[1]), bytes_(from.data.begin(), from.data.end()) {}
+  /// Copies a tensor of two dimensions whose type is_decodable, and whose values are those of the matrix times
+  /// `factor`, a power of two.
+  explicit stored_matrix(const tensor& from, float factor = 1)
+      : type_(from.type),
+        factor_(factor),
+        rows_(from.shape[0]),
+        cols_(from.shape[1]),
+        bytes_(from.data.begin(), from.data.end()) {}
 
   [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
   [[nodiscard]] std::size_t cols() const noexcept { return cols_; }
@@ -74,6 +79,8 @@ class stored_matrix {
     visit_row(
         r, values, factors, [&](const auto& b, std::size_t i) { decode(b, out + i * b.elements); },
         [&](auto x, std::size_t i) { out[i] = static_cast<float>(x); });
+    if (factor_ != 1)
+      for (std::size_t i = 0; i != cols_; ++i) out[i] /= factor_;
   }
   void write_row(std::size_t r, const float* values, std::span<const float> factors,
                  std::span<std::byte> out) const noexcept {
@@ -91,7 +98,7 @@ class stored_matrix {
         },
         [&](auto x, std::size_t) { greatest = std::max(greatest, std::abs(double{static_cast<float>(x)})); });
     const double mean = grids == 0 ? greatest / 128 : scales / static_cast<double>(grids);
-    return static_cast<float>(std::max(mean, double{smallest_unit}));
+    return static_cast<float>(std::max(mean / double{factor_}, double{smallest_unit}));
   }
 
  private:
@@ -114,7 +121,7 @@ class stored_matrix {
       for (std::size_t i = 0; i != cols_; ++i) {
         T x;
         std::memcpy(&x, row + i * sizeof(T), sizeof(T));
-        if (values) x = nearest_float<T>(values[i]);
+        if (values) x = nearest_float<T>(values[i] * factor_);
         of_float(x, i);
       }
     };
@@ -125,7 +132,7 @@ class stored_matrix {
       for (std::size_t i = 0; i != cols_ / B::elements; ++i) {
         B b;
         std::memcpy(&b, row + i * sizeof(B), sizeof(B));
-        if (values) recode(b, values + i * B::elements);
+        if (values) recode(b, values + i * B::elements, factor_);
         if constexpr (scalable_block<B>)
           if (!factors.empty() && factors[i] != 1) scale_block(b, factors[i]);
         of_block(b, i);
@@ -134,6 +141,7 @@ class stored_matrix {
   }
 
   tensor_type type_ = tensor_type::f32;
+  float factor_ = 1;
   std::size_t rows_ = 0, cols_ = 0;
   buffer<std::byte> bytes_;
 };

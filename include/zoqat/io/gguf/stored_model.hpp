@@ -3,7 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/io/gguf/content.hpp>
-#include <zoqat/io/gguf/llama_model.hpp>
+#include <zoqat/io/gguf/model_file.hpp>
 #include <zoqat/io/gguf/stored_matrix.hpp>
 #include <zoqat/io/gguf/tensor_plan.hpp>
 #include <zoqat/io/gguf/writer.hpp>
@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -28,8 +29,8 @@ namespace zoqat::inline ZOQAT_ABI::io::gguf {
 
 namespace detail {
 
-/// The tensor of a model that its file has by that canonical name.
-[[nodiscard]] inline const tensor& tensor_at(const llama_model& source, const std::string& name) {
+/// What the file of a model has of the tensor of that canonical name.
+[[nodiscard]] inline const stored_part& part_at(const model_file& source, const std::string& name) {
   const tensor_view* const view = source.find(name);
   require<io_error>(view != nullptr, "{}: no tensor '{}'", source.path().native(), name);
   return source.stored(*view);
@@ -37,7 +38,7 @@ namespace detail {
 
 /// Gives the tensors of a model what its file has.
 struct stored_loader {
-  const llama_model& source;
+  const model_file& source;
 
   template <class T>
   void operator()(T& to) const {
@@ -51,22 +52,24 @@ struct stored_loader {
   template <class Weights>
   void take(Weights& to) const {
     const std::string name = to.name() + ".weight";
-    stored_matrix stored(tensor_at(source, name));
+    const stored_part& part = part_at(source, name);
+    stored_matrix stored(part.rows, part.factor);
     std::vector<float> row(stored.cols());
     for (std::size_t r = 0; r != stored.rows(); ++r) {
       stored.read_row(r, nullptr, {}, row.data());
       require_finite(*source.find(name), row, r * row.size());
     }
-    source.file().release_pages(tensor_at(source, name).data);
+    source.file().release_pages(part.rows.data);
     to.take(std::move(stored));
   }
 };
 
 /// The masters that hold the embeddings of a file exactly.
-[[nodiscard]] inline master_format embeddings_of(const llama_model& source) {
+[[nodiscard]] inline master_format embeddings_of(const model_file& source) {
+  std::vector<std::string> names(tied_names.begin(), tied_names.end());
+  if (source.shape().kind.family == model_family::opt) names.emplace_back("model.embed_positions.weight");
   const auto all_are = [&](tensor_type type) {
-    return std::ranges::all_of(
-        tied_names, [&](std::string_view name) { return tensor_at(source, std::string(name)).type == type; });
+    return std::ranges::all_of(names, [&](const auto& name) { return part_at(source, name).rows.type == type; });
   };
   return all_are(tensor_type::f16)    ? master_format::fp16
          : all_are(tensor_type::bf16) ? master_format::bf16
@@ -76,25 +79,32 @@ struct stored_loader {
 /// Says for the tensors of a model that may have trained how they are written again.
 class trained_tensors {
  public:
-  explicit trained_tensors(const llama_model& source) : source_(source), write_(source.file().tensors().size()) {}
+  explicit trained_tensors(const model_file& source) : source_(source), write_(source.file().tensors().size()) {}
 
   template <class Tensor, class Use>
   void tensor(Tensor& t, const Use& use) {
     if (!use.in_checkpoint || !use.trains) return;
-    writer_of(t.name()) = [&t](writer& to) { to.write(std::as_bytes(t.values().flat())); };
+    const stored_part& part = part_at(source_, t.name());
+    if (part.rows.type != tensor_type::f32) return;  // which load_stored lets nobody train
+    writer_of(part) = [&t, factor = part.factor](writer& to) {
+      std::vector<float> values(t.values().flat().begin(), t.values().flat().end());
+      for (float& x : values) x *= factor;
+      to.write(std::as_bytes(std::span(values)));
+    };
   }
   template <class Linear, class Smoothing>
   void linear(Linear& layer, Smoothing&) {
     const auto& weights = layer.stored_weights();
-    const std::string name = layer.name() + ".weight";
-    writer_of(name) = [&weights, &info = tensor_at(source_, name)](writer& to) {
+    const stored_part& part = part_at(source_, layer.name() + ".weight");
+    writer_of(part) = [&weights, &info = part.rows](writer& to) {
       write_rows(to, info, [&](std::size_t r, std::span<std::byte> bytes) { weights.write_row(r, bytes); });
     };
     layer.visit(only_tensors{*this});
   }
-  /// Writes tensor `i` of the file.
+  /// Writes tensor `i` of the file, part by part.
   void write(std::size_t i, writer& to) const {
-    if (write_[i]) return write_[i](to);
+    for (const auto& [row, write_part] : write_[i]) write_part(to);
+    if (!write_[i].empty()) return;
     const gguf::tensor& same = source_.file().tensors()[i];
     to.write(same.data);
     source_.file().release_pages(same.data);
@@ -108,13 +118,14 @@ class trained_tensors {
       to.tensor(t, use);
     }
   };
+  using parts = std::map<std::size_t, std::function<void(writer&)>>;  // by their first rows
 
-  [[nodiscard]] std::function<void(writer&)>& writer_of(const std::string& name) {
-    return write_[static_cast<std::size_t>(&tensor_at(source_, name) - source_.file().tensors().data())];
+  [[nodiscard]] std::function<void(writer&)>& writer_of(const stored_part& part) {
+    return write_[part.index][part.first_row];
   }
 
-  const llama_model& source_;
-  std::vector<std::function<void(writer&)>> write_;  // of each tensor of the file; none for what stays
+  const model_file& source_;
+  std::vector<parts> write_;  // of each tensor of the file; none for what stays, else all of it
 };
 
 }  // namespace detail
@@ -125,11 +136,11 @@ class trained_tensors {
 /// memory of the file's matrices as they are. Throws io_error as `load` does, and for norms and biases that are to
 /// train and not stored as F32.
 template <class Model, class Plan>
-[[nodiscard]] Model load_stored(const llama_model& source, Plan plan) {
+[[nodiscard]] Model load_stored(const model_file& source, Plan plan) {
   require_kind<Model>(source.shape().kind, source.path().native());
   if (plan.norms)
     for_each_tensor(source.shape(), [&](const std::string& name, std::span<const std::size_t> extents) {
-      const tensor& t = detail::tensor_at(source, name);
+      const tensor& t = detail::part_at(source, name).rows;
       require<io_error>(extents.size() != 1 || t.type == tensor_type::f32,
                         "{}: tensor '{}': is stored as {}, but norms and biases are trained in files that have them "
                         "as F32; leave norms out of what trains",
@@ -144,7 +155,7 @@ template <class Model, class Plan>
 /// file, and what is read from the new one is what the model computes with, bit by bit. The metadata are `entries`.
 /// The model is deployed by that. Throws as `writer` does.
 template <class Model>
-void write_stored(const std::filesystem::path& path, const llama_model& source, Model& model,
+void write_stored(const std::filesystem::path& path, const model_file& source, Model& model,
                   const metadata& entries) {
   model.deploy();
   detail::trained_tensors trained(source);
@@ -157,7 +168,7 @@ void write_stored(const std::filesystem::path& path, const llama_model& source, 
 }
 /// The same with the metadata of the file.
 template <class Model>
-void write_stored(const std::filesystem::path& path, const llama_model& source, Model& model) {
+void write_stored(const std::filesystem::path& path, const model_file& source, Model& model) {
   write_stored(path, source, model, source.file().metadata());
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/io/gguf/llama_model.hpp>
+#include <zoqat/io/gguf/model_file.hpp>
 
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/io/gguf/round.hpp>
@@ -136,7 +136,7 @@ TEST_CASE("what engines take for granted may be left out") {
   file.write(folder / "m.gguf");
   model_shape wanted = shape;
   wanted.rope_theta = 1e4f;
-  CHECK(gguf::llama_model(folder / "m.gguf").shape() == wanted);
+  CHECK(gguf::model_file(folder / "m.gguf").shape() == wanted);
 }
 
 TEST_CASE("frequencies are scaled as a factor or a tensor of factors says") {
@@ -145,7 +145,7 @@ TEST_CASE("frequencies are scaled as a factor or a tensor of factors says") {
     llama_file file;
     change(file);
     file.write(folder / "m.gguf");
-    return gguf::llama_model(folder / "m.gguf").shape().rope_scaling;
+    return gguf::model_file(folder / "m.gguf").shape().rope_scaling;
   };
   const rope_scaling linear{.how = rope_scaling::kind::linear, .factor = 4};
   CHECK(scaling_of([](auto& f) { f.set("llama.rope.scaling.factor", 4.0f); }) == linear);
