@@ -467,6 +467,41 @@ std::vector<bomb> tokenizer_config_bombs(std::size_t bytes) { return in_object(t
 // --- Data sets
 // -------------------------------------------------------------------------------------------------------
 
+std::string arc_seed() {
+  return "{\"question\":{\"stem\":\"Which floats?\",\"choices\":[{\"text\":\"wood\",\"label\":\"A\"},"
+         "{\"text\":\"iron\",\"label\":\"B\"}]},\"answerKey\":\"A\"}\n";
+}
+std::string boolq_seed() {
+  return "{\"question\":\"is it wet\",\"passage\":\"It rains.\",\"answer\":true}\n"
+         "{\"question\":\"is it dry\",\"passage\":\"It rains.\",\"label\":\"0\"}\n";
+}
+std::string conversations_seed() {
+  return "{\"messages\":[{\"role\":\"system\",\"content\":\"Help.\"},{\"role\":\"user\",\"content\":\"Hi\"},"
+         "{\"role\":\"assistant\",\"content\":\"Hello\"}]}\n"
+         "{\"system\":\"Help.\",\"conversations\":[{\"from\":\"human\",\"value\":\"Hi\"},"
+         "{\"from\":\"gpt\",\"value\":\"Hello\"}]}\n";
+}
+std::string gsm8k_seed() { return "{\"question\":\"One and one?\",\"answer\":\"It is 2.\\n#### 2\"}\n"; }
+std::string hellaswag_seed() {
+  return "{\"activity_label\":\"Cooking\",\"ctx_a\":\"A man [step] cooks.\",\"ctx_b\":\"he\",\"endings\":[\"eats.\","
+         "\"sits.\",\"runs [title] away.\",\"sings.\"],\"label\":\"2\"}\n";
+}
+std::string hellaswag_lines_seed() { return "Cooking: A man cooks. he\n1\neats.\nsits.\nruns.\nsings.\n"; }
+std::string mmlu_seed() {
+  return "Which is red?,a ball,\"the \"\"sea\"\",\nor\",grass,milk,A\nWhich is wet?,a,b,rain,c,2\n";
+}
+std::string openbookqa_seed() {
+  return "{\"question_stem\":\"What is hot?\",\"choices\":{\"text\":[\"ice\",\"fire\"],\"label\":[\"A\",\"B\"]},"
+         "\"answerKey\":\"B\"}\n"
+         "{\"instruction\":\"Please choose. question: What is cold?\\n\\nAnswer1: ice Answer2: fire\\n\\n"
+         "Answer format: answer1/answer2\",\"answer\":\"answer1\"}\n";
+}
+std::string piqa_seed() { return "{\"goal\":\"eat\",\"sol1\":\"Drink it.\",\"sol2\":\"Bite it.\"}\n"; }
+void surround_piqa(const path& folder) { write_file(folder / "data-labels.lst", "1\n"); }
+std::string rte_seed() { return "index\tsentence1\tsentence2\tlabel\n0\tIt rains.\tIt is wet.\tentailment\n"; }
+std::string winogrande_seed() {
+  return "{\"sentence\":\"Lily saw Tom and _ said hi.\",\"option1\":\"Lily\",\"option2\":\"it\",\"answer\":\"1\"}\n";
+}
 std::string alpaca_seed() {
   return R"([{"instruction":"Add.","input":"1 and 2","output":"3"},{"instruction":"Say hi.","input":"","output":"Hi"}])";
 }
@@ -534,6 +569,69 @@ std::vector<bomb> texts_bombs(std::size_t bytes) {
           {"depth", repeated("{\"text\":", bytes)},
           {"line ends", repeated("\r\n", bytes)}};
 }
+/// Lines of one record, and one record of a long text: what all files of benchmarks may be. Other JSON is the same
+/// parser's.
+std::vector<bomb> lines_of(std::string_view what, std::string_view record, std::string_view long_text,
+                           std::size_t bytes) {
+  std::string one(record);
+  one.insert(one.find(long_text) + long_text.size(), std::string(bytes, 'a'));
+  return {{what, repeated(record, bytes)}, {"a text of a record", one}};
+}
+std::vector<bomb> arc_bombs(std::size_t bytes) {
+  std::vector<bomb> bombs = lines_of("questions of ARC", arc_seed(), "Which", bytes);
+  bombs.push_back({"labeled choices", R"({"question":{"stem":"","choices":[)" +
+                                          repeated(R"({"text":"a","label":"A"},)", bytes) +
+                                          R"({"text":"b","label":"B"}]},"answerKey":"B"})"});
+  return bombs;
+}
+std::vector<bomb> boolq_bombs(std::size_t bytes) {
+  return lines_of("questions of BoolQ", boolq_seed(), "rains", bytes);
+}
+/// Each turn of an assistant becomes an item, whose prompt is all that was said before.
+std::vector<bomb> conversations_bombs(std::size_t bytes) {
+  std::vector<bomb> bombs = lines_of("conversations", conversations_seed(), "Hi", bytes);
+  bombs.push_back({"turns of an assistant", R"({"messages":[)" +
+                                                repeated(R"({"role":"assistant","content":"a"},)", bytes) +
+                                                R"({"role":"assistant","content":"b"}]})"});
+  return bombs;
+}
+std::vector<bomb> gsm8k_bombs(std::size_t bytes) {
+  return lines_of("questions of GSM8K", gsm8k_seed(), "One", bytes);
+}
+std::vector<bomb> hellaswag_bombs(std::size_t bytes) {
+  std::vector<bomb> bombs = lines_of("contexts", hellaswag_seed(), "eats", bytes);
+  for (const std::string_view what : {"[", "  ", " [title]"}) {
+    bombs.push_back({what, hellaswag_seed()});
+    bombs.back().text.insert(bombs.back().text.find("eats"), repeated(what, bytes));
+  }
+  return bombs;
+}
+std::vector<bomb> hellaswag_lines_bombs(std::size_t bytes) {
+  return {{"contexts in lines", repeated(hellaswag_lines_seed(), bytes)}, {"lines", repeated("a\n", bytes)}};
+}
+std::vector<bomb> mmlu_bombs(std::size_t bytes) {
+  return {{"questions of MMLU", repeated(mmlu_seed(), bytes)},
+          {"commas", std::string(bytes, ',')},
+          {"quotation marks", std::string(bytes, '"')},
+          {"a field", "\"" + repeated("\"\"\n", bytes) + "\",a,b,c,d,A"}};
+}
+std::vector<bomb> openbookqa_bombs(std::size_t bytes) {
+  std::vector<bomb> bombs = lines_of("questions of OpenBookQA", openbookqa_seed(), "What", bytes);
+  std::string answers;
+  for (std::size_t i = 1; answers.size() < bytes; ++i) answers += fmt::format("Answer{}: a ", i);
+  bombs.push_back(
+      {"answers", R"({"instruction":"question: a\n\n)" + answers + R"(\n\nAnswer format: a","answer":"answer1"})"});
+  return bombs;
+}
+std::vector<bomb> piqa_bombs(std::size_t bytes) {
+  return lines_of("goals", R"({"goal":"eat","sol1":"a","sol2":"b","label":1})", "eat", bytes);
+}
+std::vector<bomb> rte_bombs(std::size_t bytes) {
+  return {{"pairs", repeated("a\tb\tentailment\n", bytes)}, {"tabs", std::string(bytes, '\t')}};
+}
+std::vector<bomb> winogrande_bombs(std::size_t bytes) {
+  return lines_of("sentences with blanks", winogrande_seed(), "Lily", bytes);
+}
 std::vector<bomb> text_bombs(std::size_t bytes) {
   return {{"line ends", repeated("\r\n", bytes)}, {"carriage returns", std::string(bytes, '\r')}};
 }
@@ -546,6 +644,18 @@ const std::vector<reader>& all() {
        .read = [](const path& p) { static_cast<void>(tasks::read_alpaca(p / "data.json")); },
        .limit = limit_of_data,
        .bombs = alpaca_bombs},
+      {.name = "arc",
+       .file = "data.jsonl",
+       .seed = arc_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_arc(p / "data.jsonl")); },
+       .limit = limit_of_data,
+       .bombs = arc_bombs},
+      {.name = "boolq",
+       .file = "data.jsonl",
+       .seed = boolq_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_boolq(p / "data.jsonl")); },
+       .limit = limit_of_data,
+       .bombs = boolq_bombs},
       {.name = "cb",
        .file = "data.json",
        .seed = cb_seed,
@@ -563,6 +673,15 @@ const std::vector<reader>& all() {
        .seed = config_seed,
        .read = [](const path& p) { static_cast<void>(io::read_model_config(p / "config.json")); },
        .bombs = config_bombs},
+      {.name = "conversations",
+       .file = "data.jsonl",
+       .seed = conversations_seed,
+       .read =
+           [](const path& p) {
+             static_cast<void>(tasks::read_conversations(p / "data.jsonl", text::chat_template{}));
+           },
+       .limit = limit_of_data,
+       .bombs = conversations_bombs},
       {.name = "drop",
        .file = "data.json",
        .seed = drop_seed,
@@ -571,6 +690,24 @@ const std::vector<reader>& all() {
        .bombs = drop_bombs},
       {.name = "gguf_model", .file = "model.gguf", .seed = gguf_seed, .read = read_gguf, .bombs = gguf_bombs},
       {.name = "gguf_opt", .file = "model.gguf", .seed = gguf_opt_seed, .read = read_gguf_opt},
+      {.name = "gsm8k",
+       .file = "data.jsonl",
+       .seed = gsm8k_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_gsm8k(p / "data.jsonl")); },
+       .limit = limit_of_data,
+       .bombs = gsm8k_bombs},
+      {.name = "hellaswag",
+       .file = "data.jsonl",
+       .seed = hellaswag_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_hellaswag(p / "data.jsonl")); },
+       .limit = limit_of_data,
+       .bombs = hellaswag_bombs},
+      {.name = "hellaswag_lines",
+       .file = "data.txt",
+       .seed = hellaswag_lines_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_hellaswag(p / "data.txt")); },
+       .limit = limit_of_data,
+       .bombs = hellaswag_lines_bombs},
       {.name = "index",
        .file = "model.safetensors.index.json",
        .seed = index_seed,
@@ -598,6 +735,25 @@ const std::vector<reader>& all() {
        .read = read_vocab,
        .surround = surround_merges,
        .bombs = merges_bombs},
+      {.name = "mmlu",
+       .file = "data.csv",
+       .seed = mmlu_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_mmlu(p / "data.csv")); },
+       .limit = limit_of_data,
+       .bombs = mmlu_bombs},
+      {.name = "openbookqa",
+       .file = "data.jsonl",
+       .seed = openbookqa_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_openbookqa(p / "data.jsonl")); },
+       .limit = limit_of_data,
+       .bombs = openbookqa_bombs},
+      {.name = "piqa",
+       .file = "data.jsonl",
+       .seed = piqa_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_piqa(p / "data.jsonl")); },
+       .surround = surround_piqa,
+       .limit = limit_of_data,
+       .bombs = piqa_bombs},
       {.name = "quantized",
        .file = "q.safetensors",
        .seed = quantized_seed,
@@ -608,6 +764,12 @@ const std::vector<reader>& all() {
        .repaired = repaired_quantized,
        .sealed = true,
        .bombs = safetensors_bombs},
+      {.name = "rte",
+       .file = "data.tsv",
+       .seed = rte_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_rte(p / "data.tsv")); },
+       .limit = limit_of_data,
+       .bombs = rte_bombs},
       {.name = "safetensors_model",
        .file = "model.safetensors",
        .seed = safetensors_seed,
@@ -670,6 +832,12 @@ const std::vector<reader>& all() {
        .read = read_vocab,
        .surround = surround_vocab,
        .bombs = vocab_json_bombs},
+      {.name = "winogrande",
+       .file = "data.jsonl",
+       .seed = winogrande_seed,
+       .read = [](const path& p) { static_cast<void>(tasks::read_winogrande(p / "data.jsonl")); },
+       .limit = limit_of_data,
+       .bombs = winogrande_bombs},
   };
   return list;
 }

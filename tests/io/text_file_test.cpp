@@ -13,7 +13,7 @@ using namespace zoqat::testing;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-TEST_CASE("line ends of any system become LF; everything else stays") {
+TEST_CASE("line ends of any system become LF, and a byte order mark goes; everything else stays") {
   const temporary_folder folder;
   const auto read = [&](std::string_view content) {
     write_file(folder / "text", content);
@@ -24,6 +24,9 @@ TEST_CASE("line ends of any system become LF; everything else stays") {
   CHECK(read("a\rb\r") == "a\rb\r");  // a lone CR is none of these
   CHECK(read("\n\r") == "\n\r");
   CHECK(read("x") == "x");
+  CHECK(read("\xEF\xBB\xBFx\xEF\xBB\xBF\r\n") == "x\xEF\xBB\xBF\n");
+  CHECK(read("\xEF\xBB\xBF").empty());
+  CHECK(read("\xEF\xBBx") == "\xEF\xBBx");
   CHECK(read("\0\xff\xc3\xa9"s) == "\0\xff\xc3\xa9"s);
 }
 

@@ -40,6 +40,26 @@ std::vector<Item> read(const tasks::found_benchmark& from, std::size_t count, st
 
 }  // namespace
 
+TEST_CASE("a task that comes twice is refused, by whatever way") {
+  const task_folder folder;
+  const auto failure = [&](const names& wanted) {
+    return message_of<value_error>([&] { static_cast<void>(tasks::find_benchmarks(wanted, folder.path())); });
+  };
+  check_mentions(failure({"rte", "gsm8k", "rte"}), "rte: comes twice", "dev.tsv");
+  check_mentions(failure({"mmlu", "mmlu_astronomy"}), "mmlu_astronomy: comes twice", "astronomy_test.csv");
+  folder.put("mmlu/copy/astronomy_test.csv", "Where?,a,b,c,d,A\n");
+  check_mentions(failure({"mmlu"}), "mmlu_astronomy: comes twice", "mmlu/copy/astronomy_test.csv",
+                 "mmlu/test/astronomy_test.csv");
+}
+
+TEST_CASE("the questions of a file are not the examples before them") {
+  const task_folder folder;
+  folder.put("gsm8k/train.jsonl", R"({"question": "2 + 2?", "answer": "#### 4"})");
+  const std::string of_training = "gsm8k=" + (folder / "gsm8k/train.jsonl").string();
+  CHECK(!tasks::find_benchmarks(names{of_training}, "nowhere")[0].examples.has_value());
+  CHECK(tasks::find_benchmarks(names{"gsm8k"}, folder.path())[0].examples == folder / "gsm8k/train.jsonl");
+}
+
 TEST_CASE("files are found by their names, and MMLU is as many subjects as there are") {
   const task_folder folder;
   const auto found = tasks::find_benchmarks(names{"rte", "mmlu"}, folder.path());

@@ -24,6 +24,20 @@ TEST_CASE("records are the elements of an array or the lines of a .jsonl file") 
   }
 }
 
+TEST_CASE("a data set that is no text is named for what it is") {
+  const temporary_folder folder;
+  const auto failure = [&](std::string_view name, std::string_view content) {
+    write_file(folder / name, content);
+    return message_of<io_error>([&] { tasks::for_each_record(folder / name, [](const io::json_place&) {}); });
+  };
+  for (const std::string_view name : {"data.json", "data.jsonl"}) {
+    check_mentions(failure(name, "\xFF\xFE["), name, "UTF-16", "UTF-8");
+    check_mentions(failure(name, "\x1F\x8B\x08"), name, "compressed by gzip");
+    check_mentions(failure(name, "PAR1"), name, "a Parquet table", "JSON lines");
+    check_mentions(failure(name, ""), name, "is empty");
+  }
+}
+
 TEST_CASE("what is wrong is told with the file and the line or the element") {
   const temporary_folder folder;
   const auto failure = [&](const char* name, const char* content) {

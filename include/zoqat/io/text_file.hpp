@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace zoqat::inline ZOQAT_ABI::io {
 
@@ -21,14 +22,17 @@ inline const mapped_file& require_text(const mapped_file& file) {
   return file;
 }
 
-/// A text file as one string, with line ends of any system (CR LF) turned into LF, since a tokenizer would spend a
-/// token on each CR. Throws io_error for a file that cannot be read, and as `require_text` does.
+/// A text file as one string, without a byte order mark (UTF-8) and with line ends of any system (CR LF) turned into
+/// LF, since a tokenizer would spend tokens on these. Throws io_error for a file that cannot be read, and as
+/// `require_text` does.
 [[nodiscard]] inline std::string read_text(const std::filesystem::path& path) {
   const mapped_file file(path);
   require_text(file);
+  constexpr std::string_view mark = "\xEF\xBB\xBF";
+  const std::string_view content = file.text().substr(file.text().starts_with(mark) ? mark.size() : 0);
   std::string text;
-  text.reserve(file.text().size());
-  for (const char c : file.text()) {
+  text.reserve(content.size());
+  for (const char c : content) {
     if (c == '\n' && text.ends_with('\r'))
       text.back() = c;
     else

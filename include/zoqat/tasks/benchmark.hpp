@@ -137,13 +137,23 @@ template <class Iterator>
   return std::nullopt;
 }
 
+/// The file among these that examples before questions come from; never the one of the questions, which would show
+/// their answers.
+[[nodiscard]] inline std::optional<std::filesystem::path> examples_like(std::vector<std::filesystem::path> files,
+                                                                        const benchmark& what,
+                                                                        const std::filesystem::path& scored) {
+  std::error_code ignored;
+  std::erase_if(files, [&](const auto& file) { return std::filesystem::equivalent(file, scored, ignored); });
+  return file_like(files, what.examples, what.name);
+}
+
 [[nodiscard]] inline found_benchmark find_in(const benchmark& what, const std::filesystem::path& folder) {
   const auto files = files_below(folder);
   const auto scored = file_like(files, what.scored, what.name);
   std::vector<std::string_view> names(what.scored.begin(), std::ranges::find(what.scored, std::string_view{}));
   require<io_error>(scored.has_value(), "{}: there is no file of a name like {} in {}; name one as {}=FILE",
                     what.name, fmt::join(names, " or "), folder.native(), what.name);
-  return {&what, std::string(what.name), *scored, file_like(files, what.examples, what.name)};
+  return {&what, std::string(what.name), *scored, examples_like(files, what, *scored)};
 }
 
 /// The subjects of MMLU: those of all files SUBJECT_test.csv, with the examples in SUBJECT_dev.csv.
@@ -179,11 +189,20 @@ template <class Iterator>
   return *found;
 }
 
+/// Throws value_error, with its files, for a task that is there twice: its items would count twice in a group.
+inline void require_once_each(std::span<const found_benchmark> found) {
+  for (auto one = found.begin(); one != found.end(); ++one) {
+    const auto other = std::find_if(found.begin(), one, [&](const auto& f) { return f.name == one->name; });
+    require(other == one, "{}: comes twice, from {} and {}; name it once, or keep one file", one->name,
+            other->scored.native(), one->scored.native());
+  }
+}
+
 }  // namespace detail
 
 /// Finds the files of tasks, each given as NAME, whose files lie in a folder below `folder` or deeper, or as
-/// NAME=PATH with its file, or its folder. Throws value_error for a name that is none, and io_error, with the names
-/// that were looked for, where a file is not there or several may be meant.
+/// NAME=PATH with its file, or its folder. Throws value_error for a name that is none and for a task that comes
+/// twice, and io_error, with the names that were looked for, where a file is not there or several may be meant.
 [[nodiscard]] inline std::vector<found_benchmark> find_benchmarks(std::span<const std::string> wanted,
                                                                   const std::filesystem::path& folder) {
   std::vector<found_benchmark> found;
@@ -196,10 +215,11 @@ template <class Iterator>
     if (what.scored.front().empty())
       std::ranges::move(detail::find_subjects(what, name, path), std::back_inserter(found));
     else if (std::filesystem::is_regular_file(path, ignored))
-      found.push_back({&what, name, path, detail::file_like(detail::files_beside(path), what.examples, what.name)});
+      found.push_back({&what, name, path, detail::examples_like(detail::files_beside(path), what, path)});
     else
       found.push_back(detail::find_in(what, path));
   }
+  detail::require_once_each(found);
   return found;
 }
 

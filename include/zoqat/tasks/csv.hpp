@@ -22,10 +22,7 @@ namespace detail {
 /// Takes the records of a CSV text one after the other.
 class csv_reader {
  public:
-  csv_reader(std::string_view text, std::string file) : text_(text), file_(std::move(file)) {
-    constexpr std::string_view mark = "\xEF\xBB\xBF";
-    if (text_.starts_with(mark)) at_ = mark.size();
-  }
+  csv_reader(std::string_view text, std::string file) : text_(text), file_(std::move(file)) {}
 
   [[nodiscard]] bool at_end() const noexcept { return at_ >= text_.size(); }
   /// Where the record that `next` took last begins.

@@ -5,6 +5,7 @@
 #include <zoqat/io/json.hpp>
 #include <zoqat/io/json_place.hpp>
 #include <zoqat/io/mapped_file.hpp>
+#include <zoqat/io/text_file.hpp>
 #include <zoqat/tasks/lines.hpp>
 
 #include <fmt/format.h>
@@ -41,11 +42,11 @@ auto read_data(std::string_view text, Read&& read) {
 
 /// Reads a JSON file of which the elements and members of what stands at `places` are so many that they are not to be
 /// in memory together (see io::parse_json_parts): calls f(json_part) with each, and returns the rest. Throws io_error
-/// as io::read_json does.
+/// as io::require_text and io::read_json do.
 template <class F>
 io::json with_parts(const std::filesystem::path& path, std::initializer_list<std::string_view> places, F&& f) {
   const io::mapped_file file(path);
-  return detail::read_data(file.text(), [&](std::string_view text) {
+  return detail::read_data(io::require_text(file).text(), [&](std::string_view text) {
     return io::parse_json_parts(text, path.native(), places, f, {.bytes = max_data_bytes});
   });
 }
