@@ -607,6 +607,14 @@ void measure_everything(session& s) {
   measure_floats<quant::full_precision>(s, "gemm.f32", layer_shapes(sequence));
   measure_gemv<scheme_named<"w4a16g128">>(s, "gemv.w4");
   measure_gemv<scheme_named<"w2a16g128">>(s, "gemv.w2");
+  measure_gemv<scheme_named<"w4a4">>(s, "gemv.a4.w4");
+  measure_gemv<scheme_named<"q8_0">>(s, "gemv.a8.q8_0");
+  measure_gemv<scheme_named<"q6_k">>(s, "gemv.a8.q6_k");
+  measure_gemv<scheme_named<"q5_0">>(s, "gemv.a8.q5_0");
+  measure_gemv<scheme_named<"q4_0">>(s, "gemv.a8.q4_0");
+  measure_gemv<scheme_named<"q3_k">>(s, "gemv.a8.q3_k");
+  measure_gemv<scheme_named<"q2_0">>(s, "gemv.a8.q2_0");
+  measure_gemv<scheme_named<"q2_k">>(s, "gemv.a8.q2_k");
   measure_directions(s);
   measure_forward_shares(s);
   measure_head(s);

@@ -12,6 +12,97 @@ namespace {
 constexpr std::size_t depths[] = {0,  1,  2,  3,  4,  5,  7,  8,  15,  16,  17,  27,  28,   29,  31,
                                   32, 33, 36, 60, 63, 64, 65, 96, 127, 128, 129, 257, 1000, 4095};
 
+/// A product of codes part by part with a packed panel, and with the same panel unpacked.
+template <int ActivationBits, int WeightBits>
+struct packed_problem {
+  std::size_t rows, k, depth, group, weight_group;
+  bool one_zero_point;
+
+  std::size_t parts = (k + depth - 1) / depth, groups = (k + group - 1) / group;
+  std::size_t weight_groups = (k + weight_group - 1) / weight_group, stride = k + 5;
+  std::vector<std::uint8_t> a = codes(std::max<std::size_t>(1, rows) * stride, ActivationBits, 7);
+  std::vector<std::uint8_t> panel = code_panel(k, WeightBits, 8), packed = pack(panel);
+  std::vector<float> scales = floats(weight_groups * panel_width, 9), of_rows = floats(groups * rows, 10);
+  std::vector<std::uint8_t> zero_points = codes(weight_groups * panel_width, WeightBits, 11);
+  matrix<grid> grids = [this] {
+    matrix<grid> all(groups, rows);
+    const auto zeros = codes(groups * rows, ActivationBits, 12);
+    for (std::size_t i = 0; i != all.size(); ++i) all.flat()[i] = {of_rows[i], ActivationBits == 8 ? 128 : zeros[i]};
+    return all;
+  }();
+  matrix<std::int32_t> row_sums = [this] {
+    matrix<std::int32_t> sums(parts, rows);
+    for (std::size_t p = 0; p != parts; ++p)
+      for (std::size_t m = 0; m != rows; ++m)
+        sums(p, m) = reference::sum(inputs().row(m).data() + p * depth, std::min(depth, k - p * depth));
+    return sums;
+  }();
+  std::vector<float> before = floats(rows * panel_width, 13, 9);
+
+  static std::vector<std::uint8_t> pack(const std::vector<std::uint8_t>& panel) {
+    const std::size_t k = panel.size() / panel_width;
+    std::vector<std::uint8_t> bytes(packed_panel_size(WeightBits, k));
+    reference::pack<WeightBits>(panel.data(), k, bytes.data());
+    for (std::size_t i = 0; i != bytes.size(); ++i)  // columns that nothing may come of
+      if (k % block_depth != 0 && i >= bytes.size() - panel_row) bytes[i] |= 0x80;
+    return bytes;
+  }
+  matrix_view<const std::uint8_t> inputs() const { return {a.data(), rows, k, stride}; }
+  std::int32_t zero_point(std::size_t group, std::size_t j) const {
+    return one_zero_point ? 1 << (WeightBits - 1) : zero_points[group * panel_width + j];
+  }
+
+  /// By add_parts of the reference.
+  std::vector<float> expected() const {
+    std::vector<std::uint8_t> panels;
+    std::vector<float> column_scales;
+    std::vector<std::int32_t> sums, offsets;
+    for (std::size_t part = 0; part != parts; ++part) {
+      const std::size_t first = part * depth, count = std::min(depth, k - first), of_weights = first / weight_group;
+      std::vector<std::uint8_t> centered(code_panel_size(count));
+      for (std::size_t j = 0; j != panel_width; ++j) {
+        const std::int32_t offset = panel_offset(WeightBits, zero_point(of_weights, j));
+        std::int32_t sum = 0;
+        for (std::size_t i = 0; i != count; ++i) {
+          const std::int32_t code = panel[code_at(j, first + i)] - offset;
+          centered[code_at(j, i)] = static_cast<std::uint8_t>(code), sum += code;
+        }
+        sums.push_back(sum), offsets.push_back(zero_point(of_weights, j) - offset);
+        column_scales.push_back(scales[of_weights * panel_width + j]);
+      }
+      panels.insert(panels.end(), centered.begin(), centered.end());
+    }
+    auto c = before;
+    reference::add_parts<ActivationBits, WeightBits>(
+        {inputs(),
+         grids,
+         WeightBits < 8 ? matrix_view<const std::int32_t>() : row_sums.view(),
+         depth,
+         group,
+         panels.data(),
+         {column_scales.data(), sums.data(), WeightBits < 8 ? nullptr : offsets.data()},
+         panel_width},
+        matrix_view<float>(c.data(), rows, panel_width));
+    return c;
+  }
+
+  template <class K>
+  void check() const {
+    CAPTURE(ActivationBits);
+    CAPTURE(WeightBits);
+    CAPTURE(rows);
+    CAPTURE(k);
+    CAPTURE(depth);
+    guarded<float> c(before);
+    K::template add_packed_parts<ActivationBits, WeightBits>(
+        {inputs(), grids, row_sums, depth, group, packed.data(), weight_group, scales.data(),
+         one_zero_point ? nullptr : zero_points.data(), 1 << (WeightBits - 1)},
+        matrix_view<float>(c.data(), rows, panel_width));
+    REQUIRE(c.content() == expected());
+    REQUIRE(c.intact());
+  }
+};
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("gemv misses no term", K, reference, ZOQAT_BACKENDS) {
@@ -69,6 +160,46 @@ TEST_CASE_TEMPLATE("gemv reads the start of a deeper panel", K, reference, ZOQAT
       }
     }
   });
+}
+
+TEST_CASE_TEMPLATE("codes times packed weights are the bits of the product with unpacked ones", K, reference,
+                   ZOQAT_BACKENDS) {
+  const auto check = []<int ActivationBits, int WeightBits>(std::size_t rows, std::size_t k, bool one_zero_point) {
+    using problem = packed_problem<ActivationBits, WeightBits>;
+    const auto of_sizes = [&](std::size_t depth, std::size_t group, std::size_t weight_group) {
+      problem{rows, k, depth, group, weight_group, one_zero_point}.template check<K>();
+    };
+    of_sizes(k, k, k);
+    of_sizes(16, 256, 16);
+    of_sizes(32, 32, 64);
+    of_sizes(48, 96, 48);
+  };
+  for_each_width<2, 8>([&](auto bits) {
+    for (const std::size_t k : {1u, 5u, 16u, 31u, 32u, 49u, 64u, 70u, 257u})
+      for (const std::size_t rows : {1u, 2u, 3u, 7u}) {
+        check.template operator()<8, bits>(rows, k, rows % 2 == 0);
+        if constexpr (bits == 4) check.template operator()<4, bits>(rows, k, rows % 2 != 0);
+      }
+  });
+  check.template operator()<4, 4>(0, 32, true);
+  check.template operator()<8, 8>(1, 4099, false);
+}
+
+TEST_CASE("codes times packed weights by hand") {
+  std::vector<std::uint8_t> panel(code_panel_size(3)), bytes(packed_panel_size(2, 3));
+  const std::uint8_t weights[] = {3, 0, 2}, inputs[] = {130, 127, 133};
+  for (std::size_t k = 0; k != 3; ++k) panel[code_at(4, k)] = weights[k];
+  reference::pack<2>(panel.data(), 3, bytes.data());
+  const grid of_row{0.5f, 128};
+  const std::int32_t row_sum = 390;
+  const std::vector<float> scales(panel_width, 2.0f);
+  std::vector<float> c(panel_width, 10.0f);
+  reference::add_packed_parts<8, 2>(
+      {matrix_view<const std::uint8_t>(inputs, 1, 3), matrix_view<const grid>(&of_row, 1, 1),
+       matrix_view<const std::int32_t>(&row_sum, 1, 1), 3, 3, bytes.data(), 3, scales.data(), nullptr, 1},
+      matrix_view<float>(c.data(), 1, panel_width));
+  CHECK(c[4] == 10 + 2 * 2 + 1 + 5 * 1);
+  CHECK(c[0] == 10 - (2 - 1 + 5));
 }
 
 TEST_CASE("gemv by hand") {

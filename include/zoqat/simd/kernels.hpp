@@ -117,6 +117,22 @@ struct code_parts {
   std::size_t columns_stride;
 };
 
+/// The operands of a product of few rows of codes and one panel of weights as it is packed, part by part: columns
+/// [p * depth, (p + 1) * depth) of `a` are part p, the last one may be less deep. Where there are several, the depth
+/// is a multiple of 16. A part of a row of `a` has one grid, and so has a part of a column of weights: those of
+/// groups of whole parts. Codes of `a` are within [-128, 127] of their zero points.
+struct packed_parts {
+  matrix_view<const std::uint8_t> a;         ///< [rows, k]
+  matrix_view<const grid> grids;             ///< [groups of a, rows]
+  matrix_view<const std::int32_t> row_sums;  ///< [parts, rows]: of the codes of a part
+  std::size_t depth, group;                  ///< of a part and of a group of a
+  const std::uint8_t* panel;                 ///< packed, k deep
+  std::size_t weight_group;                  ///< depth of a group of weights
+  const float* scales;                       ///< [groups of weights][16]
+  const std::uint8_t* zero_points;           ///< [groups of weights][16]; null: all are `zero_point`
+  std::int32_t zero_point;
+};
+
 /// An address range that is read next. A kernel that computes from its caches prefetches it while it runs.
 struct prefetch_hint {
   const void* data = nullptr;
@@ -189,8 +205,9 @@ concept kernels =
     requires(const float* x, float* y, float s, std::size_t n, const std::uint8_t* codes, std::uint8_t* bytes,
              const std::int32_t* const_sums, int bits, grid g, weight_row w, const bf16* halves, bf16* stored,
              const std::uint16_t* noise, packed_signs signs, std::uint32_t* words, weight_pair pair, code_range r,
-             column_dequantization columns, prefetch_hint next, const code_parts& parts, matrix_view<const float> a,
-             matrix_view<float> c, matrix_view<const std::uint8_t> q, rng::stream direction, std::uint64_t first) {
+             column_dequantization columns, prefetch_hint next, const code_parts& parts, const packed_parts& packed,
+             matrix_view<const float> a, matrix_view<float> c, matrix_view<const std::uint8_t> q,
+             rng::stream direction, std::uint64_t first) {
       /// Name of the backend and of the instruction set it computes with.
       { K::name() } -> std::convertible_to<const char*>;
       { K::target() } -> std::convertible_to<const char*>;
@@ -278,6 +295,9 @@ concept kernels =
       /// Products of codes part by part, from the first on, c[m, j] += exact[m, j] * (scale[m] * scale[j]) each, as
       /// gemm computes them one by one: the same bits. c has the columns of whole panels.
       { K::template add_parts<8, 4>(parts, c) } noexcept;
+      /// The same of weights that are not unpacked, for few rows, where reading the weights is all there is to do:
+      /// the bits of add_parts. c has the 16 columns of the panel.
+      { K::template add_packed_parts<8, 4>(packed, c) } noexcept;
       /// c[m, j] -= a[m, k] * panel(j, k) for k = 0, 1, ..., each product and each difference rounded on its own: the
       /// same bits on every target. c has the columns of whole panels. What minima of weights take off a product.
       { K::subtract_products(a, x, c) } noexcept;  // (a, panels, c)

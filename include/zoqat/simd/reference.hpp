@@ -211,6 +211,27 @@ struct reference {
   static void add_parts(const code_parts& parts, matrix_view<float> c) noexcept {
     detail::add_parts_one_by_one<reference, ActivationBits, WeightBits>(parts, c);
   }
+  template <int ActivationBits, int WeightBits>
+  static void add_packed_parts(const packed_parts& p, matrix_view<float> c) noexcept {
+    for (std::size_t m = 0; m != c.rows(); ++m)
+      for (std::size_t first = 0; first < p.a.cols(); first += p.depth) {
+        const grid& of_row = p.grids(first / p.group, m);
+        std::int64_t exact[panel_width] = {};
+        for (std::size_t k = first; k != std::min(p.a.cols(), first + p.depth); ++k) {
+          std::uint8_t rows[block_rows * panel_row];
+          unpack_block<WeightBits>(p.panel + k / block_depth * sizeof(packed_block<WeightBits>), rows);
+          for (std::size_t j = 0; j != panel_width; ++j) {
+            const std::size_t at = first / p.weight_group * panel_width + j;
+            const std::int32_t zero_point = p.zero_points ? p.zero_points[at] : p.zero_point;
+            exact[j] += (p.a(m, k) - of_row.zero_point) * (rows[code_at(j, k % block_depth)] - zero_point);
+          }
+        }
+        for (std::size_t j = 0; j != panel_width; ++j) {
+          const float scale = of_row.scale * p.scales[first / p.weight_group * panel_width + j];
+          c(m, j) = (c(m, j) + 0.0f) + rounded(static_cast<float>(exact[j]) * scale);
+        }
+      }
+  }
   static void subtract_products(matrix_view<const float> a, const float* panels, matrix_view<float> c) noexcept {
     if (a.cols() == 0) return;  // then there are no panels
     for (std::size_t m = 0; m != c.rows(); ++m)

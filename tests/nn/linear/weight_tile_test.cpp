@@ -43,6 +43,7 @@ using bytes = weight<8, group<32>, asymmetric>;
 using eighths = weight<8, group<4>, asymmetric>;
 using straddling_bytes = weight<8, group<9>, asymmetric>;
 using with_minima = weight<4, group<32>, with_minimum, clip::none, fp16_scale>;
+using wide_with_minima = weight<4, group<64>, with_minimum, clip::none, fp16_scale>;
 using sixteenths = weight<2, group<16>, with_minimum, clip::none, shared_scale<15, 2>>;
 
 #define ZOQAT_SCHEMES                                                                                          \
@@ -236,6 +237,40 @@ TEST_CASE_TEMPLATE("for few tokens weights are multiplied as they are packed, wh
       p.check(rows, row, first, 1.5);
     }
   });
+}
+
+TEST_CASE_TEMPLATE("for few tokens codes are multiplied as they are packed: the same bits", Scheme, in_integers<held>,
+                   in_integers<wide>, in_integers<whole_row>, in_integers<whole_tensor>, in_integers<bytes>,
+                   in_groups<held>, in_groups<wide>, in_groups<sixteenths>, in_groups<with_minima>,
+                   in_groups<wide_with_minima>) {
+  const problem<Scheme> p;
+  typename problem<Scheme>::tile tile;
+  for_each_tile([&](std::size_t first, std::size_t count) {
+    CAPTURE(first);
+    CAPTURE(count);
+    const std::vector<float> bias(count, -0.5f);
+    for (const std::size_t row : {0u, 3u}) {
+      matrix<float> unpacked(tokens - row, count, 2.0f), packed = unpacked;
+      p.take_packed(tile, count, first);
+      REQUIRE(tile.multiplies_packed_codes(nn::few_tokens));
+      REQUIRE_FALSE(tile.multiplies_packed_codes(nn::few_tokens + 1));
+      tile.template multiply_packed_codes<kernels>(p.input, row, {bias.data(), true}, packed);
+      tile.template multiply_codes<kernels>(p.input, row, 0, {bias.data(), true}, unpacked, {});
+      CHECK(std::ranges::equal(packed.flat(), unpacked.flat()));
+    }
+  });
+}
+
+TEST_CASE("codes are unpacked where parts straddle blocks, and where inputs are too far from their zero points") {
+  const auto packed_codes = []<class Scheme>() {
+    const problem<Scheme> p;
+    typename problem<Scheme>::tile tile;
+    p.take_packed(tile, 1, 0);
+    return tile.multiplies_packed_codes(1);
+  };
+  CHECK_FALSE(packed_codes.operator()<in_groups<eighths>>());
+  CHECK_FALSE(packed_codes.operator()<scheme<held, activation<8>>>());
+  CHECK(packed_codes.operator()<in_groups<held>>());
 }
 
 TEST_CASE("blocks hold groups of a multiple of their depth, and a group that is alone") {

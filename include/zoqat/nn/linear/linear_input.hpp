@@ -34,7 +34,7 @@ class linear_input {
   /// Of the codes: [groups, rows], where each token is one group, or has several.
   const matrix<simd::grid>& grids = work_.grids;
   /// Sums of the codes in each part of a product (quant::product_part), [parts, rows]. Only products with weights of
-  /// 8 bits need them.
+  /// 8 bits need them, and those of `few_tokens`.
   const matrix<std::int32_t>& code_sums = work_.code_sums;
   /// Sums of what the codes in each part stand for, [rows, parts], for weights with minima: as they are stored, where
   /// a scheme stores them.
@@ -92,12 +92,12 @@ class linear_input {
     using kernels = typename Pass::kernels;
     using weight = typename Scheme::weight_type;
     using activation = typename Scheme::activation_type;
-    constexpr bool needs_sums = weight::bits == 8;
+    const bool needs_sums = weight::bits == 8 || pass.tokens() <= few_tokens;
     // Rows a multiple of 4 KiB apart would fall on the same few lines of a cache: an odd number of lines does not.
     const std::size_t lines = (x.cols() + alignment - 1) / alignment;
     work_.codes.reshape(x.rows(), (lines | 1) * alignment);
     work_.grids.reshape(activation::groups(x.cols()), x.rows());
-    if constexpr (needs_sums) work_.code_sums.reshape(quant::parts<weight, activation>(x.cols()), x.rows());
+    if (needs_sums) work_.code_sums.reshape(quant::parts<weight, activation>(x.cols()), x.rows());
     if constexpr (weight::has_minima) work_.part_sums.reshape(x.rows(), quant::parts<weight, activation>(x.cols()));
     codes = work_.codes.view().col_block(0, x.cols());
     pass.for_each_row([&](std::size_t row) {
@@ -105,7 +105,7 @@ class linear_input {
       quant::for_each_group<activation>(x.cols(), [&](std::size_t group, std::size_t first, std::size_t count) {
         quantize_group<kernels>(smoothed_row(x, row, row / pass.tokens(), first), row, group, count, to + first);
       });
-      if constexpr (needs_sums)
+      if (needs_sums)
         quant::for_each_part<weight, activation>(x.cols(), [&](const quant::product_part& part) {
           work_.code_sums(part.index, row) = kernels::sum(to + part.first, part.count);
         });

@@ -113,14 +113,15 @@ class packed_weight {
   }
   /// Makes the rows [first, first + count) ready in this thread's tile.
   template <class Kernels, lane_reader Lanes>
-  void make_tile(const Lanes& lanes, const linear_input<Scheme>&, std::monostate, std::size_t first,
+  void make_tile(const Lanes& lanes, const linear_input<Scheme>& input, std::monostate, std::size_t first,
                  std::size_t count, scratch& work) const {
     if (scaled()) steps_.factors(lanes, first, count, packed_.groups(), work.factors);
     auto& to = tile::of_this_thread();
     to.reset(1, count, packed_.cols());
     to.template load_packed<Kernels>(packed_, first);
     if constexpr (Scheme::quantizes_activations)
-      std::copy_n(sums_.data() + first * parts_in_row(), parts_in_row() * tile_width, &to.sum(0, 0, 0));
+      if (scaled() || !to.multiplies_packed_codes(input.codes.rows() / lanes.count()))
+        std::copy_n(sums_.data() + first * parts_in_row(), parts_in_row() * tile_width, &to.sum(0, 0, 0));
   }
   /// out [rows, count] = x · tile, and the epilogue, where x are the rows of the input from `row` on.
   template <class Kernels>

@@ -9,8 +9,10 @@
 #include <zoqat/simd/kernels.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 #include <vector>
 
@@ -128,14 +130,23 @@ class code_tile {
     return parts_ == 1 || part_size() % simd::block_depth == 0;
   }
 
-  /// c = a · tile, and the epilogue, for a scheme with quantized weights, by that product of the three below which
+  /// Whether a product of so many tokens on a lane reads codes where they are packed: then it needs no sums of
+  /// theirs.
+  [[nodiscard]] bool multiplies_packed_codes(std::size_t tokens) const noexcept {
+    return fits_packed_codes && packed_ && !factors_ && tokens <= few_tokens &&
+           (parts_ == 1 || part_size() % (simd::block_depth / 2) == 0);
+  }
+
+  /// c = a · tile, and the epilogue, for a scheme with quantized weights, by that product of the four below which
   /// suits it.
   template <simd::kernels Kernels, class Scheme>
   void multiply(const linear_input<Scheme>& input, std::size_t row, std::size_t tokens, std::size_t lane,
                 epilogue finish, matrix_view<float> c, [[maybe_unused]] simd::prefetch_hint next) {
-    if constexpr (in_integers)
+    if constexpr (in_integers) {
+      if constexpr (fits_packed_codes)
+        if (multiplies_packed_codes(tokens)) return multiply_packed_codes<Kernels>(input, row, finish, c);
       multiply_codes<Kernels>(input, row, lane, finish, c, next);
-    else if (tokens <= few_tokens && blocks_hold_groups())
+    } else if (tokens <= few_tokens && blocks_hold_groups())
       multiply_packed<Kernels>(input, row, lane, finish, c);
     else
       multiply_values<Kernels>(input, row, tokens, lane, finish, c);
@@ -151,6 +162,36 @@ class code_tile {
       multiply_groups<Kernels>(input, row, lane, finish, c);
     else
       multiply_parts<Kernels>(input, row, lane, finish, c, next);
+  }
+
+  /// The same for few tokens, with weights as they are packed: the same bits.
+  template <simd::kernels Kernels, class Scheme>
+  void multiply_packed_codes(const linear_input<Scheme>& input, std::size_t row, epilogue finish,
+                             matrix_view<float> c) {
+    for (std::size_t p = 0; p != panels(); ++p) {
+      const std::size_t j = p * simd::panel_width;
+      const float* const scales = stored<Kernels>(packed_->scales(), p, scales_);
+      const std::uint8_t* const zero_points = packed_->zero_points().empty() || Weight::whole_tensor
+                                                  ? nullptr
+                                                  : packed_->zero_points().data() + first_grid(p);
+      for (std::size_t first = 0; first < c.rows(); first += few_tokens) {
+        const std::size_t count = std::min(few_tokens, c.rows() - first), at = row + first;
+        float sums[few_tokens * simd::panel_width] = {};
+        const matrix_view<float> grown(sums, count, simd::panel_width);
+        for (std::size_t m = 0; m != count; ++m)
+          for (std::size_t i = 0; i != panel_rows(p); ++i) grown(m, i) = finish.of(c, first + m, j + i);
+        Kernels::template add_packed_parts<Activation::bits, bits>(
+            {input.codes.row_block(at, count), input.grids.view().col_block(at, count),
+             input.code_sums.view().col_block(at, count), part_size(), Activation::group_size(in_),
+             packed_->panel(first_panel_ + p), Weight::group_size(in_), scales, zero_points,
+             packed_->grid(0, 0).zero_point},
+            grown);
+        if constexpr (Weight::has_minima)
+          Kernels::subtract_products(input.part_sums.view().row_block(at, count), part_minima<Kernels>(p), grown);
+        for (std::size_t m = 0; m != count; ++m)
+          std::copy_n(grown.row(m).data(), panel_rows(p), c.row(first + m).data() + j);
+      }
+    }
   }
 
   /// The same in floats, with dequantized weights. Rows come in lanes of `tokens`: each is a product of its own, so
@@ -196,6 +237,44 @@ class code_tile {
 
  private:
   static constexpr int bits = Weight::bits;
+  /// Whether codes of inputs are so near to their zero points that their differences are signed bytes.
+  static constexpr bool fits_packed_codes = [] {
+    if constexpr (in_integers)
+      return Activation::symmetric || Activation::bits < 8;
+    else
+      return false;
+  }();
+
+  /// Where the storage of the packed matrix has the grids of panel p.
+  [[nodiscard]] std::size_t first_grid(std::size_t p) const noexcept {
+    return packed_->grid_index((first_panel_ + p) * simd::panel_width, 0);
+  }
+  /// Scales or minima of panel p as floats, [groups][16]: where they are stored, if that is so, or in `scratch`.
+  template <simd::kernels Kernels, class T>
+  [[nodiscard]] const float* stored(std::span<const T> all, std::size_t p, buffer<float>& scratch) const {
+    if constexpr (Weight::whole_tensor) {
+      scratch.assign(simd::panel_width, static_cast<float>(all[0]));
+      return scratch.data();
+    } else if constexpr (std::same_as<T, float>) {
+      return all.data() + first_grid(p);
+    } else {
+      scratch.resize(groups_ * simd::panel_width);
+      Kernels::widen(all.data() + first_grid(p), scratch.size(), scratch.data());
+      return scratch.data();
+    }
+  }
+  /// The minima of the parts of panel p, [parts][16].
+  template <simd::kernels Kernels>
+  [[nodiscard]] const float* part_minima(std::size_t p) {
+    const float* const minima = stored<Kernels>(packed_->minima(), p, minima_);
+    if (parts_ == groups_) return minima;
+    float_panels_.resize(parts_ * simd::panel_width);
+    quant::for_each_part<Weight, Activation>(in_, [&](const quant::product_part& part) {
+      std::copy_n(minima + part.weights * simd::panel_width, simd::panel_width,
+                  float_panels_.data() + part.index * simd::panel_width);
+    });
+    return float_panels_.data();
+  }
 
   /// The product with inputs that have a grid for each token.
   template <simd::kernels Kernels, class Scheme>
@@ -365,7 +444,7 @@ class code_tile {
   buffer<std::uint8_t> codes_;                            // [lanes][16][in]
   std::vector<simd::grid> grids_;                         // [lanes][groups][tile_width]
   buffer<std::int32_t> sums_;                             // [lanes][parts][tile_width]
-  buffer<float> scales_;                                  // [parts][tile_width]
+  buffer<float> scales_, minima_;                         // [parts][tile_width]
   buffer<std::int32_t> zero_points_;                      // less the offset: [parts][tile_width]
   buffer<std::uint8_t> panels_;                           // [lanes][parts][panels]
   buffer<std::uint8_t> unpacked_;                         // a part of a panel, and what is before it in its block

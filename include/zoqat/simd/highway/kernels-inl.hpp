@@ -17,6 +17,7 @@
 #include <zoqat/simd/highway/gemv-inl.hpp>
 #include <zoqat/simd/highway/integer_gemm-inl.hpp>
 #include <zoqat/simd/highway/masters-inl.hpp>
+#include <zoqat/simd/highway/packed_parts-inl.hpp>
 #include <zoqat/simd/highway/packing-inl.hpp>
 #include <zoqat/simd/highway/panels-inl.hpp>
 #include <zoqat/simd/highway/quantize-inl.hpp>
@@ -35,6 +36,7 @@ struct highway_kernels : quantize_kernels,
                          panel_kernels,
                          gemm_kernels,
                          integer_gemm_kernels,
+                         packed_parts_kernels,
                          gemv_kernels,
                          row_kernels,
                          activation_kernels {

@@ -81,6 +81,21 @@ inline constexpr auto planes = [] {
   return all;
 }();
 
+/// Row `Row` of the code panel that a packed_block holds, of the columns of one vector; `block` is that vector's
+/// first byte.
+template <int Bits, std::size_t Row>
+HWY_INLINE code_words row_of_block(const std::uint8_t* block) {
+  auto codes = hn::Zero(tag<std::uint32_t>{});
+  unroll<plane_count<Bits> >([&](auto p) ZOQAT_INLINE_LAMBDA {
+    constexpr int width = planes<Bits>[p].width, field = planes<Bits>[p].shift, from = planes<Bits>[p].offset;
+    constexpr std::size_t fields = 8 / width;
+    constexpr int bit = static_cast<int>(Row % fields) * width;
+    const auto bytes = load_words(block + from + Row / fields * panel_row);
+    codes = hn::Or(codes, hn::And(shift<field - bit>(bytes), bits_of_bytes<width, field>()));
+  });
+  return codes;
+}
+
 struct packing_kernels {
   template <int Bits>
   static void pack(const std::uint8_t* panel, std::size_t k, std::uint8_t* bytes) noexcept {
@@ -143,14 +158,7 @@ struct packing_kernels {
     unroll<block_rows * panel_vectors>([&](auto i) ZOQAT_INLINE_LAMBDA {
       constexpr std::size_t row = i / panel_vectors, at = i % panel_vectors * vector_bytes;
       if (row >= rows) return;
-      auto codes = hn::Zero(tag<std::uint32_t>{});
-      unroll<plane_count<Bits> >([&](auto p) ZOQAT_INLINE_LAMBDA {
-        constexpr int width = planes<Bits>[p].width, field = planes<Bits>[p].shift, from = planes<Bits>[p].offset;
-        constexpr std::size_t fields = 8 / width;
-        constexpr int bit = static_cast<int>(row % fields) * width;
-        const auto bytes = load_words(block + from + row / fields * panel_row + at);
-        codes = hn::Or(codes, hn::And(shift<field - bit>(bytes), bits_of_bytes<width, field>()));
-      });
+      const code_words codes = row_of_block<Bits, row>(block + at);
       constexpr hn::Repartition<std::uint8_t, tag<std::uint32_t> > d;
       const auto less = hn::BitCast(d, offset.of[i % panel_vectors]);
       hn::StoreU(hn::Sub(hn::BitCast(d, codes), less), d, to + row * panel_row + at);
