@@ -5,6 +5,7 @@
 #include <support/errors.hpp>
 #include <support/files.hpp>
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -101,7 +102,7 @@ TEST_CASE("what a coordinator that was killed has left is listened at again, wha
   const temporary_folder folder;
   const std::string path = (folder / "s").native(), endpoint = "unix:" + path;
   const auto leave = [&] {
-    const ext::detail::socket_address address = ext::detail::address_of(endpoint);
+    const ext::detail::socket_address address = ext::detail::addresses_of(endpoint).front();
     const file_descriptor socket = address.open();
     CHECK(::bind(socket.get(), address.get(), address.size) == 0);
   };
@@ -116,6 +117,19 @@ TEST_CASE("what a coordinator that was killed has left is listened at again, wha
   testing::write_file(path, "text");
   check_mentions(message_of<worker_error>([&] { socket_hub hub(endpoint); }), endpoint, "bind");
   CHECK(testing::read_file(path) == "text");
+}
+
+TEST_CASE("of several addresses the one that answers is taken") {
+  const temporary_folder folder;
+  const std::string nobody = "unix:" + (folder / "nobody").native();
+  const socket_hub hub("127.0.0.1:0");
+  std::vector<ext::detail::socket_address> all = ext::detail::addresses_of(nobody);
+  file_descriptor socket;
+  CHECK(ext::detail::connect_to(all, socket) == ENOENT);
+  all.push_back(ext::detail::addresses_of(hub.endpoint()).front());
+  CHECK(ext::detail::connect_to(all, socket) == 0);
+  all.push_back(ext::detail::addresses_of(nobody).front());
+  CHECK(ext::detail::connect_to(all, socket) == 0);
 }
 
 TEST_CASE("an endpoint that cannot be is an error that says what is wanted") {

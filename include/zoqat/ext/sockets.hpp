@@ -48,6 +48,9 @@ struct socket_address {
   sockaddr_storage bytes{};
   socklen_t size = 0;
 
+  socket_address(const void* address, socklen_t length) noexcept : size(length) {
+    std::memcpy(&bytes, address, length);
+  }
   [[nodiscard]] const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&bytes); }
   [[nodiscard]] file_descriptor open() const {
     return file_descriptor(::socket(bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -56,9 +59,10 @@ struct socket_address {
 
 inline constexpr std::string_view unix_prefix = "unix:";
 
-/// Throws value_error for an endpoint that names no address.
-[[nodiscard]] inline socket_address address_of(const std::string& endpoint) {
-  socket_address address;
+/// The addresses of an endpoint, the best first: a host may have several, of which a coordinator listens at one.
+/// Throws value_error for an endpoint that names none.
+[[nodiscard]] inline std::vector<socket_address> addresses_of(const std::string& endpoint) {
+  std::vector<socket_address> addresses;
   if (endpoint.starts_with(unix_prefix)) {
     const std::string_view path = std::string_view(endpoint).substr(unix_prefix.size());
     sockaddr_un local{};
@@ -66,9 +70,8 @@ inline constexpr std::string_view unix_prefix = "unix:";
     require(!path.empty() && path.size() < sizeof(local.sun_path),
             "{}: the path has {} bytes; a socket's has 1 to {}", endpoint, path.size(), sizeof(local.sun_path) - 1);
     std::memcpy(local.sun_path, path.data(), path.size());
-    std::memcpy(&address.bytes, &local, sizeof(local));
-    address.size = sizeof(local);
-    return address;
+    addresses.emplace_back(&local, sizeof(local));
+    return addresses;
   }
   const std::size_t colon = endpoint.rfind(':');
   require(colon != endpoint.npos, "{}: is no endpoint; write host:port or unix:path", endpoint);
@@ -79,9 +82,20 @@ inline constexpr std::string_view unix_prefix = "unix:";
       ::getaddrinfo(endpoint.substr(0, colon).c_str(), endpoint.substr(colon + 1).c_str(), &hints, &found);
   require(code == 0, "{}: {}; write host:port or unix:path", endpoint, ::gai_strerror(code));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> freed(found, ::freeaddrinfo);
-  std::memcpy(&address.bytes, found->ai_addr, found->ai_addrlen);
-  address.size = found->ai_addrlen;
-  return address;
+  for (const addrinfo* at = found; at != nullptr; at = at->ai_next)
+    addresses.emplace_back(at->ai_addr, at->ai_addrlen);
+  return addresses;
+}
+
+/// Connects to the first of some addresses where somebody listens. Returns 0, or the system's reason why nobody does.
+[[nodiscard]] inline int connect_to(std::span<const socket_address> addresses, file_descriptor& socket) {
+  int code = 0;
+  for (const socket_address& address : addresses) {
+    socket = address.open();
+    if (socket && ::connect(socket.get(), address.get(), address.size) == 0) return 0;
+    code = errno;
+  }
+  return code;
 }
 
 [[noreturn]] inline void fail_socket(const std::string& endpoint, std::string_view action, int code = errno) {
@@ -163,16 +177,14 @@ class socket_hub {
  public:
   /// Throws worker_error where nothing can listen there. A port of 0 is one that is free: see `endpoint`.
   explicit socket_hub(const std::string& endpoint) : endpoint_(endpoint) {
-    const detail::socket_address address = detail::address_of(endpoint);
-    listener_ = address.open();
-    if (!listener_) detail::fail_socket(endpoint, "open a socket");
-    const int on = 1;
-    static_cast<void>(::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
-    unlink_abandoned(address);
-    if (::bind(listener_.get(), address.get(), address.size) != 0) detail::fail_socket(endpoint, "bind to it");
-    if (::listen(listener_.get(), SOMAXCONN) != 0) detail::fail_socket(endpoint, "listen");
-    if (address.bytes.ss_family == AF_UNIX) unlinked_ = endpoint.substr(detail::unix_prefix.size());
-    if (address.bytes.ss_family == AF_INET || address.bytes.ss_family == AF_INET6) name_port();
+    std::string_view failed;
+    int code = 0;
+    for (const detail::socket_address& address : detail::addresses_of(endpoint)) {
+      failed = listen_at(address);
+      if (failed.empty()) return;
+      code = errno;
+    }
+    detail::fail_socket(endpoint, failed, code);
   }
   socket_hub(const socket_hub&) = delete;
   socket_hub& operator=(const socket_hub&) = delete;
@@ -224,6 +236,21 @@ class socket_hub {
     bool gone = false;
   };
 
+  /// Says what cannot be done there, for the reason in errno, or nothing.
+  std::string_view listen_at(const detail::socket_address& address) {
+    listener_ = address.open();
+    if (!listener_) return "open a socket";
+    const int on = 1;
+    static_cast<void>(::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+    unlink_abandoned(address);
+    if (::bind(listener_.get(), address.get(), address.size) != 0) return "bind to it";
+    if (::listen(listener_.get(), SOMAXCONN) != 0) return "listen";
+    if (address.bytes.ss_family == AF_UNIX)
+      unlinked_ = endpoint_.substr(detail::unix_prefix.size());
+    else
+      name_port();
+    return {};
+  }
   /// Removes the socket of a coordinator that was killed, which nobody listens to any more.
   void unlink_abandoned(const detail::socket_address& address) const {
     if (address.bytes.ss_family != AF_UNIX) return;
@@ -294,17 +321,13 @@ class socket_hub {
 /// A worker's end (see workers::link).
 class socket_link {
  public:
-  /// Connects, trying again for so long. Throws worker_error.
+  /// Connects to whichever of the endpoint's addresses answers, trying again for so long. Throws worker_error.
   explicit socket_link(const std::string& endpoint,
                        std::chrono::milliseconds patience = std::chrono::milliseconds(60000))
       : endpoint_(endpoint) {
     const auto until = zo::workers::worker_clock::now() + patience;
-    while (true) {
-      const detail::socket_address address = detail::address_of(endpoint);
-      socket_ = address.open();
-      if (!socket_) detail::fail_socket(endpoint, "open a socket");
-      if (::connect(socket_.get(), address.get(), address.size) == 0) break;
-      if (zo::workers::worker_clock::now() >= until) detail::fail_socket(endpoint, "reach the coordinator");
+    while (const int code = detail::connect_to(detail::addresses_of(endpoint), socket_)) {
+      if (zo::workers::worker_clock::now() >= until) detail::fail_socket(endpoint, "reach the coordinator", code);
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     detail::send_at_once(socket_);

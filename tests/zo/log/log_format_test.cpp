@@ -4,10 +4,12 @@
 #include <doctest/doctest.h>
 #include <support/errors.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -66,6 +68,25 @@ TEST_CASE("bytes that begin like a log, and those that end before a header does"
   }
   CHECK_FALSE(log_format::ends_within_header(bytes));
   CHECK_FALSE(log_format::begins_like_a_log(std::span(bytes).subspan(1)));
+}
+
+TEST_CASE("of a file that is no log only the start is read, whatever would be the lengths of texts in it") {
+  struct counted {
+    log_format::bytes_in_memory all;
+    std::size_t& most;
+    [[nodiscard]] std::size_t size() const { return all.size(); }
+    [[nodiscard]] std::span<const std::byte> at(std::size_t first, std::size_t count) const {
+      most = std::max(most, all.at(first, count).size());
+      return all.at(first, count);
+    }
+  };
+  const std::vector<std::byte> other(100000, std::byte{1});  // texts of 16,843,009 bytes each
+  std::size_t most = 0;
+  check_mentions(message_of<io_error>([&] {
+                   (void)log_format::parse_from(counted{log_format::bytes_in_memory(other), most}, "other");
+                 }),
+                 "other: not a run log");
+  CHECK(most < 200);
 }
 
 TEST_CASE("records that overlap cost no more than their bytes") {

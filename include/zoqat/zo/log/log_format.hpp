@@ -81,6 +81,13 @@ struct content {
   std::string damage{};  ///< what is wrong behind `intact`, in words
 };
 
+/// Whether bytes begin like a log, as far as they go; nothing at all does.
+[[nodiscard]] inline bool begins_like_a_log(std::span<const std::byte> start) {
+  const auto expected = std::as_bytes(std::span(magic));
+  const std::size_t common = std::min(start.size(), expected.size());
+  return std::ranges::equal(start.first(common), expected.first(common));
+}
+
 namespace detail {
 
 template <class T>
@@ -123,14 +130,16 @@ inline constexpr std::size_t fixed_header = magic.size() + 5 * sizeof(std::uint3
   return inputs;
 }
 
-/// Bytes from the magic to the hash, as far as a header says, and enough to see what it is.
+/// Bytes from the magic to the hash, as far as a header says, and enough to see what it is; what is no log says
+/// nothing.
 template <class Bytes>
 std::size_t header_bytes(Bytes& bytes) {
   std::span<const std::byte> start = bytes.at(0, fixed_header);
+  const bool is_log = begins_like_a_log(start);
   std::size_t all = fixed_header;
   std::array<std::uint32_t, 3> lengths{};
   start = start.subspan(std::min(start.size(), magic.size() + sizeof(version)));
-  if (take(start, lengths))
+  if (is_log && take(start, lengths))
     for (const std::uint32_t length : lengths) all += length;
   return all + sizeof(std::uint64_t);
 }
@@ -264,12 +273,6 @@ inline bool take_record(std::span<const std::byte>& rest, planned_update& u, std
   return record;
 }
 
-/// Whether bytes begin like a log, as far as they go; nothing at all does.
-[[nodiscard]] inline bool begins_like_a_log(std::span<const std::byte> start) {
-  const auto expected = std::as_bytes(std::span(magic));
-  const std::size_t common = std::min(start.size(), expected.size());
-  return std::ranges::equal(start.first(common), expected.first(common));
-}
 /// Whether bytes that begin like a log end before its header does: a run was killed before it made a step.
 [[nodiscard]] inline bool ends_within_header(std::span<const std::byte> start) {
   std::array<char, 8> found{};
