@@ -223,29 +223,34 @@ void measure_floats(session& s, const std::string& name, std::span<const product
   over_sgemm.report(s);
 }
 
-/// One token through matrices that no cache holds, as in decoding.
+/// One token through matrices that no cache holds, as in decoding: on all threads, and on one in its processor time,
+/// which tells more where other programs are at work.
 template <class Scheme>
 void measure_gemv(session& s, const std::string& name) {
   if (!s.out.wants(name)) return;
-  const std::size_t wanted = std::size_t{s.quick ? 128u : 256u} << 20;
+  const std::size_t wanted = std::size_t{s.quick ? 64u : 256u} << 20;
   std::vector<std::unique_ptr<deployed_product<Scheme>>> layers;
-  std::vector<std::function<void()>> products;
   std::size_t bytes = 0;
   while (bytes < wanted) {
     layers.push_back(std::make_unique<deployed_product<Scheme>>(product_shape{1, 4096, 4096}));
-    products.emplace_back(layers.back()->on(s.pool));
     bytes += layers.back()->weight_bytes();
   }
   const auto memory = memory_beyond_caches();
-  contest c;
-  c.add("ours", static_cast<double>(bytes), [&] {
-    for (const auto& product : products) product();
-  });
-  c.add("read", static_cast<double>(memory.size()), [&] { read_all(s.pool, memory); });
-  s.two.settle();
-  c.measure(s.two, s.short_runs());
-  s.out.add(name + ".bandwidth", c.speed("ours") * 1e-9, "GB/s", c.disturbed());
-  add_ratio(s, name + ".of_bandwidth", c, "ours", "read", "");
+  const auto on = [&](auto& threads, canary& bird, const std::string& figure) {
+    std::vector<std::function<void()>> products;
+    for (const auto& layer : layers) products.emplace_back(layer->on(threads));
+    contest c;
+    c.add("ours", static_cast<double>(bytes), [&] {
+      for (const auto& product : products) product();
+    });
+    c.add("read", static_cast<double>(memory.size()), [&] { read_all(threads, memory); });
+    bird.settle();
+    c.measure(bird, s.short_runs());
+    s.out.add(figure + ".bandwidth", c.speed("ours") * 1e-9, "GB/s", c.disturbed());
+    add_ratio(s, figure + ".of_bandwidth", c, "ours", "read", "");
+  };
+  on(s.pool, s.two, name);
+  on(s.here, s.one, name + ".one_thread");
 }
 
 // --- Directions ----------------------------------------------------------------------------------------------------

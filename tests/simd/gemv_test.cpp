@@ -39,12 +39,12 @@ struct packed_problem {
   }();
   std::vector<float> before = floats(rows * panel_width, 13, 9);
 
-  static std::vector<std::uint8_t> pack(const std::vector<std::uint8_t>& panel) {
-    const std::size_t k = panel.size() / panel_width;
-    std::vector<std::uint8_t> bytes(packed_panel_size(WeightBits, k));
-    reference::pack<WeightBits>(panel.data(), k, bytes.data());
+  static std::vector<std::uint8_t> pack(const std::vector<std::uint8_t>& codes_of_panel) {
+    const std::size_t padded = codes_of_panel.size() / panel_width;
+    std::vector<std::uint8_t> bytes(packed_panel_size(WeightBits, padded));
+    reference::pack<WeightBits>(codes_of_panel.data(), padded, bytes.data());
     for (std::size_t i = 0; i != bytes.size(); ++i)  // columns that nothing may come of
-      if (k % block_depth != 0 && i >= bytes.size() - panel_row) bytes[i] |= 0x80;
+      if (padded % block_depth != 0 && i >= bytes.size() - panel_row) bytes[i] |= 0x80;
     return bytes;
   }
   matrix_view<const std::uint8_t> inputs() const { return {a.data(), rows, k, stride}; }
@@ -200,6 +200,42 @@ TEST_CASE("codes times packed weights by hand") {
       matrix_view<float>(c.data(), 1, panel_width));
   CHECK(c[4] == 10 + 2 * 2 + 1 + 5 * 1);
   CHECK(c[0] == 10 - (2 - 1 + 5));
+}
+
+TEST_CASE_TEMPLATE("groups add up what gemv makes of each, on its grid", K, reference, ZOQAT_BACKENDS) {
+  // Integers and powers of two, so that every sum is exact.
+  for_each_width<2, 8>([](auto bits) {
+    for (const std::size_t group : {32u, 64u, 1000u})
+      for (const std::size_t k : {1u, 32u, 70u, 257u})
+        for (const bool minima : {false, true})
+          for (const bool one_zero_point : {false, true}) {
+            constexpr std::size_t stride = 3;
+            const std::size_t groups = (k + group - 1) / group;
+            const auto panel = code_panel(k, bits, 21);
+            const auto packed = packed_problem<8, bits>::pack(panel);
+            const auto x = integers(k, 22), least = integers(groups * panel_width, 23);
+            const auto zero_points = codes(groups * panel_width, bits, 24);
+            std::vector<float> scales(groups * panel_width), x_sums(groups * stride), expected = integers(16, 25);
+            for (std::size_t i = 0; i != scales.size(); ++i) scales[i] = i % 3 == 0 ? 0.5f : 2.0f;
+            guarded<float> totals(expected);
+            for (std::size_t g = 0; g != groups; ++g)
+              for (std::size_t i = g * group; i != std::min(k, (g + 1) * group); ++i) {
+                x_sums[g * stride] += x[i];
+                for (std::size_t j = 0; j != panel_width; ++j) {
+                  const std::size_t at = g * panel_width + j;
+                  const int zero_point = one_zero_point ? 3 : zero_points[at];
+                  expected[j] += x[i] * scales[at] * static_cast<float>(panel[code_at(j, i)] - zero_point);
+                  if (minima) expected[j] -= least[at] * x[i];
+                }
+              }
+            K::template add_groups<bits>(
+                {x.data(), k, group, packed.data(), x_sums.data(), stride, scales.data(),
+                 one_zero_point ? nullptr : zero_points.data(), 3, minima ? least.data() : nullptr},
+                totals.data());
+            REQUIRE(totals.content() == expected);
+            REQUIRE(totals.intact());
+          }
+  });
 }
 
 TEST_CASE("gemv by hand") {

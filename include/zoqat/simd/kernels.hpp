@@ -133,6 +133,21 @@ struct packed_parts {
   std::int32_t zero_point;
 };
 
+/// The operands of a product of a row of floats and a packed panel whose weights have a grid for each group of
+/// depths. Where there are several groups, they are multiples of `block_depth` deep, and the last one may be less
+/// deep.
+struct packed_groups {
+  const float* x;             ///< [k]
+  std::size_t k, group;       ///< depth of the panel and of a group
+  const std::uint8_t* panel;  ///< packed, k deep
+  const float* x_sums;        ///< of the x of a group; those of neighbors are x_sums_stride apart
+  std::size_t x_sums_stride;
+  const float* scales;              ///< [groups][16]
+  const std::uint8_t* zero_points;  ///< [groups][16]; null: all are `zero_point`
+  std::int32_t zero_point;
+  const float* minima;  ///< [groups][16]; null: there are none
+};
+
 /// An address range that is read next. A kernel that computes from its caches prefetches it while it runs.
 struct prefetch_hint {
   const void* data = nullptr;
@@ -187,6 +202,22 @@ void add_parts_one_by_one(const code_parts& p, matrix_view<float> c) noexcept {
         {p.columns.scale + at, p.columns.sum + at, zero_points}, nullptr, true, c, prefetch_hint{});
   }
 }
+/// add_groups by gemv.
+template <class Kernels, int Bits>
+void add_groups_one_by_one(const packed_groups& g, float* totals) noexcept {
+  for (std::size_t first = 0, group = 0; first < g.k; first += g.group, ++group) {
+    float sums[panel_width];
+    Kernels::template gemv<Bits>(g.x + first, g.k - first < g.group ? g.k - first : g.group,
+                                 g.panel + packed_panel_size(Bits, first), sums);
+    const float x_sum = g.x_sums[group * g.x_sums_stride];
+    for (std::size_t j = 0; j != panel_width; ++j) {
+      const std::size_t at = group * panel_width + j;
+      const auto zero_point = static_cast<float>(g.zero_points ? g.zero_points[at] : g.zero_point);
+      totals[j] += g.scales[at] * (sums[j] - zero_point * x_sum);
+      if (g.minima) totals[j] -= g.minima[at] * x_sum;
+    }
+  }
+}
 }  // namespace detail
 
 /// The kernels upper layers call, as a policy: `template <class Kernels = simd::default_kernels>`.
@@ -206,8 +237,8 @@ concept kernels =
              const std::int32_t* const_sums, int bits, grid g, weight_row w, const bf16* halves, bf16* stored,
              const std::uint16_t* noise, packed_signs signs, std::uint32_t* words, weight_pair pair, code_range r,
              column_dequantization columns, prefetch_hint next, const code_parts& parts, const packed_parts& packed,
-             matrix_view<const float> a, matrix_view<float> c, matrix_view<const std::uint8_t> q,
-             rng::stream direction, std::uint64_t first) {
+             const packed_groups& groups, matrix_view<const float> a, matrix_view<float> c,
+             matrix_view<const std::uint8_t> q, rng::stream direction, std::uint64_t first) {
       /// Name of the backend and of the instruction set it computes with.
       { K::name() } -> std::convertible_to<const char*>;
       { K::target() } -> std::convertible_to<const char*>;
@@ -304,6 +335,8 @@ concept kernels =
       /// sums[j] = sum_k x[k] * code(j, k) over a packed panel: for few rows, where reading the weights is all there
       /// is to do. Bound as gemm.
       { K::template gemv<4>(x, n, codes, y) } noexcept;  // (x, k, packed panel, sums[16])
+      /// totals[j] += scale (sums[j] - zero_point * x_sum) - minimum * x_sum of each group, with sums as of gemv.
+      { K::template add_groups<4>(groups, y) } noexcept;  // (groups, totals[16])
 
       // --- Rows.
       // -------------------------------------------------------------------------------------------------------

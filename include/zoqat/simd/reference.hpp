@@ -251,6 +251,10 @@ struct reference {
     });
     for (std::size_t j = 0; j != panel_width; ++j) sums[j] = static_cast<float>(totals[j]);
   }
+  template <int Bits>
+  static void add_groups(const packed_groups& groups, float* totals) noexcept {
+    detail::add_groups_one_by_one<reference, Bits>(groups, totals);
+  }
 
   static float dot(const float* a, const float* b, std::size_t n) noexcept {
     double total = 0;

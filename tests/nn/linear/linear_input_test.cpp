@@ -156,3 +156,19 @@ TEST_CASE("few tokens in floats come with their sums, group by group") {
       CHECK(input.value_sums(g, i) == static_cast<float>(sum));
     }
 }
+
+TEST_CASE("few tokens in codes come with their sums, part by part") {
+  using w4a8 = scheme<weight<4, group<8>>, activation<8, group<8>, symmetric>>;
+  fixture f;
+  f.batch = {};
+  f.batch.add(std::vector<nn::token>(nn::few_tokens));
+  const auto few = f.x.view().row_block(0, nn::few_tokens);
+  const nn::linear_input<w4a8> input(pass_over(at_masters, f.batch, f.work, f.threads), few, {});
+  REQUIRE(input.code_sums.rows() == 3);
+  for (std::size_t i = 0; i != nn::few_tokens; ++i)
+    for (std::size_t part = 0; part != 3; ++part) {
+      int sum = 0;
+      for (std::size_t k = 8 * part; k != std::min(in, 8 * (part + 1)); ++k) sum += input.codes(i, k);
+      CHECK(input.code_sums(part, i) == sum);
+    }
+}

@@ -170,10 +170,7 @@ class code_tile {
                              matrix_view<float> c) {
     for (std::size_t p = 0; p != panels(); ++p) {
       const std::size_t j = p * simd::panel_width;
-      const float* const scales = stored<Kernels>(packed_->scales(), p, scales_);
-      const std::uint8_t* const zero_points = packed_->zero_points().empty() || Weight::whole_tensor
-                                                  ? nullptr
-                                                  : packed_->zero_points().data() + first_grid(p);
+      const panel_grids g = grids_of_panel<Kernels>(0, p);
       for (std::size_t first = 0; first < c.rows(); first += few_tokens) {
         const std::size_t count = std::min(few_tokens, c.rows() - first), at = row + first;
         float sums[few_tokens * simd::panel_width] = {};
@@ -183,11 +180,10 @@ class code_tile {
         Kernels::template add_packed_parts<Activation::bits, bits>(
             {input.codes.row_block(at, count), input.grids.view().col_block(at, count),
              input.code_sums.view().col_block(at, count), part_size(), Activation::group_size(in_),
-             packed_->panel(first_panel_ + p), Weight::group_size(in_), scales, zero_points,
-             packed_->grid(0, 0).zero_point},
+             packed_->panel(first_panel_ + p), Weight::group_size(in_), g.scales, g.zero_points, g.zero_point},
             grown);
         if constexpr (Weight::has_minima)
-          Kernels::subtract_products(input.part_sums.view().row_block(at, count), part_minima<Kernels>(p), grown);
+          Kernels::subtract_products(input.part_sums.view().row_block(at, count), part_minima(g.minima), grown);
         for (std::size_t m = 0; m != count; ++m)
           std::copy_n(grown.row(m).data(), panel_rows(p), c.row(first + m).data() + j);
       }
@@ -221,15 +217,14 @@ class code_tile {
                        matrix_view<float> c) {
     for (std::size_t p = 0; p != panels(); ++p) {
       const std::uint8_t* const panel = packed_panel<Kernels>(lane, p);
+      const panel_grids g = grids_of_panel<Kernels>(lane, p);
       const std::size_t first = p * simd::panel_width;
       for (std::size_t m = 0; m != c.rows(); ++m) {
         float totals[simd::panel_width] = {};
-        quant::for_each_group<Weight>(in_, [&](std::size_t group, std::size_t k, std::size_t n) {
-          float sums[simd::panel_width];
-          Kernels::template gemv<bits>(input.values.row(row + m).data() + k, n,
-                                       panel + simd::packed_panel_size(bits, k), sums);
-          add_group(sums, input.value_sums(group, row + m), lane, first, group, totals);
-        });
+        Kernels::template add_groups<bits>({input.values.row(row + m).data(), in_, Weight::group_size(in_), panel,
+                                            input.value_sums.row(0).data() + row + m, input.value_sums.cols(),
+                                            g.scales, g.zero_points, g.zero_point, g.minima},
+                                           totals);
         for (std::size_t j = 0; j != panel_rows(p); ++j) c(m, first + j) = finish.of(c, m, first + j) + totals[j];
       }
     }
@@ -249,13 +244,28 @@ class code_tile {
   [[nodiscard]] std::size_t first_grid(std::size_t p) const noexcept {
     return packed_->grid_index((first_panel_ + p) * simd::panel_width, 0);
   }
-  /// Scales or minima of panel p as floats, [groups][16]: where they are stored, if that is so, or in `scratch`.
+  /// The grids of a panel as products with packed weights read them, each [groups][16]. Zero points may be null, and
+  /// then they are all `zero_point`; minima are null where there are none.
+  struct panel_grids {
+    const float* scales;
+    const std::uint8_t* zero_points;
+    std::int32_t zero_point;
+    const float* minima;
+  };
+  /// Those of panel p: where they are stored, as far as they are stored so, or in this tile's scratch.
+  template <simd::kernels Kernels>
+  [[nodiscard]] panel_grids grids_of_panel(std::size_t lane, std::size_t p) {
+    if (!packed_ || Weight::whole_tensor || factors_) return copied_grids(lane, p);
+    panel_grids g{stored<Kernels>(packed_->scales(), p, scales_), nullptr, 1 << (bits - 1), nullptr};
+    if constexpr (Weight::has_minima)
+      g.zero_point = 0, g.minima = stored<Kernels>(packed_->minima(), p, minima_);
+    else if constexpr (!Weight::symmetric)
+      g.zero_points = packed_->zero_points().data() + first_grid(p);
+    return g;
+  }
   template <simd::kernels Kernels, class T>
   [[nodiscard]] const float* stored(std::span<const T> all, std::size_t p, buffer<float>& scratch) const {
-    if constexpr (Weight::whole_tensor) {
-      scratch.assign(simd::panel_width, static_cast<float>(all[0]));
-      return scratch.data();
-    } else if constexpr (std::same_as<T, float>) {
+    if constexpr (std::same_as<T, float>) {
       return all.data() + first_grid(p);
     } else {
       scratch.resize(groups_ * simd::panel_width);
@@ -263,10 +273,25 @@ class code_tile {
       return scratch.data();
     }
   }
-  /// The minima of the parts of panel p, [parts][16].
-  template <simd::kernels Kernels>
-  [[nodiscard]] const float* part_minima(std::size_t p) {
-    const float* const minima = stored<Kernels>(packed_->minima(), p, minima_);
+  [[nodiscard]] panel_grids copied_grids(std::size_t lane, std::size_t p) {
+    const std::size_t count = groups_ * simd::panel_width;
+    scales_.resize(count), minima_.resize(count), grid_codes_.resize(count);
+    for (std::size_t i = 0; i != count; ++i) {
+      const std::size_t row = p * simd::panel_width + i % simd::panel_width;
+      const simd::grid g = copied_grid(lane, row, i / simd::panel_width);
+      scales_[i] = g.scale, minima_[i] = g.minimum, grid_codes_[i] = static_cast<std::uint8_t>(g.zero_point);
+    }
+    return {scales_.data(), grid_codes_.data(), 0, Weight::has_minima ? minima_.data() : nullptr};
+  }
+  [[nodiscard]] simd::grid copied_grid(std::size_t lane, std::size_t row, std::size_t group) const {
+    if (!packed_) return grids_[(lane * groups_ + group) * tile_width + row];
+    if (Weight::whole_tensor) return packed_->grid(0, 0);
+    if (row >= count_) return {};
+    return quant::scaled<Weight>(packed_->grid(first_panel_ * simd::panel_width + row, group),
+                                 factors_[row * groups_ + group]);
+  }
+  /// The minima of parts, [parts][16], from those of groups.
+  [[nodiscard]] const float* part_minima(const float* minima) {
     if (parts_ == groups_) return minima;
     float_panels_.resize(parts_ * simd::panel_width);
     quant::for_each_part<Weight, Activation>(in_, [&](const quant::product_part& part) {
@@ -394,41 +419,6 @@ class code_tile {
   void unpack_panel(std::size_t p) {
     Kernels::template unpack<bits>(packed_->panel(first_panel_ + p), in_, nullptr, panel(0, 0, p, in_));
   }
-  /// totals += s (sums − z · of_input) − m · of_input for the 16 columns from `first` on.
-  void add_group(const float* sums, float of_input, std::size_t lane, std::size_t first, std::size_t group,
-                 float* totals) noexcept {
-    float scales[simd::panel_width], zero_points[simd::panel_width];
-    [[maybe_unused]] float minima[simd::panel_width];
-    if (packed_ && !Weight::whole_tensor) {
-      const std::size_t at = packed_->grid_index(first_panel_ * simd::panel_width + first, group);
-      const auto widen = [at](auto stored, float* to) {
-        for (std::size_t j = 0; j != simd::panel_width; ++j) to[j] = static_cast<float>(stored[at + j]);
-      };
-      widen(packed_->scales(), scales);
-      if constexpr (Weight::has_minima)
-        widen(packed_->minima(), minima);
-      else if constexpr (!Weight::symmetric)
-        widen(packed_->zero_points(), zero_points);
-      if constexpr (Weight::has_minima || Weight::symmetric)
-        std::fill_n(zero_points, simd::panel_width, Weight::symmetric ? static_cast<float>(1 << (bits - 1)) : 0.0f);
-    } else {
-      for (std::size_t j = 0; j != simd::panel_width; ++j) {
-        const simd::grid g = packed_ ? packed_->grid(0, 0) : grid(lane, first + j, group);
-        scales[j] = g.scale, zero_points[j] = static_cast<float>(g.zero_point), minima[j] = g.minimum;
-      }
-    }
-    for (std::size_t j = 0; factors_ && j != std::min(simd::panel_width, count_ - first); ++j) {
-      simd::grid g{.scale = scales[j]};
-      if constexpr (Weight::has_minima) g.minimum = minima[j];
-      g = quant::scaled<Weight>(g, factors_[(first + j) * groups_ + group]);
-      scales[j] = g.scale;
-      if constexpr (Weight::has_minima) minima[j] = g.minimum;
-    }
-    for (std::size_t j = 0; j != simd::panel_width; ++j) {
-      totals[j] += scales[j] * (sums[j] - zero_points[j] * of_input);
-      if constexpr (Weight::has_minima) totals[j] -= minima[j] * of_input;
-    }
-  }
   /// A packed panel: that of the matrix, or the same made from codes.
   template <simd::kernels Kernels>
   const std::uint8_t* packed_panel(std::size_t lane, std::size_t p) {
@@ -446,6 +436,7 @@ class code_tile {
   buffer<std::int32_t> sums_;                             // [lanes][parts][tile_width]
   buffer<float> scales_, minima_;                         // [parts][tile_width]
   buffer<std::int32_t> zero_points_;                      // less the offset: [parts][tile_width]
+  buffer<std::uint8_t> grid_codes_;                       // zero points of a panel: [groups][16]
   buffer<std::uint8_t> panels_;                           // [lanes][parts][panels]
   buffer<std::uint8_t> unpacked_;                         // a part of a panel, and what is before it in its block
   buffer<std::uint8_t> repacked_;                         // a packed panel

@@ -31,6 +31,10 @@ struct gemv_kernels {
   static void gemv(const float* x, std::size_t k, const std::uint8_t* bytes, float* sums) noexcept {
     reference::gemv<Bits>(x, k, bytes, sums);
   }
+  template <int Bits>
+  static void add_groups(const packed_groups& groups, float* totals) noexcept {
+    reference::add_groups<Bits>(groups, totals);
+  }
 };
 #else
 /// Sums over the planes of `Width` bits of blocks, in several parts whose steps overlap.
@@ -120,20 +124,47 @@ struct gemv_kernels {
   static void gemv(const float* x, std::size_t k, const std::uint8_t* bytes, float* sums) noexcept {
     std::fill_n(sums, panel_width, 0.0f);
     if (k == 0) return;
-    for (std::size_t j = 0; j != panel_width; j += vector_length) {
-      auto total = hn::Zero(tag<float>{});
-      unroll<plane_count<Bits> >([&](auto p) ZOQAT_INLINE_LAMBDA {
-        constexpr int width = planes<Bits>[p].width, field = planes<Bits>[p].shift, from = planes<Bits>[p].offset;
-        const auto sum = multiply_plane<width>(x, k, bytes + from + 4 * j, sizeof(packed_block<Bits>));
-        total = hn::MulAdd(sum, hn::Set(tag<float>{}, static_cast<float>(1 << field)), total);
-      });
-      hn::StoreU(total, tag<float>{}, sums + j);
+    for (std::size_t j = 0; j != panel_width; j += vector_length)
+      hn::StoreU(multiply_columns<Bits>(x, k, bytes + 4 * j), tag<float>{}, sums + j);
+  }
+  template <int Bits>
+  static HWY_NOINLINE void add_groups(const packed_groups& g, float* totals) noexcept {
+    constexpr tag<float> d;
+    for (std::size_t first = 0, group = 0; first < g.k; first += g.group, ++group) {
+      const std::size_t depth = std::min(g.group, g.k - first);
+      const std::uint8_t* const bytes = g.panel + packed_panel_size(Bits, first);
+      const auto x_sum = hn::Set(d, g.x_sums[group * g.x_sums_stride]);
+      for (std::size_t j = 0; j != panel_width; j += vector_length) {
+        const std::size_t at = group * panel_width + j;
+        const auto zero_point =
+            g.zero_points ? hn::PromoteTo(tag<std::int32_t>{}, hn::LoadU(tag<std::uint8_t>{}, g.zero_points + at))
+                          : hn::Set(tag<std::int32_t>{}, g.zero_point);
+        const auto sum = multiply_columns<Bits>(g.x + first, depth, bytes + 4 * j);
+        const auto centered = hn::NegMulAdd(hn::ConvertTo(d, zero_point), x_sum, sum);
+        auto total = hn::MulAdd(hn::LoadU(d, g.scales + at), centered, hn::LoadU(d, totals + j));
+        if (g.minima) total = hn::NegMulAdd(hn::LoadU(d, g.minima + at), x_sum, total);
+        hn::StoreU(total, d, totals + j);
+      }
     }
   }
 
  private:
-  /// Bytes from what is multiplied to what is fetched from memory meanwhile, the panels that follow included.
+  /// Bytes from what is multiplied to what is fetched from memory meanwhile, the panels that follow included: to the
+  /// second level of the cache, since a core waits for fewer lines of the first than memory can send.
   static constexpr std::size_t ahead = 8192;
+  static constexpr int to_second_level = 2;
+
+  /// x[k] * one vector of columns of a panel.
+  template <int Bits>
+  static HWY_INLINE vector<float> multiply_columns(const float* x, std::size_t k, const std::uint8_t* bytes) {
+    auto total = hn::Zero(tag<float>{});
+    unroll<plane_count<Bits> >([&](auto p) ZOQAT_INLINE_LAMBDA {
+      constexpr int width = planes<Bits>[p].width, field = planes<Bits>[p].shift, from = planes<Bits>[p].offset;
+      const auto sum = multiply_plane<width>(x, k, bytes + from, sizeof(packed_block<Bits>));
+      total = hn::MulAdd(sum, hn::Set(tag<float>{}, static_cast<float>(1 << field)), total);
+    });
+    return total;
+  }
 
   /// x[k] * one vector of columns of a plane that blocks have `stride` bytes apart.
   template <int Width>
@@ -141,7 +172,8 @@ struct gemv_kernels {
                                                  std::size_t stride) noexcept {
     plane_sums<Width> sums;
     for (; k >= block_depth; k -= block_depth, x += block_depth, rows += stride) {
-      for (std::size_t line = 0; line < stride; line += 64) __builtin_prefetch(rows + ahead + line);
+      for (std::size_t line = 0; line < stride; line += 64)
+        __builtin_prefetch(rows + ahead + line, 0, to_second_level);
       sums.multiply_add(x, rows);
     }
     if (k != 0) {

@@ -3,8 +3,10 @@
 // Products of few rows of codes and a packed panel, unpacked in registers.
 //
 // The codes of weights are the unsigned operand of the multiply-add and those of inputs, less their zero points, the
-// signed one: then a word of codes takes no subtraction, and no sums of weights are read. A vector of codes of 2 bits
-// takes a shift and a mask, and with AVX2 a product and an addition, 4 bytes of memory each.
+// signed one: then a word of codes takes no subtraction, and no sums of weights are read. Measured with AVX2 by
+// `bench/report --quick --filter gemv.a`, one thread on a machine that was shared, of the bandwidth of reading: 0.62
+// with 4 bits on 4, 0.45 to 0.50 with 3 to 8 bits on blocks of 8, 0.31 with 2 bits. What limits: memory at 4 bits and
+// more, instructions below (bench/README.md).
 
 #if defined(ZOQAT_SIMD_HIGHWAY_PACKED_PARTS_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZOQAT_SIMD_HIGHWAY_PACKED_PARTS_INL_HPP
@@ -45,8 +47,10 @@ struct packed_parts_kernels {
   static constexpr std::size_t word = 4, half = block_depth / 2;
   /// Rows that share the unpacking. More of them are more code for what memory limits.
   static constexpr std::size_t most_rows = 2;
-  /// Bytes from what is multiplied to what is fetched from memory meanwhile, the panels that follow included.
+  /// Bytes from what is multiplied to what is fetched from memory meanwhile, the panels that follow included: to the
+  /// second level of the cache, since a core waits for fewer lines of the first than memory can send.
   static constexpr std::size_t ahead = 8192;
+  static constexpr int to_second_level = 2;
 
   /// Rows of a tile of `a`, and their zero points in every byte.
   template <std::size_t Rows>
@@ -83,22 +87,18 @@ struct packed_parts_kernels {
       const grid* const grids = p.grids.row(group).data() + m;
       sums32 sums[size];
       sum_products<Dot, Bits, Rows>(p, m, grids, first, depth, sums);
-      vector<float> scales[panel_vectors];
-      sums32 zero_points[panel_vectors];
-      unroll<panel_vectors>([&](auto v) ZOQAT_INLINE_LAMBDA {
-        const std::size_t at = of_weights * panel_width + v * vector_length;
-        scales[v] = hn::LoadU(d, p.scales + at);
-        const auto zero_point = p.zero_points ? hn::PromoteTo(di, hn::LoadU(tag<std::uint8_t>{}, p.zero_points + at))
-                                              : hn::Set(di, p.zero_point);
-        zero_points[v] = hn::Sub(zero_point, hn::Set(di, Dot::activation_offset));
-      });
       unroll<Rows>([&](auto r) ZOQAT_INLINE_LAMBDA {
         const std::int32_t of_row = p.row_sums(part, m + r) - static_cast<std::int32_t>(depth) * grids[r].zero_point;
+        const auto of_all = hn::Set(di, of_row * ((p.zero_points ? 0 : p.zero_point) - Dot::activation_offset));
         unroll<panel_vectors>([&](auto v) ZOQAT_INLINE_LAMBDA {
+          const std::size_t at = of_weights * panel_width + v * vector_length;
+          auto exact = hn::Sub(sums[r * panel_vectors + v], of_all);
+          if (p.zero_points)
+            exact = hn::Sub(exact, hn::Mul(hn::Set(di, of_row),
+                                           hn::PromoteTo(di, hn::LoadU(tag<std::uint8_t>{}, p.zero_points + at))));
+          const auto scale = hn::Mul(hn::Set(d, grids[r].scale), hn::LoadU(d, p.scales + at));
           auto& total = totals[r * panel_vectors + v];
-          const auto exact = hn::Sub(sums[r * panel_vectors + v], hn::Mul(hn::Set(di, of_row), zero_points[v]));
-          const auto value = hn::Mul(hn::ConvertTo(d, exact), hn::Mul(hn::Set(d, grids[r].scale), scales[v]));
-          total = hn::Add(total, directions::rounded(value));
+          total = hn::Add(total, directions::rounded(hn::Mul(hn::ConvertTo(d, exact), scale)));
         });
       });
     }
@@ -128,7 +128,7 @@ struct packed_parts_kernels {
       k += count;
       if (before == 0)
         for (std::size_t line = 0; line < sizeof(packed_block<Bits>); line += 64)
-          __builtin_prefetch(block + ahead + line);
+          __builtin_prefetch(block + ahead + line, 0, to_second_level);
       if (count == half && before == 0) {
         multiply_block<Dot, Bits, Rows, 0, half / word>(x, block, sums);
       } else if (count == half && before == half) {
@@ -149,7 +149,8 @@ struct packed_parts_kernels {
   /// sums[Rows][16] += a * rows [First, First + Count) of a block.
   template <class Dot, int Bits, std::size_t Rows, std::size_t First, std::size_t Count>
   static HWY_INLINE void multiply_block(centered_rows<Rows> a, const std::uint8_t* block, sums32* sums) noexcept {
-    constexpr std::size_t size = Rows * panel_vectors, chains = size < 4 ? 2 : 1;
+    // Where a multiply-add takes long, in two chains.
+    constexpr std::size_t size = Rows * panel_vectors, chains = size < 4 && Dot::steps > 0x7fff ? 2 : 1;
     constexpr std::size_t period = std::min(Count, Dot::steps * chains);  // of words between widened sums
     decltype(Dot::zero()) products[chains * size];
     unroll<Count>([&](auto i) ZOQAT_INLINE_LAMBDA {

@@ -37,6 +37,11 @@ struct gemv_kernels {
     for (std::size_t c = 0; c != across; ++c) totals[c].store_unaligned(sums + c * lanes);
   }
 
+  template <int Bits>
+  static void add_groups(const packed_groups& groups, float* totals) noexcept {
+    detail::add_groups_one_by_one<gemv_kernels, Bits>(groups, totals);
+  }
+
   template <int ActivationBits, int WeightBits>
   static void add_packed_parts(const packed_parts& p, matrix_view<float> c) noexcept {
     for (std::size_t m = 0; m != c.rows(); ++m)
