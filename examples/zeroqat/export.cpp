@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/io/gguf/llama_export.hpp>   // export_base, export_trained
+#include <zoqat/io/gguf/mix.hpp>            // find_named_mix, rules_of
 #include <zoqat/io/gguf/opt_export.hpp>     // opt_export
+#include <zoqat/io/quantized_model.hpp>     // shape_of_quantized
 #include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
 #include <zoqat/text/gguf_vocabulary.hpp>   // read_vocabulary_metadata
 
 #include <common/plan.hpp>           // require_apart, require_writable
-#include <common/settings_text.hpp>  // folder_of_model
+#include <common/settings_text.hpp>  // folder_of_model, parts_of
 #include <zeroqat/export.hpp>
 #include <zeroqat/export_folder.hpp>
 #include <zeroqat/files.hpp>     // open_trained_model, trained_scheme_of
 #include <zeroqat/settings.hpp>  // is_gguf
 
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <set>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -79,25 +85,59 @@ std::uint32_t file_type(gguf::tensor_type weights) {
   }
 }
 
+/// The types of linear layers, and their bits in the mean.
+template <class Export>
+std::string mixed_text(const Export& model) {
+  std::set<std::string_view> types;
+  std::size_t weights = 0, bytes = 0;
+  for (const gguf::tensor_info& t : model.tensors()) {
+    if (t.shape.size() != 2 || !t.name.starts_with("blk.")) continue;
+    types.insert(gguf::info_of(t.type).name);
+    weights += *io::checked_product(t.shape), bytes += *gguf::checked_bytes(t);
+  }
+  return fmt::format("{} ({:.3f} bits each in the mean)", fmt::join(types, " and "),
+                     8 * static_cast<double>(bytes) / static_cast<double>(weights));
+}
+
 template <class Export>
 void write_file(const export_settings& s, const Export& model, gguf::tensor_type weights) {
-  gguf::metadata more{{"general.file_type", file_type(weights)}, {"general.quantization_version", std::uint32_t{2}}};
+  const std::uint32_t medium = gguf::find_named_mix(s.type) ? 1 : 0;  // which comes after what programs call small
+  gguf::metadata more{{"general.file_type", file_type(weights) + medium},
+                      {"general.quantization_version", std::uint32_t{2}}};
   for (auto& entry : text::read_vocabulary_metadata(tokenizer_of(s), model.shape().vocabulary))
     more.push_back(std::move(entry));
   model.write(s.gguf, more);
   for (const std::string& note : model.notes()) fmt::print("{}\n", note);
-  fmt::print("{}: {} tensors, weights {} ({} bits each), embeddings {}, {} bytes\n", s.gguf, model.tensors().size(),
-             gguf::info_of(weights).name, gguf::info_of(weights).bits_per_weight(),
-             gguf::info_of(type_named("--embeddings", s.embeddings)).name, std::filesystem::file_size(s.gguf));
+  fmt::print(
+      "{}: {} tensors, weights {}, embeddings {}, {} bytes\n", s.gguf, model.tensors().size(),
+      !s.mix.empty() || gguf::find_named_mix(s.type)
+          ? mixed_text(model)
+          : fmt::format("{} ({} bits each)", gguf::info_of(weights).name, gguf::info_of(weights).bits_per_weight()),
+      gguf::info_of(type_named("--embeddings", s.embeddings)).name, std::filesystem::file_size(s.gguf));
 }
 
 /// The type of weights that is asked for, or `by_default`.
 gguf::tensor_type weights_of(const export_settings& s, gguf::tensor_type by_default) {
+  if (const gguf::named_mix* const mix = gguf::find_named_mix(s.type)) return mix->weights;
   return s.type.empty() ? by_default : type_named("--type", s.type);
 }
 
-gguf::export_types types_of(const export_settings& s, gguf::tensor_type weights) {
-  return {weights, type_named("--embeddings", s.embeddings), s.fill_stream};
+/// The rules of --mix, and after them those of a mix that --type names.
+std::vector<gguf::type_rule> mix_of(const export_settings& s, std::size_t layers) {
+  std::vector<gguf::type_rule> rules;
+  for (const std::string& rule : parts_of(s.mix)) {
+    const std::size_t equals = rule.find('=');
+    require(equals != rule.npos && equals != 0, "--mix {}: '{}' is no PATTERN=TYPE, such as *.down_proj=q6_k", s.mix,
+            rule);
+    rules.push_back({rule.substr(0, equals), type_named("--mix", rule.substr(equals + 1))});
+  }
+  if (const gguf::named_mix* const mix = gguf::find_named_mix(s.type))
+    for (gguf::type_rule& rule : gguf::rules_of(*mix, layers)) rules.push_back(std::move(rule));
+  return rules;
+}
+
+gguf::export_types types_of(const export_settings& s, gguf::tensor_type weights, const model_shape& shape) {
+  return {weights, type_named("--embeddings", s.embeddings), s.fill_stream, mix_of(s, shape.layers)};
 }
 
 template <class Scheme>
@@ -108,7 +148,7 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
     const io::safetensors_file file = open_trained_model(s.model);
     const auto exact = gguf::type_of<typename Scheme::weight_type>();
     const gguf::tensor_type weights = weights_of(s, exact.value_or(gguf::tensor_type::f32));
-    write_file(s, gguf::export_trained<Scheme>(file, types_of(s, weights)), weights);
+    write_file(s, gguf::export_trained<Scheme>(file, types_of(s, weights, io::shape_of_quantized(file))), weights);
   }
 }
 
@@ -132,10 +172,11 @@ void export_gguf(const export_settings& s) {
     return quant::standard_schemes::with(scheme, [&]<class Scheme>() { export_scheme<Scheme>(s, scheme); });
   const io::model_source source = open_base_model(s.model);
   const gguf::tensor_type weights = weights_of(s, gguf::tensor_type::f32);
+  const gguf::export_types types = types_of(s, weights, source.shape());
   if (source.shape().kind.family == model_family::opt)
-    write_file(s, gguf::opt_export(source, types_of(s, weights)), weights);
+    write_file(s, gguf::opt_export(source, types), weights);
   else
-    write_file(s, gguf::export_base(source, types_of(s, weights)), weights);
+    write_file(s, gguf::export_base(source, types), weights);
 }
 
 }  // namespace
@@ -165,13 +206,18 @@ void add_export_options(CLI::App& command, export_settings& s) {
   command.add_option(
       "--type", s.type,
       "of the weights: f32, f16, bf16, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, q3_k, q2_k or "
-      "q2_0, rounded to nearest; by default f32, and of a trained model the one that holds its values");
+      "q2_0, rounded to nearest; by default f32, and of a trained model the one that holds its values; or q4_k_m or "
+      "q5_k_m, which of a LLaMA gives some layers q6_k, those that llama-quantize does");
+  command.add_option("--mix", s.mix,
+                     "of linear layers that have another type: PATTERN=TYPE, by commas, as "
+                     "\"*.down_proj=q6_k,model.layers.0.*=q8_0\"; the first that matches holds");
   command.add_flag("--fill-stream", s.fill_stream,
                    "fill the residual stream up with zeros to 4, 16, ... times its width until blocks divide it, and "
                    "heads to 2, 4, ... times as many: exact, and for small models whose rows are shorter than the "
                    "blocks of q2_k to q6_k");
   command.add_option("--embeddings", s.embeddings, "of the embedding and the head, likewise")->capture_default_str();
-  for (const char* const name : {"--type", "--fill-stream", "--embeddings"}) command.get_option(name)->needs(gguf);
+  for (const char* const name : {"--type", "--mix", "--fill-stream", "--embeddings"})
+    command.get_option(name)->needs(gguf);
   command
       .add_option("--values", s.values,
                   "of a folder: bf16, f16 or f32, rounded to nearest; by default bf16, and beside packed weights the "

@@ -17,6 +17,7 @@ struct export_settings {
   std::string model, tokenizer;
   std::string gguf, hf, pack_quantized;  ///< where to: one of them
   std::string type, embeddings = "f32";  ///< of GGUF files
+  std::string mix;                       ///< of linear layers that have another type: PATTERN=TYPE, by commas
   std::string values, config;            ///< of folders
   std::string eval;                      ///< text on which to measure what the export costs
   std::size_t length = 256;              ///< tokens in a chunk of it

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <zoqat/io/compressed_tensors.hpp>   // export_pack_quantized
-#include <zoqat/io/hugging_face_export.hpp>  // export_folder, export_trained_folder
-#include <zoqat/quant/scheme_registry.hpp>   // standard_schemes
+#include <zoqat/io/atomic_file.hpp>               // atomic_file
+#include <zoqat/io/compressed_tensors.hpp>        // export_pack_quantized
+#include <zoqat/io/hugging_face_export.hpp>       // export_folder, export_trained_folder
+#include <zoqat/quant/scheme_registry.hpp>        // standard_schemes
+#include <zoqat/text/hugging_face_tokenizer.hpp>  // to_hugging_face_tokenizer
 
 #include <common/settings_text.hpp>  // folder_of_model
 #include <zeroqat/export_folder.hpp>
-#include <zeroqat/files.hpp>  // open_trained_model, trained_scheme_of
+#include <zeroqat/files.hpp>     // open_trained_model, trained_scheme_of
+#include <zeroqat/settings.hpp>  // is_gguf
 
 #include <fmt/ranges.h>
 
@@ -56,15 +59,33 @@ fs::path config_of(const export_settings& s) {
   return fs::is_directory(given) ? given / "config.json" : given;
 }
 
+/// Where the tokenizer comes from: a folder, or a file.
+fs::path tokenizer_of(const export_settings& s, const fs::path& config) {
+  if (!s.tokenizer.empty()) return s.tokenizer;
+  if (s.config.empty() && is_gguf(s.model)) return s.model;
+  return folder_of_model(config.empty() ? fs::path(s.model) : config);
+}
+
+/// The tokenizer of a GGUF file as Hugging Face's libraries read it; nothing where it comes from elsewhere.
+std::optional<text::hugging_face_tokenizer> converted_tokenizer(const fs::path& from) {
+  if (!is_gguf(from.native())) return std::nullopt;
+  const io::gguf::file file(from);
+  if (!file.find_value("tokenizer.ggml.model")) return std::nullopt;
+  return text::to_hugging_face_tokenizer(file);
+}
+
+void write_json(const fs::path& path, const io::json& value) {
+  io::atomic_file file(path);
+  file.write(value.dump(2) + "\n");
+  file.commit();
+}
+
 /// Copies the tokenizer to the folder `to`, and says so where there is none.
-void copy_tokenizer(const export_settings& s, const fs::path& config, const fs::path& to) {
-  const fs::path from = !s.tokenizer.empty() ? fs::path(s.tokenizer)
-                        : config.empty()     ? folder_of_model(s.model)
-                                             : folder_of_model(config);
+void copy_tokenizer(const fs::path& from, const fs::path& to) {
   if (fs::is_directory(from)) {
     for (const char* const name : files_beside)
       if (is_there(from / name)) fs::copy_file(from / name, to / name);
-  } else {
+  } else if (!is_gguf(from.native())) {
     fs::copy_file(from, to / from.filename());
   }
   for (const char* const name : known_tokenizers)
@@ -75,13 +96,22 @@ void copy_tokenizer(const export_settings& s, const fs::path& config, const fs::
 
 void write_folder(const export_settings& s, io::hugging_face_export model) {
   const fs::path to = s.hf.empty() ? s.pack_quantized : s.hf, config = config_of(s);
+  const fs::path tokenizer = tokenizer_of(s, config);
+  const auto converted = converted_tokenizer(tokenizer);  // which may be refused, before anything is written
   model.write(to, config.empty() ? io::json() : io::read_json(config), config.native());
   if (config.empty())
     fmt::print(
         "{}: no config.json beside the model, so that of the folder is made of its sizes, without the ids of tokens "
         "that begin and end texts; give --config\n",
         s.model);
-  copy_tokenizer(s, config, to);
+  if (converted) {
+    write_json(to / "tokenizer.json", converted->tokenizer);
+    write_json(to / "tokenizer_config.json", converted->config);
+    fmt::print("{}: tokenizer.json and tokenizer_config.json are made of the vocabulary in {}\n", to.native(),
+               tokenizer.native());
+  } else {
+    copy_tokenizer(tokenizer, to);
+  }
   const io::rounding_cost& cost = model.cost();
   const auto type = io::dtype_name(model.values());
   if (cost.changed == 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zoqat/core/plural.hpp>           // plural
 #include <zoqat/io/checksums.hpp>          // require_checksums
-#include <zoqat/io/gguf/model_file.hpp>   // gguf::model_file
+#include <zoqat/io/gguf/model_file.hpp>    // gguf::model_file
 #include <zoqat/io/quantized_model.hpp>    // scheme_of
 #include <zoqat/train/start_snapshot.hpp>  // fingerprint_of_start
 #include <zoqat/zo/log/run_log.hpp>        // run_log

@@ -9,9 +9,11 @@
 #include <zoqat/io/load.hpp>
 #include <zoqat/io/model_source.hpp>
 #include <zoqat/io/text_file.hpp>
+#include <zoqat/nn/generate.hpp>
 #include <zoqat/nn/llama.hpp>
 #include <zoqat/nn/loss.hpp>
 #include <zoqat/params/inference_lane.hpp>
+#include <zoqat/random/stream.hpp>
 #include <zoqat/text/open_tokenizer.hpp>
 
 #include <fmt/core.h>
@@ -44,8 +46,19 @@ std::vector<double> log_probabilities(Model& model, std::span<const std::uint32_
   return result;
 }
 
-/// Prints, a line each, the tokens of every document, and of the first chunks of 256 tokens the logarithm of every
-/// token's probability.
+/// What a model says after a prompt, always the most likely token.
+template <class Model>
+std::vector<nn::token> greedy(Model& model, std::span<const nn::token> prompt, std::size_t count,
+                              const text::any_tokenizer& tokenizer) {
+  sequential threads;
+  nn::generator generate(model, threads);
+  rng::engine random({.seed = 0, .use = rng::purpose::sampling});
+  const auto ends = [&](nn::token t) { return t == tokenizer.bos() || t == tokenizer.eos(); };
+  return generate(prompt, count, {}, random, ends, [](nn::token) {});
+}
+
+/// Prints, a line each, the tokens of every document, of the first chunks of 256 tokens the logarithm of every
+/// token's probability, and how some prompts go on.
 template <class Model>
 void print_scores(Model& model, const char* tokenizer_path, const char* text_path, std::size_t chunks) {
   const text::any_tokenizer tokenizer = text::open_tokenizer(tokenizer_path);
@@ -59,6 +72,11 @@ void print_scores(Model& model, const char* tokenizer_path, const char* text_pat
       eval::chunk_documents(documents, length, [&](auto document) { return tokenizer.encode(document, true); });
   for (std::size_t i = 0; i != std::min(chunks, corpus.size()); ++i)
     print({{"chunk", corpus[i]}, {"log_probabilities", log_probabilities(model, corpus[i])}});
+  constexpr std::size_t count = 48;
+  for (const std::string_view prompt : {"Once upon a time", "The little girl", "Tom said", "One day, a dog"})
+    print({{"prompt", prompt},
+           {"count", count},
+           {"greedy", greedy(model, tokenizer.encode(prompt, true), count, tokenizer)}});
 }
 
 }  // namespace zoqat::testing

@@ -61,6 +61,7 @@
 #include <zoqat/io/gguf/opt.hpp>
 #include <zoqat/io/gguf/rope.hpp>
 #include <zoqat/io/gguf/tensor_plan.hpp>
+#include <zoqat/io/gguf/mix.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>
 #include <zoqat/io/gguf/llama_export.hpp>
 #include <zoqat/io/gguf/adapter_export.hpp>

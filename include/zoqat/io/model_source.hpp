@@ -54,8 +54,9 @@ static_assert(tensor_source<llama2c_checkpoint> && tensor_source<hugging_face_fo
               tensor_source<gguf::model_file> && tensor_source<model_source>);
 
 /// Opens a model by what `path` is: a Hugging Face folder, a `.safetensors` file with `config.json` beside it, or
-/// a llama2.c checkpoint (`.bin`), or a model of LLaMA's kind or an OPT in a GGUF file (`.gguf`). Throws io_error when it is
-/// none of these, missing or malformed, or holds tensors that its model does not use, unless these are to be ignored.
+/// a llama2.c checkpoint (`.bin`), or a model of LLaMA's kind or an OPT in a GGUF file (`.gguf`). Throws io_error
+/// when it is none of these, missing or malformed, or holds tensors that its model does not use, unless these are to
+/// be ignored.
 [[nodiscard]] inline model_source open_model(const std::filesystem::path& path,
                                              unused_tensors unused = unused_tensors::refused) {
   std::error_code error;

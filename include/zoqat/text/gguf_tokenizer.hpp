@@ -39,6 +39,11 @@ inline const io::gguf::value& texts_of(const io::gguf::file& from, std::string_v
   return *stored;
 }
 
+/// A token that stands for itself in texts, as an element of "added_tokens" in a tokenizer.json.
+inline io::json added_token_json(std::size_t id, std::string_view text, bool special) {
+  return {{"id", id}, {"content", text}, {"special", special}, {"normalized", false}};
+}
+
 /// The vocabulary of a GGUF file.
 struct gguf_vocabulary {
   std::string source;
@@ -104,39 +109,57 @@ inline llama2c_tokenizer read_scored_tokenizer(const io::gguf::file& from) {
   return {std::move(all.texts), std::move(scores), source};
 }
 
-/// A byte-level vocabulary, as a tokenizer.json would have it.
-inline bpe_tokenizer read_merged_tokenizer(const io::gguf::file& from) {
-  gguf_vocabulary all(from);
-  const std::string& source = all.source;
-  const auto name = from.get<std::string>("tokenizer.ggml.pre");
-  const auto words = std::ranges::find(known_gguf_words, name, &gguf_words::name);
-  require<io_error>(words != known_gguf_words.end(), "{}: tokenizer.ggml.pre: '{}' is not supported; known are {}",
-                    source, name, known_gguf_words_names());
+/// A byte-level vocabulary, as a tokenizer.json would have it but for its tokens and merges.
+struct merged_vocabulary {
+  piece_table texts;  ///< without those of added tokens
   tokenizer_json_options options;
-  for (const auto& [key, to] : {std::pair("tokenizer.ggml.bos_token_id", &options.bos),
-                                std::pair("tokenizer.ggml.eos_token_id", &options.eos)})
-    if (const auto id = from.get_if<std::size_t>(key)) *to = all.text(*id, key);
-  // Where nothing is said engines put the token before texts of LLaMA 3 alone, and none after them.
-  options.add_bos = from.get_if<bool>("tokenizer.ggml.add_bos_token").value_or(words->whole_words && options.bos);
-  options.add_eos = from.get_if<bool>("tokenizer.ggml.add_eos_token").value_or(false);
-  io::json added = io::json::array();
-  for (std::size_t id = 0; id != all.texts.size(); ++id) {
-    require<io_error>(!all.texts[id].empty(), "{}: token {} is empty", source, id);
-    const bool special = all.is(id, gguf_token::control);
-    if (!special && !all.is(id, gguf_token::user_defined)) continue;
-    require<io_error>(added.size() != added_tokens_json::most, "{}: more than {} added tokens", source, added.size());
-    added.push_back({{"id", id}, {"content", all.texts[id]}, {"special", special}, {"normalized", false}});
-    all.texts.clear(id);
+  io::json object;
+
+  explicit merged_vocabulary(const io::gguf::file& from) {
+    gguf_vocabulary all(from);
+    const std::string& source = all.source;
+    const auto name = from.get<std::string>("tokenizer.ggml.pre");
+    const auto words = std::ranges::find(known_gguf_words, name, &gguf_words::name);
+    require<io_error>(words != known_gguf_words.end(), "{}: tokenizer.ggml.pre: '{}' is not supported; known are {}",
+                      source, name, known_gguf_words_names());
+    for (const auto& [key, to] : {std::pair("tokenizer.ggml.bos_token_id", &options.bos),
+                                  std::pair("tokenizer.ggml.eos_token_id", &options.eos)})
+      if (const auto id = from.get_if<std::size_t>(key)) *to = all.text(*id, key);
+    // Where nothing is said engines put the token before texts of LLaMA 3 alone, and none after them.
+    options.add_bos = from.get_if<bool>("tokenizer.ggml.add_bos_token").value_or(words->whole_words && options.bos);
+    options.add_eos = from.get_if<bool>("tokenizer.ggml.add_eos_token").value_or(false);
+    object = {
+        {"added_tokens", take_added(all)},
+        {"pre_tokenizer", words->steps()},
+        {"decoder", {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}}},
+        {"model", {{"type", "BPE"}, {"ignore_merges", words->whole_words}}}};
+    texts = std::move(all.texts);
   }
+
+ private:
+  static io::json take_added(gguf_vocabulary& all) {
+    io::json added = io::json::array();
+    for (std::size_t id = 0; id != all.texts.size(); ++id) {
+      require<io_error>(!all.texts[id].empty(), "{}: token {} is empty", all.source, id);
+      const bool special = all.is(id, gguf_token::control);
+      if (!special && !all.is(id, gguf_token::user_defined)) continue;
+      require<io_error>(added.size() != added_tokens_json::most, "{}: more than {} added tokens", all.source,
+                        added.size());
+      added.push_back(added_token_json(id, all.texts[id], special));
+      all.texts.clear(id);
+    }
+    return added;
+  }
+};
+
+inline bpe_tokenizer read_merged_tokenizer(const io::gguf::file& from) {
+  merged_vocabulary parts(from);
+  const std::string& source = from.path().native();
   const io::gguf::value& lines = texts_of(from, "tokenizer.ggml.merges", max_merges);
   const auto merges = [&](auto&& f) {
     lines.for_each_text([&, number = std::size_t{0}](std::string_view line) mutable { f(line, number++); });
   };
-  const io::json object{{"added_tokens", std::move(added)},
-                        {"pre_tokenizer", words->steps()},
-                        {"decoder", {{"type", "ByteLevel"}}},
-                        {"model", {{"type", "BPE"}, {"ignore_merges", words->whole_words}}}};
-  return make_tokenizer(object, vocabulary_list(source, std::move(all.texts)), merges, source, options);
+  return make_tokenizer(parts.object, vocabulary_list(source, std::move(parts.texts)), merges, source, parts.options);
 }
 
 }  // namespace detail

@@ -33,7 +33,8 @@ struct gguf_words {
     if (!pattern.empty())
       all.push_back(
           {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}});
-    all.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", pattern.empty()}});
+    all.push_back(
+        {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", pattern.empty()}});
     return {{"type", "Sequence"}, {"pretokenizers", all}};
   }
 };

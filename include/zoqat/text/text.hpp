@@ -41,5 +41,6 @@
 #include <zoqat/text/gguf_words.hpp>
 #include <zoqat/text/gguf_vocabulary.hpp>
 #include <zoqat/text/gguf_tokenizer.hpp>
+#include <zoqat/text/hugging_face_tokenizer.hpp>
 
 // clang-format on

@@ -7,6 +7,7 @@
 #include <zoqat/io/gguf/encode.hpp>
 #include <zoqat/io/gguf/llama.hpp>
 #include <zoqat/io/gguf/llama_layout.hpp>
+#include <zoqat/io/gguf/mix.hpp>
 #include <zoqat/io/gguf/rope.hpp>
 #include <zoqat/io/gguf/round.hpp>
 #include <zoqat/io/gguf/tensor_plan.hpp>
@@ -39,8 +40,7 @@ class llama_export : public tensor_plan {
   /// Throws io_error for a model that engines have no architecture for, and as llama_layout does.
   llama_export(const model_shape& shape, export_types types, std::string_view source)
       : layout_(checked(shape, source), info_of(types.weights).elements, types.fill_stream) {
-    for (const tensor_type type : {types.weights, types.embeddings})
-      require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
+    require_writable(types, shape);
     const auto note_filled = [&](std::string_view what, std::size_t own, std::size_t filled,
                                  std::string_view unit = "channels") {
       if (own != filled)
@@ -98,12 +98,12 @@ class llama_export : public tensor_plan {
 };
 
 /// A model in full precision, rounded to nearest where `types` say so. `source` must outlive the result. Throws
-/// io_error for a model that no file can hold, and value_error for types that are not written.
+/// io_error for a model that no file can hold, and value_error as `require_writable` does.
 template <tensor_source Source>
 [[nodiscard]] llama_export export_base(const Source& source, export_types types) {
   llama_export result(source.shape(), types, source.path().native());
   result.layout().for_each_place([&](llama_place p) {
-    const tensor_type wanted = p.is_embedding() ? types.embeddings : types.weights;
+    const tensor_type wanted = p.is_embedding() ? types.embeddings : types.of(name_of(p.tensor, p.layer));
     if (p.is_matrix()) result.choose_type(p, {wanted, fallback(wanted), tensor_type::f16});
     result.add_values(
         p, [&source, &tensor = at(source, p.tensor, p.layer), cols = p.cols](
@@ -143,8 +143,8 @@ void write_packed(writer& to, const llama_layout& layout, const llama_place& p,
 
 /// A model that `save_quantized` wrote, whose scheme is `Scheme`: its codes as they are, in the type that holds the
 /// scheme's values (`type_of`), or these values as F32. The embeddings are rounded to nearest. `file` must outlive
-/// the result. Throws io_error for a model that no file can hold, and value_error for another type of weights, which
-/// would round what was trained.
+/// the result. Throws io_error for a model that no file can hold, and value_error for another type of weights or a
+/// mix of types, which would round what was trained.
 template <class Scheme>
 [[nodiscard]] llama_export export_trained(const safetensors_file& file, export_types types) {
   static_assert(Scheme::quantizes_weights && !Scheme::smooths_inputs && !Scheme::quantizes_attention,
@@ -157,6 +157,8 @@ template <class Scheme>
           info_of(types.weights).name, exact ? " and as " : " alone",
           exact ? info_of(*exact).name : std::string_view());
   if (!types.adapters_apart || file.metadata().contains("prefix_tokens")) require_layers_alone(file);
+  require(types.mix.empty(), "{}: a mix of types would round the weights that were trained in one",
+          file.path().native());
   const model_shape shape = shape_of_quantized(file);
   io::detail::require_held(file, shape);
   llama_export result(shape, types, file.path().native());

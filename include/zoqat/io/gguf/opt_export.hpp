@@ -3,6 +3,7 @@
 
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/io/gguf/mix.hpp>
 #include <zoqat/io/gguf/opt.hpp>
 #include <zoqat/io/gguf/round.hpp>
 #include <zoqat/io/gguf/tensor_plan.hpp>
@@ -28,7 +29,8 @@ namespace zoqat::inline ZOQAT_ABI::io::gguf {
 /// An OPT as a file of the architecture `mpt` will have it (see opt.hpp).
 class opt_export : public tensor_plan {
  public:
-  /// Throws io_error for a model that is no OPT, or one with the GELU by the error function.
+  /// Throws io_error for a model that is no OPT, or one with the GELU by the error function, and value_error as
+  /// `require_writable` does and for a mix that gives queries, keys and values of a layer several types.
   template <tensor_source Source>
   opt_export(const Source& source, export_types types) : shape_(source.shape()) {
     const std::string& path = source.path().native();
@@ -38,8 +40,7 @@ class opt_export : public tensor_plan {
                       "{}: has the activation {}, but engines that read GGUF have relu and gelu_tanh", path,
                       activation_function_names[static_cast<std::size_t>(shape_.kind.activation)]);
     require(!types.fill_stream, "{}: the stream of an OPT is not filled up; leave that out", path);
-    for (const tensor_type type : {types.weights, types.embeddings})
-      require(is_encodable(type), "{} is not written by this version of the library", info_of(type).name);
+    require_writable(types, shape_);
     for (const opt_place& place : opt_places)
       for (std::size_t layer = 0; layer != (is_per_layer(place) ? shape_.layers : 1); ++layer)
         add_place(source, place, layer, types);
@@ -73,7 +74,7 @@ class opt_export : public tensor_plan {
     tensor_info info{fmt::format(fmt::runtime(place.name), layer), tensor_type::f32, {rows - unused}};
     if (!vector) info.shape.push_back(cols);
     const bool embedding = place.name == "token_embd.weight" || place.name == "output.weight";
-    const tensor_type wanted = embedding ? types.embeddings : types.weights;
+    const tensor_type wanted = embedding ? types.embeddings : type_of(parts, types);
     if (!vector && unused == 0)
       choose_type(info, fmt::format(fmt::runtime(place.name), "N"), {wanted, fallback(wanted), tensor_type::f16});
     const float factor = is_relu() && is_multiplied(place) ? opt_relu_factor : 1;
@@ -93,6 +94,15 @@ class opt_export : public tensor_plan {
         round_row(info.type, values, bytes);
       });
     });
+  }
+  /// The type of matrices that are stacked.
+  [[nodiscard]] static tensor_type type_of(std::span<const tensor_view* const> parts, const export_types& types) {
+    const tensor_type first = types.of(parts[0]->name);
+    for (const tensor_view* const part : parts)
+      require(types.of(part->name) == first,
+              "'{}' and '{}' are one tensor of the file: give them one type, not {} and {}", parts[0]->name,
+              part->name, info_of(first).name, info_of(types.of(part->name)).name);
+    return first;
   }
   /// What the engine divides the activations by.
   void add_scales(std::size_t layer) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <zoqat/core/error.hpp>
+#include <zoqat/core/name_pattern.hpp>
 #include <zoqat/io/gguf/tensor_type.hpp>
 #include <zoqat/io/gguf/writer.hpp>
 
@@ -96,12 +97,27 @@ class tensor_plan {
   std::vector<std::string> notes_;
 };
 
+/// Linear layers that have a type of their own.
+struct type_rule {
+  std::string pattern;  ///< of the shell, for all of a layer's name, as "*.down_proj" or "model.layers.0.*"
+  tensor_type type = tensor_type::f32;
+};
+
 /// The types of the tensors of a file. Vectors are always F32.
 struct export_types {
   tensor_type weights = tensor_type::f32;     ///< of the linear layers
   tensor_type embeddings = tensor_type::f32;  ///< of the embedding and of the head, if it has weights of its own
   bool fill_stream = false;     ///< make the residual stream wider until blocks divide it, see llama_layout
   bool adapters_apart = false;  ///< of a trained model the layers alone: its adapters go elsewhere (export_adapters)
+  std::vector<type_rule> mix = {};  ///< of linear layers, in place of `weights`: the first that matches holds
+
+  /// The type of a linear layer whose matrix has that canonical name.
+  [[nodiscard]] tensor_type of(const std::string& matrix) const {
+    const std::string layer = matrix.substr(0, matrix.rfind(".weight"));
+    const auto rule =
+        std::ranges::find_if(mix, [&](const type_rule& r) { return matches_pattern(r.pattern, layer); });
+    return rule == mix.end() ? weights : rule->type;
+  }
 };
 
 /// What llama-quantize stores rows as that do not divide into the blocks of a type.
