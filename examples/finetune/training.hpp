@@ -118,9 +118,6 @@ auto tune(const std::string& row, const std::string& trained, Make&& make, workb
   using model_type = decltype(make());
   const std::string path = s.path(row, bench.seed);
   auto start = make();
-  std::size_t moving = 0;
-  start.for_each_parameter([&](const parameter& p) { moving += p.group == parameter_group::weight ? p.size() : 0; });
-  require(moving > 0, "--trains: no layer has a name like '{}'", trained);
   auto log = open_log(path + log_ending, start, trained, bench, s);
   const std::uint32_t steps = train_once<model_type>(row, std::move(start), log, bench, s);
   model_type model = make();

@@ -3,13 +3,16 @@
 #include <zoqat/io/hugging_face_export.hpp>  // export_folder, export_trained_folder
 #include <zoqat/quant/scheme_registry.hpp>   // standard_schemes
 
+#include <common/plan.hpp>           // require_space
 #include <common/settings_text.hpp>  // folder_of_model
+#include <common/whole_folder.hpp>   // whole_folder
 #include <zeroqat/export_folder.hpp>
 #include <zeroqat/files.hpp>  // open_trained_model, trained_scheme_of
 
 #include <fmt/ranges.h>
 
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -70,18 +73,27 @@ void copy_tokenizer(const export_settings& s, const fs::path& config, const fs::
   for (const char* const name : known_tokenizers)
     if (is_there(to / name)) return;
   fmt::print("{}: no {} in {}, one of which readers of the folder want; copy it there, or give --tokenizer\n",
-             to.native(), fmt::join(known_tokenizers, ", "), from.native());
+             s.destination(), fmt::join(known_tokenizers, ", "), from.native());
 }
 
+std::string_view option_of(const export_settings& s) { return s.hf.empty() ? "--pack-quantized" : "--hf"; }
+
 void write_folder(const export_settings& s, io::hugging_face_export model) {
-  const fs::path to = s.hf.empty() ? s.pack_quantized : s.hf, config = config_of(s);
-  model.write(to, config.empty() ? io::json() : io::read_json(config), config.native());
+  const fs::path config = config_of(s);
+  whole_folder folder(option_of(s), s.destination());
+  std::uintmax_t bytes = 0;
+  for (const io::streamed_tensor& tensor : model.tensors())
+    bytes += *io::checked_product(tensor.shape) * io::dtype_size(tensor.type);
+  require_space(
+      std::array<output_size, 1>{{{std::string(option_of(s)), folder.made() / "model.safetensors", bytes}}});
+  model.write(folder.made(), config.empty() ? io::json() : io::read_json(config), config.native());
   if (config.empty())
     fmt::print(
         "{}: no config.json beside the model, so that of the folder is made of its sizes, without the ids of tokens "
         "that begin and end texts; give --config\n",
         s.model);
-  copy_tokenizer(s, config, to);
+  copy_tokenizer(s, config, folder.made());
+  folder.commit();
   const io::rounding_cost& cost = model.cost();
   const auto type = io::dtype_name(model.values());
   if (cost.changed == 0)
@@ -89,6 +101,7 @@ void write_folder(const export_settings& s, io::hugging_face_export model) {
   else
     fmt::print("rounding to {} changed {} of {} values, by {:.3g} % of their size (root of the mean squares)\n", type,
                cost.changed, cost.values, 100 * cost.relative());
+  const fs::path to = s.destination();
   fmt::print("{}: {} tensors, values {}{}, {} bytes\n", to.native(), model.tensors().size(), type,
              s.hf.empty() ? ", linear layers packed as they were trained" : "",
              fs::file_size(to / "model.safetensors"));
@@ -120,6 +133,8 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
 }
 
 }  // namespace
+
+void require_folder(const export_settings& s) { whole_folder::require_new(option_of(s), s.destination()); }
 
 void export_folder(const export_settings& s) {
   const std::string scheme = trained_scheme_of(s.model);
