@@ -228,7 +228,8 @@ class runner {
                                    "--threads",    std::to_string(o_.threads),
                                    "--allow-worse"};
     if (!o_.tokenizer.empty()) words.insert(words.end(), {"--tokenizer", o_.tokenizer});
-    if (std::ranges::find(e.arguments, "--calibration") == e.arguments.end())
+    const bool is_calibrated = std::ranges::find(e.arguments, "rtn") == e.arguments.end();  // --start rtn is not
+    if (is_calibrated && std::ranges::find(e.arguments, "--calibration") == e.arguments.end())
       words.insert(words.end(), {"--calibration", std::to_string(o_.calibration)});
     words.insert(words.end(), e.arguments.begin(), e.arguments.end());
     return words;

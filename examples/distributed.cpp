@@ -26,9 +26,11 @@
 #include <zoqat/zo/workers/coordinator.hpp>   // coordinator: gathers losses, keeps the log
 #include <zoqat/zo/workers/worker.hpp>        // worker: evaluates a share, makes the same updates
 
+#include <common/number_argument.hpp>  // number_argument
+
 #include <unistd.h>
 
-#include <cstdlib>
+#include <cstdint>
 
 using namespace zoqat;
 namespace workers = zo::workers;
@@ -45,9 +47,13 @@ workers::missing_share missing_named(const std::string& name) {
 int main(int argc, char** argv) {
   return ext::mpi_main("distributed", argc, argv, [&](ext::mpi_session& mpi) {
     const auto argument = [&](int i, const char* otherwise) { return std::string(argc > i ? argv[i] : otherwise); };
-    const auto steps = static_cast<std::uint32_t>(std::atoi(argument(1, "200").c_str()));
+    programs::require_at_most(argc, argv, 8);
+    const auto steps = programs::number_argument<std::uint32_t>(argc, argv, 1, "steps", 200);
     const std::string name = argument(2, "distributed"), log_path = name + ".zlog", start_path = log_path + ".start";
     const std::string role = argument(4, mpi.coordinates() ? "" : "join"), endpoint = argument(5, "");
+    require(role.empty() || role == "listen" || role == "join", "'{}': listen or join is wanted", role);
+    const auto others = programs::number_argument<std::uint32_t>(argc, argv, 6, "workers", 1);
+    const workers::missing_share missing = missing_named(argument(7, "take_over"));
     thread_pool threads(std::max(1u, std::thread::hardware_concurrency() / static_cast<unsigned>(mpi.size())));
 
     // Load and prepare, as in train.cpp: everybody does it, and where that is not bit for bit the same, as on
@@ -75,17 +81,21 @@ int main(int argc, char** argv) {
       train::run(model, shared, estimator, optimizer, {first, steps}, threads);
     };
     // The coordinator does the same, and keeps the log.
-    const auto coordinate = [&](auto&& hub, int others, workers::missing_share missing) {
+    const auto coordinate = [&](auto&& hub, std::uint32_t wait_for, workers::missing_share missing_shares) {
       const bool goes_on = zo::run_log::is_begun(log_path);
       if (!goes_on) train::save_start(start_path, model);
       auto log =
           goes_on ? zo::run_log::resume(log_path)
                   : zo::run_log::create(
                         log_path, {.start = zo::fingerprint(model), .distribution = signs::name(), .steps = steps});
+      require(log.header().steps == steps,
+              "{}: is of a run of {} steps, but {} are wanted; ask for as many, or take "
+              "another name",
+              log_path, log.header().steps, steps);
       train::replay(signs{}, model, log, optimizer, threads);
       const auto say = [](std::string_view what) { fmt::print(stderr, "{}\n", what); };
       workers::coordinator shared(hub, loss, model, log, terms,
-                                  {.missing = missing, .wait_for = static_cast<std::uint32_t>(others), .say = say});
+                                  {.missing = missing_shares, .wait_for = wait_for, .say = say});
       train::run(model, shared, estimator, optimizer, {log.steps(), steps}, threads, train::write_log{&log});
       fmt::print("{}: {} steps, {} bytes received and {} sent\n", log_path, log.steps(), shared.bytes().received,
                  shared.bytes().sent);
@@ -93,16 +103,14 @@ int main(int argc, char** argv) {
       io::save_quantized(name + ".safetensors", model, "w4a4");
     };
 
-    require(role.empty() || role == "listen" || role == "join", "'{}': listen or join is wanted", role);
     if (role == "listen")
-      coordinate(ext::socket_hub(endpoint), std::atoi(argument(6, "1").c_str()),
-                 missing_named(argument(7, "take_over")));
+      coordinate(ext::socket_hub(endpoint), others, missing);
     else if (role == "join" && !endpoint.empty())
       work(ext::socket_link(endpoint));
     else if (role == "join")
       work(ext::mpi_link());
     else
-      coordinate(ext::mpi_hub(), mpi.size() - 1, workers::missing_share::take_over);
+      coordinate(ext::mpi_hub(), static_cast<std::uint32_t>(mpi.size() - 1), workers::missing_share::take_over);
     return 0;
   });
 }

@@ -18,8 +18,10 @@
 #include <zoqat/zo/optimizers/sgd.hpp>        // sgd: has no state to bring back from a log
 #include <zoqat/zo/scales/balance.hpp>        // balance: measures how far to perturb
 
+#include <common/number_argument.hpp>  // number_argument
+
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 
 using namespace zoqat;
 using model_type = nn::llama<quant::scheme<quant::weight<4>, quant::activation<4>>>;
@@ -27,7 +29,8 @@ using estimator_type = zo::estimator<zo::central, zo::rademacher>;  // pairs alo
 
 int main(int argc, char** argv) try {
   require(argc > 2, "usage: fine_tune_task train.jsonl test.jsonl [steps [model]]");
-  const auto steps = static_cast<std::uint32_t>(argc > 3 ? std::atoi(argv[3]) : 300);
+  programs::require_at_most(argc, argv, 5);
+  const auto steps = programs::number_argument<std::uint32_t>(argc, argv, 3, "steps", 300);
   const std::filesystem::path path = argc > 4 ? argv[4] : ZOQAT_MODELS "/tiny-llama";
   thread_pool threads;
   nn::workspace work;

@@ -18,8 +18,10 @@
 #include <zoqat/zo/optimizers/sgd.hpp>        // sgd: has no state to bring back from a log
 #include <zoqat/zo/scales/balance.hpp>        // balance: measures how far to perturb
 
+#include <common/number_argument.hpp>  // number_argument
+
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <string_view>
 
 using namespace zoqat;
@@ -29,8 +31,11 @@ using estimator_type = zo::estimator<zo::central, zo::rademacher>;  // pairs alo
 int main(int argc, char** argv) try {
   require(argc > 2, "usage: optimize_reward train.jsonl test.jsonl [f1|exact|loss [steps [seed]]]");
   const std::string_view objective = argc > 3 ? argv[3] : "f1";
-  const auto steps = static_cast<std::uint32_t>(argc > 4 ? std::atoi(argv[4]) : 200);
-  const auto seed = static_cast<std::uint64_t>(argc > 5 ? std::atoi(argv[5]) : 0);
+  require(objective == "f1" || objective == "exact" || objective == "loss",
+          "{}: the objectives are f1, exact and loss", objective);
+  programs::require_at_most(argc, argv, 6);
+  const auto steps = programs::number_argument<std::uint32_t>(argc, argv, 4, "steps", 200);
+  const auto seed = programs::number_argument<std::uint64_t>(argc, argv, 5, "seed", 0);
   constexpr std::size_t batch = 32;
   thread_pool threads;
 
@@ -99,7 +104,6 @@ int main(int argc, char** argv) try {
   } else if (objective == "exact") {
     train_on(train::exact_match_reward{});
   } else {
-    require(objective == "f1", "{}: the objectives are f1, exact and loss", objective);
     train_on(train::f1_reward{});
   }
 } catch (const std::exception& e) {

@@ -14,15 +14,18 @@
 #include <zoqat/zo/optimizers/parabolic.hpp>  // parabolic: steps from measured curvature
 #include <zoqat/zo/scales/balance.hpp>        // balance: measures how far to perturb
 
+#include <common/number_argument.hpp>  // number_argument
+
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 
 using namespace zoqat;
 using w4a4 = quant::standard_schemes::scheme_of<"w4a4">;
 using signs = zo::rademacher;  // what directions are drawn from
 
 int main(int argc, char** argv) try {
-  const auto steps = static_cast<std::uint32_t>(argc > 1 ? std::atoi(argv[1]) : 200);
+  programs::require_at_most(argc, argv, 4);
+  const auto steps = programs::number_argument<std::uint32_t>(argc, argv, 1, "steps", 200);
   thread_pool threads;
   nn::workspace work;
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <common/plan.hpp>
 
-#include <zoqat/core/error.hpp>         // require
-#include <zoqat/core/regular_file.hpp>  // folder_of
-#include <zoqat/io/atomic_file.hpp>     // atomic_file
-#include <zoqat/io/file_kind.hpp>       // kind_of_file
-#include <zoqat/io/mapped_file.hpp>     // mapped_file
+#include <zoqat/core/error.hpp>      // require
+#include <zoqat/io/atomic_file.hpp>  // atomic_file
+#include <zoqat/io/file_kind.hpp>    // kind_of_file
+#include <zoqat/io/mapped_file.hpp>  // mapped_file
 
 #include <common/settings_text.hpp>  // start_path_of
 
@@ -27,6 +26,15 @@ namespace {
     return std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored);
   };
   return name_of(a) == name_of(b);
+}
+
+/// The folder that a file goes to, or the nearest above that is there already.
+[[nodiscard]] std::filesystem::path folder_that_is_there(const std::filesystem::path& file) {
+  std::error_code ignored;
+  std::filesystem::path folder = std::filesystem::absolute(file, ignored).parent_path();
+  while (!std::filesystem::is_directory(folder, ignored) && folder != folder.parent_path())
+    folder = folder.parent_path();
+  return folder;
 }
 
 }  // namespace
@@ -96,7 +104,7 @@ void require_space(std::span<const output_size> outputs) {
   std::map<dev_t, need> needs;  // by file system
   for (const output_size& output : outputs) {
     struct stat status {};
-    const std::filesystem::path folder = folder_of(output.path);
+    const std::filesystem::path folder = folder_that_is_there(output.path);
     if (output.path.empty() || ::stat(folder.c_str(), &status) != 0) continue;
     need& of_system = needs.try_emplace(status.st_dev, need{folder}).first->second;
     of_system.bytes += output.bytes;

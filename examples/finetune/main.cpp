@@ -11,7 +11,7 @@
 //   finetune … --only-zeroqat --trains lora prefix scales norms                 beside layers that stay as they are
 
 #include <common/guarded_main.hpp>   // guarded_main
-#include <common/options.hpp>        // add_options
+#include <common/options.hpp>        // add_options, require_useful
 #include <common/stop_signal.hpp>    // ended_by_signal
 #include <finetune/plan.hpp>         // require_sensible, require_outputs
 #include <finetune/scheme.hpp>       // fine_tune
@@ -20,13 +20,32 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 using namespace zoqat;
 using namespace zoqat::programs;
+
+/// Throws for options of a training that change nothing beside the others.
+void require_options_of_training(const CLI::App& app, const settings& s) {
+  const bool measures = s.optimizer == "parabolic";
+  constexpr std::string_view unmeasured = "is for --optimizer parabolic, which measures how far to go";
+  constexpr std::string_view measured = "--optimizer parabolic measures that";
+  require_useful(app,
+                 std::array<option_use, 8>{
+                     {{"elevation", measures, unmeasured},
+                      {"smooth-elevation", measures, unmeasured},
+                      {"smooth-elevation", !s.only_zeroqat, "--only-zeroqat leaves out what is in full precision"},
+                      {"trust", measures, unmeasured},
+                      {"epsilon", !measures, measured},
+                      {"rate", !measures, measured},
+                      {"calibration", !s.only_zeroqat || s.start != "rtn", "--start rtn looks at no item"},
+                      {"chat", s.task == "chat", "--task chat alone has conversations"}}});
+}
 
 int run(int argc, char** argv) {
   settings s;
@@ -78,6 +97,7 @@ int run(int argc, char** argv) {
       fmt::print(stderr, "finetune: --train and --test are one file, {}: the table shows what was learned by heart\n",
                  s.test);
     require(!s.resume || !s.overwrite, "--overwrite: --resume goes on with the logs; leave one of them out");
+    require_options_of_training(app, s);
     require_sensible(s);
     require_outputs(s);
     schemes::with(s.scheme, [&]<class Scheme>() { fine_tune<Scheme>(s); });

@@ -3,7 +3,8 @@
 
 #include <zoqat/zo/log/run_log.hpp>  // run_log
 
-#include <common/plan.hpp>  // require_within, require_writable, require_no_other_start
+#include <common/model_parts.hpp>  // require_layers
+#include <common/plan.hpp>         // require_within, require_writable, require_space, require_no_other_start
 
 #include <algorithm>
 #include <initializer_list>
@@ -11,6 +12,31 @@
 #include <vector>
 
 namespace zoqat::programs {
+
+namespace {
+
+/// What trains, as patterns of layers where it is layers.
+std::vector<std::string> trained_of(const settings& s) {
+  std::vector<std::string> trained;
+  for (const std::string& choice : s.trains) trained.push_back(settings::trained_of(choice));
+  return trained;
+}
+/// The rows of the table that are trained.
+std::vector<std::string> rows_of(const settings& s) {
+  std::vector<std::string> rows;
+  if (!s.only_zeroqat) rows.emplace_back(mezo);
+  for (const std::string& trained : trained_of(s)) rows.push_back(settings::row_of(trained));
+  return rows;
+}
+
+template <class Value>
+void require_each_once(const char* option, const std::vector<Value>& values) {
+  require(!values.empty(), "{}: name one at least", option);
+  for (auto value = values.begin(); value != values.end(); ++value)
+    require(std::find(values.begin(), value, *value) == value, "{}: '{}' comes twice; name it once", option, *value);
+}
+
+}  // namespace
 
 void require_sensible(const settings& s) {
   constexpr double any = 1e9;
@@ -36,9 +62,9 @@ void require_sensible(const settings& s) {
 }
 
 void require_outputs(const settings& s) {
-  std::vector<std::string> rows;
-  if (!s.only_zeroqat) rows.emplace_back(mezo);
-  for (const std::string& choice : s.trains) rows.push_back(settings::row_of(settings::trained_of(choice)));
+  require_each_once("--seeds", s.seeds);
+  require_each_once("--trains", trained_of(s));
+  const std::vector<std::string> rows = rows_of(s);
   std::vector<named_file> logs, starts, written{{"--report", s.report}};
   for (const std::uint64_t seed : s.seeds)
     for (const std::string& row : rows) {
@@ -72,6 +98,26 @@ void require_outputs(const settings& s) {
       require_no_other_start(log.path.native(), s.snapshot, s.overwrite);
     }
   }
+}
+
+void require_ready(const settings& s, const model_shape& shape, std::uintmax_t output) {
+  for (const std::string& trained : trained_of(s)) {
+    if (settings::names_layers(trained)) require_layers("--trains", trained, shape);
+    if (trained == only_lora) require_layers("--lora-layers", s.lora_layers, shape);
+  }
+  const std::uintmax_t log = std::uintmax_t{s.steps} * zo::run_log::record_bytes(1);
+  std::vector<output_size> outputs;
+  const auto add = [&](const char* option, const std::string& path, std::uintmax_t bytes) {
+    if (!s.resume || !std::filesystem::exists(path)) outputs.push_back({option, path, bytes});
+  };
+  for (const std::uint64_t seed : s.seeds)
+    for (const std::string& row : rows_of(s)) {
+      const std::string path = s.path(row, seed);
+      add("--output", path + log_ending, log);
+      if (row != mezo) add("--output", path + model_ending, output);
+      if (s.snapshot) add("--snapshot", start_path_of(path + log_ending), output);  // at least what is frozen
+    }
+  require_space(outputs);
 }
 
 }  // namespace zoqat::programs

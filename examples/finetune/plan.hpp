@@ -13,4 +13,8 @@ void require_sensible(const settings& s);
 /// run wrote without being told to. Makes the folder of `--output`.
 void require_outputs(const settings& s);
 
+/// Throws value_error for a pattern of --trains that is no layer's, and io_error where the disk has no room for what
+/// the runs write at least, where a trained model takes `output` bytes.
+void require_ready(const settings& s, const model_shape& shape, std::uintmax_t output);
+
 }  // namespace zoqat::programs

@@ -7,8 +7,10 @@
 #include <zoqat/ptq/prepare.hpp>       // prepare, set_weight_units
 
 #include <common/model_files.hpp>  // open_base_model
+#include <common/model_parts.hpp>  // packed_bytes
 #include <common/recipe.hpp>
 #include <finetune/full_precision.hpp>
+#include <finetune/plan.hpp>  // require_ready
 #include <finetune/scheme.hpp>
 #include <finetune/training.hpp>
 
@@ -101,7 +103,9 @@ void with_model(const model_kind& kind, const std::string& scheme, F&& f) {
 template <class Scheme>
 void fine_tune(const settings& s) {
   results all;
-  with_model<Scheme>(open_base_model(s.model).shape().kind, s.scheme, [&]<class Model, class Base>() {
+  const model_shape shape = open_base_model(s.model).shape();
+  require_ready(s, shape, packed_bytes(shape, Scheme::weight_type::bits));
+  with_model<Scheme>(shape.kind, s.scheme, [&]<class Model, class Base>() {
     require(s.start != "reconstructed" || ptq::holds_grids<Scheme>,
             "--start reconstructed: scheme {} has no grids that could be chosen; take w2a16g128", s.scheme);
     for (const std::uint64_t seed : s.seeds) {

@@ -6,7 +6,7 @@
 #include <zoqat/quant/scheme_registry.hpp>  // standard_schemes
 #include <zoqat/text/gguf_vocabulary.hpp>   // read_vocabulary_metadata
 
-#include <common/plan.hpp>           // require_apart, require_writable
+#include <common/plan.hpp>           // require_apart, require_space, require_writable
 #include <common/settings_text.hpp>  // folder_of_model, parts_of
 #include <zeroqat/export.hpp>
 #include <zeroqat/export_folder.hpp>
@@ -106,6 +106,9 @@ void write_file(const export_settings& s, const Export& model, gguf::tensor_type
                       {"general.quantization_version", std::uint32_t{2}}};
   for (auto& entry : text::read_vocabulary_metadata(tokenizer_of(s), model.shape().vocabulary))
     more.push_back(std::move(entry));
+  std::uintmax_t bytes = 0;
+  for (const gguf::tensor_info& tensor : model.tensors()) bytes += *gguf::checked_bytes(tensor);
+  require_space(std::array<output_size, 1>{{{"--gguf", s.gguf, bytes}}});
   model.write(s.gguf, more);
   for (const std::string& note : model.notes()) fmt::print("{}\n", note);
   fmt::print(
@@ -239,7 +242,10 @@ void add_export_options(CLI::App& command, export_settings& s) {
 }
 
 void require_exportable(const export_settings& s) {
-  if (!s.gguf.empty()) require_destination(s);
+  if (s.gguf.empty())
+    require_folder(s);
+  else
+    require_destination(s);
 }
 
 void export_model(const export_settings& s) {

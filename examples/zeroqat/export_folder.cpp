@@ -5,7 +5,9 @@
 #include <zoqat/quant/scheme_registry.hpp>        // standard_schemes
 #include <zoqat/text/hugging_face_tokenizer.hpp>  // to_hugging_face_tokenizer
 
+#include <common/plan.hpp>           // require_space
 #include <common/settings_text.hpp>  // folder_of_model
+#include <common/whole_folder.hpp>   // whole_folder
 #include <zeroqat/export_folder.hpp>
 #include <zeroqat/files.hpp>     // open_trained_model, trained_scheme_of
 #include <zeroqat/settings.hpp>  // is_gguf
@@ -13,6 +15,7 @@
 #include <fmt/ranges.h>
 
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -81,7 +84,7 @@ void write_json(const fs::path& path, const io::json& value) {
 }
 
 /// Copies the tokenizer to the folder `to`, and says so where there is none.
-void copy_tokenizer(const fs::path& from, const fs::path& to) {
+void copy_tokenizer(const export_settings& s, const fs::path& from, const fs::path& to) {
   if (fs::is_directory(from)) {
     for (const char* const name : files_beside)
       if (is_there(from / name)) fs::copy_file(from / name, to / name);
@@ -91,27 +94,35 @@ void copy_tokenizer(const fs::path& from, const fs::path& to) {
   for (const char* const name : known_tokenizers)
     if (is_there(to / name)) return;
   fmt::print("{}: no {} in {}, one of which readers of the folder want; copy it there, or give --tokenizer\n",
-             to.native(), fmt::join(known_tokenizers, ", "), from.native());
+             s.destination(), fmt::join(known_tokenizers, ", "), from.native());
 }
 
+std::string_view option_of(const export_settings& s) { return s.hf.empty() ? "--pack-quantized" : "--hf"; }
+
 void write_folder(const export_settings& s, io::hugging_face_export model) {
-  const fs::path to = s.hf.empty() ? s.pack_quantized : s.hf, config = config_of(s);
-  const fs::path tokenizer = tokenizer_of(s, config);
+  const fs::path config = config_of(s), tokenizer = tokenizer_of(s, config);
   const auto converted = converted_tokenizer(tokenizer);  // which may be refused, before anything is written
-  model.write(to, config.empty() ? io::json() : io::read_json(config), config.native());
+  whole_folder folder(option_of(s), s.destination());
+  std::uintmax_t bytes = 0;
+  for (const io::streamed_tensor& tensor : model.tensors())
+    bytes += *io::checked_product(tensor.shape) * io::dtype_size(tensor.type);
+  require_space(
+      std::array<output_size, 1>{{{std::string(option_of(s)), folder.made() / "model.safetensors", bytes}}});
+  model.write(folder.made(), config.empty() ? io::json() : io::read_json(config), config.native());
   if (config.empty())
     fmt::print(
         "{}: no config.json beside the model, so that of the folder is made of its sizes, without the ids of tokens "
         "that begin and end texts; give --config\n",
         s.model);
   if (converted) {
-    write_json(to / "tokenizer.json", converted->tokenizer);
-    write_json(to / "tokenizer_config.json", converted->config);
-    fmt::print("{}: tokenizer.json and tokenizer_config.json are made of the vocabulary in {}\n", to.native(),
+    write_json(folder.made() / "tokenizer.json", converted->tokenizer);
+    write_json(folder.made() / "tokenizer_config.json", converted->config);
+    fmt::print("{}: tokenizer.json and tokenizer_config.json are made of the vocabulary in {}\n", s.destination(),
                tokenizer.native());
   } else {
-    copy_tokenizer(tokenizer, to);
+    copy_tokenizer(s, tokenizer, folder.made());
   }
+  folder.commit();
   const io::rounding_cost& cost = model.cost();
   const auto type = io::dtype_name(model.values());
   if (cost.changed == 0)
@@ -119,6 +130,7 @@ void write_folder(const export_settings& s, io::hugging_face_export model) {
   else
     fmt::print("rounding to {} changed {} of {} values, by {:.3g} % of their size (root of the mean squares)\n", type,
                cost.changed, cost.values, 100 * cost.relative());
+  const fs::path to = s.destination();
   fmt::print("{}: {} tensors, values {}{}, {} bytes\n", to.native(), model.tensors().size(), type,
              s.hf.empty() ? ", linear layers packed as they were trained" : "",
              fs::file_size(to / "model.safetensors"));
@@ -150,6 +162,8 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
 }
 
 }  // namespace
+
+void require_folder(const export_settings& s) { whole_folder::require_new(option_of(s), s.destination()); }
 
 void export_folder(const export_settings& s) {
   const std::string scheme = trained_scheme_of(s.model);

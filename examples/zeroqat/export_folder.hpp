@@ -5,6 +5,9 @@
 
 namespace zoqat::programs {
 
+/// Throws io_error for a folder that is there already and not empty.
+void require_folder(const export_settings& s);
+
 /// Writes a base model, or a trained one, as a Hugging Face folder, its weights as values or packed, with the
 /// configuration and the tokenizer of the base model, and says what rounding cost.
 void export_folder(const export_settings& s);

@@ -27,6 +27,12 @@ model_kind kind_of(const std::filesystem::path& path, bool ignore_unused) {
   return open_base_model(path, ignore_unused).shape().kind;
 }
 
+void require_teacher_of(const model_shape& teacher, const model_shape& model, const settings& s) {
+  require(teacher.vocabulary == model.vocabulary,
+          "--teacher {}: knows {} tokens, but the model {} knows {}; it must be of the same kind", s.teacher,
+          teacher.vocabulary, s.model, model.vocabulary);
+}
+
 tokenizer_file open_tokenizer(const settings& s, std::size_t vocabulary) {
   const auto path = s.tokenizer_path();
   tokenizer_file tokenizer(path);
@@ -35,13 +41,16 @@ tokenizer_file open_tokenizer(const settings& s, std::size_t vocabulary) {
   return tokenizer;
 }
 
+bool holds_records(const std::filesystem::path& text) {
+  return text.extension() == ".jsonl" || text.extension() == ".json";
+}
+
 eval::chunks read_corpus(const std::string& path, const settings& s, const tokenizer_file& tokenizer,
                          std::size_t length) {
   const auto chunks_of = [&](const std::vector<std::string_view>& documents) {
     return eval::chunk_documents(documents, length, [&](auto text) { return tokenizer.encode_document(text); });
   };
-  const auto extension = std::filesystem::path(path).extension();
-  if (extension == ".jsonl" || extension == ".json") {
+  if (holds_records(path)) {
     const std::vector<std::string> texts =
         tasks::read_texts(path, {s.text_field, chat_choice(s.chat, s.tokenizer_path())});
     return chunks_of({texts.begin(), texts.end()});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <zoqat/core/model_shape.hpp>  // model_kind
+#include <zoqat/core/model_shape.hpp>  // model_kind, model_shape
 #include <zoqat/eval/corpus.hpp>       // chunks
 #include <zoqat/io/safetensors.hpp>    // safetensors_file
 
@@ -21,9 +21,13 @@ namespace zoqat::programs {
 [[nodiscard]] std::string trained_scheme_of(const std::filesystem::path& path);
 /// What a base model or a trained one computes.
 [[nodiscard]] model_kind kind_of(const std::filesystem::path& path, bool ignore_unused);
+/// Throws value_error for a teacher that knows another number of tokens than the model.
+void require_teacher_of(const model_shape& teacher, const model_shape& model, const settings& s);
 /// Opens it, and says what texts lose in it.
 [[nodiscard]] tokenizer_file open_tokenizer(const settings& s, std::size_t vocabulary);
 
+/// Whether a text is read as records, by its name.
+[[nodiscard]] bool holds_records(const std::filesystem::path& text);
 /// A file of text as chunks of `length` tokens; the tokens that begin and end a text stand around each document. A
 /// plain text falls into documents, a `.json` or `.jsonl` file holds one in each record. Says what is left out.
 [[nodiscard]] eval::chunks read_corpus(const std::string& path, const settings& s, const tokenizer_file& tokenizer,

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -52,15 +53,20 @@ template <class Family, class Model>
 [[nodiscard]] io::json evaluate_text(Model& model, const settings& s, const tokenizer_file& tokenizer,
                                      thread_pool& threads, nn::workspace& work) {
   const eval::chunks corpus = read_corpus(s.eval, s, tokenizer, std::min(s.length, model.shape().positions));
+  std::optional<teacher_model<Family>> teacher;
+  if (!s.teacher.empty()) {
+    const io::model_source from = open_base_model(s.teacher, s.unused_tensors == "ignored");
+    require_teacher_of(from.shape(), model.shape(), s);
+    teacher.emplace(io::load<teacher_model<Family>>(from));
+  }
   const nn::token_loss loss = eval::cross_entropy(model, corpus, threads, work);
   const bool in_blocks = is_gguf(s.model);  // the model in memory has their values as floats
   fmt::print("perplexity {:.4f}  loss {:.17g}  tokens {}  weight bytes {}{}\n", std::exp(loss.mean()), loss.mean(),
              loss.tokens, in_blocks ? bytes_of_gguf(s.model).bytes : model.weight_bytes(),
              in_blocks ? fmt::format("  bits per weight {:.3f}", bytes_of_gguf(s.model).bits()) : "");
   io::json found = {{"perplexity", std::exp(loss.mean())}, {"loss", loss.mean()}, {"tokens", loss.tokens}};
-  if (s.teacher.empty()) return found;
-  auto teacher = io::load<teacher_model<Family>>(open_base_model(s.teacher, s.unused_tensors == "ignored"));
-  found["against_teacher"] = print_divergence(eval::token_divergences(model, teacher, corpus, threads, work));
+  if (teacher)
+    found["against_teacher"] = print_divergence(eval::token_divergences(model, *teacher, corpus, threads, work));
   return found;
 }
 

@@ -25,7 +25,7 @@
 #include <zoqat/zo/log/run_log.hpp>         // run_log
 
 #include <common/guarded_main.hpp>   // guarded_main
-#include <common/options.hpp>        // add_options
+#include <common/options.hpp>        // add_options, require_useful
 #include <common/plan.hpp>           // require_within
 #include <common/report_page.hpp>    // write_report
 #include <common/settings_text.hpp>  // read_text
@@ -54,15 +54,51 @@ std::vector<std::string> start_names() {
 
 /// Throws for options of a start that was not asked for.
 void require_options_of_start(const CLI::App& train, const settings& s) {
-  const std::array<std::array<std::string_view, 2>, 6> of_start{{{"output-metric", "codes"},
+  const std::string smoothing = fmt::format("smoothquant, ranges, codes or {}", settings::omniquant);
+  const std::array<std::array<std::string_view, 2>, 7> of_start{{{"output-metric", "codes"},
                                                                  {"clip-metric", "clip"},
                                                                  {"gptq-order", "gptq"},
                                                                  {"gptq-grids", "gptq"},
                                                                  {"gptq-damping", "gptq"},
+                                                                 {"smoothing-alpha", smoothing},
                                                                  {"transform-steps", settings::omniquant}}};
-  for (const auto& [option, start] : of_start)
-    require(s.start == start || train.count(fmt::format("--{}", option)) == 0,
-            "--{}: --start {} has no use for it; leave it out, or take --start {}", option, s.start, start);
+  for (const auto& [option, starts] : of_start)
+    require(starts.find(s.start) != starts.npos || train.count(fmt::format("--{}", option)) == 0,
+            "--{}: --start {} has no use for it; leave it out, or take --start {}", option, s.start, starts);
+}
+
+/// Throws for options that say how a text is read where there is none of that kind.
+void require_options_of_texts(const CLI::App& command, std::initializer_list<std::string> texts) {
+  const auto is_of = [&](bool records) {
+    return std::ranges::any_of(
+        texts, [&](const std::string& text) { return !text.empty() && holds_records(text) == records; });
+  };
+  constexpr std::string_view no_records = "no text has records, in a file that ends in .json or .jsonl";
+  require_useful(command, std::array<option_use, 3>{{{"text-field", is_of(true), no_records},
+                                                     {"chat", is_of(true), no_records},
+                                                     {"min-characters", is_of(false),
+                                                      "there is no plain text to leave documents out of"}}});
+}
+
+/// Throws for options of a training that change nothing beside the others.
+void require_options_of_training(const CLI::App& train, const settings& s) {
+  require_options_of_start(train, s);
+  const bool measures = s.optimizer == "parabolic";
+  constexpr std::string_view unmeasured = "is for --optimizer parabolic, which measures how far to go";
+  constexpr std::string_view measured = "--optimizer parabolic measures that";
+  require_useful(train, std::array<option_use, 11>{
+                            {{"elevation", measures, unmeasured},
+                             {"scales", measures, unmeasured},
+                             {"trust", measures, unmeasured},
+                             {"epsilon", !measures, measured},
+                             {"weight-rate", !measures, measured},
+                             {"smoothing-rate", !measures, measured},
+                             {"clipping-rate", !measures, measured},
+                             {"weight-rate", s.trained().weight, "--train names no weight"},
+                             {"calibration", s.start != "rtn", "--start rtn looks at no text"},
+                             {"sampled", s.text.empty(), "there is a --text, so the model writes none"},
+                             {"validate-every", s.keep == "best", "--keep last looks at no held-out text"}}});
+  require_options_of_texts(train, {s.text, s.eval});
 }
 
 /// Everything that makes a run, as it was when its log was begun.
@@ -192,6 +228,7 @@ int run(int argc, char** argv) {
       ->needs(log);
   train->add_flag("--overwrite", s.overwrite, "replace the log of another run")->needs(log);
   train->add_option("--sync-every", s.sync_every, "seconds between waits for the disk to have the log; 0: each step")
+      ->needs(log)
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
   train
@@ -219,10 +256,10 @@ int run(int argc, char** argv) {
     command->add_option("--unused-tensors", s.unused_tensors, "tensors that a base model does not use")
         ->capture_default_str();
   }
-  eval->add_option("--eval", s.eval, "text");
+  CLI::Option* const text = eval->add_option("--eval", s.eval, "text");
   eval->add_option("--teacher", s.teacher,
                    "base model from whose predictions on --eval those of the model are said to differ");
-  eval->add_option(
+  CLI::Option* const tasks = eval->add_option(
       "--tasks", s.tasks,
       "tasks of lm-evaluation-harness, by commas, each NAME or NAME=FILE: piqa, arc_easy, arc_challenge, "
       "hellaswag, winogrande, mmlu or mmlu_SUBJECT, boolq, openbookqa, rte, gsm8k");
@@ -241,6 +278,8 @@ int run(int argc, char** argv) {
   eval->add_option("--chat", s.chat, "how conversations are written")->capture_default_str();
   eval->add_option("--min-characters", s.min_characters, "documents of a plain text that have no more are left out")
       ->capture_default_str();
+  for (const char* const name : {"--task-data", "--num-fewshot", "--limit"}) eval->get_option(name)->needs(tasks);
+  eval->get_option("--length")->needs(text);
   for (CLI::App* command : {train, eval})
     command->get_option("--chat")->check(CLI::IsMember({"template", "chatml", "llama3", "alpaca"}));
   for (CLI::App* command : {train, eval, generate})
@@ -259,9 +298,7 @@ int run(int argc, char** argv) {
   require_command(app);
   if (*train) {
     require_new_settings(*train, s);
-    require_options_of_start(*train, s);
-    require(s.keep == "best" || train->count("--validate-every") == 0,
-            "--validate-every: --keep {} looks at no held-out text; leave it out, or take --keep best", s.keep);
+    require_options_of_training(*train, s);
     if (s.resume)
       s = of_log(s);
     else
@@ -307,11 +344,18 @@ int run(int argc, char** argv) {
     measure(to.destination());
   } else if (*eval) {
     require_within("--length", static_cast<double>(s.length), {2, 1e9});
+    require_within("--limit", static_cast<double>(s.limit), {0, 1e9});
+    require_within("--num-fewshot", static_cast<double>(s.shots.value_or(0)), {0, 1e3});
+    require_options_of_texts(*eval, {s.eval});
     require_evaluable(s);
     with_model(trained_scheme_of(s.model), s,
                [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
   } else {
+    require_within("--tokens", static_cast<double>(s.count), {0, 1e9});
     require_within("--temperature", static_cast<double>(s.temperature), {0, 1e3});
+    constexpr std::string_view certain = "--temperature 0 takes the most likely token always";
+    require_useful(*generate, std::array<option_use, 2>{
+                                  {{"top-p", s.temperature > 0, certain}, {"seed", s.temperature > 0, certain}}});
     require_within("--top-p", static_cast<double>(s.top_p), {0, 1, true});
     with_model(trained_scheme_of(s.model), s,
                [&]<class Scheme, class Family>() { generate_text<Scheme, Family>(s); });

@@ -5,10 +5,14 @@
 
 #include <common/plan.hpp>  // require_within, require_writable, require_no_other_start
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <iterator>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace zoqat::programs {
@@ -122,9 +126,24 @@ void require_outputs(const settings& s) {
   require_no_other_start(s.log, s.snapshot, s.overwrite);
 }
 
-void require_space_for(const settings& s, std::uintmax_t output) {
+void require_groups(const per_group<bool>& there, const settings& s) {
+  std::vector<std::string> has, lacks;
+  for (const std::string& name : parts_of(s.train)) (there[group_named(name)] ? has : lacks).push_back(name);
+  std::vector<std::string_view> all;
+  for (const parameter_group group : all_parameter_groups)
+    if (there[group]) all.push_back(parameter_group_names[static_cast<std::size_t>(group)]);
+  require(!has.empty(), "--train '{}': the model has nothing of that to train under --scheme {}, but {}; name some",
+          s.train, s.scheme, fmt::join(all, ", "));
+  if (!lacks.empty() && s.train != settings().train)
+    fmt::print(stderr, "--train {}: the model has no {} under --scheme {}, only {}\n", s.train,
+               fmt::join(lacks, ", "), s.scheme, fmt::join(all, ", "));
+}
+
+void require_space_for(const settings& s, std::uintmax_t output, std::uintmax_t start) {
   const std::uintmax_t log = s.reads_log ? 0 : std::uintmax_t{s.steps} * zo::run_log::record_bytes(s.directions);
-  require_space(std::array<output_size, 2>{{{"--output", s.output, output}, {"--log", s.log, log}}});
+  require_space(std::array<output_size, 3>{{{"--output", s.output, output},
+                                            {"--log", s.reads_log ? "" : s.log, log},
+                                            {"--snapshot", s.snapshot ? s.start_path() : "", start}}});
 }
 
 }  // namespace zoqat::programs

@@ -19,7 +19,12 @@ void require_sensible(const settings& s);
 /// that is to go on began with other inputs.
 void require_outputs(const settings& s);
 
-/// Throws io_error where the disk has no room for what a run writes: a model of `output` bytes at least, and its log.
-void require_space_for(const settings& s, std::uintmax_t output);
+/// Throws value_error where the model has parameters of none of the groups that --train names, and says on stderr
+/// which of them it lacks, unless they are the default, which names those of all schemes.
+void require_groups(const per_group<bool>& there, const settings& s);
+
+/// Throws io_error where the disk has no room for what a run writes: a model of `output` bytes at least, its log, and
+/// with --snapshot its start of `start` bytes.
+void require_space_for(const settings& s, std::uintmax_t output, std::uintmax_t start = 0);
 
 }  // namespace zoqat::programs

@@ -26,6 +26,14 @@ namespace zoqat::programs {
 
 [[nodiscard]] inline bool is_gguf(const std::filesystem::path& path) { return io::has_extension(path, ".gguf"); }
 
+/// The group of parameters that --train calls so.
+[[nodiscard]] inline parameter_group group_named(const std::string& name) {
+  const auto found = std::ranges::find(parameter_group_names, name);
+  require(found != parameter_group_names.end(), "--train: there is no parameter group '{}'; there are {}", name,
+          fmt::join(parameter_group_names, ", "));
+  return all_parameter_groups[static_cast<std::size_t>(found - parameter_group_names.begin())];
+}
+
 struct settings {
   // What makes a run: kept in its log, so that it can be made again.
   std::string model = ZOQAT_MODELS "/tiny-llama", tokenizer, text, eval;
@@ -107,7 +115,7 @@ struct settings {
       "parabolic: balanced, so that all groups raise the loss alike, or least-error, so that the gradient is "
       "estimated best");
     f("trust", s.trust, "parabolic: part of the way to the bottom of the parabola");
-    f("clip", s.clip, "sgd: bound on |L+ - L-| / 2, 0 for none");
+    f("clip", s.clip, "bound on |L+ - L-| / 2, 0 for none");
     f("epsilon", s.epsilon, "sgd: perturbation (Table C.1: 1e-3 to 1e-4); for weights in step sizes");
     f("weight-rate", s.weight_rate, "sgd: learning rate of weights (Table C.1: 5e-7)");
     f("smoothing-rate", s.smoothing_rate, "sgd: learning rate of smoothing (Table C.1: 5e-6)");
@@ -137,12 +145,7 @@ struct settings {
   [[nodiscard]] zo::runtime_distribution distribution() const { return {direction == "gaussian"}; }
   [[nodiscard]] per_group<bool> trained() const {
     per_group<bool> groups;
-    for (const std::string& name : parts_of(train)) {
-      const auto found = std::ranges::find(parameter_group_names, name);
-      require(found != parameter_group_names.end(), "--train: there is no parameter group '{}'; there are {}", name,
-              fmt::join(parameter_group_names, ", "));
-      groups[all_parameter_groups[static_cast<std::size_t>(found - parameter_group_names.begin())]] = true;
-    }
+    for (const std::string& name : parts_of(train)) groups[group_named(name)] = true;
     return groups;
   }
   /// One value for each group that trains, 0 for the others.

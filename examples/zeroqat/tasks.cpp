@@ -193,7 +193,12 @@ void require_evaluable(const settings& s) {
            {"--model", s.model}, {"--teacher", s.teacher}, {"--tokenizer", s.tokenizer_path()}, {"--eval", s.eval}})
     std::ranges::copy(files_at(option, path), std::back_inserter(inputs));
   if (!s.tasks.empty())
-    for (const tasks::found_benchmark& task : found_tasks(s)) inputs.push_back({"--tasks", task.scored});
+    for (const tasks::found_benchmark& task : found_tasks(s)) {
+      static_cast<void>(
+          tasks::read_benchmark(task, shots_of(*task.what, s), s.limit));  // throws for a file that fails
+      inputs.push_back({"--tasks", task.scored});
+      if (task.examples) inputs.push_back({"--tasks", *task.examples});
+    }
   const std::array<named_file, 2> outputs{{{"--report", s.report}, {"--samples", s.samples}}};
   require_apart(outputs, inputs);
   require_writable(outputs);

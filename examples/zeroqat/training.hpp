@@ -4,7 +4,6 @@
 #include <zoqat/core/plural.hpp>              // plural
 #include <zoqat/io/load.hpp>                  // load
 #include <zoqat/io/quantized_model.hpp>       // save_quantized
-#include <zoqat/io/tensor_source.hpp>         // for_each_tensor, is_linear_weight
 #include <zoqat/ptq/prepare.hpp>              // prepare
 #include <zoqat/train/best_point.hpp>         // best_point
 #include <zoqat/train/callbacks.hpp>          // write_log, evaluate_every, csv_metrics
@@ -19,13 +18,14 @@
 #include <common/either_optimizer.hpp>
 #include <common/kept_start.hpp>
 #include <common/model_origin.hpp>
+#include <common/model_parts.hpp>
 #include <common/outcome.hpp>
 #include <common/recipe.hpp>
 #include <common/results_table.hpp>
 #include <common/run_inputs.hpp>
 #include <common/stop_signal.hpp>
 #include <zeroqat/files.hpp>  // open_base_model
-#include <zeroqat/plan.hpp>   // inputs_of, require_space_for
+#include <zeroqat/plan.hpp>   // inputs_of, require_groups, require_space_for
 #include <zeroqat/scheme.hpp>
 #include <zeroqat/workbench.hpp>
 
@@ -285,25 +285,30 @@ double finish(Model& model, texts_of_run& bench, const settings& s, results_tabl
   return !s.allow_worse && is_worse(start, end, chance) ? worse_than_before : 0;
 }
 
-/// Bytes that a packed model has at least: those of the codes of its linear layers, and two for each other value.
-template <class Scheme>
-[[nodiscard]] std::uintmax_t packed_bytes(const model_shape& shape) {
-  std::uintmax_t bits = 0;
-  io::for_each_tensor(shape, [&](const std::string& name, std::span<const std::size_t> extents) {
-    bits += *io::checked_product(extents) * (io::is_linear_weight(name, extents) ? Scheme::weight_type::bits : 16u);
+/// Throws where a model, loaded and not prepared yet, has nothing of what is to train, or the disk no room for what
+/// its run writes: a model of `output` bytes at least, a log and a snapshot. Says what is to train and is not there.
+template <class Model>
+void require_ready(Model& model, const settings& s, std::uintmax_t output) {
+  per_group<bool> there;
+  std::uintmax_t start = 0;
+  model.for_each_parameter([&](const parameter& p) {
+    there[p.group] = there[p.group] || p.size() > 0;
+    start += p.size() * sizeof(float);
   });
-  return bits / 8;
+  require_groups(there, s);
+  require_space_for(s, output, s.layers == "*" && !s.trains_stored() ? start : 0);  // else less than that
 }
 
 template <class Scheme, class Family>
 int train_model(const settings& s) {
   ptq::require_stage_fits<Scheme>(s.stage());
-  require_space_for(s, packed_bytes<Scheme>(open_base_model(s.model, s.unused_tensors == "ignored").shape()));
+  const io::model_source source = open_base_model(s.model, s.unused_tensors == "ignored");
+  require_layers("--layers", s.layers, source.shape());
+  auto model = io::load<model_of<Family, Scheme>>(source);
+  require_ready(model, s, packed_bytes(source.shape(), Scheme::weight_type::bits));
   workbench<Family> bench(s);
   results_table results = new_table();
   results.add("full_precision", {bench.perplexity(bench.teacher), bench.teacher.weight_bytes()});
-  using model_type = model_of<Family, Scheme>;
-  auto model = io::load<model_type>(bench.source);
   const double start = add_baselines(model, bench, s, results);
   pack_what_stays(model, s);
   io::safetensors_metadata made_by;
@@ -340,6 +345,7 @@ void replay_model(const settings& s) {
   const zo::run_log log = log_to_replay(s);
   workbench<Family> bench(s);
   results_table results = new_table();
+  require_space_for(s, packed_bytes(bench.source.shape(), Scheme::weight_type::bits));
   auto model = io::load<model_of<Family, Scheme>>(bench.source);
   prepare(model, bench, s);
   pack_what_stays(model, s);

@@ -66,6 +66,8 @@ TEST_CASE(
   check_mentions(failure(2 * free, 1), "--output, --log", fmt::format("{} bytes at least", 2 * free + 1), " free",
                  folder.path().native(), "make room");
   check_mentions(failure(free, free), "--output, --log");  // which go to one disk together
+  const std::array<output_size, 1> below{{{"--hf", folder / "new/folder/", 2 * free}}};
+  check_mentions(message_of<io_error>([&] { require_space(below); }), "--hf");  // it is going to be made
   CHECK(folder.count() == 0);
 }
 

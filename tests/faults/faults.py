@@ -52,10 +52,11 @@ class Broken(Exception):
 class Scenario:
     """A command that writes files, and what goes on after it was broken off. `outputs` are compared; `lines` is a
     table of which a kill may lose lines, but no part of one. `before` makes what lies in the folder first. Each
-    `every`-th case of a kind is taken."""
+    `every`-th case of a kind is taken. What is `once` is not written again where all of it is there."""
 
-    def __init__(self, name, command, resume=None, logs=(), outputs=(), lines=None, verified=(), before=None, every=1):
-        self.name, self.command, self.resume = name, command, resume
+    def __init__(self, name, command, resume=None, logs=(), outputs=(), lines=None, verified=(), before=None, every=1,
+                 once=False):
+        self.name, self.command, self.resume, self.once = name, command, resume, once
         self.logs, self.outputs, self.lines, self.verified = logs, outputs, lines, verified
         self.before, self.every = before, every
 
@@ -167,6 +168,9 @@ class Bench:
     def recover(self, scenario, folder):
         """Goes on with the run where it has a log, or begins it again."""
         status, said = -1, ""
+        if scenario.once and all((folder / name).exists() for name in scenario.outputs):
+            self.check_equal(scenario, folder)
+            return
         if scenario.resume and any((folder / log).exists() for log in scenario.logs):
             status, said = self.run(scenario.resume, folder)
         if status != 0:  # a log without a whole header cannot be resumed, and is replaced
@@ -263,11 +267,12 @@ def heroes():
 
 def scenarios(options, root):
     (root / "heroes.jsonl").write_text(heroes())
-    small = ["--scheme", options.scheme, "--sampled", "8", "--calibration", "1", "--length", "8", "--batch", "2",
+    small = ["--scheme", options.scheme, "--sampled", "8", "--length", "8", "--batch", "2",
              "--threads", "1", "--sync-every", "0", "--log", "run.zlog", "--output", "model.safetensors"]
     resume = [options.zeroqat, "train", "--resume", "--allow-worse", "--threads", "1", "--sync-every", "0", "--log", "run.zlog",
               "--output", "model.safetensors"]
     table = ["--report", "report.json", "--metrics", "metrics.csv"]
+    calibrated = ["--calibration", "1"]
     quick = ["--optimizer", "sgd", "--epsilon", "1e-3", "--clipping-rate", "1e-4"]
     train = [options.zeroqat, "train", *small, *table, *quick, "--start", "rtn", "--train", "step_row,norm",
              "--steps", "4", "--validate-every", "2", "--allow-worse"]
@@ -288,17 +293,20 @@ def scenarios(options, root):
     yield Scenario("resume", resume + table, resume=resume + table, logs=("run.zlog",),
                    outputs=("model.safetensors", "report.json"), lines="metrics.csv",
                    verified=("run.zlog", "model.safetensors"), before=broken_off)
-    yield Scenario("snapshot", [options.zeroqat, "train", *small, *quick, "--start", "smoothquant", "--steps", "3",
-                                "--snapshot", "--allow-worse"],
+    yield Scenario("snapshot", [options.zeroqat, "train", *small, *quick, *calibrated, "--start", "smoothquant",
+                                "--steps", "3", "--snapshot", "--allow-worse"],
                    resume=resume, logs=("run.zlog",), outputs=("model.safetensors", "run.zlog.start"),
                    verified=("run.zlog", "run.zlog.start", "model.safetensors"))
-    yield Scenario("codes", [options.zeroqat, "train", *small, *quick, "--steps", "3", "--snapshot", "--allow-worse"],
+    yield Scenario("codes", [options.zeroqat, "train", *small, *quick, *calibrated, "--steps", "3", "--snapshot",
+                             "--allow-worse"],
                    resume=resume, logs=("run.zlog",), outputs=("model.safetensors", "run.zlog.start"),
                    verified=("run.zlog", "run.zlog.start", "model.safetensors"), every=20)
     yield Scenario("export", [options.zeroqat, "export", "--gguf", "model.gguf", "--type", "q8_0"],
                    outputs=("model.gguf",))
+    yield Scenario("export-folder", [options.zeroqat, "export", "--hf", "model"], every=2, once=True,
+                   outputs=tuple(f"model/{name}" for name in ("model.safetensors", "config.json", "tokenizer.bin")))
     task = ["--task", "choices", "--train", "../heroes.jsonl", "--test", "../heroes.jsonl", "--train-items", "8",
-            "--validation-items", "4", "--test-items", "4", "--calibration", "2", "--batch", "2", "--steps", "4",
+            "--validation-items", "4", "--test-items", "4", "--batch", "2", "--steps", "4",
             "--every", "2", "--threads", "1", "--sync-every", "0", "--output", "out"]
     name = f"out/choices-tiny-llama-{options.finetune_scheme}"
     one = f"{name}-rtn-fp32-zeroqat__.v_proj-0"
@@ -308,7 +316,7 @@ def scenarios(options, root):
     yield Scenario("finetune", rows, resume=[*rows, "--resume"], logs=(one + ".zlog",),
                    outputs=(one + ".safetensors",), verified=(one + ".zlog", one + ".safetensors"))
     both = [f"{name}-smoothquant-fp32-{row}-0" for row in ("MeZO", "zeroqat__.v_proj")]
-    rows = [*finetune, "--snapshot"]
+    rows = [*finetune, "--calibration", "2", "--snapshot"]
     logs = tuple(row + ".zlog" for row in both)
     kept = (both[1] + ".safetensors", *(log + ".start" for log in logs))
     yield Scenario("finetune-rows", rows, resume=[*rows, "--resume"], logs=logs, outputs=kept,

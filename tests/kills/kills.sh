@@ -19,7 +19,7 @@ fail() {
   exit 1
 }
 model=model.safetensors
-start="--start rtn --calibration 8"
+start="--start rtn"
 other_start="--start smoothquant --calibration 8"
 checked="whole/run.zlog whole/model.safetensors"
 if [ "$scheme" = stored ]; then
