@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <zoqat/io/atomic_file.hpp>          // atomic_file
 #include <zoqat/io/compressed_tensors.hpp>   // export_pack_quantized
 #include <zoqat/io/hugging_face_export.hpp>  // export_folder, export_trained_folder
+#include <zoqat/io/mapped_file.hpp>          // mapped_file
 #include <zoqat/quant/scheme_registry.hpp>   // standard_schemes
 
 #include <common/plan.hpp>           // require_space
@@ -59,6 +61,14 @@ fs::path config_of(const export_settings& s) {
   return fs::is_directory(given) ? given / "config.json" : given;
 }
 
+/// As fs::copy_file, which signals interrupt, and durably.
+void copy_durably(const fs::path& from, const fs::path& to) {
+  const io::mapped_file file(from);
+  io::atomic_file copy(to);
+  copy.write(file.bytes());
+  copy.commit();
+}
+
 /// Copies the tokenizer to the folder `to`, and says so where there is none.
 void copy_tokenizer(const export_settings& s, const fs::path& config, const fs::path& to) {
   const fs::path from = !s.tokenizer.empty() ? fs::path(s.tokenizer)
@@ -66,9 +76,9 @@ void copy_tokenizer(const export_settings& s, const fs::path& config, const fs::
                                              : folder_of_model(config);
   if (fs::is_directory(from)) {
     for (const char* const name : files_beside)
-      if (is_there(from / name)) fs::copy_file(from / name, to / name);
+      if (is_there(from / name)) copy_durably(from / name, to / name);
   } else {
-    fs::copy_file(from, to / from.filename());
+    copy_durably(from, to / from.filename());
   }
   for (const char* const name : known_tokenizers)
     if (is_there(to / name)) return;
