@@ -2,6 +2,7 @@
 #include <zoqat/io/atomic_file.hpp>               // atomic_file
 #include <zoqat/io/compressed_tensors.hpp>        // export_pack_quantized
 #include <zoqat/io/hugging_face_export.hpp>       // export_folder, export_trained_folder
+#include <zoqat/io/mapped_file.hpp>               // mapped_file
 #include <zoqat/quant/scheme_registry.hpp>        // standard_schemes
 #include <zoqat/text/hugging_face_tokenizer.hpp>  // to_hugging_face_tokenizer
 
@@ -83,13 +84,21 @@ void write_json(const fs::path& path, const io::json& value) {
   file.commit();
 }
 
+/// As fs::copy_file, which signals interrupt, and durably.
+void copy_durably(const fs::path& from, const fs::path& to) {
+  const io::mapped_file file(from);
+  io::atomic_file copy(to);
+  copy.write(file.bytes());
+  copy.commit();
+}
+
 /// Copies the tokenizer to the folder `to`, and says so where there is none.
 void copy_tokenizer(const export_settings& s, const fs::path& from, const fs::path& to) {
   if (fs::is_directory(from)) {
     for (const char* const name : files_beside)
-      if (is_there(from / name)) fs::copy_file(from / name, to / name);
+      if (is_there(from / name)) copy_durably(from / name, to / name);
   } else if (!is_gguf(from.native())) {
-    fs::copy_file(from, to / from.filename());
+    copy_durably(from, to / from.filename());
   }
   for (const char* const name : known_tokenizers)
     if (is_there(to / name)) return;
