@@ -352,7 +352,7 @@ int main(int argc, char** argv) {
   CLI::App app("Errors of zeroth-order estimators on a real quantized model");
   app.add_option("--samples", samples, "estimates of each estimator")->capture_default_str();
   app.add_option("--reference", reference, "pairs whose mean is taken for the gradient")->capture_default_str();
-  app.add_option("--length", length, "tokens in each of two chunks")->capture_default_str();
+  app.add_option("--length", length, "tokens in each chunk, of which a step draws two")->capture_default_str();
   app.add_option("--threads", threads, "0: one per core")->capture_default_str();
   app.add_option("--output", output, "prefix of the files")->capture_default_str();
   CLI11_PARSE(app, argc, argv);

@@ -101,6 +101,12 @@ void require_options_of_training(const CLI::App& train, const settings& s) {
   require_options_of_texts(train, {s.text, s.eval});
 }
 
+/// Throws for options that say how a base model is read where the model is a trained one.
+void require_options_of_model(const CLI::App& command, const settings& s) {
+  require_useful(command, std::array<option_use, 1>{{{"unused-tensors", trained_scheme_of(s.model).empty(),
+                                                      "the model is a trained one, of which every tensor is used"}}});
+}
+
 /// Everything that makes a run, as it was when its log was begun.
 settings of_log(settings s) {
   read_text(s, zo::run_log::read_intact(s.log).header().settings, s.log);
@@ -347,6 +353,7 @@ int run(int argc, char** argv) {
     require_within("--limit", static_cast<double>(s.limit), {0, 1e9});
     require_within("--num-fewshot", static_cast<double>(s.shots.value_or(0)), {0, 1e3});
     require_options_of_texts(*eval, {s.eval});
+    require_options_of_model(*eval, s);
     require_evaluable(s);
     with_model(trained_scheme_of(s.model), s,
                [&]<class Scheme, class Family>() { evaluate_model<Scheme, Family>(s); });
@@ -357,6 +364,7 @@ int run(int argc, char** argv) {
     require_useful(*generate, std::array<option_use, 2>{
                                   {{"top-p", s.temperature > 0, certain}, {"seed", s.temperature > 0, certain}}});
     require_within("--top-p", static_cast<double>(s.top_p), {0, 1, true});
+    require_options_of_model(*generate, s);
     with_model(trained_scheme_of(s.model), s,
                [&]<class Scheme, class Family>() { generate_text<Scheme, Family>(s); });
   }

@@ -287,7 +287,19 @@ TEST_CASE("files that cannot train so are refused by what is wrong") {
                    f.tensor("output_norm.weight").type = tensor_type::f16;
                    f.bytes["output_norm.weight"].resize(512);
                  }),
-                 "bad.gguf", "output_norm.weight", "F16", "leave norms out");
+                 "bad.gguf", "output_norm.weight", "F16", "leave norms and biases out");
+  mixed_file good;
+  good.write(folder / "good.gguf");
+  const gguf::model_file source = open(folder / "good.gguf");
+  auto plan = plan_of();
+  plan.adapters = {.layers = {"*.q_proj"}, .rank = 2};
+  check_mentions(message_of<value_error>([&] { static_cast<void>(gguf::load_stored<stored_llama>(source, plan)); }),
+                 "good.gguf", "no place for adapters");
+  auto model = gguf::load_stored<stored_llama>(source, plan_of());
+  model.make_prefix(2);
+  check_mentions(message_of<value_error>([&] { gguf::write_stored(folder / "new.gguf", source, model); }),
+                 "good.gguf", "no place for 'model.layers.0.", "beside its layers");
+  CHECK(!std::filesystem::exists(folder / "new.gguf"));
   check_mentions(failure([](mixed_file& f) {
                    const std::uint16_t infinite = 0x7c00;
                    std::memcpy(f.bytes["blk.1.attn_q.weight"].data() + 34, &infinite, 2);

@@ -83,7 +83,12 @@ class trained_tensors {
 
   template <class Tensor, class Use>
   void tensor(Tensor& t, const Use& use) {
-    if (!use.in_checkpoint || !use.trains) return;
+    if (!use.in_checkpoint)
+      return require(
+          !use.stored || t.empty(),
+          "{}: has no place for '{}', which stands beside its layers; merge adapters, and leave prefixes out",
+          source_.path().native(), t.name());
+    if (!use.trains) return;
     const stored_part& part = part_at(source_, t.name());
     if (part.rows.type != tensor_type::f32) return;  // which load_stored lets nobody train
     writer_of(part) = [&t, factor = part.factor](writer& to) {
@@ -134,16 +139,18 @@ class trained_tensors {
 /// nn::storage_plan) says: the layers that it names train their weights, all others the steps of their blocks unless
 /// these are fixed, and norms and biases if it says so. The embeddings are kept exactly, whatever it says. Takes the
 /// memory of the file's matrices as they are. Throws io_error as `load` does, and for norms and biases that are to
-/// train and not stored as F32.
+/// train and not stored as F32; value_error for adapters, for which the file has no place.
 template <class Model, class Plan>
 [[nodiscard]] Model load_stored(const model_file& source, Plan plan) {
   require_kind<Model>(source.shape().kind, source.path().native());
-  if (plan.norms)
+  require(plan.adapters.layers.empty(), "{}: has no place for adapters beside its layers; train chosen layers of it",
+          source.path().native());
+  if (plan.norms || plan.biases)
     for_each_tensor(source.shape(), [&](const std::string& name, std::span<const std::size_t> extents) {
       const tensor& t = detail::part_at(source, name).rows;
       require<io_error>(extents.size() != 1 || t.type == tensor_type::f32,
                         "{}: tensor '{}': is stored as {}, but norms and biases are trained in files that have them "
-                        "as F32; leave norms out of what trains",
+                        "as F32; leave norms and biases out of what trains",
                         source.path().native(), t.name, info_of(t.type).name);
     });
   plan.embeddings = detail::embeddings_of(source);
