@@ -140,7 +140,10 @@ std::vector<gguf::type_rule> mix_of(const export_settings& s, std::size_t layers
 }
 
 gguf::export_types types_of(const export_settings& s, gguf::tensor_type weights, const model_shape& shape) {
-  return {weights, type_named("--embeddings", s.embeddings), s.fill_stream, mix_of(s, shape.layers)};
+  return {.weights = weights,
+          .embeddings = type_named("--embeddings", s.embeddings),
+          .fill_stream = s.fill_stream,
+          .mix = mix_of(s, shape.layers)};
 }
 
 template <class Scheme>

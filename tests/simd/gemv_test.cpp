@@ -48,8 +48,8 @@ struct packed_problem {
     return bytes;
   }
   matrix_view<const std::uint8_t> inputs() const { return {a.data(), rows, k, stride}; }
-  std::int32_t zero_point(std::size_t group, std::size_t j) const {
-    return one_zero_point ? 1 << (WeightBits - 1) : zero_points[group * panel_width + j];
+  std::int32_t zero_point(std::size_t of_weights, std::size_t j) const {
+    return one_zero_point ? 1 << (WeightBits - 1) : zero_points[of_weights * panel_width + j];
   }
 
   /// By add_parts of the reference.
