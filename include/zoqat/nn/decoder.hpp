@@ -7,6 +7,7 @@
 #include <zoqat/nn/head.hpp>
 #include <zoqat/nn/pass.hpp>
 #include <zoqat/nn/positions.hpp>
+#include <zoqat/nn/prefix.hpp>
 #include <zoqat/nn/smoothing.hpp>
 #include <zoqat/nn/storage_plan.hpp>
 #include <zoqat/nn/trainable.hpp>

@@ -79,7 +79,8 @@ template <class Item>
 template <class Item>
 [[nodiscard]] task_split<Item> split(const std::vector<Item>& training, const std::vector<Item>& evaluation,
                                      const few_shot& wanted = {}) {
-  require(!evaluation.empty() || wanted.test == 0, "split: there are no items to test with; give a file that has some");
+  require(!evaluation.empty() || wanted.test == 0,
+          "split: there are no items to test with; give a file that has some");
   constexpr std::uint32_t of_training = 1, of_evaluation = 2;  // apart from what data order draws by the same seed
   const auto [train, validation] = detail::part_sizes(training.size(), wanted);
   const auto drawn = detail::draw_distinct(training.size(), train + validation,
