@@ -122,7 +122,7 @@ TEST_CASE("vocabularies that no tokenizer.json stands for are refused by the tok
                                           text::open_tokenizer(folder / "tokenizer.bin").size());
   };
   write(folder / "fine.gguf", scored({{" ", -1}, {"a", -2}, {"aa", -3}}));
-  CHECK_NOTHROW(text::to_hugging_face_tokenizer(gguf::file(folder / "fine.gguf")));
+  CHECK_NOTHROW(static_cast<void>(text::to_hugging_face_tokenizer(gguf::file(folder / "fine.gguf"))));
   // Of "abc" the leftmost of "ab" and "bc" merges, whichever a list has first.
   check_mentions(failure(scored({{" ", -9}, {"a", -9}, {"b", -9}, {"c", -9}, {"bc", -1}, {"ab", -1}, {"abc x", -2}})),
                  "t.gguf", "\"abc");
