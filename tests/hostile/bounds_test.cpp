@@ -33,7 +33,7 @@ std::size_t largest() {
 #ifdef NDEBUG
   return 4'000'000;
 #else
-  return 200'000;
+  return 100'000;
 #endif
 }
 
