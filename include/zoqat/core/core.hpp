@@ -13,6 +13,7 @@
 #include <zoqat/core/aligned.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/core/model_shape.hpp>
+#include <zoqat/core/adapter_names.hpp>
 #include <zoqat/core/packed_signs.hpp>
 #include <zoqat/core/hash.hpp>
 #include <zoqat/core/running_moments.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/adapter_names.hpp>
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/core/numeric.hpp>
@@ -322,16 +323,15 @@ void make_prefix(const safetensors_file& file, Model& model) {
 /// Makes room for the adapters that a file holds, if it has any. Throws io_error for one that fits no layer.
 template <class Model>
 void add_adapters(const safetensors_file& file, Model& model) {
-  constexpr std::string_view down = ".lora_A.weight", up = ".lora_B.weight";
-  const auto is_adapter = [&](const tensor_view& t) { return t.name.ends_with(down); };
+  const auto is_adapter = [](const tensor_view& t) { return t.name.ends_with(lora_a_ending); };
   if (std::ranges::none_of(file.tensors(), is_adapter)) return;
   const auto alpha = number_at<float>(file, "lora_alpha");
   require<io_error>(std::isfinite(alpha) && alpha > 0, "{}: metadata 'lora_alpha' is {}; it must be above 0",
                     file.path().native(), alpha);
   for (const tensor_view& a : file.tensors()) {
     if (!is_adapter(a)) continue;
-    const std::string layer = a.name.substr(0, a.name.size() - down.size());
-    const tensor_view& b = file.at(layer + std::string(up));
+    const std::string layer = a.name.substr(0, a.name.size() - lora_a_ending.size());
+    const tensor_view& b = file.at(layer + std::string(lora_b_ending));
     const bool fits = a.shape.size() == 2 && b.shape.size() == 2 && a.shape[0] == b.shape[1] && a.shape[0] > 0 &&
                       a.shape[0] <= std::min(a.shape[1], b.shape[0]) &&
                       model.add_adapter(layer, b.shape[0], a.shape[1], a.shape[0], alpha);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/adapter_names.hpp>
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/model_shape.hpp>
 #include <zoqat/io/gguf/llama.hpp>
@@ -42,9 +43,9 @@ inline void export_adapters(const std::filesystem::path& path, const safetensors
   layout.for_each_place([&](llama_place p) {
     if (!p.is_matrix() || p.is_embedding()) return;
     const std::string name = io::name_of(p.tensor, p.layer), layer = name.substr(0, name.rfind(".weight"));
-    const tensor_view* const a = file.find(layer + ".lora_A.weight");
+    const tensor_view* const a = file.find(layer + std::string(lora_a_ending));
     if (a == nullptr) return;
-    const tensor_view& b = file.at(layer + ".lora_B.weight");
+    const tensor_view& b = file.at(layer + std::string(lora_b_ending));
     const bool fits = a->type == dtype::f32 && b.type == dtype::f32 && a->shape.size() == 2 && b.shape.size() == 2 &&
                       a->shape[1] == p.cols && b.shape[0] == p.rows && a->shape[0] == b.shape[1];
     require<io_error>(fits, "{}: tensors '{}' and '{}' are no adapter of a layer [{}, {}]", file.path().native(),

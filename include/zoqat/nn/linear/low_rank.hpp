@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <zoqat/core/adapter_names.hpp>
 #include <zoqat/core/error.hpp>
 #include <zoqat/core/matrix.hpp>
 #include <zoqat/nn/linear/float_weight.hpp>
@@ -18,7 +19,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace zoqat::inline ZOQAT_ABI::nn {
 
@@ -30,16 +30,13 @@ namespace zoqat::inline ZOQAT_ABI::nn {
 /// without units: by ε itself. A pass costs rank · (in + out) multiply-adds for each row and lane.
 class low_rank {
  public:
-  /// What the tensors' names add to the layer's, as PEFT has them.
-  static constexpr std::string_view down_ending = ".lora_A.weight", up_ending = ".lora_B.weight";
-
   /// Beside the layer `name` [out, in]. Throws value_error unless the rank is at least 1 and at most the layer's, and
   /// alpha a number above 0.
   low_rank(parameter_ids& ids, const std::string& name, std::size_t out, std::size_t in, const low_rank_plan& plan)
       : alpha_(plan.alpha),
-        down_(trainable(ids, name + std::string(down_ending), parameter_group::weight, checked(name, out, in, plan),
+        down_(trainable(ids, name + std::string(lora_a_ending), parameter_group::weight, checked(name, out, in, plan),
                         in)),
-        up_(trainable(ids, name + std::string(up_ending), parameter_group::weight, out, plan.rank)) {
+        up_(trainable(ids, name + std::string(lora_b_ending), parameter_group::weight, out, plan.rank)) {
     down_.allocate();
     up_.allocate();
     const rng::stream draws{.seed = plan.seed, .tensor = down_.masters().view().id, .use = rng::purpose::data};
@@ -70,7 +67,8 @@ class low_rank {
     work.inner.reshape(x.rows(), rank());
     detail::multiply_tiles(down_, no_bias, pass, linear_input<quant::full_precision>(x, work.none), work.inner,
                            false);
-    for (float& value : work.inner.flat()) value *= factor();
+    const float by = factor();
+    for (float& value : work.inner.flat()) value *= by;
     detail::multiply_tiles(up_, no_bias, pass, linear_input<quant::full_precision>(work.inner, work.none), out, true);
   }
 
