@@ -358,6 +358,8 @@ class decoder {
       for (const auto* layer : input.layers) names.push_back(layer->name());
     });
     const auto first_block = std::span(names).first(blocks_.empty() ? 0 : names.size() / blocks_.size());
+    require(!plan.steps || scheme::quantizes_weights,
+            "storage_plan: step sizes of packed layers are to train, but this scheme has none");
     std::vector<std::string> patterns = plan.trained;
     patterns.insert(patterns.end(), plan.adapters.layers.begin(), plan.adapters.layers.end());
     for (const std::string& pattern : patterns)

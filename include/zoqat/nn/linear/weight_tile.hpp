@@ -283,8 +283,8 @@ class code_tile {
     }
     return {scales_.data(), grid_codes_.data(), 0, Weight::has_minima ? minima_.data() : nullptr};
   }
-  [[nodiscard]] simd::grid copied_grid(std::size_t lane, std::size_t row, std::size_t group) const {
-    if (!packed_) return grids_[(lane * groups_ + group) * tile_width + row];
+  [[nodiscard]] simd::grid copied_grid(std::size_t lane, std::size_t row, std::size_t group) {
+    if (!packed_) return grid(lane, row, group);
     if (Weight::whole_tensor) return packed_->grid(0, 0);
     if (row >= count_) return {};
     return quant::scaled<Weight>(packed_->grid(first_panel_ * simd::panel_width + row, group),
