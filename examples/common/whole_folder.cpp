@@ -42,7 +42,7 @@ void whole_folder::require_new(std::string_view option, const fs::path& path) {
 }
 
 whole_folder::whole_folder(std::string_view option, const fs::path& path)
-    : path_(name_of(path)), made_(path_.native() + ".partial") {
+    : path_(name_of(path)), made_(path_.native() + ".zoqat-partial") {
   require_new(option, path);
   remove_files_of(made_);
   std::error_code error;

@@ -21,6 +21,7 @@
 #include <optional>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace zoqat::programs {
 
@@ -172,7 +173,11 @@ void export_scheme(const export_settings& s, const std::string& scheme) {
 
 }  // namespace
 
-void require_folder(const export_settings& s) { whole_folder::require_new(option_of(s), s.destination()); }
+void require_folder(const export_settings& s) {
+  whole_folder::require_new(option_of(s), s.destination());
+  for (const auto& [option, path] : {std::pair("--tokenizer", s.tokenizer), std::pair("--config", s.config)})
+    require<io_error>(path.empty() || is_there(path), "{} {}: is not there", option, path);
+}
 
 void export_folder(const export_settings& s) {
   const std::string scheme = trained_scheme_of(s.model);

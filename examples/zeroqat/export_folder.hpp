@@ -5,7 +5,8 @@
 
 namespace zoqat::programs {
 
-/// Throws io_error for a folder that is there already and not empty.
+/// Throws io_error for a folder that is there already and not empty, and for a tokenizer or a configuration that is
+/// named and not there.
 void require_folder(const export_settings& s);
 
 /// Writes a base model, or a trained one, as a Hugging Face folder, its weights as values or packed, with the

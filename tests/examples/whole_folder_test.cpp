@@ -28,25 +28,25 @@ TEST_CASE("a folder is there whole or not at all") {
   write_file(made.made() / "config.json", "{}");
   made.commit();
   CHECK(read_file(folder / "above/model/config.json") == "{}");
-  CHECK(!fs::exists(folder / "above/model.partial"));
+  CHECK(!fs::exists(folder / "above/model.zoqat-partial"));
 }
 
 TEST_CASE("what a killed program left is made again, and nothing else is touched") {
   const temporary_folder folder;
-  fs::create_directory(folder / "model.partial");
-  write_file(folder / "model.partial/model.safetensors", "half");
+  fs::create_directory(folder / "model.zoqat-partial");
+  write_file(folder / "model.zoqat-partial/model.safetensors", "half");
   {
     whole_folder made("--hf", folder / "model");
     CHECK(fs::is_empty(made.made()));
     made.commit();
   }
   CHECK(fs::is_directory(folder / "model"));
-  fs::create_directories(folder / "other.partial/folder");
+  fs::create_directories(folder / "other.zoqat-partial/folder");
   const auto failure = [&](const fs::path& path) {
     return message_of<io_error>([&] { const whole_folder made("--hf", path); });
   };
-  check_mentions(failure(folder / "other"), "--hf", "other.partial", "move that away");
-  CHECK(fs::is_directory(folder / "other.partial/folder"));
+  check_mentions(failure(folder / "other"), "--hf", "other.zoqat-partial", "move that away");
+  CHECK(fs::is_directory(folder / "other.zoqat-partial/folder"));
   write_file(folder / "file", "text");
   check_mentions(failure(folder / "file"), "--hf", "no folder");
   write_file(folder / "model/more", "text");
