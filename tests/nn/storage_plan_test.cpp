@@ -128,6 +128,7 @@ TEST_CASE("in full precision too only the layers that a plan names train") {
   model.store({.trained = {"*.q_proj"}, .masters = master_format::bf16});
   CHECK(weights_of(model) ==
         std::set<std::string>{"model.layers.0.self_attn.q_proj.weight", "model.layers.1.self_attn.q_proj.weight"});
+  check_mentions(message_of<value_error>([&] { model.store({.trained = {}, .steps = true}); }), "step sizes");
 }
 
 TEST_CASE("a pattern that names no layer is an error, with the names that there are") {
