@@ -10,6 +10,7 @@
 #include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
+#include <support/gguf_metadata.hpp>
 #include <support/tiny_vocabulary.hpp>
 #include <support/tokenizer_json_files.hpp>
 
@@ -28,19 +29,10 @@ const std::vector<std::string> texts{"", "ab a  aba", " ab\n\nab's 123 aé 😑!
                                      "<s> <unk> <|endoftext|> <0x0A> [PAD270]",
                                      "Once upon a time, Lily said: \"Don't go!\" 3,14\tkm – naïve"};
 
-void write(const std::filesystem::path& path, const gguf::metadata& entries) {
-  gguf::writer(path, entries, {}).commit();
-}
-template <class T>
-void set(gguf::metadata& entries, std::string_view key, const T& value) {
-  std::erase_if(entries, [&](const auto& entry) { return entry.first == key; });
-  entries.emplace_back(key, gguf::value(value));
-}
-
 // The tokenizer at `path` is the same when it comes from a file of a model with some more rows.
 void check_same(const std::filesystem::path& path, const std::filesystem::path& file) {
   const auto own = text::open_tokenizer(path);
-  write(file, text::read_vocabulary_metadata(path, own.size() + 9));
+  write_metadata(file, text::read_vocabulary_metadata(path, own.size() + 9));
   const auto found = text::open_tokenizer(file);
   CHECK(found.size() == own.size() + 9);
   CHECK(found.bos() == own.bos());
@@ -85,8 +77,8 @@ TEST_CASE("vocabularies that are not supported are refused by key and value") {
   const auto by_score = text::read_vocabulary_metadata(folder / "tokenizer.bin", 261);
   const auto merging = text::read_vocabulary_metadata(folder / "tokenizer.json", 300);
   const auto failure = [&](gguf::metadata entries, std::string_view key, const auto& value) {
-    set(entries, key, value);
-    write(folder / "t.gguf", entries);
+    set_metadata(entries, key, value);
+    write_metadata(folder / "t.gguf", entries);
     return message_of<io_error>([&] { static_cast<void>(text::open_tokenizer(folder / "t.gguf")); });
   };
   check_mentions(failure(by_score, "tokenizer.ggml.model", "t5"), "t.gguf", "tokenizer.ggml.model", "'t5'");

@@ -11,6 +11,7 @@
 #include <support/data.hpp>
 #include <support/errors.hpp>
 #include <support/files.hpp>
+#include <support/gguf_metadata.hpp>
 #include <support/tiny_vocabulary.hpp>
 #include <support/tokenizer_json_files.hpp>
 
@@ -34,15 +35,6 @@ const std::vector<std::string> texts{"",
                                      "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \xd8\xb3\xd9\x84\xd8\xa7\xd9\x85",
                                      "aaaaaaa    aaaa hehehehe  bbb...!!!??",
                                      "Once upon a time, Lily said: \"Don't go!\" 3,14\tkm – naïve"};
-
-void write(const std::filesystem::path& path, const gguf::metadata& entries) {
-  gguf::writer(path, entries, {}).commit();
-}
-template <class T>
-void set(gguf::metadata& entries, std::string_view key, const T& value) {
-  std::erase_if(entries, [&](const auto& entry) { return entry.first == key; });
-  entries.emplace_back(key, gguf::value(value));
-}
 
 // What a folder with the tokenizer of a file has is read to the same ids.
 void check_same(const std::filesystem::path& file, const std::filesystem::path& folder) {
@@ -71,7 +63,7 @@ void check_same(const std::filesystem::path& file, const std::filesystem::path& 
 TEST_CASE("a vocabulary with scores becomes merges that give the same tokens") {
   const temporary_folder folder;
   const auto path = project_file("examples/models/tiny-llama/tokenizer.bin");
-  write(folder / "m.gguf", text::read_vocabulary_metadata(path, text::open_tokenizer(path).size() + 9));
+  write_metadata(folder / "m.gguf", text::read_vocabulary_metadata(path, text::open_tokenizer(path).size() + 9));
   check_same(folder / "m.gguf", folder / "hf");
   const io::json object = io::read_json(folder / "hf/tokenizer.json"),
                  config = io::read_json(folder / "hf/tokenizer_config.json");
@@ -93,10 +85,10 @@ TEST_CASE("a byte-level vocabulary keeps its merges, its words and what stands a
       write_file(folder / "tokenizer.json", object.dump());
       write_file(folder / "tokenizer_config.json", R"({"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"})");
       auto entries = text::read_vocabulary_metadata(folder / "tokenizer.json", 300);
-      set(entries, "tokenizer.ggml.add_bos_token", around);
-      set(entries, "tokenizer.ggml.add_eos_token", around);
-      set(entries, "tokenizer.chat_template", std::string("{{ a template }}"));
-      write(folder / "m.gguf", entries);
+      set_metadata(entries, "tokenizer.ggml.add_bos_token", around);
+      set_metadata(entries, "tokenizer.ggml.add_eos_token", around);
+      set_metadata(entries, "tokenizer.chat_template", std::string("{{ a template }}"));
+      write_metadata(folder / "m.gguf", entries);
       check_same(folder / "m.gguf", folder / "hf");
       const io::json written = io::read_json(folder / "hf/tokenizer.json");
       CHECK(written.at("post_processor").is_null() == !around);
@@ -112,7 +104,7 @@ TEST_CASE("a byte-level vocabulary keeps its merges, its words and what stands a
 TEST_CASE("vocabularies that no tokenizer.json stands for are refused by the token") {
   const temporary_folder folder;
   const auto failure = [&](const gguf::metadata& entries) {
-    write(folder / "t.gguf", entries);
+    write_metadata(folder / "t.gguf", entries);
     return message_of<io_error>(
         [&] { static_cast<void>(text::to_hugging_face_tokenizer(gguf::file(folder / "t.gguf"))); });
   };
@@ -121,7 +113,7 @@ TEST_CASE("vocabularies that no tokenizer.json stands for are refused by the tok
     return text::read_vocabulary_metadata(folder / "tokenizer.bin",
                                           text::open_tokenizer(folder / "tokenizer.bin").size());
   };
-  write(folder / "fine.gguf", scored({{" ", -1}, {"a", -2}, {"aa", -3}}));
+  write_metadata(folder / "fine.gguf", scored({{" ", -1}, {"a", -2}, {"aa", -3}}));
   CHECK_NOTHROW(static_cast<void>(text::to_hugging_face_tokenizer(gguf::file(folder / "fine.gguf"))));
   // Of "abc" the leftmost of "ab" and "bc" merges, whichever a list has first.
   check_mentions(failure(scored({{" ", -9}, {"a", -9}, {"b", -9}, {"c", -9}, {"bc", -1}, {"ab", -1}, {"abc x", -2}})),
