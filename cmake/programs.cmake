@@ -31,6 +31,13 @@ function(zoqat_add_program name)
   target_link_libraries(${name} PRIVATE zoqat::zoqat zoqat_warnings)
 endfunction()
 
+# zoqat_check_syntax(NAME SOURCE): what the compiler says of a program that is not made, at a quarter of the cost.
+function(zoqat_check_syntax name source)
+  add_library(${name} OBJECT ${source})
+  target_compile_options(${name} PRIVATE -fsyntax-only)
+  target_link_libraries(${name} PRIVATE zoqat::zoqat zoqat_warnings)
+endfunction()
+
 # zoqat_compile_quickly(LEVEL TARGET...): these are optimized by -OLEVEL where ZOQAT_QUICK_BUILD asks for it and
 # releases are built: programs that run for a moment, of which compiling is most of the work. What engines embed is
 # compiled as they do.
