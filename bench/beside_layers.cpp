@@ -17,13 +17,13 @@
 #include <zoqat/zo/perturbation.hpp>  // lanes
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <string>
 #include <string_view>
@@ -112,8 +112,15 @@ void measure(std::string_view name, const model_shape& shape, std::size_t tokens
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::size_t tokens = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 512;
-  const std::size_t passes = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 3;
+  std::size_t tokens = 512, passes = 3;
+  CLI::App app("What training beside frozen layers takes, of a block of OPT-1.3B");
+  app.add_option("tokens", tokens, "tokens on each of two lanes")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("passes", passes, "passes of which the least is taken")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
   fmt::print("{} tokens on each of 2 lanes, {}\n\n", tokens, simd::default_kernels::target());
   fmt::print(
       "| scheme | what trains | parameters | MB of a block | ms a pass | of full |\n|---|---|---|---|---|---|\n");
