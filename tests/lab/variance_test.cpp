@@ -108,7 +108,7 @@ TEST_CASE("the same samples give the same bits on any number of threads") {
 
 TEST_CASE("losses that are not finite are counted and left out, and objectives may be shared") {
   point_store store({0.5f, 1.0f});
-  struct spoilt {
+  struct spoiled {
     std::uint32_t step = 0, calls = 0;
     void select(std::uint32_t s) { step = s; }
     void operator()(const lane_points<gaussian>& lanes, std::size_t, std::span<double> losses) {
@@ -119,7 +119,7 @@ TEST_CASE("losses that are not finite are counted and left out, and objectives m
   } shared;
   sequential one;
   const estimator_error e = measure(
-      estimator<>{}, store.parameters, [&]() -> spoilt& { return shared; }, truth, {.samples = 100}, one);
+      estimator<>{}, store.parameters, [&]() -> spoiled& { return shared; }, truth, {.samples = 100}, one);
   CHECK(shared.calls == 100);
   CHECK(e.rejected() == 25);
   CHECK(e.samples() == 75);
