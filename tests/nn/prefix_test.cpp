@@ -109,13 +109,7 @@ TEST_CASE("each lane has its own prefix, and a deployed model keeps it") {
   const auto batch = batch_of(0);
   const auto together = losses_of(model, batch, threads, lanes);
   for (std::size_t lane = 0; lane != 2; ++lane) {
-    auto moved = model;
-    std::vector<float> values;
-    moved.for_each_parameter([&](const parameter& p) {
-      values.resize(2 * p.size());
-      lanes.read(p, 0, p.size(), values.data());
-      std::copy_n(values.data() + lane * p.size(), p.size(), p.values.data());
-    });
+    auto moved = moved_to_lane(model, lanes, lane);
     CHECK(losses_of(moved, batch, threads)[0].sum == together[lane].sum);
   }
   CHECK(together[0].sum != together[1].sum);

@@ -107,6 +107,18 @@ template <class Model, lane_reader Lanes = inference_lane, executor Executor>
   return losses;
 }
 
+/// A copy of a model whose parameters are what a lane reads of them.
+template <class Model, lane_reader Lanes>
+[[nodiscard]] Model moved_to_lane(Model model, const Lanes& lanes, std::size_t lane) {
+  std::vector<float> values;
+  model.for_each_parameter([&](const parameter& p) {
+    values.resize(lanes.count() * p.size());
+    lanes.read(p, 0, p.size(), values.data());
+    std::copy_n(values.data() + lane * p.size(), p.size(), p.values.data());
+  });
+  return model;
+}
+
 /// Logits after every token: [tokens, vocabulary].
 template <class Model>
 [[nodiscard]] matrix<float> logits_of(Model& model, const nn::token_batch& batch) {

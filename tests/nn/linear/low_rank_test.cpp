@@ -145,18 +145,7 @@ TEST_CASE_TEMPLATE("each lane computes with its own adapter", Scheme, w4a4, w3g8
   thread_pool threads(2);
   const auto together = losses_of(model, batch(), threads, lanes);
   for (std::size_t lane = 0; lane != 2; ++lane) {
-    auto moved = model;
-    std::vector<std::vector<float>> values;
-    model.for_each_parameter([&](const parameter& p) {
-      std::vector<float> all(2 * p.size());
-      parameter whole = p;
-      whole.row_size = 0;
-      lanes.read(whole, 0, p.size(), all.data());
-      const auto first = all.begin() + static_cast<std::ptrdiff_t>(lane * p.size());
-      values.emplace_back(first, first + static_cast<std::ptrdiff_t>(p.size()));
-    });
-    std::size_t i = 0;
-    moved.for_each_parameter([&](const parameter& p) { std::ranges::copy(values[i++], p.values.begin()); });
+    auto moved = moved_to_lane(model, lanes, lane);
     sequential here;
     CHECK(losses_of(moved, batch(), here)[0].sum == together[lane].sum);
   }

@@ -68,13 +68,7 @@ TEST_CASE_TEMPLATE("step sizes of packed weights train, each lane with its own, 
     const auto together = losses_of(model, batch, threads, lanes);
     CHECK(together[0].sum != together[1].sum);
     for (std::size_t lane = 0; lane != 2; ++lane) {
-      auto moved = model;
-      std::vector<float> values;
-      moved.for_each_parameter([&](const parameter& p) {
-        values.resize(2 * p.size());
-        lanes.read(p, 0, p.size(), values.data());
-        std::copy_n(values.data() + lane * p.size(), p.size(), p.values.data());
-      });
+      auto moved = moved_to_lane(model, lanes, lane);
       CHECK(losses_of(moved, batch, threads)[0].sum == together[lane].sum);
       moved.deploy();
       CHECK(losses_of(moved, batch, threads)[0].sum == together[lane].sum);
